@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Status codes and error messages of libspleeter.
+ *
+ * Every function that can fail returns 0 or a negative spl_status. Functions
+ * that take an spl_error* also say what was wrong, where, and what to do about
+ * it; the pointer may be NULL. Outputs (parameters whose names start with
+ * "ret_") are written on success only, the spl_error on failure only.
+ */
+#ifndef SPLEETER_ERROR_H
+#define SPLEETER_ERROR_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define SPL_API __attribute__((visibility("default")))
+#define SPL_WARN_UNUSED __attribute__((warn_unused_result))
+#else
+#define SPL_API
+#define SPL_WARN_UNUSED
+#endif
+
+typedef enum spl_status {
+    SPL_OK = 0,
+    SPL_E_ARGUMENT = -1,    /* a parameter is outside its documented range */
+    SPL_E_MEMORY = -2,      /* an allocation failed */
+    SPL_E_IO = -3,          /* reading or writing failed; disk full included */
+    SPL_E_NOT_FOUND = -4,   /* a file, folder, model or stem does not exist */
+    SPL_E_FORMAT = -5,      /* bytes are damaged or not of the expected format */
+    SPL_E_UNSUPPORTED = -6, /* well formed, but nothing this build can handle */
+    SPL_E_CHECKSUM = -7,    /* content does not match its recorded checksum */
+    SPL_E_CANCELED = -8,    /* the caller asked to stop */
+    SPL_E_LIMIT = -9,       /* a configured limit was exceeded */
+    SPL_E_PERMISSION = -10, /* the operating system denied access */
+    SPL_E_HELPER = -11,     /* the codec helper is missing, crashed or was killed */
+} spl_status;
+
+typedef struct spl_error {
+    spl_status status;
+    char message[1024]; /* one line of UTF-8 without a final full stop, NUL-terminated */
+} spl_error;
+
+/* Returns a short constant text for `status`, such as "damaged data"; never NULL. Thread-safe. */
+SPL_API const char *spl_status_text(int status);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Error messages and the texts of status codes.
+ */
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+SPL_API const char *spl_status_text(int status) {
+    switch ((spl_status)status) {
+    case SPL_OK:
+        return "success";
+    case SPL_E_ARGUMENT:
+        return "invalid argument";
+    case SPL_E_MEMORY:
+        return "out of memory";
+    case SPL_E_IO:
+        return "input/output error";
+    case SPL_E_NOT_FOUND:
+        return "not found";
+    case SPL_E_FORMAT:
+        return "damaged or unexpected data";
+    case SPL_E_UNSUPPORTED:
+        return "not supported";
+    case SPL_E_CHECKSUM:
+        return "checksum mismatch";
+    case SPL_E_CANCELED:
+        return "canceled";
+    case SPL_E_LIMIT:
+        return "limit exceeded";
+    case SPL_E_PERMISSION:
+        return "permission denied";
+    case SPL_E_HELPER:
+        return "codec helper failed";
+    }
+    return "unknown status";
+}
+
+static int fail_va(spl_error *error, spl_status status, const char *suffix, const char *format,
+                   va_list arguments) {
+    if (!error)
+        return status;
+    spl_error failed = {.status = status};
+    int length = vsnprintf(failed.message, sizeof(failed.message), format, arguments);
+    if (suffix && length >= 0 && (size_t)length < sizeof(failed.message))
+        snprintf(failed.message + length, sizeof(failed.message) - (size_t)length, ": %s", suffix);
+    *error = failed;
+    return status;
+}
+
+int spl_fail(spl_error *error, spl_status status, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fail_va(error, status, NULL, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+int spl_fail_errno(spl_error *error, int error_number, const char *format, ...) {
+    spl_status status = SPL_E_IO;
+    if (error_number == ENOENT || error_number == ENOTDIR)
+        status = SPL_E_NOT_FOUND;
+    else if (error_number == EACCES || error_number == EPERM || error_number == EROFS)
+        status = SPL_E_PERMISSION;
+    else if (error_number == ENOMEM)
+        status = SPL_E_MEMORY;
+
+    char text[128];
+    va_list arguments;
+    va_start(arguments, format);
+    fail_va(error, status, strerror_r(error_number, text, sizeof(text)), format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+int spl_fail_memory(spl_error *error) {
+    return spl_fail(error, SPL_E_MEMORY, "out of memory");
+}

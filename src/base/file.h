@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Files: mapped or read whole with a cap, and written so that they appear whole or not at all.
+ */
+#ifndef SPL_BASE_FILE_H
+#define SPL_BASE_FILE_H
+
+#include "base/error.h"
+
+/* A read-only mapping of a regular file. */
+typedef struct spl_file_map {
+    const uint8_t *data; /* NULL for an empty file */
+    size_t size_bytes;
+} spl_file_map;
+
+/* Maps the regular file at `path`; a file larger than `cap_bytes` is refused (LIMIT).
+ * The file must not shrink while it is mapped. */
+SPL_WARN_UNUSED int spl_file_map_open(const char *path, size_t cap_bytes, spl_file_map *ret_map,
+                                      spl_error *ret_error);
+
+/* Unmaps; a zeroed map is allowed. */
+void spl_file_map_close(spl_file_map *map);
+
+/* Writes all `size` bytes to `fd`, however often the kernel takes only a part. `name` is for the message. */
+SPL_WARN_UNUSED int spl_write_all(int fd, const void *data, size_t size, const char *name,
+                                  spl_error *ret_error);
+
+/* Makes the folder `path` and those above it that do not exist (mode 0777 less umask). */
+SPL_WARN_UNUSED int spl_make_folders(const char *path, spl_error *ret_error);
+
+/* The SHA-256 of `size` bytes as 64 hex digits and a NUL. */
+void spl_sha256_hex(const void *data, size_t size, char ret_hex[65]);
+
+/* A file that is being written beside its final place, in the same folder. */
+typedef struct spl_output_file {
+    int fd;          /* open for reading and writing; owned by this struct */
+    char *path;      /* where it will be */
+    char *temporary; /* where it is now */
+} spl_output_file;
+
+#define SPL_OUTPUT_FILE_INIT {.fd = -1}
+
+/* Starts a file that will stand at `path`; its folder must exist. */
+SPL_WARN_UNUSED int spl_output_file_open(const char *path, spl_output_file *ret_file,
+                                         spl_error *ret_error);
+
+/* Flushes it to the disk, gives it its name (replacing what stood there), flushes the folder, closes.
+ * On failure the temporary file is gone and what stood at `path` is untouched. */
+SPL_WARN_UNUSED int spl_output_file_commit(spl_output_file *file, spl_error *ret_error);
+
+/* Closes and removes the temporary file. Safe on a struct that is initialised, committed or discarded. */
+void spl_output_file_discard(spl_output_file *file);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Small helpers that every room uses: ownership, sizes, checked arithmetic.
+ */
+#ifndef SPL_BASE_MACROS_H
+#define SPL_BASE_MACROS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SPL_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define SPL_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define SPL_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define SPL_PRINTF(format, first) __attribute__((format(printf, format, first)))
+
+/* Frees a variable when it leaves its scope: SPL_CLEANUP(spl_free_p) char *text = ...; */
+#define SPL_CLEANUP(function) __attribute__((cleanup(function)))
+
+static inline void spl_free_p(void *pointer) {
+    void **p = pointer;
+    free(*p);
+}
+
+static inline void spl_close_p(int *fd) {
+    if (*fd >= 0)
+        close(*fd);
+}
+
+/* Hands the value of *pointer over and leaves NULL, so that a cleanup does not free it. */
+#define SPL_STEAL(pointer)                                                                         \
+    __extension__({                                                                                \
+        __auto_type steal_value_ = (pointer);                                                      \
+        (pointer) = NULL;                                                                          \
+        steal_value_;                                                                              \
+    })
+
+static inline int spl_steal_fd(int *fd) {
+    int value = *fd;
+    *fd = -1;
+    return value;
+}
+
+/* *ret = a * b or a + b; false on overflow. */
+static inline bool spl_mul_size(size_t a, size_t b, size_t *ret) {
+    return !__builtin_mul_overflow(a, b, ret);
+}
+
+static inline bool spl_add_size(size_t a, size_t b, size_t *ret) {
+    return !__builtin_add_overflow(a, b, ret);
+}
+
+static inline size_t spl_round_up(size_t n, size_t multiple) {
+    return (n + multiple - 1) / multiple * multiple;
+}
+
+#endif
