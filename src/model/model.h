@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the engine sees of an open model, beyond the public spl_model_get_info.
+ */
+#ifndef SPL_MODEL_MODEL_H
+#define SPL_MODEL_MODEL_H
+
+#include "model/unet.h"
+
+/* The prepared net of the `stem`-th stem; owned by the model. Stems whose nets have the same SHA-256 share one. */
+const spl_unet *spl_model_unet(const spl_model *model, unsigned stem);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The weights of one net, as its file holds them: pointers into the mapping.
+ *
+ * Whoever fills this struct has checked every shape against the U-Net:
+ * with filters n[0..5] (16 32 64 128 256 512 in the official models)
+ *
+ *   encoder[i].kernel  [5, 5, i ? n[i-1] : 2, n[i]]      convolution, stride 2
+ *   decoder[i].kernel  [5, 5, out, in]                   transposed convolution, stride 2,
+ *                      out = i < 5 ? n[4-i] : 1,  in = i ? 2 * n[5-i] : n[5]
+ *   mask.kernel        [4, 4, 1, 2]                      convolution, dilation 2
+ */
+#ifndef SPL_MODEL_NET_H
+#define SPL_MODEL_NET_H
+
+#include "base/error.h"
+
+#include <spleeter/model.h>
+
+#define SPL_UNET_DEPTH 6
+#define SPL_UNET_FILTERS_MAX 4096
+
+/* Batch norm: y = gamma * (x - mean) / sqrt(variance + 1e-3) + beta, one value a channel. */
+typedef struct spl_norm_weights {
+    const float *gamma, *beta, *mean, *variance;
+} spl_norm_weights;
+
+typedef struct spl_layer_weights {
+    const float *kernel;
+    const float *bias;
+    spl_norm_weights norm; /* NULLs in encoder[5] and mask, which have none */
+} spl_layer_weights;
+
+typedef struct spl_net_weights {
+    unsigned filters[SPL_UNET_DEPTH]; /* 1 to SPL_UNET_FILTERS_MAX each */
+    spl_activation conv_activation, deconv_activation;
+    spl_layer_weights encoder[SPL_UNET_DEPTH], decoder[SPL_UNET_DEPTH], mask;
+} spl_net_weights;
+
+#endif
