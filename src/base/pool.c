@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A pool of threads: each loop is a generation; threads take its tasks from one atomic counter.
+ */
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+struct spl_pool {
+    unsigned threads;
+    pthread_t *handles; /* threads - 1 of them */
+    unsigned started;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t work, done;
+    uint64_t generation; /* grows with each loop */
+    unsigned busy;       /* threads that have not finished this generation */
+    bool quit;
+
+    void (*run)(void *user, size_t task, unsigned thread);
+    void *user;
+    size_t tasks;
+    atomic_size_t next;
+};
+
+/* The cgroup v2 quota in whole CPUs, rounded up, or 0 without one. */
+static unsigned cgroup_cpus(void) {
+    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+    if (!file)
+        return 0;
+    unsigned long long quota, period;
+    int fields = fscanf(file, "%llu %llu", &quota, &period);
+    fclose(file);
+    if (fields != 2 || period == 0)
+        return 0;
+    return (unsigned)SPL_MIN((quota + period - 1) / period, 4096ull);
+}
+
+unsigned spl_cpu_count(void) {
+    cpu_set_t set;
+    unsigned count = 1;
+    if (sched_getaffinity(0, sizeof(set), &set) == 0)
+        count = SPL_MAX(1u, (unsigned)CPU_COUNT(&set));
+    unsigned quota = cgroup_cpus();
+    return quota ? SPL_MAX(1u, SPL_MIN(count, quota)) : count;
+}
+
+static void take_tasks(spl_pool *pool, unsigned thread) {
+    size_t task;
+    while ((task = atomic_fetch_add(&pool->next, 1)) < pool->tasks)
+        pool->run(pool->user, task, thread);
+}
+
+typedef struct thread_start {
+    spl_pool *pool;
+    unsigned thread;
+} thread_start;
+
+static void *thread_main(void *argument) {
+    thread_start start = *(thread_start *)argument;
+    free(argument);
+    spl_pool *pool = start.pool;
+    uint64_t seen = 0;
+    pthread_mutex_lock(&pool->mutex);
+    for (;;) {
+        while (!pool->quit && pool->generation == seen)
+            pthread_cond_wait(&pool->work, &pool->mutex);
+        if (pool->quit)
+            break;
+        seen = pool->generation;
+        pthread_mutex_unlock(&pool->mutex);
+        take_tasks(pool, start.thread);
+        pthread_mutex_lock(&pool->mutex);
+        if (--pool->busy == 0)
+            pthread_cond_signal(&pool->done);
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    return NULL;
+}
+
+static int start_threads(spl_pool *pool, spl_error *ret_error) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int status = 0;
+    while (status == 0 && pool->started < pool->threads - 1) {
+        thread_start *start = malloc(sizeof(*start));
+        if (!start) {
+            status = spl_fail_memory(ret_error);
+            break;
+        }
+        *start = (thread_start){.pool = pool, .thread = pool->started + 1};
+        int failed = pthread_create(&pool->handles[pool->started], NULL, thread_main, start);
+        if (failed) {
+            free(start);
+            status = spl_fail_errno(ret_error, failed, "cannot start a thread");
+        } else {
+            pool->started++;
+        }
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return status;
+}
+
+int spl_pool_new(unsigned threads, spl_pool **ret_pool, spl_error *ret_error) {
+    spl_pool *pool = calloc(1, sizeof(*pool));
+    if (!pool)
+        return spl_fail_memory(ret_error);
+    pool->threads = threads ? threads : spl_cpu_count();
+    pthread_mutex_init(&pool->mutex, NULL);
+    pthread_cond_init(&pool->work, NULL);
+    pthread_cond_init(&pool->done, NULL);
+    pool->handles = calloc(pool->threads, sizeof(*pool->handles));
+    int status = pool->handles ? start_threads(pool, ret_error) : spl_fail_memory(ret_error);
+    if (status < 0) {
+        spl_pool_free(pool);
+        return status;
+    }
+    *ret_pool = pool;
+    return 0;
+}
+
+void spl_pool_free(spl_pool *pool) {
+    if (!pool)
+        return;
+    pthread_mutex_lock(&pool->mutex);
+    pool->quit = true;
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->mutex);
+    for (unsigned i = 0; i < pool->started; i++)
+        pthread_join(pool->handles[i], NULL);
+    pthread_cond_destroy(&pool->done);
+    pthread_cond_destroy(&pool->work);
+    pthread_mutex_destroy(&pool->mutex);
+    free(pool->handles);
+    free(pool);
+}
+
+unsigned spl_pool_threads(const spl_pool *pool) {
+    return pool->threads;
+}
+
+void spl_pool_run(spl_pool *pool, size_t tasks,
+                  void (*run)(void *user, size_t task, unsigned thread), void *user) {
+    if (pool->threads == 1 || tasks == 1) {
+        for (size_t task = 0; task < tasks; task++)
+            run(user, task, 0);
+        return;
+    }
+    pthread_mutex_lock(&pool->mutex);
+    pool->run = run;
+    pool->user = user;
+    pool->tasks = tasks;
+    atomic_store(&pool->next, 0);
+    pool->busy = pool->threads - 1;
+    pool->generation++;
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->mutex);
+
+    take_tasks(pool, 0);
+
+    pthread_mutex_lock(&pool->mutex);
+    while (pool->busy > 0)
+        pthread_cond_wait(&pool->done, &pool->mutex);
+    pthread_mutex_unlock(&pool->mutex);
+}
