@@ -2,6 +2,10 @@
  *
  * One song from a file to the files of its stems: decode, separate, mix, encode.
  * The command and the service both go through here, so that the same options give the same bytes.
+ *
+ * Memory is constant whatever the song's length. The Wiener filter decodes the file twice. With
+ * `keep_format` a file of more than two channels is separated one channel pair after the other (lanes.h), and
+ * what comes out waits in unlinked temporary files until all channels are there.
  */
 #ifndef SPL_PIPELINE_PIPELINE_H
 #define SPL_PIPELINE_PIPELINE_H
@@ -10,47 +14,62 @@
 
 #include <spleeter/spleeter.h>
 
+#define SPL_OUTPUTS_MAX 64
+
 /* One file to write: a stem, or the sum of several. */
 typedef struct spl_output {
-    const char *name;   /* of the stem or mix, for messages */
-    uint64_t stems;     /* bit i: the model's i-th stem is in it */
-    const char *path;   /* where the file will be; its folder must exist; NULL: write to `fd` */
-    int fd;             /* used when path is NULL: stays the caller's; may be a pipe */
+    const char *name; /* of the stem or mix, for messages */
+    uint64_t stems;   /* bit i: the model's i-th stem is in it; at least one */
+    const char *path; /* where the file will be; its folder must exist; NULL: write to `fd` */
+    int fd;           /* used when path is NULL: stays the caller's; may be a pipe */
 } spl_output;
 
 typedef struct spl_pipeline_options {
     spl_model *model;
     spl_bandwidth bandwidth;
     bool wiener;
-    unsigned threads;              /* 0: all CPUs */
-    spl_channel_policy channels;   /* of the input; DOWNMIX or FIRST_TWO */
-    double offset_s, duration_s;   /* as in spl_decode_options */
-    double limit_s;
-    bool keep_format;              /* outputs get the input's sample rate and channels */
+    unsigned threads;            /* 0: all CPUs */
+    spl_channel_policy channels; /* of the input: DOWNMIX or FIRST_TWO; unused with keep_format */
+    double offset_s, duration_s; /* as in spl_decode_options */
+    double limit_s;              /* as in spl_decode_options */
+    bool keep_format;            /* outputs get the input's sample rate and channels */
     bool require_landlock;
     spl_codec codec;
     spl_sample_format sample_format;
     unsigned bitrate_bps;
-    /* As in spl_separate_options; additionally called while decoding starts. May be NULL. */
+    /* As in spl_separate_options; additionally called once before the first sample is decoded. A file whose channel pairs are
+     * separated one by one counts each of them as a pass. May be NULL. */
     int (*progress)(void *user, const spl_progress *progress);
     void *progress_user;
 } spl_pipeline_options;
 
 typedef struct spl_pipeline_result {
     spl_audio_info input;
-    uint64_t samples;           /* per channel, at 44,100 Hz */
-    uint64_t clipped[64];       /* per output: sample values outside the range of the format */
-    double peak_dbfs[64];       /* per output: largest absolute sample; -INFINITY for silence */
-    double residual_db;         /* energy of (mixture - sum of all stems) over that of the mixture; -INFINITY when equal; NAN unless
-                                   every stem is in exactly one output that is a stem */
-    double seconds;             /* wall-clock time it took */
-    char warning[512];          /* of the decoder or sandbox; "" when none */
+    uint64_t samples; /* per channel, at 44,100 Hz */
+    uint64_t
+        clipped[SPL_OUTPUTS_MAX]; /* per output: sample values outside the range of the format */
+    double
+        peak_dbfs[SPL_OUTPUTS_MAX]; /* per output: largest absolute sample; -INFINITY for silence */
+    double residual_db; /* energy of (mixture - sum of all stems) over that of the mixture, before
+                                            encoding; -INFINITY when equal; NAN unless every stem is an output of its own */
+    double seconds;     /* wall-clock time it took */
+    char warning[512];  /* of the decoder or sandbox; "" when none */
 } spl_pipeline_result;
 
+/* Which side a failure is on. */
+typedef enum spl_pipeline_stage {
+    SPL_STAGE_INPUT,    /* the file could not be decoded */
+    SPL_STAGE_SEPARATE, /* separation itself: memory, cancel, arguments */
+    SPL_STAGE_OUTPUT,   /* a stem could not be encoded or written */
+} spl_pipeline_stage;
+
 /* Separates the audio file behind `fd` (regular, seekable, stays the caller's; `name` for messages) into `outputs`.
- * On failure no output with a path exists in part, and those that stood there before are untouched. */
+ * On failure no output with a path exists in part, those that stood there before are untouched, and *ret_stage (may be NULL)
+ * says where it failed. An existing path that is not a regular file is refused.
+ * Errors: as for spl_decoder_open, spl_separate and the encoders; FORMAT also when there are no samples. */
 SPL_WARN_UNUSED int spl_pipeline_run(int fd, const char *name, const spl_pipeline_options *options,
                                      const spl_output *outputs, size_t output_count,
-                                     spl_pipeline_result *ret_result, spl_error *ret_error);
+                                     spl_pipeline_result *ret_result, spl_pipeline_stage *ret_stage,
+                                     spl_error *ret_error);
 
 #endif
