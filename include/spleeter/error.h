@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define SPL_API __attribute__((visibility("default")))
+#define SPL_API         __attribute__((visibility("default")))
 #define SPL_WARN_UNUSED __attribute__((warn_unused_result))
 #else
 #define SPL_API

@@ -42,12 +42,12 @@ typedef enum spl_mask_extension {
 } spl_mask_extension;
 
 typedef struct spl_stem_info {
-    const char *name;                  /* "vocals" */
-    const char *net;                   /* file name in the model folder, or the checkpoint's path */
-    const char *sha256;                /* 64 hex digits, or "" for a net read from a checkpoint */
-    spl_activation conv_activation;    /* of the encoder */
-    spl_activation deconv_activation;  /* of the decoder */
-    uint64_t parameters;               /* numbers in the net */
+    const char *name;                 /* "vocals" */
+    const char *net;                  /* file name in the model folder, or the checkpoint's path */
+    const char *sha256;               /* 64 hex digits, or "" for a net read from a checkpoint */
+    spl_activation conv_activation;   /* of the encoder */
+    spl_activation deconv_activation; /* of the decoder */
+    uint64_t parameters;              /* numbers in the net */
 } spl_stem_info;
 
 /* Describes a model. Strings belong to the model and live as long as it. */
@@ -109,9 +109,9 @@ SPL_API SPL_WARN_UNUSED int spl_model_import(const spl_model_import_options *opt
 
 /* What a model name stands for. */
 typedef struct spl_model_choice {
-    char path[4096];         /* for spl_model_open */
-    int as_spleeter;         /* 1: exactly what Spleeter does with this name; 0: full band */
-    int bandwidth;           /* an spl_bandwidth of separate.h that the name asks for */
+    char path[4096]; /* for spl_model_open */
+    int as_spleeter; /* 1: exactly what Spleeter does with this name; 0: full band */
+    int bandwidth;   /* an spl_bandwidth of separate.h that the name asks for */
 } spl_model_choice;
 
 /* Finds the model that `name` stands for.

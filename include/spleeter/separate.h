@@ -61,9 +61,9 @@ typedef struct spl_progress {
 
 typedef struct spl_separate_options {
     spl_bandwidth bandwidth;
-    int wiener;        /* 1: multichannel Wiener filter over the whole song, in two passes (norbert, `--mwf`) */
-    unsigned threads;  /* 0: as many as there are CPUs for this process */
-    uint64_t stems;    /* bit i: the i-th stem is wanted; 0: all */
+    int wiener; /* 1: multichannel Wiener filter over the whole song, in two passes (norbert, `--mwf`) */
+    unsigned threads; /* 0: as many as there are CPUs for this process */
+    uint64_t stems;   /* bit i: the i-th stem is wanted; 0: all */
     /* Called from the calling thread several times a segment; a non-zero answer cancels. May be NULL. */
     int (*progress)(void *user, const spl_progress *progress);
     void *progress_user;

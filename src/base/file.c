@@ -103,7 +103,8 @@ int spl_output_file_open(const char *path, spl_output_file *ret_file, spl_error 
     mode_t mask = umask(0);
     umask(mask);
     fchmod(fd, 0666 & ~mask);
-    *ret_file = (spl_output_file){.fd = fd, .path = SPL_STEAL(final), .temporary = SPL_STEAL(temporary)};
+    *ret_file =
+        (spl_output_file){.fd = fd, .path = SPL_STEAL(final), .temporary = SPL_STEAL(temporary)};
     return 0;
 }
 
@@ -114,7 +115,8 @@ static int flush_folder_of(const char *path) {
     char *slash = strrchr(folder, '/');
     if (slash)
         slash[slash == folder] = '\0';
-    SPL_CLEANUP(spl_close_p) int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    SPL_CLEANUP(spl_close_p)
+    int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) < 0)
         return -errno;
     return 0;

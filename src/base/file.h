@@ -38,7 +38,8 @@ typedef struct spl_output_file {
     char *temporary; /* where it is now */
 } spl_output_file;
 
-#define SPL_OUTPUT_FILE_INIT {.fd = -1}
+#define SPL_OUTPUT_FILE_INIT                                                                       \
+    { .fd = -1 }
 
 /* Starts a file that will stand at `path`; its folder must exist. */
 SPL_WARN_UNUSED int spl_output_file_open(const char *path, spl_output_file *ret_file,

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SPL_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define SPL_MIN(a, b) ((a) < (b) ? (a) : (b))
-#define SPL_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define SPL_ARRAY_SIZE(a)       (sizeof(a) / sizeof((a)[0]))
+#define SPL_MIN(a, b)           ((a) < (b) ? (a) : (b))
+#define SPL_MAX(a, b)           ((a) > (b) ? (a) : (b))
 #define SPL_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 /* Frees a variable when it leaves its scope: SPL_CLEANUP(spl_free_p) char *text = ...; */

@@ -69,8 +69,7 @@ void spl_conv_mask_row_f32_c(const spl_conv_mask_row *row) {
                 for (unsigned k = 0; k < 4; k++)
                     logit += row->input[2 * r * row->row_stride + x + 2 * k] *
                              row->weights[(r * 4 + k) * 2 + c];
-            row->out[c][x] =
-                row->magnitude[c] ? row->magnitude[c][x] / (1 + expf(-logit)) : logit;
+            row->out[c][x] = row->magnitude[c] ? row->magnitude[c][x] / (1 + expf(-logit)) : logit;
         }
     }
 }

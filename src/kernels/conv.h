@@ -29,26 +29,26 @@
 
 /* What is done to a sum; the norm is value * scale[o] + shift[o]. */
 typedef enum spl_conv_finish {
-    SPL_FINISH_NONE,      /* only `raw` is written */
-    SPL_FINISH_NORM_ACT,  /* out = activation(norm(sum)): the encoder */
-    SPL_FINISH_ACT_NORM,  /* out = norm(activation(sum)): the decoder */
+    SPL_FINISH_NONE,     /* only `raw` is written */
+    SPL_FINISH_NORM_ACT, /* out = activation(norm(sum)): the encoder */
+    SPL_FINISH_ACT_NORM, /* out = norm(activation(sum)): the decoder */
 } spl_conv_finish;
 
 typedef struct spl_conv_row {
     const float *input;
-    ptrdiff_t row_stride;   /* floats between the rows of the kernel */
-    unsigned rows, run;     /* size of the kernel: rows, and floats of each */
-    ptrdiff_t step;         /* floats of input between output pixels */
-    unsigned width;         /* output pixels */
-    const float *weights;   /* [rows][run][lanes] */
-    unsigned lanes;         /* of the weights: 8 or 16; lanes >= channels, spare ones hold zeros */
-    unsigned channels;      /* output channels that are stored */
+    ptrdiff_t row_stride; /* floats between the rows of the kernel */
+    unsigned rows, run;   /* size of the kernel: rows, and floats of each */
+    ptrdiff_t step;       /* floats of input between output pixels */
+    unsigned width;       /* output pixels */
+    const float *weights; /* [rows][run][lanes] */
+    unsigned lanes;       /* of the weights: 8 or 16; lanes >= channels, spare ones hold zeros */
+    unsigned channels;    /* output channels that are stored */
     const float *bias, *scale, *shift; /* [lanes] each; scale and shift unused with FINISH_NONE */
     spl_conv_finish finish;
     spl_activation activation;
-    float *raw;             /* pixel 0 of the sums; NULL: not stored */
-    ptrdiff_t raw_step;     /* floats between output pixels */
-    float *out;             /* pixel 0 of the finished values; unused with FINISH_NONE */
+    float *raw;         /* pixel 0 of the sums; NULL: not stored */
+    ptrdiff_t raw_step; /* floats between output pixels */
+    float *out;         /* pixel 0 of the finished values; unused with FINISH_NONE */
     ptrdiff_t out_step;
 } spl_conv_row;
 
@@ -58,7 +58,7 @@ typedef struct spl_conv_row {
  *   out[c][x]   = magnitude ? magnitude[c][x] / (1 + exp(-logit)) : logit
  */
 typedef struct spl_conv_mask_row {
-    const float *input;        /* has at least width + 6 floats in each row */
+    const float *input; /* has at least width + 6 floats in each row */
     ptrdiff_t row_stride;
     unsigned width;
     const float *weights;      /* [4][4][2] */

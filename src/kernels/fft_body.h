@@ -9,7 +9,7 @@
 
 typedef float v8 __attribute__((vector_size(32)));
 
-#define INLINE static inline __attribute__((always_inline))
+#define INLINE  static inline __attribute__((always_inline))
 #define SHUFFLE __builtin_shufflevector
 
 INLINE v8 load(const float *from) {
@@ -86,8 +86,8 @@ INLINE void wide_pass(const spl_fft_tables *tables, unsigned table, unsigned col
         complex8 twiddles[3];
         if (columns < 1024)
             for (unsigned k = 0; k < 3; k++)
-                twiddles[k] = (complex8){splat(tables->re[k][table + p]),
-                                         splat(tables->im[k][table + p])};
+                twiddles[k] =
+                    (complex8){splat(tables->re[k][table + p]), splat(tables->im[k][table + p])};
         for (unsigned q = 0; q < columns; q += 8) {
             complex8 y[4];
             butterfly(re, im, p * columns + q, columns < 1024 ? twiddles : NULL, y);

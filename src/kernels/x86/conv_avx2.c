@@ -37,14 +37,12 @@ INLINE void store(float *to, __m256 value, unsigned channels) {
         to[o] = lanes[o];
 }
 
-/* Bias, norm and activation of `vectors` vectors of one pixel. */
-INLINE void finish(const spl_conv_row *row, unsigned x, const __m256 *sum, const int vectors) {
-    for (int v = 0; v < vectors; v++) {
-        const unsigned first = 8 * (unsigned)v;
-        if (first >= row->channels)
-            break;
+/* Bias, norm and activation of the sums of one pixel. */
+INLINE void finish(const spl_conv_row *row, unsigned x, const float *sums) {
+    for (unsigned first = 0; first < row->channels; first += 8) {
         const unsigned channels = row->channels - first;
-        __m256 value = _mm256_add_ps(sum[v], _mm256_loadu_ps(row->bias + first));
+        __m256 value =
+            _mm256_add_ps(_mm256_load_ps(sums + first), _mm256_loadu_ps(row->bias + first));
         if (row->raw)
             store(row->raw + x * row->raw_step + first, value, channels);
         if (row->finish == SPL_FINISH_NONE)
@@ -84,8 +82,13 @@ INLINE void tile(const spl_conv_row *row, unsigned x, const int pixels, const in
         }
     }
 
+    /* Through memory, since registers cannot be indexed. */
+    _Alignas(32) float sums[12 * 8];
+#pragma GCC unroll 12
+    for (int i = 0; i < pixels * vectors; i++)
+        _mm256_store_ps(sums + 8 * i, sum[i]);
     for (int p = 0; p < pixels; p++)
-        finish(row, x + (unsigned)p, sum + p * vectors, vectors);
+        finish(row, x + (unsigned)p, sums + 8 * p * vectors);
 }
 
 static void tile_16(const spl_conv_row *row, unsigned x, unsigned pixels) {
@@ -133,12 +136,14 @@ static __m256 mask_pixels(const spl_conv_mask_row *row, unsigned x, unsigned c) 
     __m256 logit = _mm256_set1_ps(row->bias[c]);
     for (unsigned r = 0; r < 4; r++)
         for (unsigned k = 0; k < 4; k++)
-            logit = _mm256_fmadd_ps(_mm256_loadu_ps(row->input + 2 * r * row->row_stride + x + 2 * k),
-                                    _mm256_set1_ps(row->weights[(r * 4 + k) * 2 + c]), logit);
+            logit =
+                _mm256_fmadd_ps(_mm256_loadu_ps(row->input + 2 * r * row->row_stride + x + 2 * k),
+                                _mm256_set1_ps(row->weights[(r * 4 + k) * 2 + c]), logit);
     if (!row->magnitude[c])
         return logit;
     const __m256 one = _mm256_set1_ps(1.0f);
-    __m256 denominator = _mm256_add_ps(one, spl_exp_avx2(_mm256_sub_ps(_mm256_setzero_ps(), logit)));
+    __m256 denominator =
+        _mm256_add_ps(one, spl_exp_avx2(_mm256_sub_ps(_mm256_setzero_ps(), logit)));
     return _mm256_div_ps(_mm256_loadu_ps(row->magnitude[c] + x), denominator);
 }
 
