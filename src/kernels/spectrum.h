@@ -13,6 +13,8 @@
 
 #include "kernels/fft.h"
 
+#include <stddef.h>
+
 #define SPL_BINS (SPL_FFT_SIZE / 2 + 1)
 
 typedef struct spl_spectrum_kernels {
@@ -26,10 +28,12 @@ typedef struct spl_spectrum_kernels {
     void (*magnitude)(const float *re, const float *im, unsigned bins, float *left, float *right,
                       float *interleaved);
 
-    /* gains[i][k] = (e_i^exponent + epsilon / stems) / (sum over j of e_j^exponent + epsilon), epsilon = 1e-10,
-     * e_i = estimates[i][k] >= 0; k < bins */
-    void (*gains)(const float *const *estimates, unsigned stems, unsigned bins, float exponent,
-                  float *const *gains);
+    /* In place, k < bins: values[i][k] = (v_i^exponent + share) / (sum over j of v_j^exponent + epsilon), v_i = values[i][k] >= 0 */
+    void (*gains)(float *const *values, unsigned stems, unsigned bins, float exponent, float share,
+                  float epsilon);
+
+    /* In place, n < count: values[i][n] = magnitudes[n] * exp(v_i) / sum over j of exp(v_j), v_i = values[i][n] */
+    void (*softmax)(float *const *values, unsigned stems, size_t count, const float *magnitudes);
 
     /* The packed spectrum with L[k] * left[k] and R[k] * right[k]; gains have 2,049 bins. */
     void (*apply)(const float *re, const float *im, const float *left, const float *right,

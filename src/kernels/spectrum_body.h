@@ -6,6 +6,8 @@
 #include "kernels/spectrum.h"
 
 #include <math.h>
+#include <stdint.h>
+#include <string.h>
 
 enum { N = SPL_FFT_SIZE };
 
@@ -41,30 +43,73 @@ static void magnitude(const float *restrict re, const float *restrict im, unsign
     }
 }
 
-static void gains(const float *const *estimates, unsigned stems, unsigned bins, float exponent,
-                  float *const *ret_gains) {
-    const float epsilon = 1e-10f, share = 1e-10f / (float)stems;
-    enum { BLOCK = 64 };
+/* Work on one stem after the other stays in the first cache in blocks of this many values. */
+enum { BLOCK = 256 };
+
+static void gains(float *const *values, unsigned stems, unsigned bins, float exponent, float share,
+                  float epsilon) {
     for (unsigned first = 0; first < bins; first += BLOCK) {
         const unsigned count = bins - first < BLOCK ? bins - first : BLOCK;
         float sum[BLOCK] = {0};
         for (unsigned i = 0; i < stems; i++) {
-            const float *restrict estimate = estimates[i] + first;
-            float *restrict power = ret_gains[i] + first;
-            for (unsigned k = 0; k < count; k++) {
-                if (exponent == 2)
-                    power[k] = estimate[k] * estimate[k];
-                else if (exponent == 1)
-                    power[k] = estimate[k];
-                else
-                    power[k] = powf(estimate[k], exponent);
+            float *power = values[i] + first;
+            if (exponent == 2)
+                for (unsigned k = 0; k < count; k++)
+                    power[k] *= power[k];
+            else if (exponent != 1)
+                for (unsigned k = 0; k < count; k++)
+                    power[k] = powf(power[k], exponent);
+            for (unsigned k = 0; k < count; k++)
                 sum[k] += power[k];
+        }
+        for (unsigned i = 0; i < stems; i++) {
+            float *gain = values[i] + first;
+            for (unsigned k = 0; k < count; k++)
+                gain[k] = (gain[k] + share) / (sum[k] + epsilon);
+        }
+    }
+}
+
+/* exp(x) for x <= 0, as in Cephes' expf; below -87 it is exp(-87). */
+static inline float exp_of_negative(float x) {
+    x = x < -87 ? -87 : x;
+    const float magic = 12582912; /* 1.5 * 2^23: adding it rounds to an integer */
+    const float n = (x * 1.44269504f + magic) - magic;
+    const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1;
+    const int32_t bits = ((int32_t)n + 127) * (1 << 23);
+    float power;
+    memcpy(&power, &bits, sizeof(power));
+    return p * power;
+}
+
+static void softmax(float *const *values, unsigned stems, size_t total, const float *magnitudes) {
+    for (size_t first = 0; first < total; first += BLOCK) {
+        const unsigned count = total - first < BLOCK ? (unsigned)(total - first) : BLOCK;
+        float largest[BLOCK], sum[BLOCK] = {0};
+        memcpy(largest, values[0] + first, count * sizeof(float));
+        for (unsigned i = 1; i < stems; i++) {
+            const float *logit = values[i] + first;
+            for (unsigned n = 0; n < count; n++)
+                largest[n] = logit[n] > largest[n] ? logit[n] : largest[n];
+        }
+        for (unsigned i = 0; i < stems; i++) {
+            float *value = values[i] + first;
+            for (unsigned n = 0; n < count; n++) {
+                value[n] = exp_of_negative(value[n] - largest[n]);
+                sum[n] += value[n];
             }
         }
         for (unsigned i = 0; i < stems; i++) {
-            float *restrict gain = ret_gains[i] + first;
-            for (unsigned k = 0; k < count; k++)
-                gain[k] = (gain[k] + share) / (sum[k] + epsilon);
+            float *value = values[i] + first;
+            for (unsigned n = 0; n < count; n++)
+                value[n] *= magnitudes[first + n] / sum[n];
         }
     }
 }
@@ -93,6 +138,7 @@ void SPL_SPECTRUM_INIT(spl_spectrum_kernels *kernels) {
         .window_add = window_add,
         .magnitude = magnitude,
         .gains = gains,
+        .softmax = softmax,
         .apply = apply,
     };
 }

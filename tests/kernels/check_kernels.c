@@ -324,36 +324,46 @@ static void spectrum_separates_channels(void **state) {
     }
 }
 
-static void gains_follow_definition(void **state) {
+static void gains_and_softmax_follow_definitions(void **state) {
     (void)state;
-    static const float exponents[] = {1, 2, 0.5f, 3};
+    static const double exponents[] = {1, 2, 0.5, 3};
+    enum { STEMS = 3, SOFTMAX = SPL_ARRAY_SIZE(exponents) };
     for (unsigned flags = 0; flags < 2; flags++)
-        for (unsigned e = 0; e < SPL_ARRAY_SIZE(exponents); e++)
-            for (unsigned bins = 1; bins < 140; bins += 23) {
+        for (unsigned kind = 0; kind <= SOFTMAX; kind++)
+            for (unsigned count = 1; count < 600; count += 83) {
                 spl_spectrum_kernels kernels;
                 spl_spectrum_kernels_init(&kernels, flags ? spl_cpu_flags() : 0);
-                float *in[3], *out[3];
-                for (unsigned i = 0; i < 3; i++) {
-                    in[i] = buffer_new(bins);
-                    out[i] = buffer_new(bins);
-                    for (unsigned k = 0; k < bins; k++)
-                        in[i][k] = k == 0 ? 0 : fabsf(in[i][k]);
+                float *values[STEMS], *magnitudes = buffer_new(count);
+                double want[STEMS][600];
+                for (unsigned i = 0; i < STEMS; i++) {
+                    values[i] = buffer_new(count);
+                    for (unsigned k = 0; k < count; k++)
+                        values[i][k] = kind == SOFTMAX ? 50 * values[i][k]
+                                       : k == 0        ? 0
+                                                       : fabsf(values[i][k]);
                 }
-                kernels.gains((const float *const *)in, 3, bins, exponents[e], out);
-                for (unsigned k = 0; k < bins; k++) {
-                    double sum = 1e-10;
-                    for (unsigned i = 0; i < 3; i++)
-                        sum += pow((double)in[i][k], (double)exponents[e]);
-                    for (unsigned i = 0; i < 3; i++) {
-                        const double want =
-                            (pow((double)in[i][k], (double)exponents[e]) + 1e-10 / 3) / sum;
-                        assert_true(fabs((double)out[i][k] - want) < 1e-6);
+                for (unsigned k = 0; k < count; k++) {
+                    double sum = kind == SOFTMAX ? 0 : 1e-10;
+                    for (unsigned i = 0; i < STEMS; i++) {
+                        const double value = (double)values[i][k];
+                        want[i][k] = kind == SOFTMAX ? exp(value) : pow(value, exponents[kind]);
+                        sum += want[i][k];
                     }
+                    for (unsigned i = 0; i < STEMS; i++)
+                        want[i][k] = kind == SOFTMAX ? want[i][k] * (double)magnitudes[k] / sum
+                                                     : (want[i][k] + 1e-10 / STEMS) / sum;
                 }
-                for (unsigned i = 0; i < 3; i++) {
-                    buffer_free(in[i], bins);
-                    buffer_free(out[i], bins);
+                if (kind == SOFTMAX)
+                    kernels.softmax(values, STEMS, count, magnitudes);
+                else
+                    kernels.gains(values, STEMS, count, (float)exponents[kind], 1e-10f / STEMS,
+                                  1e-10f);
+                for (unsigned i = 0; i < STEMS; i++) {
+                    for (unsigned k = 0; k < count; k++)
+                        assert_true(fabs((double)values[i][k] - want[i][k]) < 1e-6);
+                    buffer_free(values[i], count);
                 }
+                buffer_free(magnitudes, count);
             }
 }
 
@@ -438,7 +448,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(mask_row_matches_reference),
         cmocka_unit_test(fft_matches_definition),
         cmocka_unit_test(spectrum_separates_channels),
-        cmocka_unit_test(gains_follow_definition),
+        cmocka_unit_test(gains_and_softmax_follow_definitions),
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

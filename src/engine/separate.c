@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Streams a song through STFT, nets, masks and inverse STFT.
+ *
+ * The song, with 4,096 zeros in front and as many behind as the last frame needs, is cut into frames of 4,096
+ * samples every 1,024, and the frames into segments of T. One segment is in memory at a time:
+ *
+ *   input      T - 1 hops and one frame of samples; the last three hops also begin the next segment
+ *   spectra    T packed spectra of the mixture
+ *   magnitudes and estimates (one set a stem), [T][channel][F]; masks are computed in place of the estimates
+ *   output     one set a stem: T hops of samples, and three more that the next segment adds to
+ *
+ * Frames beyond the end of the song are zeros to the nets, and nothing after them.
+ *
+ * Threads share the frames, rows and bins of each step. Which thread takes which does not change any sum:
+ * overlap-add, the only place where tasks meet, runs over even blocks of frames first, then over odd ones.
+ */
+#include "base/error.h"
+#include "base/pool.h"
+#include "dsp/stft.h"
+#include "dsp/wiener.h"
+#include "model/model.h"
+
+#include <math.h>
+#include <spleeter/separate.h>
+#include <string.h>
+
+enum {
+    HOP = SPL_FRAME_STEP,
+    FRAME = SPL_FRAME_LENGTH,
+    OVERLAP_HOPS = FRAME / HOP - 1,
+    BLOCK_FRAMES = 32, /* of one task of the inverse; T is a multiple of twice as many */
+    BLOCK_BINS = 64,
+};
+
+/* Memory of one thread. */
+struct scratch {
+    float fft[2 * FRAME];
+    float gains[SPL_STEMS_MAX][2][SPL_BINS];
+    float re[SPL_STEMS_MAX][FRAME], im[SPL_STEMS_MAX][FRAME];
+};
+
+struct separation {
+    const spl_model *model;
+    const spl_model_info *info;
+    const spl_separate_options *options;
+    const spl_source *source;
+    const spl_sink *sink;
+    spl_error *error;
+
+    unsigned frames, bins, stems; /* T, F, N */
+    bool extend;                  /* mask_extension average */
+    bool conserve;                /* the stems of the Wiener filter sum to the mixture */
+    uint64_t wanted;              /* bit i: the i-th stem */
+
+    spl_pool *pool;
+    spl_stft stft;
+    spl_unet_workspace *workspace;
+    spl_wiener *wiener;      /* NULL: plain masks */
+    struct scratch *scratch; /* one a thread */
+
+    float *input; /* stereo, (T - 1) hops and a frame */
+    size_t input_samples;
+    bool input_ended;
+    float *re, *im;                   /* [T][FRAME] */
+    float *magnitudes;                /* [T][2][F] */
+    float *estimates[SPL_STEMS_MAX];  /* [T][2][F]; then the gains */
+    float *extensions[SPL_STEMS_MAX]; /* [T][2]: the gain of the bins from F on */
+    float *output[SPL_STEMS_MAX];     /* stereo, T + OVERLAP_HOPS hops; NULL: not wanted */
+
+    unsigned valid_frames; /* of this segment */
+    unsigned odd;          /* which blocks the inverse is at */
+    uint64_t position;     /* of this segment in the padded song, in samples */
+    uint64_t written;      /* samples given to the sink */
+    spl_progress progress;
+    unsigned steps_done; /* of this segment */
+};
+
+SPL_API void spl_separate_options_init(spl_separate_options *options) {
+    *options = (spl_separate_options){.bandwidth = SPL_BANDWIDTH_MODEL};
+}
+
+/* Reports progress after a step of this segment; true: the caller wants to stop. */
+static bool step(void *user) {
+    struct separation *s = user;
+    if (!s->options->progress)
+        return false;
+    enum { STEPS_OF_A_NET = 2 * SPL_UNET_DEPTH };
+    const uint64_t segment = (uint64_t)s->frames * HOP;
+    const uint64_t part =
+        segment * SPL_MIN(s->steps_done, s->stems * STEPS_OF_A_NET) / (s->stems * STEPS_OF_A_NET);
+    s->steps_done++;
+    uint64_t done = s->position + part;
+    done -= SPL_MIN(done, (uint64_t)FRAME);
+    if (s->input_ended)
+        done = SPL_MIN(done, s->position + s->input_samples - FRAME);
+    s->progress.samples_done = done;
+    return s->options->progress(s->options->progress_user, &s->progress) != 0;
+}
+
+/* Reads until the input is full or the song ends. */
+static int fill_input(struct separation *s) {
+    const size_t capacity = (size_t)(s->frames - 1) * HOP + FRAME;
+    while (!s->input_ended && s->input_samples < capacity) {
+        float *to = s->input + 2 * s->input_samples;
+        size_t count = 0;
+        const int status =
+            s->source->read(s->source->user, to, capacity - s->input_samples, &count);
+        if (status < 0)
+            return status;
+        if (count > capacity - s->input_samples)
+            return spl_fail(s->error, SPL_E_ARGUMENT,
+                            "the source gave more samples than asked for");
+        for (size_t n = 0; n < 2 * count; n++)
+            if (!isfinite(to[n]))
+                return spl_fail(
+                    s->error, SPL_E_FORMAT, "sample %llu is not a finite number",
+                    (unsigned long long)(s->position + s->input_samples + n / 2 - FRAME));
+        s->input_samples += count;
+        s->input_ended = count == 0;
+    }
+    memset(s->input + 2 * s->input_samples, 0, 2 * (capacity - s->input_samples) * sizeof(float));
+    s->valid_frames = (unsigned)SPL_MIN((s->input_samples + HOP - 1) / HOP, (size_t)s->frames);
+    return 0;
+}
+
+static void forward_task(void *user, size_t task, unsigned thread) {
+    struct separation *s = user;
+    const unsigned first = (unsigned)task * BLOCK_FRAMES;
+    for (unsigned t = first; t < first + BLOCK_FRAMES; t++) {
+        float *magnitudes = s->magnitudes + (size_t)t * 2 * s->bins;
+        float *net_input = spl_unet_workspace_input(s->workspace, t);
+        if (t >= s->valid_frames) {
+            memset(magnitudes, 0, 2 * s->bins * sizeof(float));
+            memset(net_input, 0, 2 * s->bins * sizeof(float));
+            continue;
+        }
+        float *re = s->re + (size_t)t * FRAME, *im = s->im + (size_t)t * FRAME;
+        spl_stft_forward(&s->stft, s->input + (size_t)t * 2 * HOP, re, im, s->scratch[thread].fft);
+        s->stft.spectrum.magnitude(re, im, s->bins, magnitudes, magnitudes + s->bins, net_input);
+    }
+}
+
+static void softmax_task(void *user, size_t task, unsigned thread) {
+    (void)thread;
+    struct separation *s = user;
+    const size_t count = (size_t)BLOCK_FRAMES * 2 * s->bins, first = task * count;
+    float *values[SPL_STEMS_MAX];
+    for (unsigned i = 0; i < s->stems; i++)
+        values[i] = s->estimates[i] + first;
+    s->stft.spectrum.softmax(values, s->stems, count, s->magnitudes + first);
+}
+
+static float mean(const float *values, unsigned count) {
+    enum { LANES = 8 };
+    float sums[LANES] = {0};
+    for (unsigned n = 0; n < count; n += LANES)
+        for (unsigned lane = 0; lane < LANES; lane++)
+            sums[lane] += values[n + lane];
+    float sum = 0;
+    for (unsigned lane = 0; lane < LANES; lane++)
+        sum += sums[lane];
+    return sum / (float)count;
+}
+
+/* Estimates become gains. */
+static void gains_task(void *user, size_t task, unsigned thread) {
+    (void)thread;
+    struct separation *s = user;
+    const unsigned first = (unsigned)task * BLOCK_FRAMES;
+    const unsigned end = SPL_MIN(first + BLOCK_FRAMES, s->valid_frames);
+    for (unsigned t = first; t < end; t++)
+        for (unsigned c = 0; c < 2; c++) {
+            float *values[SPL_STEMS_MAX];
+            for (unsigned i = 0; i < s->stems; i++)
+                values[i] = s->estimates[i] + ((size_t)t * 2 + c) * s->bins;
+            if (s->wiener)
+                s->stft.spectrum.gains(values, s->stems, s->bins, 1, 0, SPL_WIENER_EPSILON);
+            else
+                s->stft.spectrum.gains(values, s->stems, s->bins,
+                                       (float)s->info->separation_exponent,
+                                       1e-10f / (float)s->stems, 1e-10f);
+            for (unsigned i = 0; i < s->stems; i++)
+                s->extensions[i][t * 2 + c] = s->extend ? mean(values[i], s->bins) : 0;
+        }
+}
+
+/* The gains of one frame and channel for all 2,049 bins. */
+static void extended_gains(const struct separation *s, unsigned stem, unsigned frame,
+                           unsigned channel, float *ret_gains) {
+    const float *gains = s->estimates[stem] + ((size_t)frame * 2 + channel) * s->bins;
+    const float extension = s->extensions[stem][frame * 2 + channel];
+    memcpy(ret_gains, gains, s->bins * sizeof(float));
+    for (unsigned k = s->bins; k < SPL_BINS; k++)
+        ret_gains[k] = extension;
+}
+
+static void output_frame(struct separation *s, unsigned stem, unsigned frame, float *re, float *im,
+                         float *scratch) {
+    spl_stft_inverse_add(&s->stft, re, im, s->output[stem] + (size_t)frame * 2 * HOP, scratch);
+}
+
+/* A block of frames of one stem. */
+static void mask_inverse_task(void *user, size_t task, unsigned thread) {
+    struct separation *s = user;
+    struct scratch *scratch = &s->scratch[thread];
+    const unsigned stem = (unsigned)task % s->stems;
+    const unsigned first = (2 * ((unsigned)task / s->stems) + s->odd) * BLOCK_FRAMES;
+    const unsigned end = SPL_MIN(first + BLOCK_FRAMES, s->valid_frames);
+    if (!s->output[stem])
+        return;
+    float *left = scratch->gains[0][0], *right = scratch->gains[0][1];
+    for (unsigned t = first; t < end; t++) {
+        extended_gains(s, stem, t, 0, left);
+        extended_gains(s, stem, t, 1, right);
+        s->stft.spectrum.apply(s->re + (size_t)t * FRAME, s->im + (size_t)t * FRAME, left, right,
+                               scratch->re[0], scratch->im[0]);
+        output_frame(s, stem, t, scratch->re[0], scratch->im[0], scratch->fft);
+    }
+}
+
+/* A block of frames of all stems. */
+static void wiener_inverse_task(void *user, size_t task, unsigned thread) {
+    struct separation *s = user;
+    struct scratch *scratch = &s->scratch[thread];
+    const unsigned first = (2 * (unsigned)task + s->odd) * BLOCK_FRAMES;
+    const unsigned end = SPL_MIN(first + BLOCK_FRAMES, s->valid_frames);
+    for (unsigned t = first; t < end; t++) {
+        spl_wiener_frame frame = {.re = s->re + (size_t)t * FRAME, .im = s->im + (size_t)t * FRAME};
+        float *re[SPL_STEMS_MAX], *im[SPL_STEMS_MAX];
+        for (unsigned i = 0; i < s->stems; i++) {
+            for (unsigned c = 0; c < 2; c++)
+                extended_gains(s, i, t, c, scratch->gains[i][c]);
+            frame.left[i] = scratch->gains[i][0];
+            frame.right[i] = scratch->gains[i][1];
+            re[i] = s->output[i] ? scratch->re[i] : NULL;
+            im[i] = scratch->im[i];
+        }
+        spl_wiener_filter(s->wiener, &frame, s->conserve, re, im);
+        for (unsigned i = 0; i < s->stems; i++)
+            if (re[i])
+                output_frame(s, i, t, re[i], im[i], scratch->fft);
+    }
+}
+
+/* A block of bins of all frames, in order. */
+static void wiener_add_task(void *user, size_t task, unsigned thread) {
+    struct separation *s = user;
+    struct scratch *scratch = &s->scratch[thread];
+    const unsigned first = (unsigned)task * BLOCK_BINS;
+    const unsigned end = SPL_MIN(first + BLOCK_BINS, (unsigned)SPL_BINS);
+    for (unsigned t = 0; t < s->valid_frames; t++) {
+        spl_wiener_frame frame = {.re = s->re + (size_t)t * FRAME, .im = s->im + (size_t)t * FRAME};
+        for (unsigned i = 0; i < s->stems; i++) {
+            for (unsigned c = 0; c < 2; c++)
+                for (unsigned k = first; k < end; k++)
+                    scratch->gains[i][c][k] =
+                        k < s->bins ? s->estimates[i][((size_t)t * 2 + c) * s->bins + k]
+                                    : s->extensions[i][t * 2 + c];
+            frame.left[i] = scratch->gains[i][0];
+            frame.right[i] = scratch->gains[i][1];
+        }
+        spl_wiener_add(s->wiener, &frame, first, end);
+    }
+}
+
+/* Gives the samples of this segment that are within the song to the sink, and keeps the last three hops. */
+static int write_output(struct separation *s) {
+    const size_t segment = (size_t)s->frames * HOP;
+    const size_t begin = s->position == 0 ? FRAME : 0; /* the zeros in front */
+    const size_t end = s->input_ended ? SPL_MIN(segment, s->input_samples) : segment;
+    if (begin < end) {
+        const float *stems[SPL_STEMS_MAX] = {NULL};
+        for (unsigned i = 0; i < s->stems; i++)
+            if (s->output[i])
+                stems[i] = s->output[i] + 2 * begin;
+        const int status = s->sink->write(s->sink->user, stems, end - begin);
+        if (status < 0)
+            return status;
+        s->written += end - begin;
+    }
+    return 0;
+}
+
+static void shift_output(struct separation *s) {
+    const size_t segment = (size_t)s->frames * HOP * 2, overlap = (size_t)OVERLAP_HOPS * HOP * 2;
+    for (unsigned i = 0; i < s->stems; i++) {
+        if (!s->output[i])
+            continue;
+        memmove(s->output[i], s->output[i] + segment, overlap * sizeof(float));
+        memset(s->output[i] + overlap, 0, segment * sizeof(float));
+    }
+}
+
+static int estimate_segment(struct separation *s) {
+    const size_t blocks = s->frames / BLOCK_FRAMES;
+    const bool softmax = s->info->architecture == SPL_ARCHITECTURE_SOFTMAX_UNET;
+    spl_pool_run(s->pool, blocks, forward_task, s);
+    s->steps_done = 0;
+    for (unsigned i = 0; i < s->stems; i++) {
+        const int status = spl_unet_run(spl_model_unet(s->model, i), s->workspace, s->pool,
+                                        softmax ? NULL : s->magnitudes, s->estimates[i], step, s);
+        if (status < 0)
+            return spl_fail(s->error, status, "canceled");
+    }
+    if (softmax)
+        spl_pool_run(s->pool, blocks, softmax_task, s);
+    spl_pool_run(s->pool, blocks, gains_task, s);
+    return 0;
+}
+
+static int output_segment(struct separation *s) {
+    const size_t block_pairs = s->frames / BLOCK_FRAMES / 2;
+    for (s->odd = 0; s->odd < 2; s->odd++) {
+        if (s->wiener)
+            spl_pool_run(s->pool, block_pairs, wiener_inverse_task, s);
+        else
+            spl_pool_run(s->pool, block_pairs * s->stems, mask_inverse_task, s);
+    }
+    const int status = write_output(s);
+    shift_output(s);
+    return status;
+}
+
+/* Goes through the song once: for the Wiener filter's sums, or for the stems. */
+static int pass(struct separation *s, bool sums_only) {
+    s->position = 0;
+    s->input_ended = false;
+    s->input_samples = FRAME;
+    memset(s->input, 0, FRAME * 2 * sizeof(float));
+    for (;;) {
+        int status = fill_input(s);
+        if (status == 0)
+            status = estimate_segment(s);
+        if (status < 0)
+            return status;
+        if (sums_only)
+            spl_pool_run(s->pool, (SPL_BINS + BLOCK_BINS - 1) / BLOCK_BINS, wiener_add_task, s);
+        else if ((status = output_segment(s)) < 0)
+            return status;
+
+        const size_t segment = (size_t)s->frames * HOP;
+        if (s->input_ended && s->input_samples <= segment)
+            break;
+        s->input_samples -= segment;
+        memmove(s->input, s->input + 2 * segment, 2 * s->input_samples * sizeof(float));
+        s->position += segment;
+    }
+    return 0;
+}
+
+static void apply_bandwidth(struct separation *s) {
+    s->bins = s->info->bins;
+    s->extend = s->info->mask_extension == SPL_MASK_EXTENSION_AVERAGE;
+    if (s->options->bandwidth == SPL_BANDWIDTH_MODEL)
+        return;
+    s->bins = s->options->bandwidth == SPL_BANDWIDTH_11K ? 1024 : 1536;
+    s->extend = s->conserve = s->options->bandwidth == SPL_BANDWIDTH_FULL;
+}
+
+static float *floats(size_t count) {
+    return calloc(count, sizeof(float));
+}
+
+static int allocate(struct separation *s) {
+    const size_t frames = s->frames, estimates = frames * 2 * s->bins;
+    s->scratch = calloc(spl_pool_threads(s->pool), sizeof(*s->scratch));
+    s->input = floats(((frames - 1) * HOP + FRAME) * 2);
+    s->re = floats(frames * FRAME);
+    s->im = floats(frames * FRAME);
+    s->magnitudes = floats(estimates);
+    bool complete = s->scratch && s->input && s->re && s->im && s->magnitudes;
+    for (unsigned i = 0; i < s->stems; i++) {
+        s->estimates[i] = floats(estimates);
+        s->extensions[i] = floats(frames * 2);
+        complete = complete && s->estimates[i] && s->extensions[i];
+        if (s->wanted >> i & 1) {
+            s->output[i] = floats((frames + OVERLAP_HOPS) * HOP * 2);
+            complete = complete && s->output[i];
+        }
+    }
+    if (!complete)
+        return spl_fail_memory(s->error);
+    return spl_unet_workspace_new(spl_unet_filters(spl_model_unet(s->model, 0)), s->frames, s->bins,
+                                  &s->workspace, s->error);
+}
+
+static void release(struct separation *s) {
+    for (unsigned i = 0; i < s->stems; i++) {
+        free(s->estimates[i]);
+        free(s->extensions[i]);
+        free(s->output[i]);
+    }
+    free(s->magnitudes);
+    free(s->im);
+    free(s->re);
+    free(s->input);
+    free(s->scratch);
+    spl_unet_workspace_free(s->workspace);
+    spl_wiener_free(s->wiener);
+    spl_pool_free(s->pool);
+    free(s);
+}
+
+static int run(struct separation *s) {
+    int status = spl_pool_new(s->options->threads, &s->pool, s->error);
+    if (status == 0 && s->options->wiener)
+        status = spl_wiener_new(s->stems, &s->wiener, s->error);
+    if (status == 0)
+        status = allocate(s);
+    if (status == 0 && s->wiener) {
+        status = pass(s, true);
+        if (status == 0)
+            status = s->source->rewind(s->source->user);
+        if (status < 0)
+            return status;
+        spl_wiener_prepare(s->wiener);
+        s->progress.pass = 2;
+    }
+    return status < 0 ? status : pass(s, false);
+}
+
+SPL_API int spl_separate(spl_model *model, const spl_separate_options *options,
+                         const spl_source *source, const spl_sink *sink, spl_error *ret_error) {
+    if (!model || !options || !source || !source->read || !sink || !sink->write)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "a model, options, source and sink are needed");
+    if (options->wiener && !source->rewind)
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "the Wiener filter reads the song twice and needs a source that rewinds");
+    const spl_model_info *info = spl_model_get_info(model);
+    const uint64_t all = (UINT64_C(1) << info->stem_count) - 1;
+    if (options->stems & ~all)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "the model has %u stems only", info->stem_count);
+    if ((unsigned)options->bandwidth > SPL_BANDWIDTH_FULL)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "unknown bandwidth");
+
+    struct separation *s = calloc(1, sizeof(*s));
+    if (!s)
+        return spl_fail_memory(ret_error);
+    s->model = model;
+    s->info = info;
+    s->options = options;
+    s->source = source;
+    s->sink = sink;
+    s->error = ret_error;
+    s->frames = info->frames;
+    s->stems = info->stem_count;
+    s->wanted = options->stems ? options->stems : all;
+    apply_bandwidth(s);
+    spl_stft_init(&s->stft);
+    s->progress = (spl_progress){
+        .samples_total = source->total_samples, .pass = 1, .passes = options->wiener ? 2 : 1};
+    const int status = run(s);
+    release(s);
+    return status;
+}
