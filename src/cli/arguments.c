@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Translates a command's option table for getopt_long, and prints it.
+ */
+#include "cli/arguments.h"
+
+#include <getopt.h>
+#include <string.h>
+
+#define HELP_COLUMN 34
+#define HELP_WIDTH  96
+
+/* getopt_long's tables, made from ours. */
+typedef struct getopt_tables {
+    char *shorts;
+    struct option *longs;
+} getopt_tables;
+
+static void getopt_tables_free(getopt_tables *tables) {
+    free(tables->shorts);
+    free(tables->longs);
+}
+
+static int getopt_tables_make(const cli_command *command, getopt_tables *tables) {
+    tables->shorts = calloc(2 * command->option_count + 2, 1);
+    tables->longs = calloc(command->option_count + 1, sizeof(*tables->longs));
+    if (!tables->shorts || !tables->longs)
+        return SPL_E_MEMORY;
+    char *next = tables->shorts;
+    *next++ = ':'; /* tell a missing value from an unknown option */
+    for (size_t i = 0; i < command->option_count; i++) {
+        const cli_option *option = &command->options[i];
+        tables->longs[i] = (struct option){
+            .name = option->name,
+            .has_arg = option->argument ? required_argument : no_argument,
+            .val = option->key,
+        };
+        if (option->key >= CLI_LONG_ONLY)
+            continue;
+        *next++ = (char)option->key;
+        if (option->argument)
+            *next++ = ':';
+    }
+    return 0;
+}
+
+/* What getopt_long stumbled over: a short option is in optopt, a long one is the argument before optind. */
+static int fail_option(const cli_command *command, char **argv, int found, spl_error *ret_error) {
+    char short_name[] = {'-', (char)optopt, '\0'};
+    bool is_short = optopt > 0 && optopt < CLI_LONG_ONLY && strncmp(argv[optind - 1], "--", 2) != 0;
+    const char *what = is_short ? short_name : argv[optind - 1];
+    if (found == ':')
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s needs a value", what);
+    if (optopt != 0 && !is_short)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s: the option takes no value", what);
+    return spl_fail(ret_error, SPL_E_ARGUMENT, "there is no option %s; see spleeterd %s --help",
+                    what, command->name);
+}
+
+int cli_parse(const cli_command *command, int argc, char **argv, cli_take_option *take, void *user,
+              int *ret_first, spl_error *ret_error) {
+    SPL_CLEANUP(getopt_tables_free) getopt_tables tables = {0};
+    if (getopt_tables_make(command, &tables) < 0)
+        return spl_fail_memory(ret_error);
+    optind = 1;
+    for (;;) {
+        int found = getopt_long(argc, argv, tables.shorts, tables.longs, NULL);
+        if (found == -1)
+            break;
+        if (found == '?' || found == ':')
+            return fail_option(command, argv, found, ret_error);
+        int status = take(user, found, optarg, ret_error);
+        if (status < 0)
+            return status;
+    }
+    *ret_first = optind;
+    return 0;
+}
+
+/* Prints `text` from HELP_COLUMN on, broken at spaces; `column` is where the cursor stands. */
+static void print_wrapped(FILE *stream, const char *text, int column) {
+    if (column >= HELP_COLUMN) {
+        fputc('\n', stream);
+        column = 0;
+    }
+    fprintf(stream, "%*s", HELP_COLUMN - column, "");
+    column = HELP_COLUMN;
+    while (*text) {
+        int length = (int)strcspn(text, " ");
+        if (column > HELP_COLUMN && column + 1 + length > HELP_WIDTH) {
+            fprintf(stream, "\n%*s", HELP_COLUMN, "");
+            column = HELP_COLUMN;
+        } else if (column > HELP_COLUMN) {
+            fputc(' ', stream);
+            column++;
+        }
+        fprintf(stream, "%.*s", length, text);
+        column += length;
+        text += length;
+        text += strspn(text, " ");
+    }
+    fputc('\n', stream);
+}
+
+void cli_print_command(const cli_command *command, FILE *stream) {
+    fprintf(stream, "Usage: spleeterd %s %s\n\n%s\n\nOptions:\n", command->name, command->synopsis,
+            command->summary);
+    for (size_t i = 0; i < command->option_count; i++) {
+        const cli_option *option = &command->options[i];
+        int column = option->key < CLI_LONG_ONLY ? fprintf(stream, "  -%c, ", option->key)
+                                                 : fprintf(stream, "      ");
+        column += fprintf(stream, "--%s", option->name);
+        if (option->argument)
+            column += fprintf(stream, " %s", option->argument);
+        print_wrapped(stream, option->help, column + 2 > HELP_COLUMN ? HELP_COLUMN : column);
+    }
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The subcommands of spleeterd.
+ */
+#ifndef SPL_CLI_COMMANDS_H
+#define SPL_CLI_COMMANDS_H
+
+#include "cli/arguments.h"
+
+extern const cli_command cli_separate_command;
+extern const cli_command cli_models_command;
+
+/* Run a subcommand; argv[0] is its name. Return the program's exit code. */
+int cli_separate(int argc, char **argv);
+int cli_models(int argc, char **argv);
+
+/* Prints name, version and instruction set. */
+void cli_print_version(void);
+
+#endif

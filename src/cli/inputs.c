@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Finds the input files, and opens them.
+ */
+#include "cli/inputs.h"
+
+#include "base/file.h"
+#include "cli/signals.h"
+#include "pipeline/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <glob.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+/* Files that are taken from a folder. A file that is named is tried whatever its name is. */
+static const char *const extensions[] = {
+    "aac", "ac3", "aif", "aifc", "aiff", "amr",  "ape", "au",  "caf", "flac", "m4a",  "m4b", "mka",
+    "mp2", "mp3", "mp4", "oga",  "ogg",  "opus", "tta", "w64", "wav", "wave", "webm", "wma", "wv",
+};
+
+static bool has_audio_extension(const char *name) {
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && dot != name && i < SPL_ARRAY_SIZE(extensions); i++) {
+        if (strcasecmp(dot + 1, extensions[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int append(cli_inputs *inputs, const char *path, spl_error *ret_error) {
+    char **longer = reallocarray(inputs->paths, inputs->count + 1, sizeof(*longer));
+    if (!longer)
+        return spl_fail_memory(ret_error);
+    inputs->paths = longer;
+    longer[inputs->count] = strdup(path);
+    if (!longer[inputs->count])
+        return spl_fail_memory(ret_error);
+    inputs->count++;
+    return 0;
+}
+
+static int compare_entries(const FTSENT **a, const FTSENT **b) {
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+static void fts_close_p(FTS **walk) {
+    if (*walk)
+        fts_close(*walk);
+}
+
+static bool same_file(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static int add_folder(cli_inputs *inputs, const char *folder, const char *output_folder,
+                      spl_error *ret_error) {
+    struct stat output;
+    bool skip_output = stat(output_folder, &output) == 0;
+    SPL_CLEANUP(spl_free_p) char *root = strdup(folder);
+    if (!root)
+        return spl_fail_memory(ret_error);
+    for (size_t length = strlen(root); length > 1 && root[length - 1] == '/'; length--)
+        root[length - 1] = '\0';
+    char *roots[] = {root, NULL};
+    SPL_CLEANUP(fts_close_p)
+    FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, compare_entries);
+    if (!walk)
+        return spl_fail_errno(ret_error, errno, "cannot read the folder %s", folder);
+    FTSENT *entry;
+    while ((entry = fts_read(walk))) {
+        bool is_output = entry->fts_info == FTS_D && entry->fts_level > 0 && skip_output &&
+                         same_file(entry->fts_statp, &output);
+        if (is_output)
+            fts_set(walk, entry, FTS_SKIP);
+        if (entry->fts_info != FTS_F || !has_audio_extension(entry->fts_name))
+            continue;
+        int status = append(inputs, entry->fts_path, ret_error);
+        if (status < 0)
+            return status;
+    }
+    return 0;
+}
+
+static int add_pattern(cli_inputs *inputs, const char *pattern, spl_error *ret_error) {
+    SPL_CLEANUP(globfree) glob_t found = {0};
+    int failed = glob(pattern, 0, NULL, &found);
+    if (failed == GLOB_NOSPACE)
+        return spl_fail_memory(ret_error);
+    for (size_t i = 0; failed == 0 && i < found.gl_pathc; i++) {
+        int status = append(inputs, found.gl_pathv[i], ret_error);
+        if (status < 0)
+            return status;
+    }
+    return 0;
+}
+
+int cli_inputs_add(cli_inputs *inputs, const char *argument, const char *output_folder,
+                   spl_error *ret_error) {
+    size_t before = inputs->count;
+    int status = 0;
+    struct stat found;
+    bool exists = strcmp(argument, "-") == 0 || stat(argument, &found) == 0;
+    if (!exists)
+        status = add_pattern(inputs, argument, ret_error);
+    else if (strcmp(argument, "-") != 0 && S_ISDIR(found.st_mode))
+        status = add_folder(inputs, argument, output_folder, ret_error);
+    if (status == 0 && inputs->count == before)
+        status = append(inputs, argument, ret_error);
+    return status;
+}
+
+void cli_inputs_free(cli_inputs *inputs) {
+    for (size_t i = 0; i < inputs->count; i++)
+        free(inputs->paths[i]);
+    free(inputs->paths);
+    *inputs = (cli_inputs){0};
+}
+
+const char *cli_temporary_folder(void) {
+    const char *const candidates[] = {getenv("TMPDIR"), getenv("TEMP"), getenv("TMP")};
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(candidates); i++) {
+        if (candidates[i] && *candidates[i] && access(candidates[i], W_OK | X_OK) == 0)
+            return candidates[i];
+    }
+    return "/tmp";
+}
+
+static int spool_standard_input(int *ret_fd, spl_error *ret_error) {
+    SPL_CLEANUP(spl_close_p) int fd = -1;
+    int status = spl_spool_open(cli_temporary_folder(), &fd, ret_error);
+    if (status < 0)
+        return status;
+    char buffer[1 << 16];
+    for (;;) {
+        if (cli_signals_caught())
+            return spl_fail(ret_error, SPL_E_CANCELED, "standard input: interrupted");
+        ssize_t got = read(STDIN_FILENO, buffer, sizeof(buffer));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return spl_fail_errno(ret_error, errno, "cannot read standard input");
+        if (got == 0)
+            break;
+        status = spl_write_all(fd, buffer, (size_t)got, "the temporary copy of standard input",
+                               ret_error);
+        if (status < 0)
+            return status;
+    }
+    *ret_fd = spl_steal_fd(&fd);
+    return 0;
+}
+
+int cli_input_open(const char *path, int *ret_fd, spl_error *ret_error) {
+    if (strcmp(path, "-") == 0)
+        return spool_standard_input(ret_fd, ret_error);
+    SPL_CLEANUP(spl_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat found;
+    if (fd < 0 || fstat(fd, &found) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot open %s", path);
+    if (S_ISDIR(found.st_mode))
+        return spl_fail(ret_error, SPL_E_NOT_FOUND, "there are no audio files in the folder %s",
+                        path);
+    if (!S_ISREG(found.st_mode))
+        return spl_fail(ret_error, SPL_E_IO, "%s is not a regular file; give - and pipe it in",
+                        path);
+    *ret_fd = spl_steal_fd(&fd);
+    return 0;
+}

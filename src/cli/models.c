@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * `spleeterd models`: what models there are, whether they are whole, and how to make one from a
+ * TensorFlow checkpoint of Spleeter.
+ */
+#include "base/file.h"
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "cli/models_path.h"
+#include "cli/report.h"
+
+#include <spleeter/spleeter.h>
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    KEY_CONFIG = CLI_LONG_ONLY,
+    KEY_NAME,
+    KEY_LICENCE,
+    KEY_SOURCE,
+};
+
+static const cli_option options[] = {
+    {KEY_CONFIG, "config", "FILE",
+     "import: Spleeter's JSON configuration of the checkpoint. Default: recognised, for Deezer's "
+     "own "
+     "2stems, 4stems and 5stems"},
+    {KEY_NAME, "name", "NAME", "import: name of the model. Default: the last part of its folder"},
+    {'o', "folder", "FOLDER",
+     "import: the model folder to make. Default: one named as the model, among the user's models"},
+    {KEY_LICENCE, "licence", "TEXT", "import: licence of the weights, to be kept with them."},
+    {KEY_SOURCE, "source", "TEXT", "import: where the weights come from, to be kept with them."},
+    {'h', "help", NULL, "Print this text."},
+};
+
+const cli_command cli_models_command = {
+    .name = "models",
+    .synopsis = "list | info NAME | verify [NAME...] | import [OPTION...] CHECKPOINT_FOLDER",
+    .summary = "Lists, describes, checks and imports models.",
+    .options = options,
+    .option_count = SPL_ARRAY_SIZE(options),
+};
+
+typedef struct models_request {
+    spl_model_import_options import;
+    bool help;
+} models_request;
+
+static int take_option(void *user, int key, const char *value, spl_error *ret_error) {
+    (void)ret_error;
+    models_request *request = user;
+    switch (key) {
+    case KEY_CONFIG:
+        request->import.config = value;
+        break;
+    case KEY_NAME:
+        request->import.name = value;
+        break;
+    case 'o':
+        request->import.folder = value;
+        break;
+    case KEY_LICENCE:
+        request->import.licence = value;
+        break;
+    case KEY_SOURCE:
+        request->import.source = value;
+        break;
+    default:
+        request->help = true;
+    }
+    return 0;
+}
+
+static const char *last_part(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static int print_path(void *user, const char *path) {
+    size_t *count = user;
+    ++*count;
+    printf("%-16s %s\n", last_part(path), path);
+    return 0;
+}
+
+static cli_exit list_models(const char *search_path, spl_error *ret_error) {
+    size_t count = 0;
+    int status = spl_model_list(search_path, print_path, &count, ret_error);
+    if (status < 0)
+        return cli_exit_of_model(status);
+    if (count == 0)
+        fprintf(stderr, "there are no models in %s\n", search_path);
+    return CLI_EXIT_OK;
+}
+
+static const char *activation_name(spl_activation activation) {
+    switch (activation) {
+    case SPL_ACTIVATION_RELU:
+        return "ReLU";
+    case SPL_ACTIVATION_LEAKY_RELU:
+        return "LeakyReLU";
+    case SPL_ACTIVATION_ELU:
+        return "ELU";
+    }
+    return "unknown";
+}
+
+static void print_info(const spl_model_info *info) {
+    printf("name            %s\n", info->name);
+    printf("path            %s\n", info->path);
+    printf("architecture    %s\n",
+           info->architecture == SPL_ARCHITECTURE_UNET ? "unet" : "softmax_unet");
+    printf("frames          %u\n", info->frames);
+    printf("bins            %u\n", info->bins);
+    printf("mask extension  %s\n",
+           info->mask_extension == SPL_MASK_EXTENSION_ZEROS ? "zeros" : "average");
+    printf("mask exponent   %g\n", info->separation_exponent);
+    printf("licence         %s\n", info->licence);
+    printf("source          %s\n", info->source);
+    for (unsigned i = 0; i < info->stem_count; i++) {
+        const spl_stem_info *stem = &info->stems[i];
+        printf("stem            %s: %s, %" PRIu64 " parameters, %s down, %s up%s%s\n", stem->name,
+               stem->net, stem->parameters, activation_name(stem->conv_activation),
+               activation_name(stem->deconv_activation), stem->sha256[0] ? ", sha256 " : "",
+               stem->sha256);
+    }
+}
+
+static cli_exit describe_model(const char *search_path, const char *name, spl_error *ret_error) {
+    spl_model_choice found;
+    spl_model *model = NULL;
+    int status = spl_model_resolve(name, search_path, &found, ret_error);
+    if (status == 0)
+        status = spl_model_open(found.path, &model, ret_error);
+    if (status < 0)
+        return cli_exit_of_model(status);
+    print_info(spl_model_get_info(model));
+    spl_model_unref(model);
+    return CLI_EXIT_OK;
+}
+
+/* Checks the folder at `path` and tells; *user counts the bad ones. */
+static int verify_folder(void *user, const char *path) {
+    size_t *failed = user;
+    spl_error error;
+    if (spl_model_verify(path, &error) == 0) {
+        printf("%s: good\n", path);
+    } else {
+        cli_complain("%s", error.message);
+        ++*failed;
+    }
+    return 0;
+}
+
+static cli_exit verify_models(const char *search_path, char **names, int name_count,
+                              spl_error *ret_error) {
+    size_t failed = 0;
+    int status = 0;
+    if (name_count == 0)
+        status = spl_model_list(search_path, verify_folder, &failed, ret_error);
+    for (int i = 0; status == 0 && i < name_count; i++) {
+        spl_model_choice found;
+        status = spl_model_resolve(names[i], search_path, &found, ret_error);
+        if (status == 0)
+            verify_folder(&failed, found.path);
+    }
+    if (status < 0)
+        return cli_exit_of_model(status);
+    return failed > 0 ? CLI_EXIT_MODEL : CLI_EXIT_OK;
+}
+
+/* The user's folder for a model of that name; *ret_folder is owned by the caller. */
+static int default_folder(const spl_model_import_options *import, char **ret_folder,
+                          spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *models = NULL;
+    SPL_CLEANUP(spl_free_p) char *checkpoint = strdup(import->checkpoint);
+    if (!checkpoint)
+        return spl_fail_memory(ret_error);
+    for (size_t length = strlen(checkpoint); length > 1 && checkpoint[length - 1] == '/'; length--)
+        checkpoint[length - 1] = '\0';
+    int status = cli_models_user_folder(&models, ret_error);
+    if (status == 0)
+        status = spl_make_folders(models, ret_error);
+    if (status == 0 && asprintf(ret_folder, "%s/%s", models,
+                                import->name ? import->name : last_part(checkpoint)) < 0)
+        status = spl_fail_memory(ret_error);
+    return status;
+}
+
+static cli_exit import_model(spl_model_import_options *import, const char *checkpoint,
+                             spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *folder = NULL;
+    import->checkpoint = checkpoint;
+    int status = 0;
+    if (!import->folder) {
+        status = default_folder(import, &folder, ret_error);
+        import->folder = folder;
+    }
+    if (status < 0)
+        return CLI_EXIT_OUTPUT;
+    status = spl_model_import(import, ret_error);
+    if (status < 0)
+        return cli_exit_of_model(status);
+    printf("%s\n", import->folder);
+    return CLI_EXIT_OK;
+}
+
+static cli_exit run(models_request *request, int argc, char **argv, spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *search_path = NULL;
+    if (cli_models_search_path(&search_path, ret_error) < 0)
+        return CLI_EXIT_RESOURCES;
+    const char *action = argc > 0 ? argv[0] : "";
+    if (strcmp(action, "list") == 0 && argc == 1)
+        return list_models(search_path, ret_error);
+    if (strcmp(action, "info") == 0 && argc == 2)
+        return describe_model(search_path, argv[1], ret_error);
+    if (strcmp(action, "verify") == 0)
+        return verify_models(search_path, argv + 1, argc - 1, ret_error);
+    if (strcmp(action, "import") == 0 && argc == 2)
+        return import_model(&request->import, argv[1], ret_error);
+    spl_fail(ret_error, SPL_E_ARGUMENT, "write it as: spleeterd models %s",
+             cli_models_command.synopsis);
+    return CLI_EXIT_USAGE;
+}
+
+int cli_models(int argc, char **argv) {
+    models_request request = {0};
+    spl_error error = {0};
+    cli_exit code = CLI_EXIT_USAGE;
+    int first;
+    if (cli_parse(&cli_models_command, argc, argv, take_option, &request, &first, &error) == 0) {
+        code = CLI_EXIT_OK;
+        if (request.help)
+            cli_print_command(&cli_models_command, stdout);
+        else
+            code = run(&request, argc - first, argv + first, &error);
+    }
+    if (error.status != SPL_OK)
+        cli_complain("%s", error.message);
+    return code;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where the program looks for models.
+ */
+#ifndef SPL_CLI_MODELS_PATH_H
+#define SPL_CLI_MODELS_PATH_H
+
+#include "base/error.h"
+
+/* A search path for spl_model_resolve and spl_model_list: $SPLEETER_MODEL_PATH, the folders that belong to this program
+ * (../models and ../share/spleeterd/models, seen from its own folder), the user's models. *ret_path is owned by the
+ * caller. */
+SPL_WARN_UNUSED int cli_models_search_path(char **ret_path, spl_error *ret_error);
+
+/* The folder of the user's own models, $XDG_DATA_HOME/spleeterd/models. *ret_path is owned by the caller. */
+SPL_WARN_UNUSED int cli_models_user_folder(char **ret_path, spl_error *ret_error);
+
+#endif

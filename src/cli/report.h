@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What `separate` tells while it works and when it is done: a progress bar and
+ * summaries for people on standard error, or JSON lines for programs on standard output.
+ */
+#ifndef SPL_CLI_REPORT_H
+#define SPL_CLI_REPORT_H
+
+#include "cli/exit_code.h"
+#include "pipeline/pipeline.h"
+
+typedef struct cli_report {
+    bool json, verbose, bar;
+    bool json_failed; /* standard output is gone */
+    size_t total;     /* inputs */
+    size_t succeeded;
+    char **failures; /* messages */
+    size_t failure_count;
+
+    const char *input; /* the current one */
+    size_t number;     /* its, from 1 */
+    double started_s, shown_s;
+} cli_report;
+
+/* Starts reporting on `total` inputs. A bar is shown when standard error is a terminal and `json` is off. */
+void cli_report_start(cli_report *report, size_t total, bool json, bool verbose);
+
+/* The next input. */
+void cli_report_input(cli_report *report, const char *input);
+
+/* How far it is; spl_pipeline_options.progress. Returns 1 when a signal asks to stop. */
+int cli_report_progress(void *user, const spl_progress *progress);
+
+/* The current input is done. */
+void cli_report_success(cli_report *report, const char *model, const spl_output *outputs,
+                        size_t output_count, const spl_pipeline_result *result);
+
+/* The current input failed. */
+void cli_report_failure(cli_report *report, cli_exit code, const spl_error *error);
+
+/* Lists what failed of several inputs. */
+void cli_report_end(cli_report *report, cli_exit code);
+
+void cli_report_free(cli_report *report);
+
+/* Prints "spleeterd: MESSAGE" and a line end to standard error. */
+void cli_complain(const char *format, ...) SPL_PRINTF(1, 2);
+
+#endif

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * `spleeterd separate`: options, checks before anything is written, then one song after the other.
+ */
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "cli/inputs.h"
+#include "cli/models_path.h"
+#include "cli/outputs.h"
+#include "cli/report.h"
+#include "cli/signals.h"
+#include "pipeline/pipeline.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    KEY_MWF = CLI_LONG_ONLY,
+    KEY_VERBOSE,
+    KEY_STEMS,
+    KEY_MIX,
+    KEY_BANDWIDTH,
+    KEY_BIT_DEPTH,
+    KEY_KEEP_FORMAT,
+    KEY_THREADS,
+    KEY_JSON,
+    KEY_VERSION,
+};
+
+static const cli_option options[] = {
+    {'i', "inputs", "FILE",
+     "An input, as the arguments without an option; may be given several times."},
+    {'p', "params_filename", "MODEL",
+     "Model: a name such as 2stems (full band), spleeter:2stems or spleeter:2stems-16kHz (exactly "
+     "as "
+     "Spleeter), a model folder, or a Spleeter JSON configuration. Default: 2stems"},
+    {'o', "output_path", "FOLDER",
+     "Folder to write to, or - for standard output. Default: separated_audio in the folder for "
+     "temporary files"},
+    {'f', "filename_format", "FORMAT",
+     "Names of the files, made of {filename}, {foldername}, {instrument} and {codec}. Default: "
+     "{filename}/{instrument}.{codec}"},
+    {'s', "offset", "SECONDS", "Start here. Default: 0"},
+    {'d', "duration", "SECONDS", "Separate no more than this. Default: to the end"},
+    {'c', "codec", "CODEC", "wav, flac, mp3, ogg, opus, m4a or wma. Default: wav"},
+    {'b', "bitrate", "RATE",
+     "Bits per second of mp3, ogg, opus, m4a and wma, such as 320k. Default: 128k"},
+    {KEY_BIT_DEPTH, "bit-depth", "DEPTH",
+     "16, 24 or float (wav only), for wav and flac. Default: 16"},
+    {KEY_STEMS, "stems", "NAME,...", "Write these stems only."},
+    {KEY_MIX, "mix", "NAME=STEM+...",
+     "Write the sum of some stems as the instrument NAME, such as karaoke=drums+bass+other; may be "
+     "given several times. The stems themselves are then written only with --stems."},
+    {KEY_BANDWIDTH, "bandwidth", "WIDTH",
+     "11k, 16k (silence above, as Spleeter) or full (the stems sum to the mixture). Default: what "
+     "the model's name says"},
+    {KEY_MWF, "mwf", NULL,
+     "Separate with a multichannel Wiener filter over the whole song; takes two passes."},
+    {KEY_KEEP_FORMAT, "keep-format", NULL,
+     "Give the stems the sample rate and the channels of the input instead of 44.1 kHz stereo."},
+    {KEY_THREADS, "threads", "N", "CPU threads to use; the result is the same. Default: all CPUs"},
+    {KEY_JSON, "json", NULL, "Write progress and results as JSON lines to standard output."},
+    {KEY_VERBOSE, "verbose", NULL, "Tell more on standard error."},
+    {'a', "adapter", "NAME", "Refused: Spleeter's Python audio adapters do not exist here."},
+    {KEY_VERSION, "version", NULL, "Print the version and the CPU's instruction set."},
+    {'h', "help", NULL, "Print this text."},
+};
+
+const cli_command cli_separate_command = {
+    .name = "separate",
+    .synopsis = "[OPTION...] FILE...",
+    .summary =
+        "Separates songs into stems. FILE is an audio file, a folder (all audio files in it, "
+        "recursively),\na glob pattern, or - for standard input.",
+    .options = options,
+    .option_count = SPL_ARRAY_SIZE(options),
+};
+
+/* What the command line asks for. */
+typedef struct separate_request {
+    const char **inputs; /* of --inputs */
+    size_t input_count;
+    const char *model;
+    const char *folder;
+    const char *format;
+    const char *stems;
+    const char *mixes[SPL_OUTPUTS_MAX];
+    size_t mix_count;
+    bool has_bandwidth, has_bit_depth, json, verbose, version, help;
+    spl_pipeline_options pipeline;
+} separate_request;
+
+static int parse_seconds(const char *option, const char *value, double *ret_seconds,
+                         spl_error *ret_error) {
+    char *end;
+    errno = 0;
+    double seconds = strtod(value, &end);
+    if (end == value || *end || errno || !isfinite(seconds) || seconds < 0)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s %s: give seconds, such as 30 or 7.5", option,
+                        value);
+    *ret_seconds = seconds;
+    return 0;
+}
+
+static int parse_bitrate(const char *value, unsigned *ret_bps, spl_error *ret_error) {
+    char *end;
+    errno = 0;
+    double rate = strtod(value, &end);
+    if (end != value && (*end == 'k' || *end == 'K')) {
+        rate *= 1000;
+        end++;
+    }
+    if (end == value || *end || errno || !(rate >= 6000 && rate <= 1000000))
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "--bitrate %s: give bits per second from 6k to 1000k, such as 128k", value);
+    *ret_bps = (unsigned)rate;
+    return 0;
+}
+
+static int parse_threads(const char *value, unsigned *ret_threads, spl_error *ret_error) {
+    char *end;
+    errno = 0;
+    long threads = strtol(value, &end, 10);
+    if (end == value || *end || errno || threads < 1 || threads > 1024)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "--threads %s: give a number from 1 to 1024",
+                        value);
+    *ret_threads = (unsigned)threads;
+    return 0;
+}
+
+typedef struct choice {
+    const char *name;
+    int value;
+} choice;
+
+static const choice bandwidths[] = {
+    {"11k", SPL_BANDWIDTH_11K}, {"16k", SPL_BANDWIDTH_16K}, {"full", SPL_BANDWIDTH_FULL}};
+static const choice bit_depths[] = {
+    {"16", SPL_SAMPLES_16}, {"24", SPL_SAMPLES_24}, {"float", SPL_SAMPLES_FLOAT}};
+
+static int parse_choice(const char *option, const char *value, const choice choices[3],
+                        int *ret_value, spl_error *ret_error) {
+    for (size_t i = 0; i < 3; i++) {
+        if (strcmp(value, choices[i].name) == 0) {
+            *ret_value = choices[i].value;
+            return 0;
+        }
+    }
+    return spl_fail(ret_error, SPL_E_ARGUMENT, "%s %s: give %s, %s or %s", option, value,
+                    choices[0].name, choices[1].name, choices[2].name);
+}
+
+static int add_input(separate_request *request, const char *value, spl_error *ret_error) {
+    const char **longer =
+        reallocarray(request->inputs, request->input_count + 1, sizeof(*request->inputs));
+    if (!longer)
+        return spl_fail_memory(ret_error);
+    request->inputs = longer;
+    request->inputs[request->input_count++] = value;
+    return 0;
+}
+
+static int take_option(void *user, int key, const char *value, spl_error *ret_error) {
+    separate_request *request = user;
+    spl_pipeline_options *pipeline = &request->pipeline;
+    int status, number;
+    switch (key) {
+    case 'i':
+        return add_input(request, value, ret_error);
+    case 'p':
+        request->model = value;
+        return 0;
+    case 'o':
+        request->folder = value;
+        return 0;
+    case 'f':
+        request->format = value;
+        return 0;
+    case 's':
+        return parse_seconds("--offset", value, &pipeline->offset_s, ret_error);
+    case 'd':
+        status = parse_seconds("--duration", value, &pipeline->duration_s, ret_error);
+        if (status == 0 && pipeline->duration_s == 0)
+            return spl_fail(ret_error, SPL_E_ARGUMENT, "--duration must be more than 0");
+        return status;
+    case 'c':
+        if (!spl_codec_from_name(value, &pipeline->codec))
+            return spl_fail(ret_error, SPL_E_ARGUMENT,
+                            "--codec %s: there are wav, flac, mp3, ogg, opus, m4a and wma", value);
+        return 0;
+    case 'b':
+        return parse_bitrate(value, &pipeline->bitrate_bps, ret_error);
+    case 'a':
+        return spl_fail(
+            ret_error, SPL_E_ARGUMENT,
+            "--adapter names a Python class of Spleeter; spleeterd reads and writes audio "
+            "itself, so leave the option out");
+    case KEY_STEMS:
+        request->stems = value;
+        return 0;
+    case KEY_MIX:
+        if (request->mix_count == SPL_OUTPUTS_MAX)
+            return spl_fail(ret_error, SPL_E_ARGUMENT, "more than %d mixes", SPL_OUTPUTS_MAX);
+        request->mixes[request->mix_count++] = value;
+        return 0;
+    case KEY_BANDWIDTH:
+        status = parse_choice("--bandwidth", value, bandwidths, &number, ret_error);
+        if (status == 0)
+            pipeline->bandwidth = (spl_bandwidth)number;
+        request->has_bandwidth = true;
+        return status;
+    case KEY_BIT_DEPTH:
+        status = parse_choice("--bit-depth", value, bit_depths, &number, ret_error);
+        if (status == 0)
+            pipeline->sample_format = (spl_sample_format)number;
+        request->has_bit_depth = true;
+        return status;
+    case KEY_MWF:
+        pipeline->wiener = true;
+        return 0;
+    case KEY_KEEP_FORMAT:
+        pipeline->keep_format = true;
+        return 0;
+    case KEY_THREADS:
+        return parse_threads(value, &pipeline->threads, ret_error);
+    case KEY_JSON:
+        request->json = true;
+        return 0;
+    case KEY_VERBOSE:
+        request->verbose = true;
+        return 0;
+    case KEY_VERSION:
+        request->version = true;
+        return 0;
+    default:
+        request->help = true;
+        return 0;
+    }
+}
+
+/* Checks that need all of the options. */
+static int check_request(const separate_request *request, spl_error *ret_error) {
+    spl_codec codec = request->pipeline.codec;
+    if (request->has_bit_depth && codec != SPL_CODEC_WAV && codec != SPL_CODEC_FLAC)
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "--bit-depth is for wav and flac, %s has none; use --bitrate",
+                        spl_codec_name(codec));
+    if (codec == SPL_CODEC_FLAC && request->pipeline.sample_format == SPL_SAMPLES_FLOAT)
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "--bit-depth float needs wav; flac has 16 and 24");
+    return 0;
+}
+
+static int find_inputs(const separate_request *request, char **arguments, size_t argument_count,
+                       cli_inputs *inputs, spl_error *ret_error) {
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < request->input_count; i++)
+        status = cli_inputs_add(inputs, request->inputs[i], request->folder, ret_error);
+    for (size_t i = 0; status == 0 && i < argument_count; i++)
+        status = cli_inputs_add(inputs, arguments[i], request->folder, ret_error);
+    if (status < 0)
+        return status;
+    if (inputs->count == 0)
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "there is no input; see spleeterd separate --help");
+    size_t standard_inputs = 0;
+    for (size_t i = 0; i < inputs->count; i++)
+        standard_inputs += strcmp(inputs->paths[i], "-") == 0;
+    if (standard_inputs > 1)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "standard input can be read only once");
+    return 0;
+}
+
+static int open_model(separate_request *request, spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *search_path = NULL;
+    int status = cli_models_search_path(&search_path, ret_error);
+    spl_model_choice found;
+    if (status == 0)
+        status = spl_model_resolve(request->model, search_path, &found, ret_error);
+    if (status == 0)
+        status = spl_model_open(found.path, &request->pipeline.model, ret_error);
+    if (status < 0)
+        return status;
+    request->pipeline.channels =
+        found.as_spleeter ? SPL_CHANNELS_FIRST_TWO : SPL_CHANNELS_STEREO_DOWNMIX;
+    if (!request->has_bandwidth)
+        request->pipeline.bandwidth = (spl_bandwidth)found.bandwidth;
+    if (request->verbose)
+        fprintf(stderr, "model %s from %s, kernels for %s\n", request->model, found.path,
+                spl_cpu_isa());
+    return 0;
+}
+
+static bool to_standard_output(const separate_request *request) {
+    return strcmp(request->folder, "-") == 0;
+}
+
+static int check_standard_output(const separate_request *request, const cli_inputs *inputs,
+                                 const cli_parts *parts, spl_error *ret_error) {
+    if (inputs->count != 1 || parts->count != 1)
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "-o - takes one input and one stem or mix, here are %zu and %zu; use "
+                        "--stems or --mix",
+                        inputs->count, parts->count);
+    if (request->json)
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "-o - and --json both write to standard output; choose one");
+    if (isatty(STDOUT_FILENO))
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "standard output is a terminal; redirect it or pipe it on");
+    return 0;
+}
+
+/* Separates one input into outputs with their paths filled in. Returns 0 or a negative status, and what exit code that
+ * means. */
+static int separate_file(const separate_request *request, const char *input,
+                         const spl_output *outputs, size_t output_count,
+                         spl_pipeline_result *ret_result, cli_exit *ret_code,
+                         spl_error *ret_error) {
+    SPL_CLEANUP(spl_close_p) int fd = -1;
+    int status = cli_input_open(input, &fd, ret_error);
+    if (status < 0) {
+        *ret_code = cli_exit_of_stage(status, SPL_STAGE_INPUT);
+        return status;
+    }
+    size_t existed[SPL_OUTPUTS_MAX];
+    size_t made = 0;
+    spl_pipeline_stage stage = SPL_STAGE_OUTPUT;
+    while (status == 0 && made < output_count && outputs[made].path) {
+        status = cli_folder_make(outputs[made].path, &existed[made], ret_error);
+        made++;
+    }
+    if (status == 0)
+        status = spl_pipeline_run(fd, strcmp(input, "-") == 0 ? "standard input" : input,
+                                  &request->pipeline, outputs, output_count, ret_result, &stage,
+                                  ret_error);
+    if (status < 0) {
+        *ret_code = cli_exit_of_stage(status, stage);
+        while (made-- > 0)
+            cli_folder_remove(outputs[made].path, existed[made]);
+    }
+    return status;
+}
+
+/* Separates all inputs; goes on after one that fails, stops when a signal came. */
+static cli_exit separate_files(separate_request *request, const cli_inputs *inputs,
+                               cli_parts *parts, const cli_plan *plan, cli_report *report) {
+    cli_exit code = CLI_EXIT_OK;
+    request->pipeline.progress = cli_report_progress;
+    request->pipeline.progress_user = report;
+    for (size_t i = 0; i < inputs->count && !cli_signals_caught(); i++) {
+        for (size_t j = 0; j < parts->count; j++) {
+            parts->outputs[j].path = plan->paths ? plan->paths[i * parts->count + j] : NULL;
+            parts->outputs[j].fd = STDOUT_FILENO;
+        }
+        cli_report_input(report, inputs->paths[i]);
+        spl_pipeline_result result;
+        spl_error error;
+        cli_exit failed_code = CLI_EXIT_RESOURCES;
+        int status = separate_file(request, inputs->paths[i], parts->outputs, parts->count, &result,
+                                   &failed_code, &error);
+        if (status == 0) {
+            cli_report_success(report, request->model, parts->outputs, parts->count, &result);
+            continue;
+        }
+        if (cli_signals_caught()) {
+            failed_code = CLI_EXIT_SIGNAL + cli_signals_caught();
+            spl_fail(&error, SPL_E_CANCELED, "%s: interrupted, nothing written", report->input);
+        }
+        cli_report_failure(report, failed_code, &error);
+        code = inputs->count > 1 ? CLI_EXIT_BATCH : failed_code;
+    }
+    if (cli_signals_caught())
+        code = CLI_EXIT_SIGNAL + cli_signals_caught();
+    cli_report_end(report, code);
+    return report->json_failed && code == CLI_EXIT_OK ? CLI_EXIT_OUTPUT : code;
+}
+
+/* What is left to do when the options are known. */
+static cli_exit run(separate_request *request, char **arguments, size_t argument_count,
+                    spl_error *ret_error) {
+    SPL_CLEANUP(cli_inputs_free) cli_inputs inputs = {0};
+    SPL_CLEANUP(cli_parts_free) cli_parts parts = {0};
+    SPL_CLEANUP(cli_plan_free) cli_plan plan = {0};
+    SPL_CLEANUP(cli_report_free) cli_report report = {0};
+
+    if (check_request(request, ret_error) < 0 ||
+        find_inputs(request, arguments, argument_count, &inputs, ret_error) < 0)
+        return CLI_EXIT_USAGE;
+    int status = open_model(request, ret_error);
+    if (status < 0)
+        return cli_exit_of_model(status);
+    const spl_model_info *model = spl_model_get_info(request->pipeline.model);
+    if (cli_parts_select(model, request->stems, request->mixes, request->mix_count, &parts,
+                         ret_error) < 0)
+        return CLI_EXIT_USAGE;
+    status = to_standard_output(request)
+                 ? check_standard_output(request, &inputs, &parts, ret_error)
+                 : cli_plan_make(&inputs, &parts, request->folder, request->format,
+                                 spl_codec_name(request->pipeline.codec), &plan, ret_error);
+    if (status < 0)
+        return CLI_EXIT_USAGE;
+    cli_report_start(&report, inputs.count, request->json, request->verbose);
+    return separate_files(request, &inputs, &parts, &plan, &report);
+}
+
+int cli_separate(int argc, char **argv) {
+    SPL_CLEANUP(spl_free_p) char *folder = NULL;
+    if (asprintf(&folder, "%s/separated_audio", cli_temporary_folder()) < 0)
+        return CLI_EXIT_RESOURCES;
+    separate_request request = {
+        .model = "2stems",
+        .folder = folder,
+        .format = "{filename}/{instrument}.{codec}",
+        .pipeline = {.codec = SPL_CODEC_WAV,
+                     .sample_format = SPL_SAMPLES_16,
+                     .bitrate_bps = 128000},
+    };
+    spl_error error = {0};
+    cli_exit code = CLI_EXIT_USAGE;
+    int first;
+    if (cli_parse(&cli_separate_command, argc, argv, take_option, &request, &first, &error) == 0) {
+        code = CLI_EXIT_OK;
+        if (request.help) {
+            cli_print_command(&cli_separate_command, stdout);
+            putchar('\n');
+            cli_print_exit_codes(stdout);
+        } else if (request.version) {
+            cli_print_version();
+        } else {
+            code = run(&request, argv + first, (size_t)(argc - first), &error);
+        }
+    }
+    if (error.status != SPL_OK)
+        cli_complain("%s", error.message);
+    spl_model_unref(request.pipeline.model);
+    free(request.inputs);
+    return code;
+}
