@@ -26,7 +26,10 @@ static const cli_option options[] = {
      "import: Spleeter's JSON configuration of the checkpoint. Default: recognised, for Deezer's "
      "own "
      "2stems, 4stems and 5stems"},
-    {KEY_NAME, "name", "NAME", "import: name of the model. Default: the last part of its folder"},
+    {KEY_NAME, "name", "NAME",
+     "import: name of the model. Default: the name of the checkpoint's folder, after spleeter- "
+     "when "
+     "there is no --config"},
     {'o', "folder", "FOLDER",
      "import: the model folder to make. Default: one named as the model, among the user's models"},
     {KEY_LICENCE, "licence", "TEXT", "import: licence of the weights, to be kept with them."},
@@ -170,36 +173,46 @@ static cli_exit verify_models(const char *search_path, char **names, int name_co
     return failed > 0 ? CLI_EXIT_MODEL : CLI_EXIT_OK;
 }
 
-/* The user's folder for a model of that name; *ret_folder is owned by the caller. */
-static int default_folder(const spl_model_import_options *import, char **ret_folder,
-                          spl_error *ret_error) {
+/* Deezer's own models, which need no --config, are named spleeter-2stems and so on: names like
+ * spleeter:2stems look for that. *ret_name is owned by the caller. */
+static int default_name(const spl_model_import_options *import, char **ret_name) {
+    size_t length = strlen(import->checkpoint);
+    while (length > 1 && import->checkpoint[length - 1] == '/')
+        length--;
+    size_t begin = length;
+    while (begin > 0 && import->checkpoint[begin - 1] != '/')
+        begin--;
+    return asprintf(ret_name, "%s%.*s", import->config ? "" : "spleeter-", (int)(length - begin),
+                    import->checkpoint + begin);
+}
+
+/* The folder of that name among the user's models; *ret_folder is owned by the caller. */
+static int default_folder(const char *name, char **ret_folder, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *models = NULL;
-    SPL_CLEANUP(spl_free_p) char *checkpoint = strdup(import->checkpoint);
-    if (!checkpoint)
-        return spl_fail_memory(ret_error);
-    for (size_t length = strlen(checkpoint); length > 1 && checkpoint[length - 1] == '/'; length--)
-        checkpoint[length - 1] = '\0';
     int status = cli_models_user_folder(&models, ret_error);
     if (status == 0)
         status = spl_make_folders(models, ret_error);
-    if (status == 0 && asprintf(ret_folder, "%s/%s", models,
-                                import->name ? import->name : last_part(checkpoint)) < 0)
+    if (status == 0 && asprintf(ret_folder, "%s/%s", models, name) < 0)
         status = spl_fail_memory(ret_error);
     return status;
 }
 
 static cli_exit import_model(spl_model_import_options *import, const char *checkpoint,
                              spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *name = NULL;
     SPL_CLEANUP(spl_free_p) char *folder = NULL;
     import->checkpoint = checkpoint;
-    int status = 0;
+    if (!import->name) {
+        if (default_name(import, &name) < 0)
+            return CLI_EXIT_RESOURCES;
+        import->name = name;
+    }
     if (!import->folder) {
-        status = default_folder(import, &folder, ret_error);
+        if (default_folder(import->name, &folder, ret_error) < 0)
+            return CLI_EXIT_OUTPUT;
         import->folder = folder;
     }
-    if (status < 0)
-        return CLI_EXIT_OUTPUT;
-    status = spl_model_import(import, ret_error);
+    int status = spl_model_import(import, ret_error);
     if (status < 0)
         return cli_exit_of_model(status);
     printf("%s\n", import->folder);

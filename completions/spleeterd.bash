@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+# bash completion for spleeterd.
+
+_spleeterd_models() {
+    spleeterd models list 2>/dev/null | while read -r name _; do
+        case $name in
+        spleeter-*) printf '%s\n' "${name#spleeter-}" "spleeter:${name#spleeter-}" ;;
+        *) printf '%s\n' "$name" ;;
+        esac
+    done
+}
+
+_spleeterd() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    COMPREPLY=()
+    if ((COMP_CWORD == 1)); then
+        mapfile -t COMPREPLY < <(compgen -W 'separate models help --version --help' -- "$current")
+        return
+    fi
+    case ${COMP_WORDS[1]}:$previous in
+    help:*)
+        mapfile -t COMPREPLY < <(compgen -W 'separate models' -- "$current")
+        return
+        ;;
+    separate:-c | separate:--codec)
+        mapfile -t COMPREPLY < <(compgen -W 'wav flac mp3 ogg opus m4a wma' -- "$current")
+        return
+        ;;
+    separate:--bit-depth)
+        mapfile -t COMPREPLY < <(compgen -W '16 24 float' -- "$current")
+        return
+        ;;
+    separate:--bandwidth)
+        mapfile -t COMPREPLY < <(compgen -W '11k 16k full' -- "$current")
+        return
+        ;;
+    separate:-o | separate:--output_path | models:-o | models:--folder)
+        mapfile -t COMPREPLY < <(compgen -d -- "$current")
+        return
+        ;;
+    separate:-p | separate:--params_filename | models:info | models:verify)
+        mapfile -t COMPREPLY < <(compgen -W "$(_spleeterd_models)" -- "$current")
+        mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$current")
+        return
+        ;;
+    models:models)
+        mapfile -t COMPREPLY < <(compgen -W 'list info verify import --help' -- "$current")
+        return
+        ;;
+    esac
+    if [[ $current == -* ]]; then
+        local options='--config --name --folder --licence --source --help'
+        if [[ ${COMP_WORDS[1]} == separate ]]; then
+            options='--inputs --params_filename --output_path --filename_format --offset --duration
+                --codec --bitrate --bit-depth --stems --mix --bandwidth --mwf --keep-format --threads
+                --json --verbose --adapter --version --help'
+        fi
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+        return
+    fi
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")
+}
+
+complete -o filenames -F _spleeterd spleeterd

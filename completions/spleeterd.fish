@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+# fish completion for spleeterd.
+
+function __spleeterd_models
+    for name in (spleeterd models list 2>/dev/null | string split -f 1 ' ')
+        string replace -r '^spleeter-' '' -- $name
+        string replace -rf '^spleeter-' 'spleeter:' -- $name
+    end
+end
+
+set -l in_separate -c spleeterd -n '__fish_seen_subcommand_from separate'
+set -l in_models -c spleeterd -n '__fish_seen_subcommand_from models'
+
+complete -c spleeterd -n __fish_use_subcommand -f -a separate -d 'Separate songs into stems'
+complete -c spleeterd -n __fish_use_subcommand -f -a models -d 'List, describe, check and import models'
+complete -c spleeterd -n __fish_use_subcommand -f -a help -d 'Print the help of a command'
+complete -c spleeterd -n __fish_use_subcommand -l version -d 'Print the version'
+complete -c spleeterd -n '__fish_seen_subcommand_from help' -f -a 'separate models'
+
+complete $in_separate -s i -l inputs -r -F -d 'An input'
+complete $in_separate -s p -l params_filename -r -a '(__spleeterd_models)' -d 'Model'
+complete $in_separate -s o -l output_path -x -a '(__fish_complete_directories)' -d 'Folder to write to'
+complete $in_separate -s f -l filename_format -x -d 'Names of the files'
+complete $in_separate -s s -l offset -x -d 'Start here, in seconds'
+complete $in_separate -s d -l duration -x -d 'Separate no more than this, in seconds'
+complete $in_separate -s c -l codec -x -a 'wav flac mp3 ogg opus m4a wma' -d 'Codec'
+complete $in_separate -s b -l bitrate -x -a '128k 192k 256k 320k' -d 'Bits per second of lossy codecs'
+complete $in_separate -l bit-depth -x -a '16 24 float' -d 'Bit depth of wav and flac'
+complete $in_separate -l stems -x -d 'Write these stems only'
+complete $in_separate -l mix -x -d 'Write the sum of some stems'
+complete $in_separate -l bandwidth -x -a '11k 16k full' -d 'How far up the stems reach'
+complete $in_separate -l mwf -d 'Multichannel Wiener filter'
+complete $in_separate -l keep-format -d 'Keep sample rate and channels of the input'
+complete $in_separate -l threads -x -d 'CPU threads to use'
+complete $in_separate -l json -d 'JSON lines to standard output'
+complete $in_separate -l verbose -d 'Tell more'
+complete $in_separate -s a -l adapter -x -d 'Refused'
+complete $in_separate -l version -d 'Print the version'
+complete $in_separate -s h -l help -d 'Print the options'
+
+complete -c spleeterd -f -a 'list info verify import' \
+    -n '__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from list info verify import'
+complete -c spleeterd -f -a '(__spleeterd_models)' \
+    -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from info verify'
+complete $in_models -l config -r -F -d 'Spleeter configuration of the checkpoint'
+complete $in_models -l name -x -d 'Name of the model'
+complete $in_models -s o -l folder -x -a '(__fish_complete_directories)' -d 'Model folder to make'
+complete $in_models -l licence -x -d 'Licence of the weights'
+complete $in_models -l source -x -d 'Where the weights come from'
+complete $in_models -s h -l help -d 'Print the options'
