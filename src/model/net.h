@@ -13,11 +13,11 @@
 #ifndef SPL_MODEL_NET_H
 #define SPL_MODEL_NET_H
 
-#include "base/error.h"
+#include "model/tensor.h"
 
 #include <spleeter/model.h>
 
-#define SPL_UNET_DEPTH 6
+#define SPL_UNET_DEPTH       6
 #define SPL_UNET_FILTERS_MAX 4096
 
 /* Batch norm: y = gamma * (x - mean) / sqrt(variance + 1e-3) + beta, one value a channel. */
@@ -36,5 +36,31 @@ typedef struct spl_net_weights {
     spl_activation conv_activation, deconv_activation;
     spl_layer_weights encoder[SPL_UNET_DEPTH], decoder[SPL_UNET_DEPTH], mask;
 } spl_net_weights;
+
+/* Tensors in one net: 11 layers with kernel, bias and norm, 2 without norm. */
+#define SPL_NET_TENSORS (11 * 6 + 2 * 2)
+
+/* One tensor of a net: its name in our files, its shape, and where in spl_net_weights it belongs. */
+typedef struct spl_net_tensor {
+    char name[40]; /* "decoder.3.norm.moving_variance" */
+    const float **data;
+    unsigned rank;
+    size_t shape[SPL_TENSOR_RANK_MAX];
+} spl_net_tensor;
+
+/* Lists the tensors of `weights`, whose filters are set, in the order of our files. */
+void spl_net_list_tensors(spl_net_weights *weights, spl_net_tensor ret_tensors[SPL_NET_TENSORS]);
+
+/* Fills *ret_weights (filters and tensors) from `source`; every shape is checked, every number is finite, and no
+ * variance is negative. `activations` are taken as they are. *ret_parameters is the count of numbers. */
+SPL_WARN_UNUSED int spl_net_read(spl_tensor_source source, spl_activation conv_activation,
+                                 spl_activation deconv_activation, spl_net_weights *ret_weights,
+                                 uint64_t *ret_parameters, spl_error *ret_error);
+
+/* "relu", "leaky_relu" or "elu", as our files have it. */
+const char *spl_activation_name(spl_activation activation);
+
+/* Finds the activation of that name; false when there is none. */
+bool spl_activation_from_name(const char *name, spl_activation *ret_activation);
 
 #endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Members of JSON objects, checked. `path` names the file in messages.
+ *
+ * Strings that are returned belong to the JSON value.
+ */
+#ifndef SPL_MODEL_JSON_H
+#define SPL_MODEL_JSON_H
+
+#include "base/error.h"
+
+#include <jansson.h>
+
+static inline void spl_json_free_p(json_t **value) {
+    json_decref(*value);
+}
+
+/* Parses one object; a key that stands twice is refused. The caller owns the result. */
+SPL_WARN_UNUSED int spl_json_parse(const void *text, size_t size, const char *path,
+                                   json_t **ret_object, spl_error *ret_error);
+
+/* Parses the file at `path`, of at most 1 MiB. */
+SPL_WARN_UNUSED int spl_json_parse_file(const char *path, json_t **ret_object,
+                                        spl_error *ret_error);
+
+/* A string of one line: no control characters. */
+SPL_WARN_UNUSED int spl_json_get_line(const json_t *object, const char *key, const char *path,
+                                      const char **ret_line, spl_error *ret_error);
+
+/* An integer from `low` to `high`. */
+SPL_WARN_UNUSED int spl_json_get_unsigned(const json_t *object, const char *key, unsigned low,
+                                          unsigned high, const char *path, unsigned *ret_number,
+                                          spl_error *ret_error);
+
+/* One of `count` texts, as its index. */
+SPL_WARN_UNUSED int spl_json_get_choice(const json_t *object, const char *key,
+                                        const char *const *choices, size_t count, const char *path,
+                                        unsigned *ret_index, spl_error *ret_error);
+
+/* Succeeds if the integer `key` is `supported`; UNSUPPORTED if it is another. */
+SPL_WARN_UNUSED int spl_json_expect_unsigned(const json_t *object, const char *key,
+                                             unsigned supported, const char *path,
+                                             spl_error *ret_error);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * manifest.json: what a model is, and which files hold its nets.
+ *
+ * Keys that we don't know are ignored; values that we can't serve are refused.
+ */
+#include "model/manifest.h"
+
+#include "base/file.h"
+#include "model/json.h"
+#include "model/settings.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define FORMAT_NAME "spleeterd-model"
+#define VERSION     1
+
+static const char *const architecture_names[] = {
+    [SPL_ARCHITECTURE_UNET] = "unet",
+    [SPL_ARCHITECTURE_SOFTMAX_UNET] = "softmax_unet",
+};
+
+static const spl_settings_keys keys = {"frames", "bins", "sample_rate_hz"};
+
+static int parse_stem(const json_t *entry, const char *path, spl_stem_info *stem,
+                      spl_error *ret_error) {
+    int status;
+    if ((status = spl_json_get_line(entry, "name", path, &stem->name, ret_error)) < 0 ||
+        (status = spl_json_get_line(entry, "net", path, &stem->net, ret_error)) < 0 ||
+        (status = spl_json_get_line(entry, "sha256", path, &stem->sha256, ret_error)) < 0)
+        return status;
+    if (!spl_is_plain_name(stem->net))
+        return spl_fail(ret_error, SPL_E_FORMAT, "%s: \"%.100s\" is not the plain name of a file",
+                        path, stem->net);
+    if (strlen(stem->sha256) != 64 || strspn(stem->sha256, "0123456789abcdef") != 64)
+        return spl_fail(ret_error, SPL_E_FORMAT,
+                        "%s: the \"sha256\" of stem %.100s is not 64 lower-case hex digits", path,
+                        stem->name);
+    return 0;
+}
+
+static int parse_stems(const json_t *stems, const char *path, spl_model_info *info,
+                       spl_error *ret_error) {
+    int status = spl_check_stem_array(stems, "stems", path, ret_error);
+    if (status < 0)
+        return status;
+    info->stem_count = (unsigned)json_array_size(stems);
+    for (unsigned i = 0; i < info->stem_count; i++) {
+        spl_stem_info *stem = &info->stems[i];
+        status = parse_stem(json_array_get(stems, i), path, stem, ret_error);
+        if (status < 0)
+            return status;
+        for (unsigned j = 0; j < i; j++) {
+            if (strcmp(stem->net, info->stems[j].net) == 0 &&
+                strcmp(stem->sha256, info->stems[j].sha256) != 0)
+                return spl_fail(ret_error, SPL_E_FORMAT, "%s gives %s two different \"sha256\"",
+                                path, stem->net);
+        }
+    }
+    return spl_check_stem_names(info, path, ret_error);
+}
+
+static int parse_root(const json_t *root, const char *path, spl_model_info *info,
+                      spl_error *ret_error) {
+    const char *format = json_string_value(json_object_get(root, "format"));
+    if (!format || strcmp(format, FORMAT_NAME) != 0)
+        return spl_fail(ret_error, SPL_E_FORMAT, "%s has no \"format\": \"%s\"", path, FORMAT_NAME);
+    unsigned architecture = 0;
+    int status;
+    if ((status = spl_json_expect_unsigned(root, "version", VERSION, path, ret_error)) < 0 ||
+        (status = spl_json_get_line(root, "name", path, &info->name, ret_error)) < 0 ||
+        (status = spl_json_get_choice(root, "architecture", architecture_names,
+                                      SPL_ARRAY_SIZE(architecture_names), path, &architecture,
+                                      ret_error)) < 0 ||
+        (status = spl_settings_read(root, &keys, path, info, ret_error)) < 0 ||
+        (status = spl_json_get_line(root, "licence", path, &info->licence, ret_error)) < 0 ||
+        (status = spl_json_get_line(root, "source", path, &info->source, ret_error)) < 0)
+        return status;
+    info->architecture = (spl_architecture)architecture;
+    return parse_stems(json_object_get(root, "stems"), path, info, ret_error);
+}
+
+/* Hands `root` over if it is a valid manifest, and gives it up if it is not. */
+static int take_root(json_t *root, const char *path, json_t **ret_root, spl_model_info *ret_info,
+                     spl_error *ret_error) {
+    spl_model_info info = {0};
+    int status = parse_root(root, path, &info, ret_error);
+    if (status < 0) {
+        json_decref(root);
+        return status;
+    }
+    *ret_root = root;
+    *ret_info = info;
+    return 0;
+}
+
+int spl_manifest_parse(const void *text, size_t size, const char *path, json_t **ret_root,
+                       spl_model_info *ret_info, spl_error *ret_error) {
+    json_t *root;
+    int status = spl_json_parse(text, size, path, &root, ret_error);
+    return status < 0 ? status : take_root(root, path, ret_root, ret_info, ret_error);
+}
+
+int spl_manifest_load(const char *folder, json_t **ret_root, spl_model_info *ret_info,
+                      spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *path = NULL;
+    if (asprintf(&path, "%s/" SPL_MANIFEST_NAME, folder) < 0)
+        return spl_fail_memory(ret_error);
+    json_t *root;
+    int status = spl_json_parse_file(path, &root, ret_error);
+    return status < 0 ? status : take_root(root, path, ret_root, ret_info, ret_error);
+}
+
+/* NULL when memory runs out. */
+static char *make_text(const spl_model_info *info) {
+    SPL_CLEANUP(spl_json_free_p)
+    json_t *root =
+        json_pack("{s:s, s:i, s:s, s:s}", "format", FORMAT_NAME, "version", VERSION, "name",
+                  info->name, "architecture", architecture_names[info->architecture]);
+    if (!root || !spl_settings_write(root, &keys, info))
+        return NULL;
+    json_t *stems = json_array();
+    if (json_object_set_new(root, "stems", stems) < 0)
+        return NULL;
+    for (unsigned i = 0; i < info->stem_count; i++) {
+        const spl_stem_info *stem = &info->stems[i];
+        if (json_array_append_new(stems, json_pack("{s:s, s:s, s:s}", "name", stem->name, "net",
+                                                   stem->net, "sha256", stem->sha256)) < 0)
+            return NULL;
+    }
+    if (json_object_set_new(root, "licence", json_string(info->licence)) < 0 ||
+        json_object_set_new(root, "source", json_string(info->source)) < 0)
+        return NULL;
+    return json_dumps(root, JSON_INDENT(2));
+}
+
+int spl_manifest_write(const char *path, const spl_model_info *info, spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *text = make_text(info);
+    if (!text)
+        return spl_fail_memory(ret_error);
+    spl_output_file file = SPL_OUTPUT_FILE_INIT;
+    int status = spl_output_file_open(path, &file, ret_error);
+    if (status == 0)
+        status = spl_write_all(file.fd, text, strlen(text), path, ret_error);
+    if (status == 0)
+        status = spl_write_all(file.fd, "\n", 1, path, ret_error);
+    if (status == 0)
+        status = spl_output_file_commit(&file, ret_error);
+    spl_output_file_discard(&file);
+    return status;
+}
