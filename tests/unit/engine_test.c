@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The engine's promises beyond its numbers: the same bytes for any threads and read sizes, cancelling, errors passed on, bad input refused.
+ * (That the numbers are Spleeter's is shown by tests/golden.)
+ */
+#include <spleeter/spleeter.h>
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Three segments of the 2stems model, the last of them partial. */
+enum { SAMPLES = 2 * 512 * 1024 + 20000 };
+
+typedef struct song {
+    float *samples;
+    size_t count, at, read_size;
+    unsigned rewinds;
+    int fail_at_read; /* the number of the read that fails; 0: none */
+    int reads;
+    float *stems[2];
+    size_t written;
+    int fail_write;
+    unsigned calls, cancel_after;
+    uint64_t last_done;
+    unsigned last_pass;
+} song;
+
+static spl_model *model;
+
+static int read_song(void *user, float *samples, size_t capacity, size_t *ret_count) {
+    song *s = user;
+    if (s->fail_at_read && ++s->reads >= s->fail_at_read)
+        return SPL_E_IO;
+    size_t count = s->count - s->at;
+    if (count > capacity)
+        count = capacity;
+    if (count > s->read_size)
+        count = s->read_size;
+    memcpy(samples, s->samples + 2 * s->at, 2 * count * sizeof(float));
+    s->at += count;
+    *ret_count = count;
+    return 0;
+}
+
+static int rewind_song(void *user) {
+    song *s = user;
+    s->at = 0;
+    s->rewinds++;
+    return 0;
+}
+
+static int write_song(void *user, const float *const *stems, size_t count) {
+    song *s = user;
+    if (s->fail_write)
+        return SPL_E_LIMIT;
+    for (int i = 0; i < 2; i++)
+        if (stems[i])
+            memcpy(s->stems[i] + 2 * s->written, stems[i], 2 * count * sizeof(float));
+    s->written += count;
+    return 0;
+}
+
+static int on_progress(void *user, const spl_progress *progress) {
+    song *s = user;
+    assert_true(progress->pass > s->last_pass || progress->samples_done >= s->last_done);
+    assert_true(progress->samples_done <= s->count);
+    s->last_done = progress->samples_done;
+    s->last_pass = progress->pass;
+    return s->cancel_after && ++s->calls >= s->cancel_after;
+}
+
+static song *song_new(size_t count) {
+    song *s = calloc(1, sizeof(*s));
+    assert_non_null(s);
+    s->samples = malloc((2 * count + 1) * sizeof(float));
+    for (int i = 0; i < 2; i++)
+        s->stems[i] = calloc(2 * count + 1, sizeof(float));
+    assert_true(s->samples && s->stems[0] && s->stems[1]);
+    s->count = count;
+    s->read_size = 5000;
+    uint32_t random = 3;
+    for (size_t n = 0; n < 2 * count; n++) {
+        random = random * 1664525u + 1013904223u;
+        s->samples[n] =
+            0.3f * sinf(0.01f * (float)n) + 0.2f * ((float)(random >> 8) / (1 << 23) - 1);
+    }
+    return s;
+}
+
+static void song_free(song *s) {
+    free(s->samples);
+    free(s->stems[0]);
+    free(s->stems[1]);
+    free(s);
+}
+
+static int separate(song *s, const spl_separate_options *options, spl_error *error) {
+    const spl_source source = {s, read_song, rewind_song, s->count};
+    const spl_sink sink = {s, write_song};
+    return spl_separate(model, options, &source, &sink, error);
+}
+
+static spl_separate_options defaults(song *s) {
+    spl_separate_options options;
+    spl_separate_options_init(&options);
+    options.progress = on_progress;
+    options.progress_user = s;
+    return options;
+}
+
+static void bytes_depend_on_input_alone(void **state) {
+    (void)state;
+    for (int wiener = 0; wiener < 2; wiener++) {
+        song *first = song_new(SAMPLES);
+        spl_separate_options options = defaults(first);
+        options.bandwidth = SPL_BANDWIDTH_FULL;
+        options.wiener = wiener;
+        options.threads = 1;
+        assert_int_equal(separate(first, &options, NULL), 0);
+        assert_int_equal(first->written, SAMPLES);
+        assert_int_equal(first->rewinds, wiener);
+        static const struct {
+            unsigned threads;
+            size_t read_size;
+        } ways[] = {{2, SAMPLES}, {3, 1021}};
+        for (size_t i = 0; i < 2; i++) {
+            song *other = song_new(SAMPLES);
+            other->read_size = ways[i].read_size;
+            options.threads = ways[i].threads;
+            options.progress_user = other;
+            assert_int_equal(separate(other, &options, NULL), 0);
+            for (int stem = 0; stem < 2; stem++)
+                assert_memory_equal(first->stems[stem], other->stems[stem],
+                                    2 * SAMPLES * sizeof(float));
+            song_free(other);
+        }
+        song_free(first);
+    }
+}
+
+static void stems_sum_to_the_mixture_at_full_band(void **state) {
+    (void)state;
+    for (int wiener = 0; wiener < 2; wiener++) {
+        song *s = song_new(SAMPLES);
+        spl_separate_options options = defaults(s);
+        options.bandwidth = SPL_BANDWIDTH_FULL;
+        options.wiener = wiener;
+        assert_int_equal(separate(s, &options, NULL), 0);
+        double residual = 0, energy = 0;
+        for (size_t n = 0; n < 2 * SAMPLES; n++) {
+            const double rest =
+                (double)s->samples[n] - (double)s->stems[0][n] - (double)s->stems[1][n];
+            residual += rest * rest;
+            energy += (double)s->samples[n] * (double)s->samples[n];
+        }
+        print_message("residual %.1f dB\n", 10 * log10(residual / energy));
+        assert_true(residual < energy * 1e-10);
+        song_free(s);
+    }
+}
+
+static void any_length_comes_out_whole(void **state) {
+    (void)state;
+    static const size_t counts[] = {
+        0, 1, 1023, 1024, 4096, 512 * 1024 - 4096, 512 * 1024 - 4095, 512 * 1024};
+    for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
+        song *s = song_new(counts[i]);
+        spl_separate_options options = defaults(s);
+        assert_int_equal(separate(s, &options, NULL), 0);
+        assert_int_equal(s->written, counts[i]);
+        song_free(s);
+    }
+}
+
+static void one_stem_alone_has_the_same_bytes(void **state) {
+    (void)state;
+    song *both = song_new(60000), *one = song_new(60000);
+    spl_separate_options options = defaults(both);
+    assert_int_equal(separate(both, &options, NULL), 0);
+    options.progress_user = one;
+    options.stems = 2;
+    assert_int_equal(separate(one, &options, NULL), 0);
+    assert_memory_equal(both->stems[1], one->stems[1], 2 * 60000 * sizeof(float));
+    assert_true(one->stems[0][1000] == 0);
+    song_free(both);
+    song_free(one);
+}
+
+static void cancel_stops_within_a_segment(void **state) {
+    (void)state;
+    song *s = song_new(SAMPLES);
+    s->cancel_after = 30;
+    spl_separate_options options = defaults(s);
+    spl_error error = {0};
+    assert_int_equal(separate(s, &options, &error), SPL_E_CANCELED);
+    assert_int_equal(s->calls, 30);
+    assert_true(s->written < SAMPLES);
+    song_free(s);
+}
+
+static void callers_errors_come_back(void **state) {
+    (void)state;
+    song *s = song_new(SAMPLES);
+    spl_separate_options options = defaults(s);
+    s->fail_at_read = 150;
+    assert_int_equal(separate(s, &options, NULL), SPL_E_IO);
+    s->fail_at_read = 0;
+    s->at = 0;
+    s->fail_write = 1;
+    s->last_done = 0;
+    assert_int_equal(separate(s, &options, NULL), SPL_E_LIMIT);
+    song_free(s);
+}
+
+static void bad_arguments_are_refused(void **state) {
+    (void)state;
+    song *s = song_new(100);
+    spl_separate_options options = defaults(s);
+    spl_error error = {0};
+    options.stems = 4;
+    assert_int_equal(separate(s, &options, &error), SPL_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "2 stems"));
+    options = defaults(s);
+    options.bandwidth = (spl_bandwidth)9;
+    assert_int_equal(separate(s, &options, NULL), SPL_E_ARGUMENT);
+    options = defaults(s);
+    options.wiener = 1;
+    const spl_source once = {s, read_song, NULL, 0};
+    const spl_sink sink = {s, write_song};
+    assert_int_equal(spl_separate(model, &options, &once, &sink, NULL), SPL_E_ARGUMENT);
+    assert_int_equal(spl_separate(NULL, &options, &once, &sink, NULL), SPL_E_ARGUMENT);
+
+    s->samples[2 * 70 + 1] = NAN;
+    options = defaults(s);
+    assert_int_equal(separate(s, &options, &error), SPL_E_FORMAT);
+    assert_non_null(strstr(error.message, "sample 70 "));
+    song_free(s);
+}
+
+static int open_model(void **state) {
+    (void)state;
+    return spl_model_open(SPL_TEST_MODEL, &model, NULL);
+}
+
+static int close_model(void **state) {
+    (void)state;
+    spl_model_unref(model);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bytes_depend_on_input_alone),
+        cmocka_unit_test(stems_sum_to_the_mixture_at_full_band),
+        cmocka_unit_test(any_length_comes_out_whole),
+        cmocka_unit_test(one_stem_alone_has_the_same_bytes),
+        cmocka_unit_test(cancel_stops_within_a_segment),
+        cmocka_unit_test(callers_errors_come_back),
+        cmocka_unit_test(bad_arguments_are_refused),
+    };
+    return cmocka_run_group_tests_name("engine", tests, open_model, close_model);
+}
