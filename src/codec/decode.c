@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Decodes the first audio track of the media file to 44,100 Hz float.
+ *
+ * The result is that of `ffmpeg -i FILE -ar 44100 -f f32le`: the same track
+ * is chosen, samples that a format declares as encoder delay or padding are
+ * left out (libavcodec does that), times do not matter but for -ss, and
+ * libswresample converts with its defaults.
+ *
+ * Only demuxers and decoders on the lists below are used. A demuxer is chosen
+ * by the content; those that refer to other files are not on the list, and
+ * opening a file is refused anyway.
+ */
+#include "codec/codec.h"
+
+#include "codec/libav.h"
+#include "codec/sandbox.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/avstring.h>
+#include <libavutil/mathematics.h>
+#include <libswresample/swresample.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char demuxers[] =
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,loas,matroska,"
+    "mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,tak,truehd,tta,voc,w64,wav,wv,xwma";
+
+static const char decoders[] =
+    "aac,aac_latm,ac3,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_swf,adpcm_yamaha,alac,amrnb,amrwb,"
+    "ape,dca,dsd_lsbf,dsd_lsbf_planar,dsd_msbf,dsd_msbf_planar,eac3,flac,gsm,gsm_ms,mlp,mp1float,"
+    "mp2float,mp3float,mp4als,mpc7,mpc8,nellymoser,opus,pcm_alaw,pcm_bluray,pcm_dvd,pcm_f32be,"
+    "pcm_f32le,pcm_f64be,pcm_f64le,pcm_mulaw,pcm_s16be,pcm_s16be_planar,pcm_s16le,pcm_s16le_planar,"
+    "pcm_s24be,pcm_s24le,pcm_s24le_planar,pcm_s32be,pcm_s32le,pcm_s32le_planar,pcm_s64be,pcm_s64le,"
+    "pcm_s8,pcm_s8_planar,pcm_u16be,pcm_u16le,pcm_u8,speex,tak,truehd,tta,vorbis,wavpack,"
+    "wmalossless,"
+    "wmapro,wmav1,wmav2,wmavoice";
+
+enum {
+    SAMPLE_RATE_MIN_HZ = 1000,
+    SAMPLE_RATE_MAX_HZ = 768000,
+    READ_BYTES = 1 << 16,
+};
+
+typedef struct decode {
+    spl_decode_options options;
+
+    int64_t file_bytes, file_position;
+    AVIOContext *io;
+    AVFormatContext *container;
+    AVStream *track;
+    AVCodecContext *codec;
+    AVPacket *packet;
+    AVFrame *frame;
+
+    /* The converter, for frames of this kind, to `out_layout`. */
+    SwrContext *swr;
+    int in_format, in_rate_hz;
+    AVChannelLayout in_layout, out_layout;
+    float *converted;
+    unsigned converted_bytes;
+
+    /* In samples per channel at 44,100 Hz. UINT64_MAX: no end or limit. */
+    uint64_t decoded, skip, remaining, limit, sent;
+    bool started;      /* the first frame has come */
+    unsigned channels; /* of what is sent */
+    size_t used;       /* values in `out` */
+    float out[SPL_RECORD_SAMPLES_MAX_BYTES / sizeof(float)];
+
+    unsigned bad_packets;
+    bool read_failed;
+} decode;
+
+static int read_file(void *opaque, uint8_t *bytes, int size) {
+    decode *d = opaque;
+    ssize_t count;
+    do {
+        count = pread(SPL_HELPER_FILE_FD, bytes, (size_t)size, d->file_position);
+    } while (count < 0 && errno == EINTR);
+    if (count < 0)
+        return AVERROR(EIO);
+    d->file_position += count;
+    return count == 0 ? AVERROR_EOF : (int)count;
+}
+
+static int64_t seek_file(void *opaque, int64_t offset, int whence) {
+    decode *d = opaque;
+    if (whence == AVSEEK_SIZE)
+        return d->file_bytes;
+    if (whence == SEEK_CUR)
+        offset += d->file_position;
+    else if (whence == SEEK_END)
+        offset += d->file_bytes;
+    if (offset < 0)
+        return AVERROR(EINVAL);
+    d->file_position = offset;
+    return offset;
+}
+
+static int refuse_open(AVFormatContext *container, AVIOContext **ret_io, const char *url, int flags,
+                       AVDictionary **options) {
+    (void)container, (void)ret_io, (void)url, (void)flags, (void)options;
+    return AVERROR(EACCES);
+}
+
+/* The track that ffmpeg takes by default: of those with packets, of the default ones, the one with most channels. */
+static AVStream *choose_track(const AVFormatContext *container) {
+    AVStream *best = NULL;
+    int64_t best_score = -1;
+    for (unsigned i = 0; i < container->nb_streams; i++) {
+        AVStream *stream = container->streams[i];
+        if (stream->codecpar->codec_type != AVMEDIA_TYPE_AUDIO)
+            continue;
+        int64_t score = stream->codecpar->ch_layout.nb_channels;
+        if (stream->event_flags & AVSTREAM_EVENT_FLAG_NEW_PACKETS)
+            score += 100000000;
+        if (stream->disposition & AV_DISPOSITION_DEFAULT)
+            score += 5000000;
+        if (score > best_score) {
+            best = stream;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+static int open_container(decode *d, spl_error *ret_error) {
+    uint8_t *buffer = av_malloc(READ_BYTES);
+    d->io = avio_alloc_context(buffer, READ_BYTES, 0, d, read_file, NULL, seek_file);
+    d->container = avformat_alloc_context();
+    if (!buffer || !d->io || !d->container)
+        return spl_fail_memory(ret_error);
+
+    const AVInputFormat *format = NULL;
+    int code = av_probe_input_buffer2(d->io, &format, "", NULL, 0, 0);
+    if (d->io->error < 0)
+        return spl_libav_fail(ret_error, d->io->error, SPL_E_IO, "the file cannot be read");
+    if (code < 0)
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                        "not a known audio format; convert it to FLAC, WAV or MP3 first");
+    if (av_match_list(format->name, demuxers, ',') <= 0)
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                        "the format %s (%s) is not accepted; convert it to FLAC, WAV or MP3 first",
+                        format->name, format->long_name);
+
+    d->container->pb = d->io;
+    d->container->io_open = refuse_open;
+    d->container->format_whitelist = av_strdup(demuxers);
+    d->container->codec_whitelist = av_strdup(decoders);
+    d->container->protocol_whitelist = av_strdup("");
+    AVDictionary *options = NULL;
+    av_dict_set(&options, "enable_drefs", "0", 0);
+    code = avformat_open_input(&d->container, "", format, &options);
+    av_dict_free(&options);
+    if (code >= 0)
+        code = avformat_find_stream_info(d->container, NULL);
+    if (code < 0)
+        return spl_libav_fail(ret_error, code, SPL_E_FORMAT,
+                              "the file is damaged or incomplete (%s)", format->name);
+    return 0;
+}
+
+static int open_codec(decode *d, spl_error *ret_error) {
+    d->track = choose_track(d->container);
+    if (!d->track)
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED, "the file has no audio track");
+    for (unsigned i = 0; i < d->container->nb_streams; i++) {
+        if (d->container->streams[i] != d->track)
+            d->container->streams[i]->discard = AVDISCARD_ALL;
+    }
+
+    const AVCodecParameters *parameters = d->track->codecpar;
+    const AVCodec *codec = avcodec_find_decoder(parameters->codec_id);
+    if (!codec || !av_match_name(codec->name, decoders))
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                        "its audio codec %s is not supported; convert it to FLAC, WAV or MP3 first",
+                        avcodec_get_name(parameters->codec_id));
+    if (parameters->ch_layout.nb_channels < 1 ||
+        parameters->ch_layout.nb_channels > SPL_CHANNELS_MAX)
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                        "%d channels, where 1 to %d can be decoded; mix them down first",
+                        parameters->ch_layout.nb_channels, SPL_CHANNELS_MAX);
+    if (parameters->sample_rate < SAMPLE_RATE_MIN_HZ ||
+        parameters->sample_rate > SAMPLE_RATE_MAX_HZ)
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                        "a sample rate of %d Hz, where %d to %d Hz can be decoded; "
+                        "if that is wrong the file is damaged",
+                        parameters->sample_rate, SAMPLE_RATE_MIN_HZ, SAMPLE_RATE_MAX_HZ);
+
+    d->codec = avcodec_alloc_context3(codec);
+    d->packet = av_packet_alloc();
+    d->frame = av_frame_alloc();
+    if (!d->codec || !d->packet || !d->frame)
+        return spl_fail_memory(ret_error);
+    int code = avcodec_parameters_to_context(d->codec, parameters);
+    d->codec->pkt_timebase = d->track->time_base;
+    d->codec->thread_count = 1;
+    if (code >= 0)
+        code = avcodec_open2(d->codec, codec, NULL);
+    return code < 0 ? spl_libav_fail(ret_error, code, SPL_E_FORMAT, "the %s track is damaged",
+                                     codec->name)
+                    : 0;
+}
+
+/* What the container says of the length, in microseconds; 0 when it says nothing (and `guesses` are not wanted). */
+static uint64_t stated_duration_us(const decode *d, bool guesses) {
+    if (!guesses && d->container->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE)
+        return 0;
+    int64_t duration = d->container->duration;
+    if (d->track->duration != AV_NOPTS_VALUE)
+        duration = av_rescale_q(d->track->duration, d->track->time_base, AV_TIME_BASE_Q);
+    return duration > 0 ? (uint64_t)duration : 0;
+}
+
+/* A layout without positions gets the usual ones for that many channels, as in ffmpeg. */
+static int copy_layout(AVChannelLayout *target, const AVChannelLayout *layout) {
+    if (layout->order != AV_CHANNEL_ORDER_UNSPEC)
+        return av_channel_layout_copy(target, layout);
+    av_channel_layout_uninit(target);
+    av_channel_layout_default(target, layout->nb_channels);
+    return 0;
+}
+
+static void prepare_output(decode *d) {
+    const AVChannelLayout stereo = AV_CHANNEL_LAYOUT_STEREO;
+    const AVChannelLayout *layout = &d->track->codecpar->ch_layout;
+    const bool mix = d->options.channels == SPL_CHANNELS_STEREO_DOWNMIX && layout->nb_channels > 2;
+    copy_layout(&d->out_layout, mix ? &stereo : layout);
+    d->channels = d->options.channels == SPL_CHANNELS_ALL ? (unsigned)layout->nb_channels : 2;
+
+    const AVRational rate = {1, SPL_SAMPLE_RATE_HZ};
+    int64_t duration = av_rescale_q(llrint(d->options.duration_s * 1e6), AV_TIME_BASE_Q, rate);
+    d->remaining = duration > 0 ? (uint64_t)duration : UINT64_MAX;
+    d->limit = d->options.limit_s > 0 ? (uint64_t)ceil(d->options.limit_s * SPL_SAMPLE_RATE_HZ)
+                                      : UINT64_MAX;
+}
+
+static int fail_limit(const decode *d, const char *how, spl_error *ret_error) {
+    return spl_fail(ret_error, SPL_E_LIMIT, "%s than the %g seconds that are allowed", how,
+                    d->options.limit_s);
+}
+
+static int send_start(const decode *d, bool without_landlock, spl_error *ret_error) {
+    const AVCodecParameters *parameters = d->track->codecpar;
+    const AVCodecDescriptor *descriptor = avcodec_descriptor_get(parameters->codec_id);
+    const int bits = parameters->bits_per_raw_sample > 0 ? parameters->bits_per_raw_sample
+                                                         : parameters->bits_per_coded_sample;
+    const bool lossless = descriptor && descriptor->props & AV_CODEC_PROP_LOSSLESS;
+    AVChannelLayout layout = {0};
+    copy_layout(&layout, &parameters->ch_layout);
+
+    spl_decode_start start = {.version = SPL_PROTOCOL_VERSION,
+                              .without_landlock = without_landlock};
+    start.info = (spl_audio_info){
+        .sample_rate_hz = (unsigned)parameters->sample_rate,
+        .channels = (unsigned)parameters->ch_layout.nb_channels,
+        .channel_mask = spl_libav_wave_mask(&layout),
+        .bits_per_sample = lossless && bits > 0 && bits <= 64 ? (unsigned)bits : 0,
+        .duration_us = stated_duration_us(d, true),
+    };
+    snprintf(start.info.container, sizeof(start.info.container), "%s", d->container->iformat->name);
+    snprintf(start.info.codec, sizeof(start.info.codec), "%s",
+             avcodec_get_name(parameters->codec_id));
+    av_channel_layout_uninit(&layout);
+
+    const uint64_t stated_us = stated_duration_us(d, false);
+    const double wanted_s =
+        d->options.duration_s > 0 ? d->options.offset_s + d->options.duration_s : INFINITY;
+    if (d->options.limit_s > 0 && SPL_MIN((double)stated_us / 1e6, wanted_s) > d->options.limit_s)
+        return fail_limit(d, "the file says that it is longer", ret_error);
+    return spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_START, &start, sizeof(start));
+}
+
+static int send_samples(decode *d) {
+    if (d->used == 0)
+        return 0;
+    int status =
+        spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_SAMPLES, d->out, d->used * sizeof(float));
+    d->sent += d->used / d->channels;
+    d->used = 0;
+    return status;
+}
+
+/* The index of the first value that is infinite or not a number, or `count`. */
+static size_t find_non_finite(const float *values, size_t count) {
+    float sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += values[i] * 0;
+    size_t at = sum == 0 ? count : 0;
+    while (at < count && isfinite(values[at]))
+        at++;
+    return at;
+}
+
+/* Takes `count` converted samples: checks, counts, trims them, chooses channels, and sends. */
+static int deliver(decode *d, const float *samples, size_t count, spl_error *ret_error) {
+    const size_t in_channels = (size_t)d->out_layout.nb_channels;
+    const size_t bad = find_non_finite(samples, count * in_channels);
+    if (bad < count * in_channels)
+        return spl_fail(ret_error, SPL_E_FORMAT,
+                        "sample %" PRIu64
+                        " (at %.3f s) is not a finite number; the file is damaged",
+                        d->decoded + bad / in_channels,
+                        (double)(d->decoded + bad / in_channels) / SPL_SAMPLE_RATE_HZ);
+    d->decoded += count;
+
+    const size_t skipped = (size_t)SPL_MIN((uint64_t)count, d->skip);
+    d->skip -= skipped;
+    samples += skipped * in_channels;
+    count = (size_t)SPL_MIN((uint64_t)(count - skipped), d->remaining);
+    if (d->remaining != UINT64_MAX)
+        d->remaining -= count;
+    if (d->decoded > d->limit && (d->remaining > 0 || d->options.duration_s <= 0))
+        return fail_limit(d, "the file is longer", ret_error);
+
+    const size_t second = in_channels > 1 ? 1 : 0;
+    for (size_t i = 0; i < count; i++, samples += in_channels) {
+        float *to = d->out + d->used;
+        if (d->channels == 2) {
+            to[0] = samples[0];
+            to[1] = samples[second];
+        } else {
+            memcpy(to, samples, d->channels * sizeof(float));
+        }
+        d->used += d->channels;
+        if (d->used + d->channels > SPL_ARRAY_SIZE(d->out)) {
+            int status = send_samples(d);
+            if (status < 0)
+                return status;
+        }
+    }
+    return 0;
+}
+
+/* Converts a frame, or gets the rest out of the converter (NULL). */
+static int convert(decode *d, const AVFrame *frame, spl_error *ret_error) {
+    int count = frame ? frame->nb_samples : 0;
+    const int room = swr_get_out_samples(d->swr, count);
+    size_t bytes = 0;
+    int code = AVERROR(ENOMEM);
+    if (room >= 0 &&
+        spl_mul_size((size_t)room + 1, (size_t)d->out_layout.nb_channels * 4, &bytes) &&
+        bytes <= INT32_MAX) {
+        av_fast_malloc(&d->converted, &d->converted_bytes, bytes);
+        uint8_t *to[] = {(uint8_t *)d->converted};
+        const uint8_t **from = frame ? (const uint8_t **)(uintptr_t)frame->extended_data : NULL;
+        if (d->converted)
+            code = swr_convert(d->swr, to, room + 1, from, count);
+    }
+    if (code < 0)
+        return spl_libav_fail(ret_error, code, SPL_E_FORMAT, "samples cannot be converted");
+    return deliver(d, d->converted, (size_t)code, ret_error);
+}
+
+static int flush_converter(decode *d, spl_error *ret_error) {
+    int status = d->swr ? convert(d, NULL, ret_error) : 0;
+    swr_free(&d->swr);
+    return status;
+}
+
+/* Makes a converter for frames like this one. */
+static int start_converter(decode *d, const AVFrame *frame, spl_error *ret_error) {
+    if (frame->sample_rate < SAMPLE_RATE_MIN_HZ || frame->sample_rate > SAMPLE_RATE_MAX_HZ ||
+        frame->ch_layout.nb_channels < 1 || frame->ch_layout.nb_channels > SPL_CHANNELS_MAX)
+        return spl_fail(ret_error, SPL_E_FORMAT,
+                        "the file changes to %d Hz and %d channels after %.3f s; it is damaged",
+                        frame->sample_rate, frame->ch_layout.nb_channels,
+                        (double)d->decoded / SPL_SAMPLE_RATE_HZ);
+    d->in_format = frame->format;
+    d->in_rate_hz = frame->sample_rate;
+    int code = av_channel_layout_copy(&d->in_layout, &frame->ch_layout);
+    AVChannelLayout layout = {0};
+    if (code >= 0)
+        code = copy_layout(&layout, &frame->ch_layout);
+    if (code >= 0)
+        code = swr_alloc_set_opts2(&d->swr, &d->out_layout, AV_SAMPLE_FMT_FLT, SPL_SAMPLE_RATE_HZ,
+                                   &layout, frame->format, frame->sample_rate, 0, NULL);
+    av_channel_layout_uninit(&layout);
+    if (code >= 0)
+        code = swr_init(d->swr);
+    return code < 0
+               ? spl_libav_fail(ret_error, code, SPL_E_UNSUPPORTED, "%d channels cannot be made %d",
+                                frame->ch_layout.nb_channels, d->out_layout.nb_channels)
+               : 0;
+}
+
+/* Where the offset is, counted from the first sample: ffmpeg counts from the start of the file, which is where its earliest
+ * track starts. */
+static uint64_t samples_to_skip(const decode *d) {
+    const AVRational rate = {1, SPL_SAMPLE_RATE_HZ};
+    int64_t start = 0;
+    if (d->frame->best_effort_timestamp != AV_NOPTS_VALUE) {
+        start = d->frame->best_effort_timestamp;
+        if (d->container->start_time != AV_NOPTS_VALUE)
+            start -= av_rescale_q(d->container->start_time, AV_TIME_BASE_Q, d->track->time_base);
+        start = av_rescale_q(start, d->track->time_base, rate);
+    }
+    const int64_t offset = av_rescale_q(llrint(d->options.offset_s * 1e6), AV_TIME_BASE_Q, rate);
+    return offset > 0 && offset > start ? (uint64_t)(offset - start) : 0;
+}
+
+static int take_frame(decode *d, spl_error *ret_error) {
+    const AVFrame *frame = d->frame;
+    if (!d->started) {
+        d->started = true;
+        d->skip = samples_to_skip(d);
+    }
+    int status = 0;
+    if (!d->swr || frame->format != d->in_format || frame->sample_rate != d->in_rate_hz ||
+        av_channel_layout_compare(&frame->ch_layout, &d->in_layout) != 0) {
+        status = flush_converter(d, ret_error);
+        if (status == 0)
+            status = start_converter(d, frame, ret_error);
+    }
+    return status == 0 ? convert(d, frame, ret_error) : status;
+}
+
+/* Decodes a packet, or what the decoder still holds (NULL). What it cannot decode is counted and left out. */
+static int decode_packet(decode *d, const AVPacket *packet, spl_error *ret_error) {
+    int code = avcodec_send_packet(d->codec, packet);
+    while (code >= 0 && d->remaining > 0) {
+        code = avcodec_receive_frame(d->codec, d->frame);
+        if (code < 0)
+            break;
+        int status = take_frame(d, ret_error);
+        av_frame_unref(d->frame);
+        if (status < 0)
+            return status;
+    }
+    if (code == AVERROR(ENOMEM))
+        return spl_libav_fail(ret_error, code, SPL_E_FORMAT, "a packet cannot be decoded");
+    if (code < 0 && code != AVERROR(EAGAIN) && code != AVERROR_EOF)
+        d->bad_packets++;
+    return 0;
+}
+
+static int decode_all(decode *d, spl_error *ret_error) {
+    int status = 0;
+    while (status == 0 && d->remaining > 0) {
+        int code = av_read_frame(d->container, d->packet);
+        if (code == AVERROR(EAGAIN))
+            continue;
+        if (code == AVERROR(ENOMEM))
+            return spl_libav_fail(ret_error, code, SPL_E_FORMAT, "the file cannot be read");
+        if (d->io->error < 0)
+            return spl_libav_fail(ret_error, d->io->error, SPL_E_IO, "the file cannot be read");
+        if (code < 0) {
+            d->read_failed = code != AVERROR_EOF;
+            break;
+        }
+        if (d->packet->stream_index == d->track->index)
+            status = decode_packet(d, d->packet, ret_error);
+        av_packet_unref(d->packet);
+    }
+    if (status == 0)
+        status = decode_packet(d, NULL, ret_error);
+    if (status == 0)
+        status = flush_converter(d, ret_error);
+    if (status == 0)
+        status = send_samples(d);
+    if (status == 0 && d->decoded == 0)
+        status =
+            spl_fail(ret_error, SPL_E_FORMAT,
+                     "nothing could be decoded from its %s track; the file is empty or damaged",
+                     avcodec_get_name(d->track->codecpar->codec_id));
+    return status;
+}
+
+static int send_end(const decode *d) {
+    const double decoded_s = (double)d->decoded / SPL_SAMPLE_RATE_HZ;
+    const double stated_s = (double)stated_duration_us(d, false) / 1e6;
+    const bool cut_off = d->remaining > 0 && decoded_s < 0.99 * stated_s - 0.5;
+
+    spl_decode_end end = {.samples = d->sent};
+    int length = 0;
+    if (d->bad_packets > 0)
+        length = snprintf(end.warning, sizeof(end.warning),
+                          "the file is damaged: %u packets could not be decoded", d->bad_packets);
+    if (cut_off)
+        snprintf(end.warning + length, sizeof(end.warning) - (size_t)length,
+                 "%sthe file says that it has %.1f s, but ends after %.1f s", length ? "; " : "",
+                 stated_s, decoded_s);
+    else if (d->read_failed)
+        snprintf(end.warning + length, sizeof(end.warning) - (size_t)length,
+                 "%sthe file is damaged after %.1f s", length ? "; " : "", decoded_s);
+    return spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_END_DECODE, &end, sizeof(end));
+}
+
+/* Generous for the slowest decoders, which run at about 15 times real time. */
+static unsigned cpu_seconds(const spl_decode_options *options) {
+    const double longest_s = 6 * 3600;
+    const double by_limit_s = 60 + options->limit_s / 5;
+    return (unsigned)(options->limit_s > 0 ? SPL_MIN(by_limit_s, longest_s) : longest_s);
+}
+
+int spl_codec_decode(const spl_decode_request *request, spl_error *ret_error) {
+    struct stat file;
+    if (fstat(SPL_HELPER_FILE_FD, &file) < 0)
+        return spl_fail_errno(ret_error, errno, "the file cannot be read");
+    spl_libav_start();
+    bool without_landlock;
+    int status = spl_sandbox_enter(SPL_SANDBOX_DECODE, cpu_seconds(&request->options),
+                                   request->options.require_landlock, &without_landlock, ret_error);
+    if (status < 0)
+        return status;
+
+    static decode d;
+    d.options = request->options;
+    d.file_bytes = file.st_size;
+    status = open_container(&d, ret_error);
+    if (status == 0)
+        status = open_codec(&d, ret_error);
+    if (status < 0)
+        return status;
+    prepare_output(&d);
+    status = send_start(&d, without_landlock, ret_error);
+    if (status == 0)
+        status = decode_all(&d, ret_error);
+    if (status == 0)
+        status = send_end(&d);
+    return status;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * spleeterd-codec: decodes or encodes one media file for spleeterd, in a sandbox.
+ *
+ * It is started by src/audio/helper.c with two descriptors, described in
+ * src/audio/codec_protocol.h. `spleeterd-codec self-test` may be run by hand.
+ */
+#include "codec/codec.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static int receive_request(spl_record_type type, uint32_t *request, size_t size,
+                           spl_error *ret_error) {
+    spl_record_header header;
+    if (spl_record_receive_header(SPL_HELPER_CHANNEL_FD, &header) < 0 || header.type != type ||
+        header.size_bytes != size || spl_record_receive(SPL_HELPER_CHANNEL_FD, request, size) < 0 ||
+        request[0] != SPL_PROTOCOL_VERSION) {
+        return spl_fail(ret_error, SPL_E_HELPER,
+                        "the codec helper is of another version than this program");
+    }
+    return 0;
+}
+
+static int serve(bool decode) {
+    signal(SIGPIPE, SIG_IGN);
+    spl_error error = {0};
+    int status;
+    if (decode) {
+        spl_decode_request request;
+        status = receive_request(SPL_RECORD_DECODE, &request.version, sizeof(request), &error);
+        if (status == 0)
+            status = spl_codec_decode(&request, &error);
+    } else {
+        spl_encode_request request;
+        status = receive_request(SPL_RECORD_ENCODE, &request.version, sizeof(request), &error);
+        if (status == 0)
+            status = spl_codec_encode(&request, &error);
+    }
+    if (status < 0)
+        status = spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_FAILURE, &error, sizeof(error));
+    /* No destructors of libraries: they may do what the sandbox forbids. */
+    _exit(status < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+static bool is_socket(int fd) {
+    int type;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){sizeof(type)}) == 0;
+}
+
+int main(int argc, char **argv) {
+    const char *mode = argc == 2 ? argv[1] : "";
+    if (strcmp(mode, "self-test") == 0)
+        return spl_codec_self_test();
+    bool decode = strcmp(mode, "decode") == 0;
+    if ((decode || strcmp(mode, "encode") == 0) && is_socket(SPL_HELPER_CHANNEL_FD))
+        return serve(decode);
+    fprintf(stderr,
+            "spleeterd-codec decodes and encodes audio files for spleeterd, which starts it.\n"
+            "By hand it can be asked for one thing:\n"
+            "  spleeterd-codec self-test   whether the sandbox works on this machine\n");
+    return 2;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Enters the sandbox.
+ */
+#include "codec/sandbox.h"
+
+int spl_sandbox_enter(spl_sandbox_mode mode, unsigned cpu_s, bool require_landlock,
+                      bool *ret_without_landlock, spl_error *ret_error) {
+    bool landlock = false;
+    int status = spl_sandbox_landlock(&landlock, ret_error);
+    if (status == 0 && require_landlock && !landlock)
+        status = spl_fail(ret_error, SPL_E_HELPER,
+                          "this kernel has no Landlock (or it is off), which is required");
+    if (status == 0)
+        status = spl_sandbox_limits(mode, cpu_s, ret_error);
+    if (status == 0)
+        status = spl_sandbox_seccomp(mode, ret_error);
+    if (status == 0)
+        *ret_without_landlock = !landlock;
+    return status;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The cage in which media files are decoded and encoded. Each mechanism has its own file and holds without the others.
+ */
+#ifndef SPL_CODEC_SANDBOX_H
+#define SPL_CODEC_SANDBOX_H
+
+#include "base/error.h"
+
+typedef enum spl_sandbox_mode {
+    SPL_SANDBOX_DECODE, /* the file may only be read */
+    SPL_SANDBOX_ENCODE, /* the file may only be written */
+} spl_sandbox_mode;
+
+/* sandbox_landlock.c: no file can be opened and no network address used. *ret_enforced = false where the kernel has no
+ * Landlock. */
+SPL_WARN_UNUSED int spl_sandbox_landlock(bool *ret_enforced, spl_error *ret_error);
+
+/* sandbox_limits.c: closes all descriptors above the two of the protocol; limits on memory, CPU time and the rest; no
+ * core dumps, no tracing by others, no new privileges. */
+SPL_WARN_UNUSED int spl_sandbox_limits(spl_sandbox_mode mode, unsigned cpu_s, spl_error *ret_error);
+
+/* sandbox_seccomp.c: system calls that are not on a short list end the process. */
+SPL_WARN_UNUSED int spl_sandbox_seccomp(spl_sandbox_mode mode, spl_error *ret_error);
+
+/* All of them, in this order. Without Landlock it fails (HELPER) when that is required, and else sets
+ * *ret_without_landlock. */
+SPL_WARN_UNUSED int spl_sandbox_enter(spl_sandbox_mode mode, unsigned cpu_s, bool require_landlock,
+                                      bool *ret_without_landlock, spl_error *ret_error);
+
+#define SPL_SANDBOX_MEMORY_MIB 1024
+
+#endif

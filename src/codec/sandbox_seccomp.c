@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The system calls that decoding and encoding need: memory that is not
+ * executable, the socket, the media file, time, the end. Anything else ends
+ * the process, except that opening a file only fails: libraries that look for
+ * an optional one (iconv its tables) then go on without it.
+ */
+#include "codec/sandbox.h"
+
+#include "audio/codec_protocol.h"
+
+#include <errno.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+typedef struct rule {
+    uint32_t action;
+    int call;
+    unsigned conditions;
+    struct scmp_arg_cmp condition[2];
+} rule;
+
+#define ALLOW(call)                                                                                \
+    {                                                                                              \
+        SCMP_ACT_ALLOW, SCMP_SYS(call), 0, {                                                       \
+        }                                                                                          \
+    }
+#define ALLOW_IF(call, a)                                                                          \
+    {                                                                                              \
+        SCMP_ACT_ALLOW, SCMP_SYS(call), 1, {                                                       \
+            a                                                                                      \
+        }                                                                                          \
+    }
+#define ALLOW_IF2(call, a, b)                                                                      \
+    {                                                                                              \
+        SCMP_ACT_ALLOW, SCMP_SYS(call), 2, {                                                       \
+            a, b                                                                                   \
+        }                                                                                          \
+    }
+#define DENY(call)                                                                                 \
+    {                                                                                              \
+        SCMP_ACT_ERRNO(EACCES), SCMP_SYS(call), 0, {                                               \
+        }                                                                                          \
+    }
+
+#define ARGUMENT(index, value)                                                                     \
+    { index, SCMP_CMP_EQ, (scmp_datum_t)(value), 0 }
+#define BITS(index, mask, value)                                                                   \
+    { index, SCMP_CMP_MASKED_EQ, (scmp_datum_t)(mask), (scmp_datum_t)(value) }
+
+static int add_rules(scmp_filter_ctx filter, const rule *rules, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        int failed = seccomp_rule_add_array(filter, rules[i].action, rules[i].call,
+                                            rules[i].conditions, rules[i].condition);
+        if (failed)
+            return failed;
+    }
+    return 0;
+}
+
+int spl_sandbox_seccomp(spl_sandbox_mode mode, spl_error *ret_error) {
+    const rule common[] = {
+        /* the socket; no address, for it is connected */
+        ALLOW_IF2(sendto, ARGUMENT(0, SPL_HELPER_CHANNEL_FD), ARGUMENT(4, 0)),
+        ALLOW_IF(recvfrom, ARGUMENT(0, SPL_HELPER_CHANNEL_FD)),
+        /* memory */
+        ALLOW(brk),
+        ALLOW(munmap),
+        ALLOW(mremap),
+        ALLOW(madvise),
+        ALLOW_IF2(mmap, BITS(2, PROT_EXEC, 0), BITS(3, MAP_ANONYMOUS, MAP_ANONYMOUS)),
+        ALLOW_IF(mprotect, BITS(2, PROT_EXEC, 0)),
+        /* clocks, random numbers, the size of memory (qsort), the number of CPUs (libavutil) */
+        ALLOW(clock_gettime),
+        ALLOW(clock_getres),
+        ALLOW(gettimeofday),
+        ALLOW(time),
+        ALLOW(getrandom),
+        ALLOW(sysinfo),
+        ALLOW(sched_getaffinity),
+        /* locks, signals within the process, the end */
+        ALLOW(futex),
+        ALLOW(restart_syscall),
+        ALLOW(rt_sigaction),
+        ALLOW(rt_sigprocmask),
+        ALLOW(rt_sigtimedwait),
+        ALLOW(rt_sigreturn),
+        ALLOW(getpid),
+        ALLOW(gettid),
+        ALLOW_IF2(tgkill, ARGUMENT(0, getpid()), ARGUMENT(2, SIGABRT)),
+        ALLOW(exit),
+        ALLOW(exit_group),
+        DENY(open),
+        DENY(openat),
+    };
+    const rule decode[] = {
+        ALLOW_IF(pread64, ARGUMENT(0, SPL_HELPER_FILE_FD)),
+    };
+    const rule encode[] = {
+        ALLOW_IF(write, ARGUMENT(0, SPL_HELPER_FILE_FD)),
+        ALLOW_IF(lseek, ARGUMENT(0, SPL_HELPER_FILE_FD)),
+    };
+
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    if (!filter)
+        return spl_fail(ret_error, SPL_E_HELPER, "sandbox: seccomp cannot be used");
+    int failed = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    if (!failed)
+        failed = add_rules(filter, common, SPL_ARRAY_SIZE(common));
+    if (!failed)
+        failed = mode == SPL_SANDBOX_DECODE ? add_rules(filter, decode, SPL_ARRAY_SIZE(decode))
+                                            : add_rules(filter, encode, SPL_ARRAY_SIZE(encode));
+    if (!failed)
+        failed = seccomp_load(filter);
+    seccomp_release(filter);
+    return failed ? spl_fail_errno(ret_error, -failed, "sandbox: seccomp") : 0;
+}
