@@ -44,7 +44,7 @@ static const struct target {
     [SPL_CODEC_WAV] = {NULL, NULL, AV_SAMPLE_FMT_FLT, false, 1000, 768000, NULL},
     [SPL_CODEC_FLAC] = {"flac", "flac", AV_SAMPLE_FMT_FLT, false, 1000, 655350, NULL},
     [SPL_CODEC_MP3] = {"libmp3lame", "mp3", AV_SAMPLE_FMT_FLTP, false, 8000, 48000, mp3_rates_hz},
-    [SPL_CODEC_OGG] = {"libvorbis", "ogg", AV_SAMPLE_FMT_FLTP, false, 8000, 192000, NULL},
+    [SPL_CODEC_OGG] = {"libvorbis", "ogg", AV_SAMPLE_FMT_FLTP, false, 8000, 48000, NULL},
     [SPL_CODEC_OPUS] = {"libopus", "ogg", AV_SAMPLE_FMT_FLT, false, 48000, 48000, opus_rates_hz},
     [SPL_CODEC_M4A] = {"aac", "ipod", AV_SAMPLE_FMT_FLTP, true, 7350, 96000, aac_rates_hz},
     [SPL_CODEC_WMA] = {"wmav2", "asf", AV_SAMPLE_FMT_FLTP, true, 8000, 48000, NULL},
@@ -202,9 +202,24 @@ static int start_muxer(encode *e, const AVChannelLayout *layout, spl_error *ret_
         return spl_fail_memory(ret_error);
     e->track->time_base = e->codec->time_base;
     int code = avcodec_parameters_from_context(e->track->codecpar, e->codec);
+    AVDictionary *options = NULL;
+    if (e->options.codec ==
+        SPL_CODEC_M4A) /* so that the edit list tells the length to the sample */
+        av_dict_set_int(&options, "movie_timescale", e->rate_hz, 0);
     if (code >= 0)
-        code = avformat_write_header(e->container, NULL);
+        code = avformat_write_header(e->container, &options);
+    av_dict_free(&options);
     return code < 0 ? fail(e, code, "starting the file", ret_error) : 0;
+}
+
+/* A WMA decoder leaves out the first two frames, as Microsoft's encoder makes that many of delay, but libavcodec's
+ * makes one: without a frame of silence in front, the first frame of the music would be lost. */
+static int pad_wma(encode *e, spl_error *ret_error) {
+    static float silence[2048];
+    void *planes[] = {silence, silence};
+    int code = av_audio_fifo_write(e->fifo, planes,
+                                   SPL_MIN(e->codec->frame_size, (int)SPL_ARRAY_SIZE(silence)));
+    return code < 0 ? fail(e, code, "encoding", ret_error) : 0;
 }
 
 static int start(encode *e, spl_error *ret_error) {
@@ -223,6 +238,8 @@ static int start(encode *e, spl_error *ret_error) {
                                      ret_error);
     else if (status == 0)
         status = start_muxer(e, &layout, ret_error);
+    if (status == 0 && e->options.codec == SPL_CODEC_WMA)
+        status = pad_wma(e, ret_error);
     av_channel_layout_uninit(&layout);
     return status;
 }
