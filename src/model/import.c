@@ -7,6 +7,7 @@
  */
 #include "base/file.h"
 #include "model/folder_net.h"
+#include "model/json.h"
 #include "model/manifest.h"
 #include "model/settings.h"
 #include "model/spleeter_config.h"
@@ -18,11 +19,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define NET_NAME_BYTES 128
+#define NET_NAME_BYTES (SPL_FILE_NAME_MAX_BYTES + 1)
 
 /* A model that is being written. */
 typedef struct import_job {
-    const char *checkpoint_path, *config_path;
+    const char *config_path; /* NULL: Deezer's model */
     spl_checkpoint *checkpoint;
     spl_spleeter_config config;
     char *folder;    /* where it will be, without a '/' at its end */
@@ -82,6 +83,19 @@ static int make_temporary(import_job *job, spl_error *ret_error) {
     return 0;
 }
 
+static int check_filters(const import_job *job, const spl_net_weights *weights,
+                         spl_error *ret_error) {
+    if (job->config_path)
+        return spl_spleeter_config_check_filters(&job->config, weights, job->config_path,
+                                                 ret_error);
+    if (spl_spleeter_config_check_filters(&job->config, weights, "", NULL) < 0)
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                        "the checkpoint %s is none of Deezer's models, for its nets have other "
+                        "filters, so its Spleeter configuration (JSON) is needed",
+                        spl_checkpoint_prefix(job->checkpoint));
+    return 0;
+}
+
 static int write_nets(import_job *job, spl_error *ret_error) {
     for (unsigned i = 0; i < job->info.stem_count; i++) {
         spl_stem_info *stem = &job->info.stems[i];
@@ -92,9 +106,7 @@ static int write_nets(import_job *job, spl_error *ret_error) {
         if ((status = spl_net_read(spl_spleeter_net_source(&net), stem->conv_activation,
                                    stem->deconv_activation, &weights, &stem->parameters,
                                    ret_error)) < 0 ||
-            (status = spl_spleeter_config_check_filters(
-                 &job->config, &weights, job->config_path ? job->config_path : "Deezer's model",
-                 ret_error)) < 0 ||
+            (status = check_filters(job, &weights, ret_error)) < 0 ||
             (status = spl_folder_net_write(job->temporary, job->net_names[i], &weights,
                                            job->sha256[i], ret_error)) < 0)
             return status;
@@ -149,6 +161,10 @@ static int run(import_job *job, const spl_model_import_options *options, spl_err
     job->info.name = options->name ? options->name : slash ? slash + 1 : job->folder;
     job->info.licence = options->licence ? options->licence : "unknown";
     job->info.source = options->source ? options->source : "unknown";
+    if (!spl_json_is_line(job->info.name) || !spl_json_is_line(job->info.licence) ||
+        !spl_json_is_line(job->info.source))
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "name, licence and source must each be one line of UTF-8");
     if ((status = make_temporary(job, ret_error)) < 0 ||
         (status = write_nets(job, ret_error)) < 0 ||
         (status = write_manifest(job, ret_error)) < 0 ||
@@ -162,10 +178,7 @@ SPL_API int spl_model_import(const spl_model_import_options *options, spl_error 
         !*options->folder)
         return spl_fail(ret_error, SPL_E_ARGUMENT,
                         "spl_model_import needs a checkpoint and a folder to make");
-    import_job job = {
-        .checkpoint_path = options->checkpoint,
-        .config_path = options->config,
-    };
+    import_job job = {.config_path = options->config};
     int status = run(&job, options, ret_error);
     clear_job(&job);
     return status;

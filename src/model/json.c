@@ -36,16 +36,22 @@ int spl_json_parse_file(const char *path, json_t **ret_object, spl_error *ret_er
     return status;
 }
 
+bool spl_json_is_line(const char *text) {
+    for (const char *c = text; *c; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            return false;
+    }
+    SPL_CLEANUP(spl_json_free_p) json_t *checked = json_string(text);
+    return checked != NULL;
+}
+
 int spl_json_get_line(const json_t *object, const char *key, const char *path,
                       const char **ret_line, spl_error *ret_error) {
     const char *line = json_string_value(json_object_get(object, key));
     if (!line)
         return spl_fail(ret_error, SPL_E_FORMAT, "%s has no text \"%s\"", path, key);
-    for (const char *c = line; *c; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            return spl_fail(ret_error, SPL_E_FORMAT, "%s has control characters in \"%s\"", path,
-                            key);
-    }
+    if (!spl_json_is_line(line))
+        return spl_fail(ret_error, SPL_E_FORMAT, "%s has control characters in \"%s\"", path, key);
     *ret_line = line;
     return 0;
 }

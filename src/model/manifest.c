@@ -30,7 +30,7 @@ static int parse_stem(const json_t *entry, const char *path, spl_stem_info *stem
         (status = spl_json_get_line(entry, "net", path, &stem->net, ret_error)) < 0 ||
         (status = spl_json_get_line(entry, "sha256", path, &stem->sha256, ret_error)) < 0)
         return status;
-    if (!spl_is_plain_name(stem->net))
+    if (!spl_is_plain_name(stem->net, SPL_FILE_NAME_MAX_BYTES))
         return spl_fail(ret_error, SPL_E_FORMAT, "%s: \"%.100s\" is not the plain name of a file",
                         path, stem->net);
     if (strlen(stem->sha256) != 64 || strspn(stem->sha256, "0123456789abcdef") != 64)

@@ -216,7 +216,7 @@ SPL_API int spl_model_resolve(const char *name, const char *search_path,
 
     bool spleeter = strncmp(name, SPLEETER_PREFIX, strlen(SPLEETER_PREFIX)) == 0;
     const char *plain = spleeter ? name + strlen(SPLEETER_PREFIX) : name;
-    if (!spl_is_plain_name(plain))
+    if (!spl_is_plain_name(plain, SPL_STEM_NAME_MAX_BYTES))
         return spl_fail(ret_error, SPL_E_ARGUMENT, "\"%.100s\" is not a model's name", name);
     SPL_CLEANUP(spl_free_p) char *base = strdup(plain);
     SPL_CLEANUP(spl_free_p) char *path = make_search_path(search_path);

@@ -15,7 +15,6 @@
 #define FRAME_LENGTH     4096
 #define FRAME_STEP       1024
 #define EXPONENT_MAX     16
-#define NAME_MAX_BYTES   100
 #define STEMS_MIN        2
 
 static const char *const mask_extension_names[] = {
@@ -79,9 +78,9 @@ bool spl_settings_write(json_t *object, const spl_settings_keys *keys, const spl
                                json_real(info->separation_exponent)) == 0;
 }
 
-bool spl_is_plain_name(const char *name) {
+bool spl_is_plain_name(const char *name, size_t max_bytes) {
     size_t length = strlen(name);
-    bool plain = length >= 1 && length <= NAME_MAX_BYTES && name[0] != '.';
+    bool plain = length >= 1 && length <= max_bytes && name[0] != '.';
     for (const char *c = name; *c; c++)
         plain = plain && (unsigned char)*c >= ' ' && *c != 0x7f && *c != '/' && *c != '\\';
     return plain;
@@ -99,7 +98,7 @@ int spl_check_stem_array(const json_t *array, const char *key, const char *path,
 
 int spl_check_stem_names(const spl_model_info *info, const char *path, spl_error *ret_error) {
     for (unsigned i = 0; i < info->stem_count; i++) {
-        if (!spl_is_plain_name(info->stems[i].name))
+        if (!spl_is_plain_name(info->stems[i].name, SPL_STEM_NAME_MAX_BYTES))
             return spl_fail(ret_error, SPL_E_FORMAT,
                             "%s: \"%.100s\" cannot be a stem's name, for files are named after it",
                             path, info->stems[i].name);

@@ -25,8 +25,11 @@ SPL_WARN_UNUSED int spl_settings_read(const json_t *object, const spl_settings_k
 SPL_WARN_UNUSED bool spl_settings_write(json_t *object, const spl_settings_keys *keys,
                                         const spl_model_info *info);
 
-/* Whether `name` can be a stem's or a file's: 1 to 100 bytes without '/', '\' and control characters, the first not '.'. */
-bool spl_is_plain_name(const char *name);
+#define SPL_STEM_NAME_MAX_BYTES 200
+#define SPL_FILE_NAME_MAX_BYTES 255
+
+/* Whether `name` has 1 to `max_bytes` bytes without '/', '\' and control characters, the first not '.'. */
+bool spl_is_plain_name(const char *name, size_t max_bytes);
 
 /* Succeeds if `array`, the value of `key`, is an array with as many members as a model may have stems. */
 SPL_WARN_UNUSED int spl_check_stem_array(const json_t *array, const char *key, const char *path,
