@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Runs our program on a golden case and measures how far it is from Spleeter.
 
-The program is $SPLEETERD, or build/spleeterd of the repository. Model names
-like "spleeter:2stems" are looked up in $SPLEETER_MODEL_PATH, or models/ of the
+The program is $SPLEETERD, or the one in build/ of the repository; its codec helper is
+$SPLEETER_CODEC, or the one of the same build, or where the program looks itself. Model names like "spleeter:2stems" are looked up in $SPLEETER_MODEL_PATH, or models/ of the
 repository. Only the Python standard library, numpy and the ffmpeg program
 (which decodes data/mix.flac) are used.
 """
@@ -22,9 +22,22 @@ import formula
 HERE = os.path.dirname(os.path.abspath(__file__))
 DATA = os.path.join(HERE, "data")
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
-PROGRAM = os.path.abspath(os.environ.get("SPLEETERD", os.path.join(REPOSITORY, "build", "spleeterd")))
+BUILD = os.path.join(REPOSITORY, "build")
 MODELS = os.path.abspath(os.environ.get("SPLEETER_MODEL_PATH", os.path.join(REPOSITORY, "models")))
 RUN_LIMIT_S = 900
+
+
+def find_program():
+    """The program's path, and the setting that tells it its codec helper."""
+    in_build = [os.path.join(BUILD, "spleeterd"), os.path.join(BUILD, "src", "cli", "spleeterd")]
+    program = os.path.abspath(os.environ.get("SPLEETERD", next(filter(os.path.exists, in_build), in_build[-1])))
+    codec = os.path.join(os.path.dirname(os.path.dirname(program)), "codec", "spleeterd-codec")
+    if "SPLEETER_CODEC" in os.environ or not os.path.exists(codec):
+        return program, {}
+    return program, {"SPLEETER_CODEC": codec}
+
+
+PROGRAM, CODEC_SETTING = find_program()
 
 # The bounds. TensorFlow's single-precision FFT puts noise about 105 dB under the mixture into Spleeter's
 # own output. So the signal-to-noise ratio is asked for where a stem is not QUIET against the mixture; where it is, the
@@ -91,7 +104,7 @@ def run_program(*arguments):
     assert os.access(PROGRAM, os.X_OK), f"{PROGRAM} is missing: build it, or set SPLEETERD"
     done = subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, timeout=RUN_LIMIT_S, check=False,
-                          env={**os.environ, "SPLEETER_MODEL_PATH": MODELS})
+                          env={**os.environ, **CODEC_SETTING, "SPLEETER_MODEL_PATH": MODELS})
     assert done.returncode == 0, (f"{' '.join([PROGRAM, *arguments])} gave {done.returncode}:\n"
                                   f"{done.stdout.decode(errors='replace')}")
 
