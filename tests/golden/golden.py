@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Runs our program on a golden case and measures how far it is from Spleeter.
 
-The program is $SPLEETERD, or the one in build/ of the repository; its codec helper is
-$SPLEETER_CODEC, or the one of the same build, or where the program looks itself. Model names like "spleeter:2stems" are looked up in $SPLEETER_MODEL_PATH, or models/ of the
-repository. Only the Python standard library, numpy and the ffmpeg program
-(which decodes data/mix.flac) are used.
+The program is $SPLEETERD, or the one in build/ of the repository; its codec
+helper is $SPLEETER_CODEC, or the one of the same build, or where the program
+looks itself. Model names like "spleeter:2stems" are looked up in
+$SPLEETER_MODEL_PATH, or models/ of the repository. Only the Python standard
+library, numpy and the ffmpeg program (which decodes data/mix.flac) are used.
 """
 
 import json
