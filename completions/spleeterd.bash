@@ -43,10 +43,6 @@ _spleeterd() {
         mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
-    models:models)
-        mapfile -t COMPREPLY < <(compgen -W 'list info verify import --help' -- "$current")
-        return
-        ;;
     esac
     if [[ $current == -* ]]; then
         local options='--config --name --folder --licence --source --help'
@@ -56,6 +52,10 @@ _spleeterd() {
                 --json --verbose --adapter --version --help'
         fi
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+        return
+    fi
+    if [[ ${COMP_WORDS[1]} == models ]] && ((COMP_CWORD == 2)); then
+        mapfile -t COMPREPLY < <(compgen -W 'list info verify import' -- "$current")
         return
     fi
     mapfile -t COMPREPLY < <(compgen -f -- "$current")

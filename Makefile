@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+#
+# Meson does the work; these are the handles for people. `make help` lists them.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+SONG ?= examples/audio_example.mp3
+
+# The built program, before it is installed.
+SPLEETERD = SPLEETER_MODEL_PATH=models SPLEETER_CODEC=$(abspath $(BUILD))/src/codec/spleeterd-codec \
+    $(BUILD)/src/cli/spleeterd
+
+# Packages are installed before anything is built.
+.NOTPARALLEL:
+.PHONY: help all song test check-kernels bench fuzz asan ubsan tsan format install clean build-deps test-deps
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+all: $(BUILD)/build.ninja ## build
+	meson compile -C $(BUILD)
+
+song: build-deps all ## install what is needed, build, separate the bundled song into separated/
+	$(SPLEETERD) separate $(SONG) -o separated
+
+test: test-deps all ## install what is needed, build, run all tests
+	meson test -C $(BUILD) --print-errorlogs
+
+check-kernels: all ## test every kernel against its reference
+	meson test -C $(BUILD) --suite kernels --print-errorlogs
+
+bench: all ## measure speed
+	meson test -C $(BUILD) --benchmark --verbose
+
+fuzz: build-asan/build.ninja ## replay the fuzzing corpus, with AddressSanitizer
+	meson test -C build-asan --suite fuzz --print-errorlogs
+
+asan: build-asan/build.ninja ## all tests with AddressSanitizer
+	meson test -C build-asan --print-errorlogs --timeout-multiplier 10
+
+ubsan: build-ubsan/build.ninja ## all tests with UndefinedBehaviorSanitizer
+	meson test -C build-ubsan --print-errorlogs --timeout-multiplier 10
+
+tsan: build-tsan/build.ninja ## all tests with ThreadSanitizer
+	meson test -C build-tsan --print-errorlogs --timeout-multiplier 10
+
+format: ## format the C sources
+	git ls-files '*.c' '*.h' | xargs clang-format -i
+
+install: all ## install below PREFIX (/usr/local)
+	meson install -C $(BUILD)
+
+clean: ## remove what was built
+	rm -rf $(BUILD) build-*
+
+build-deps:
+	tools/install-deps.sh build
+
+test-deps:
+	tools/install-deps.sh test
+
+$(BUILD)/build.ninja:
+	meson setup $(BUILD) --prefix=$(abspath $(PREFIX))
+
+build-asan/build.ninja: sanitizer = address
+build-ubsan/build.ninja: sanitizer = undefined
+build-tsan/build.ninja: sanitizer = thread
+build-%/build.ninja:
+	meson setup $(@D) -Db_sanitize=$(sanitizer) -Db_lundef=false

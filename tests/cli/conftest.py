@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the command share: running it, and songs to run it on.
+
+The program is $SPLEETERD; it finds its codec helper and models by SPLEETER_CODEC and SPLEETER_MODEL_PATH.
+"""
+import os
+import pathlib
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import wav
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = os.environ["SPLEETERD"]
+SONG = REPOSITORY / "examples" / "audio_example.mp3"
+
+
+class Result:
+    """How a run of the program ended."""
+
+    def __init__(self, completed):
+        self.code = completed.returncode
+        self.stdout = completed.stdout
+        self.out = completed.stdout.decode(errors="replace")
+        self.err = completed.stderr.decode(errors="replace")
+
+    def lines(self):
+        return self.err.splitlines()
+
+
+@pytest.fixture
+def spleeterd(tmp_path):
+    """Runs the program in tmp_path; `code` is the exit code that must come out."""
+
+    def run(*arguments, code=0, stdin=b"", env=None, preexec_fn=None):
+        completed = subprocess.run(
+            [PROGRAM, *map(str, arguments)],
+            input=stdin if isinstance(stdin, bytes) else None,
+            stdin=None if isinstance(stdin, bytes) else stdin,
+            capture_output=True, cwd=tmp_path, preexec_fn=preexec_fn, timeout=600,
+            env={**os.environ, "TMPDIR": str(tmp_path / "tmp"), **(env or {})})
+        result = Result(completed)
+        assert result.code == code, result.err
+        return result
+
+    (tmp_path / "tmp").mkdir()
+    return run
+
+
+@pytest.fixture
+def separate(spleeterd, tmp_path):
+    """`spleeterd separate ... -o tmp_path/out`."""
+
+    def run(*arguments, **keywords):
+        return spleeterd("separate", *arguments, "-o", tmp_path / "out", **keywords)
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Lists the files below `folder` (default: the output folder), hidden ones too."""
+
+    def listing(folder=tmp_path / "out"):
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+    return listing
+
+
+def music(seconds, rate=44100, channels=2, level=0.3):
+    """Something like music, the same at each call: a few tones that come and go, and noise; [samples, channels]."""
+    t = np.arange(round(seconds * rate)) / rate
+    noise = np.random.default_rng(1).standard_normal((t.size, channels)) * 0.05
+    voices = [np.sin(2 * np.pi * (110 * (i + 1) + 3 * i) * t[:, None] + np.arange(channels))
+              * (0.5 + 0.5 * np.sin(2 * np.pi * (0.3 + 0.1 * i) * t[:, None])) / (i + 1) for i in range(5)]
+    return ((sum(voices) / 2 + noise) * level).astype(np.float32)
+
+
+@pytest.fixture
+def song(tmp_path):
+    """Two seconds, stereo, 44.1 kHz, 16 bit, as song.wav."""
+    path = tmp_path / "song.wav"
+    wav.write(path, music(2), bits=16)
+    return path
+
+
+@pytest.fixture
+def song_float(tmp_path):
+    """Two seconds, stereo, 44.1 kHz, float, as song.wav."""
+    path = tmp_path / "song.wav"
+    wav.write(path, music(2))
+    return path
+
+
+@pytest.fixture
+def ffmpeg():
+    """Runs ffmpeg, if there is one."""
+    program = shutil.which("ffmpeg")
+    if not program:
+        pytest.skip("ffmpeg is not installed")
+
+    def run(*arguments):
+        subprocess.run([program, "-v", "error", "-y", *map(str, arguments)], check=True)
+
+    return run
+
+
+def db(signal, reference):
+    """Energy of `signal` over that of `reference`, in dB."""
+    energy = np.sum(np.square(signal, dtype=np.float64))
+    return 10 * np.log10(energy / np.sum(np.square(reference, dtype=np.float64)) + 1e-300)

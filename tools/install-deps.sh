@@ -1,0 +1,38 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Installs the Debian or Ubuntu packages that are needed and missing.
+#
+#     tools/install-deps.sh build|test
+#
+# "test" includes "build". Nothing is asked of apt, and no root rights are needed, when all packages are there.
+set -eu
+
+build='build-essential meson ninja-build pkg-config
+    libjansson-dev libssl-dev libcmocka-dev libseccomp-dev
+    libavformat-dev libavcodec-dev libavutil-dev libswresample-dev'
+test='python3-pytest python3-numpy ffmpeg man-db'
+
+case ${1:-} in
+build) packages=$build ;;
+test) packages="$build $test" ;;
+*)
+    echo "usage: $0 build|test" >&2
+    exit 2
+    ;;
+esac
+
+missing=
+for package in $packages; do
+    if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
+        missing="$missing $package"
+    fi
+done
+[ -n "$missing" ] || exit 0
+
+as_root=
+[ "$(id -u)" -eq 0 ] || as_root=sudo
+echo "installing:$missing"
+$as_root apt-get update -q
+# shellcheck disable=SC2086 # a list of words
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
