@@ -33,14 +33,14 @@ static const char demuxers[] =
     "mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,tak,truehd,tta,voc,w64,wav,wv,xwma";
 
 static const char decoders[] =
-    "aac,aac_latm,ac3,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_swf,adpcm_yamaha,alac,amrnb,amrwb,"
-    "ape,dca,dsd_lsbf,dsd_lsbf_planar,dsd_msbf,dsd_msbf_planar,eac3,flac,gsm,gsm_ms,mlp,mp1float,"
-    "mp2float,mp3float,mp4als,mpc7,mpc8,nellymoser,opus,pcm_alaw,pcm_bluray,pcm_dvd,pcm_f32be,"
-    "pcm_f32le,pcm_f64be,pcm_f64le,pcm_mulaw,pcm_s16be,pcm_s16be_planar,pcm_s16le,pcm_s16le_planar,"
-    "pcm_s24be,pcm_s24le,pcm_s24le_planar,pcm_s32be,pcm_s32le,pcm_s32le_planar,pcm_s64be,pcm_s64le,"
-    "pcm_s8,pcm_s8_planar,pcm_u16be,pcm_u16le,pcm_u8,speex,tak,truehd,tta,vorbis,wavpack,"
-    "wmalossless,"
-    "wmapro,wmav1,wmav2,wmavoice";
+    "aac,aac_latm,ac3,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_swf,adpcm_yamaha,alac,amrnb,"
+    "amrwb,ape,dca,dsd_lsbf,dsd_lsbf_planar,dsd_msbf,dsd_msbf_planar,eac3,flac,gsm,gsm_ms,mlp,"
+    "mp1,mp1float,mp2,mp2float,mp3,mp3float,mp4als,mpc7,mpc8,nellymoser,opus,pcm_alaw,"
+    "pcm_bluray,pcm_dvd,pcm_f32be,pcm_f32le,pcm_f64be,pcm_f64le,pcm_mulaw,pcm_s16be,"
+    "pcm_s16be_planar,pcm_s16le,pcm_s16le_planar,pcm_s24be,pcm_s24le,pcm_s24le_planar,"
+    "pcm_s32be,pcm_s32le,pcm_s32le_planar,pcm_s64be,pcm_s64le,pcm_s8,pcm_s8_planar,pcm_u16be,"
+    "pcm_u16le,pcm_u8,speex,tak,truehd,tta,vorbis,wavpack,wmalossless,wmapro,wmav1,wmav2,"
+    "wmavoice";
 
 enum {
     SAMPLE_RATE_MIN_HZ = 1000,

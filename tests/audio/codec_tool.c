@@ -27,7 +27,7 @@ static const char *option(char **arguments, const char *name, const char *otherw
 }
 
 static double number(char **arguments, const char *name, const char *otherwise) {
-    return atof(option(arguments, name, otherwise));
+    return strtod(option(arguments, name, otherwise), NULL);
 }
 
 static void print_info(const spl_audio_info *info) {

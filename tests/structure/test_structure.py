@@ -26,7 +26,7 @@ ARROWS = {
     "model": {"kernels", "base"},
     "engine": {"dsp", "model", "kernels", "base"},
     "audio": {"base"},
-    "codec": {"base", "audio/codec_protocol.h"},
+    "codec": {"base", "audio/codec_protocol.h", "audio/pcm.h", "audio/wav.h"},
     "pipeline": {"audio", "base"},
     "cli": {"pipeline", "audio", "base"},
 }

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the audio room share: codec_tool, ffmpeg as the reference, and signals.
+
+The programs are $SPLEETERD_CODEC_TOOL and, through it, $SPLEETER_CODEC.
+"""
+import os
+import subprocess
+
+import numpy as np
+
+TOOL = os.environ["SPLEETERD_CODEC_TOOL"]
+RATE = 44100
+
+# Exit statuses of codec_tool: minus the spl_status.
+ARGUMENT, FORMAT, UNSUPPORTED, LIMIT, HELPER, IO = 1, 5, 6, 9, 11, 3
+
+
+def ffmpeg(*arguments, **keywords):
+    """Runs ffmpeg and returns what it writes to standard output."""
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-y", *map(str, arguments)]
+    if "input" in keywords:
+        command.remove("-nostdin")
+    done = subprocess.run(command, capture_output=True, check=True, **keywords)
+    return done.stdout
+
+
+def tool(*arguments, **keywords):
+    return subprocess.run([TOOL, *map(str, arguments)], capture_output=True, timeout=120, **keywords)
+
+
+def samples(raw, channels):
+    return np.frombuffer(raw, "<f4").reshape(-1, channels)
+
+
+def reference(path, *options):
+    """The samples as ffmpeg decodes them to 44,100 Hz, flat."""
+    raw = ffmpeg("-i", path, "-map", "0:a", "-ar", RATE, *options, "-f", "f32le", "-")
+    return np.frombuffer(raw, "<f4")
+
+
+def decode(path, *options):
+    """The samples as we decode them, flat."""
+    done = tool("decode", path, *options)
+    assert done.returncode == 0, done.stderr.decode()
+    return np.frombuffer(done.stdout, "<f4")
+
+
+def info(path):
+    done = tool("info", path)
+    assert done.returncode == 0, done.stderr.decode()
+    return dict(line.split("=", 1) for line in done.stdout.decode().splitlines())
+
+
+def snr_db(expected, actual):
+    """Of `actual` against `expected`, which are of one shape; infinite when equal."""
+    noise = np.sum(np.square(expected.astype("f8") - actual))
+    return np.inf if noise == 0 else 10 * np.log10(np.sum(np.square(expected.astype("f8"))) / noise)
+
+
+def music(seconds, channels=2, seed=1):
+    """A sweep in noise that swells, different in each channel: nothing in it repeats, so that it has one alignment."""
+    generator = np.random.default_rng(seed)
+    time = np.arange(int(seconds * RATE)) / RATE
+    result = np.empty((len(time), channels), "f4")
+    for channel in range(channels):
+        sweep = np.sin(2 * np.pi * (100 * (channel + 1) + 400 * time) * time)
+        noise = generator.standard_normal(len(time))
+        swell = 0.6 + 0.4 * np.sin(2 * np.pi * (3 + channel) * time)
+        result[:, channel] = 0.3 * swell * sweep + 0.05 * noise
+    return result
+
+
+def make(path, signal, *options, rate=None):
+    """Encodes `signal` with ffmpeg."""
+    rate_options = ["-ar", rate] if rate else []
+    ffmpeg("-f", "f32le", "-ar", RATE, "-ac", signal.shape[1], "-i", "-", *rate_options, *options, path,
+           input=signal.tobytes())
+    return path
+
+
+def offset_of(expected, actual):
+    """How many samples `actual` comes after `expected`, by cross-correlation of the first channels."""
+    size = 1 << int(np.ceil(np.log2(len(expected) + len(actual))))
+    spectrum = np.conj(np.fft.rfft(expected[:, 0], size)) * np.fft.rfft(actual[:, 0], size)
+    at = int(np.argmax(np.fft.irfft(spectrum, size)))
+    return at - size if at > size // 2 else at

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: MIT
+"""Decoding gives what `ffmpeg -i FILE -ar 44100 -f f32le -` gives: the same number of samples, within 100 dB."""
+import os
+import subprocess
+
+import numpy as np
+import pytest
+
+from audio_tool import LIMIT, RATE, TOOL, decode, ffmpeg, info, make, music, reference, snr_db, tool
+
+WANTED_DB = 100
+
+# Name, file name, ffmpeg's options, rates, channels.
+ALL_RATES = (44100, 48000, 96000, 22050)
+FORMATS = [
+    ("wav8", "a.wav", ["-c:a", "pcm_u8"], ALL_RATES, (1, 2, 6)),
+    ("wav16", "a.wav", ["-c:a", "pcm_s16le"], ALL_RATES, (1, 2, 3, 4, 5, 6, 8)),
+    ("wav24", "a.wav", ["-c:a", "pcm_s24le"], ALL_RATES, (1, 2, 6)),
+    ("wav32", "a.wav", ["-c:a", "pcm_s32le"], ALL_RATES, (1, 2, 6)),
+    ("wavfloat", "a.wav", ["-c:a", "pcm_f32le"], ALL_RATES, (1, 2, 6)),
+    ("wavdouble", "a.wav", ["-c:a", "pcm_f64le"], (44100, 48000), (2,)),
+    ("rf64", "a.wav", ["-c:a", "pcm_s16le", "-rf64", "always"], (44100,), (2,)),
+    ("w64", "a.w64", [], (48000,), (2,)),
+    ("aiff", "a.aiff", [], ALL_RATES, (1, 2, 6)),
+    ("caf", "a.caf", ["-c:a", "pcm_s16le"], (48000,), (2,)),
+    ("au", "a.au", [], (48000,), (2,)),
+    ("flac16", "a.flac", ["-sample_fmt", "s16"], ALL_RATES, (1, 2, 6)),
+    ("flac24", "a.flac", ["-sample_fmt", "s32"], ALL_RATES, (1, 2, 6)),
+    ("alac", "a.m4a", ["-c:a", "alac"], (44100, 48000), (1, 2, 6)),
+    ("wavpack", "a.wv", [], (44100, 96000), (1, 2)),
+    ("tta", "a.tta", [], (44100,), (2,)),
+    ("mp3", "a.mp3", ["-b:a", "192k"], (44100, 48000, 22050), (1, 2)),
+    ("mp3vbr", "a.mp3", ["-q:a", "2"], (44100, 48000), (2,)),
+    ("mp3bare", "a.mp3", ["-write_xing", "0", "-id3v2_version", "0"], (44100,), (2,)),
+    ("mp2", "a.mp2", [], (44100, 48000), (2,)),
+    ("aac", "a.m4a", ["-c:a", "aac"], ALL_RATES, (1, 2, 6)),
+    ("adts", "a.aac", ["-c:a", "aac"], (44100, 48000), (2,)),
+    ("vorbis", "a.ogg", ["-c:a", "libvorbis"], ALL_RATES, (1, 2, 6)),
+    ("opus", "a.opus", [], (48000, 24000), (1, 2, 6)),
+    ("webm", "a.webm", ["-c:a", "libopus"], (48000,), (2,)),
+    ("matroska", "a.mka", ["-c:a", "flac"], (48000,), (2,)),
+    ("oggflac", "a.oga", ["-c:a", "flac"], (44100,), (2,)),
+    ("speex", "a.spx", [], (16000,), (1,)),
+    ("wma1", "a.wma", ["-c:a", "wmav1"], (44100,), (2,)),
+    ("wma2", "a.wma", ["-c:a", "wmav2"], (44100, 48000, 22050), (1, 2)),
+    ("ac3", "a.ac3", [], (44100, 48000), (2, 6)),
+    ("eac3", "a.eac3", [], (48000,), (2, 6)),
+    ("dts", "a.dts", ["-strict", "-2"], (48000,), (2, 6)),
+    ("mpegts", "a.ts", ["-c:a", "aac"], (48000,), (2,)),
+    ("mpeg", "a.mpg", ["-c:a", "mp2"], (48000,), (2,)),
+    ("avi", "a.avi", ["-c:a", "libmp3lame"], (44100,), (2,)),
+    ("flv", "a.flv", ["-c:a", "aac"], (44100,), (2,)),
+    ("mov", "a.mov", ["-c:a", "pcm_s24le"], (48000,), (2,)),
+    ("adpcm", "a.wav", ["-c:a", "adpcm_ms"], (44100,), (2,)),
+    ("alaw", "a.wav", ["-c:a", "pcm_alaw"], (8000,), (1,)),
+    ("amr", "a.amr", ["-c:a", "libopencore_amrnb"], (8000,), (1,)),
+    ("gsm", "a.wav", ["-c:a", "libgsm_ms"], (8000,), (1,)),
+]
+CASES = [pytest.param(file, options, rate, channels, id=f"{name}-{rate}-{channels}ch")
+         for name, file, options, rates, all_channels in FORMATS for rate in rates for channels in all_channels]
+
+
+def make_or_skip(path, signal, *options, **keywords):
+    try:
+        return make(path, signal, *options, **keywords)
+    except subprocess.CalledProcessError as error:
+        if b"Unknown encoder" in error.stderr:
+            pytest.skip("this ffmpeg has no such encoder")
+        raise
+
+
+@pytest.fixture(scope="module")
+def flac(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("flac") / "a.flac", music(3), rate=48000)
+
+
+@pytest.mark.parametrize("file, options, rate, channels", CASES)
+def test_equals_ffmpeg(tmp_path, file, options, rate, channels):
+    path = make_or_skip(tmp_path / file, music(1.3, channels), *options, rate=rate)
+    expected = reference(path)
+    actual = decode(path)
+    assert len(actual) == len(expected)
+    assert snr_db(expected, actual) > WANTED_DB
+    assert int(info(path)["channels"]) == channels
+    assert int(info(path)["rate"]) == (48000 if file.endswith((".opus", ".webm")) else rate)
+
+
+@pytest.mark.parametrize("channels", (1, 2, 3, 4, 5, 6, 7, 8))
+def test_channel_policies(tmp_path, channels):
+    path = make(tmp_path / "a.wav", music(0.5, channels), "-c:a", "pcm_f32le", rate=48000)
+    everything = reference(path).reshape(-1, channels)
+    assert np.array_equal(decode(path).reshape(-1, channels), everything)
+    first = decode(path, "channels=first").reshape(-1, 2)
+    assert np.array_equal(first, everything[:, [0, 0]] if channels == 1 else everything[:, :2])
+    mixed = decode(path, "channels=downmix").reshape(-1, 2)
+    if channels <= 2:
+        assert np.array_equal(mixed, first)
+    else:
+        expected = reference(path, "-ac", 2).reshape(-1, 2)
+        assert mixed.shape == expected.shape and snr_db(expected, mixed) > WANTED_DB
+
+
+def test_downmix_keeps_the_centre(tmp_path):
+    signal = np.zeros((4410, 6), "f4")
+    signal[:, 2] = 0.5
+    path = make(tmp_path / "a.wav", signal, "-c:a", "pcm_f32le")
+    mixed = decode(path, "channels=downmix")
+    assert np.allclose(mixed, 0.5 * np.sqrt(0.5), atol=1e-6)
+
+
+def test_mono_is_duplicated_exactly(tmp_path):
+    signal = music(0.2, 1)
+    path = make(tmp_path / "a.wav", signal, "-c:a", "pcm_f32le")
+    for policy in ("first", "downmix"):
+        assert np.array_equal(decode(path, f"channels={policy}").reshape(-1, 2), signal[:, [0, 0]])
+
+
+CUTS = pytest.mark.parametrize("offset, duration", ((0.5, 0), (0, 0.7), (0.25, 0.5), (1 / 3, 1.1), (0.1, 100)))
+
+
+@CUTS
+@pytest.mark.parametrize("file", ("a.wav", "a.mp3", "a.m4a", "a.ogg", "a.opus", "a.flac", "a.ts"))
+def test_offset_and_duration_equal_ffmpegs(tmp_path, file, offset, duration):
+    codec = ["-c:a", "libvorbis"] if file == "a.ogg" else []
+    path = make(tmp_path / file, music(2), *codec, rate=48000)
+    cut = ["-ss", f"{offset:.9f}"] * (offset > 0) + ["-t", duration] * (duration > 0)
+    expected = reference(path, *cut)
+    actual = decode(path, f"offset={offset:.9f}", f"duration={duration}")
+    assert len(actual) == len(expected)
+    assert snr_db(expected, actual) > WANTED_DB
+
+
+@CUTS
+def test_offset_and_duration_of_wma(tmp_path, offset, duration):
+    """The times in ASF files are milliseconds, by which ffmpeg cuts some samples off the mark. Ours are exact."""
+    path = make(tmp_path / "a.wma", music(2), rate=48000)
+    rest = decode(path, f"offset={offset:.9f}")
+    expected = reference(path, *["-ss", f"{offset:.9f}"] * (offset > 0))
+    assert abs(len(rest) - len(expected)) <= 2 * RATE / 1000
+    if offset > 0:
+        assert len(rest) - len(decode(path, f"offset={offset + 0.5:.9f}")) == RATE
+    if duration > 0:
+        cut = decode(path, f"offset={offset:.9f}", f"duration={duration}")
+        assert np.array_equal(cut, rest[:2 * round(duration * RATE)])
+
+
+def test_offset_past_the_end(flac):
+    assert len(decode(flac, "offset=100")) == 0
+
+
+def test_info(tmp_path):
+    path = make(tmp_path / "a.flac", music(2, 6), "-sample_fmt", "s32", rate=96000)
+    assert info(path) == {"container": "flac", "codec": "flac", "rate": "96000", "channels": "6",
+                          "mask": str(0x3f), "bits": "24", "duration_us": "2000000"}
+    path = make(tmp_path / "a.mp3", music(2))
+    assert info(path)["bits"] == "0"
+    assert info(path)["container"] == "mp3"
+
+
+def test_video_and_cover_are_ignored(tmp_path):
+    signal = music(1)
+    sound = make(tmp_path / "a.wav", signal)
+    film = tmp_path / "a.mp4"
+    ffmpeg("-i", sound, "-f", "lavfi", "-i", "testsrc=d=1", "-map", "1:v", "-map", "0:a", film)
+    assert np.array_equal(decode(film), reference(film))
+    cover, song = tmp_path / "cover.png", tmp_path / "song.mp3"
+    ffmpeg("-f", "lavfi", "-i", "testsrc", "-frames:v", 1, cover)
+    ffmpeg("-i", sound, "-i", cover, "-map", "0", "-map", "1", "-disposition:v", "attached_pic", song)
+    assert np.array_equal(decode(song), reference(song))
+
+
+def test_the_track_is_ffmpegs_choice(tmp_path):
+    """Of two tracks, ffmpeg takes that with more channels unless the other is the default."""
+    mono, stereo = make(tmp_path / "m.wav", music(1, 1)), make(tmp_path / "s.wav", music(1, 2))
+    path = tmp_path / "a.mka"
+    ffmpeg("-i", mono, "-i", stereo, "-map", 0, "-map", 1, "-c:a", "flac", "-disposition", "0", path)
+    assert info(path)["channels"] == "2"
+    expected = np.frombuffer(ffmpeg("-i", path, "-ar", RATE, "-f", "f32le", "-"), "<f4")
+    assert np.array_equal(decode(path), expected)
+
+
+def test_rate_changes_midway(tmp_path):
+    """Two MP3 streams of different rates and channels behind each other."""
+    first = make(tmp_path / "1.mp3", music(1), "-write_xing", "0", "-id3v2_version", "0", rate=48000)
+    second = make(tmp_path / "2.mp3", music(1, 1), "-write_xing", "0", "-id3v2_version", "0", rate=32000)
+    path = tmp_path / "a.mp3"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    got = decode(path).reshape(-1, 2)
+    assert 1.9 * RATE < len(got) < 2.1 * RATE
+    assert np.sqrt(np.mean(np.square(got[-RATE // 2:]))) > 0.05
+
+
+def test_limit(flac):
+    assert len(decode(flac, "limit=3")) == 2 * 3 * RATE
+    done = tool("decode", flac, "limit=2.9")
+    assert done.returncode == LIMIT and b"longer than the 2.9 seconds" in done.stderr
+    assert done.stdout == b""
+    assert len(decode(flac, "limit=2", "duration=2")) == 2 * 2 * RATE
+
+
+def test_limit_is_counted_not_believed(tmp_path):
+    path = make(tmp_path / "a.aac", music(3), "-c:a", "aac")
+    done = tool("decode", path, "limit=2")
+    assert done.returncode == LIMIT
+
+
+@pytest.mark.parametrize("file", ("a.wav", "a.flac", "a.mp3", "a.ogg", "a.wma", "a.mka"))
+def test_truncated_file_gives_what_is_there(tmp_path, file):
+    codec = ["-c:a", "libvorbis"] if file == "a.ogg" else ["-c:a", "flac"] if file == "a.mka" else []
+    path = make(tmp_path / file, music(4), *codec)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:len(whole) // 2])
+    done = tool("decode", path)
+    assert done.returncode == 0
+    expected = reference(path)
+    actual = np.frombuffer(done.stdout, "<f4")
+    assert len(actual) == len(expected) and snr_db(expected, actual) > WANTED_DB
+    if file != "a.ogg":  # an Ogg file says nowhere how long it is
+        assert done.stderr.startswith(b"warning: the file ")
+
+
+def test_damaged_packets_are_counted(tmp_path):
+    path = make(tmp_path / "a.flac", music(4))
+    damaged = bytearray(path.read_bytes())
+    for at in range(len(damaged) // 3, len(damaged) // 2, 5000):
+        damaged[at:at + 40] = bytes(40)
+    path.write_bytes(damaged)
+    done = tool("decode", path)
+    assert done.returncode == 0
+    assert b"damaged" in done.stderr
+
+
+def test_wav_from_a_pipe_has_no_length(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(ffmpeg("-f", "f32le", "-ar", RATE, "-ac", 2, "-i", "-", "-f", "wav", "-",
+                            input=music(1).tobytes()))
+    done = tool("decode", path, "limit=2")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout) == 8 * RATE
+    assert done.stderr == b""
+
+
+def test_four_hours_need_little_memory(tmp_path):
+    path = tmp_path / "a.flac"
+    ffmpeg("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", 4 * 3600, "-c:a", "flac", path)
+    with subprocess.Popen([TOOL, "decode", path], stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)  # the larger of the program and its helper
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert usage.ru_maxrss < 64 << 10  # KiB

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: MIT
+"""What is encoded has the length and the alignment of what went in, and the same samples give the same bytes.
+
+What a file's reader gets (ffmpeg's decoder here):
+  wav, flac, ogg, opus   exactly the input's length
+  mp3                    exactly, by the LAME header; into a pipe there is none, and delay and padding stay
+  m4a                    starts exactly; ffmpeg does not cut the end of the last frame (up to 1,023 samples), which the
+                         edit list in the file tells to the sample
+  wma                    starts exactly; the format cannot tell the end, the last frame is filled with silence
+"""
+import struct
+import subprocess
+
+import numpy as np
+import pytest
+
+from audio_tool import (ARGUMENT, IO, RATE, TOOL, UNSUPPORTED, decode, ffmpeg, music, offset_of, reference, samples, snr_db, tool)
+
+LOSSY = ("mp3", "ogg", "opus", "m4a", "wma")
+WMA_FRAME = 2048
+
+
+def encode(path, signal, *options):
+    done = tool("encode", path, f"channels={signal.shape[1]}", *options, input=signal.tobytes())
+    assert done.returncode == 0, done.stderr.decode()
+    return int(done.stderr.decode().partition("clipped=")[2])
+
+
+def probe(path, entries):
+    done = subprocess.run(["ffprobe", "-v", "error", "-show_entries", f"stream={entries}", "-of", "csv=p=0", path],
+                          capture_output=True, check=True)
+    return done.stdout.decode().strip()
+
+
+def rounded(signal, bits):
+    scale = 2.0 ** (bits - 1)
+    return (np.clip(np.rint(signal.astype("f8") * scale), -scale, scale - 1) / scale).astype("f4")
+
+
+@pytest.mark.parametrize("channels", (1, 2, 3, 5, 6, 8))
+@pytest.mark.parametrize("codec, bits", (("wav", 16), ("wav", 24), ("wav", 32), ("flac", 16), ("flac", 24)))
+def test_lossless_is_exact(tmp_path, codec, bits, channels):
+    path = tmp_path / f"a.{codec}"
+    signal = music(0.77, channels)
+    assert encode(path, signal, f"codec={codec}", f"bits={bits}") == 0
+    expected = signal if bits == 32 else rounded(signal, bits)
+    assert np.array_equal(reference(path).reshape(-1, channels), expected)
+    assert np.array_equal(decode(path).reshape(-1, channels), expected)
+
+
+def test_16_bits_are_ffmpegs(tmp_path):
+    """Also where values clip and at halves, which round to even."""
+    values = np.concatenate([np.arange(-70000, 70000) / 65536, [-2, 2, 1, -1]]).astype("f4")
+    signal = np.stack([values, values[::-1]], axis=1)
+    path, theirs = tmp_path / "a.wav", tmp_path / "b.wav"
+    clipped = encode(path, signal, "codec=wav")
+    ffmpeg("-f", "f32le", "-ar", RATE, "-ac", 2, "-i", "-", theirs, input=signal.tobytes())
+    ours = ffmpeg("-i", path, "-f", "s16le", "-")
+    assert ours == ffmpeg("-i", theirs, "-f", "s16le", "-")
+    whole = np.rint(signal.astype("f8") * 32768)
+    assert clipped == np.count_nonzero((whole > 32767) | (whole < -32768))
+
+
+@pytest.mark.parametrize("codec, bits", (("wav", 16), ("wav", 24), ("flac", 16), ("flac", 24)))
+def test_clipped_values_are_counted(tmp_path, codec, bits):
+    signal = np.zeros((5000, 2), "f4")
+    signal[100:200] = 1.5
+    signal[300, 0] = -1.0
+    signal[301, 0] = 1.0
+    signal[302, 1] = -1.5
+    assert encode(tmp_path / "a", signal, f"codec={codec}", f"bits={bits}") == 202
+    assert encode(tmp_path / "a", signal, f"codec={codec}", f"bits={bits}", "rate=48000") >= 200
+
+
+def test_float_is_not_clipped(tmp_path):
+    signal = 3 * music(0.1)
+    assert encode(tmp_path / "a.wav", signal, "codec=wav", "bits=32") == 0
+    assert np.array_equal(reference(tmp_path / "a.wav").reshape(-1, 2), signal)
+
+
+@pytest.mark.parametrize("codec", LOSSY)
+@pytest.mark.parametrize("seconds", (2, 1.2345))
+@pytest.mark.parametrize("rate", (44100, 48000, 22050))
+@pytest.mark.parametrize("channels", (1, 2))
+def test_lossy_length_and_alignment(tmp_path, codec, seconds, rate, channels):
+    path = tmp_path / f"a.{codec}"
+    signal = music(seconds, channels)
+    bitrate = 64000 if rate == 22050 or channels == 1 else 192000
+    encode(path, signal, f"codec={codec}", f"bitrate={bitrate}", f"rate={rate}")
+    file_rate = int(probe(path, "sample_rate"))
+    assert file_rate == (48000 if codec == "opus" else rate)
+    got = reference(path).reshape(-1, channels)
+    extra = len(got) - len(signal)
+    allowed = {"m4a": 1024, "wma": WMA_FRAME}.get(codec, 0)
+    # Resampling there and back rounds the length once each way.
+    rounding = 0 if file_rate == RATE else 2
+    assert -rounding <= extra <= allowed * RATE / file_rate + rounding
+    assert offset_of(signal, got) == 0
+
+
+@pytest.mark.parametrize("codec, seconds", [(codec, seconds) for codec in LOSSY for seconds in (0.001, 0.02, 0.05)])
+def test_very_short(tmp_path, codec, seconds):
+    path = tmp_path / f"a.{codec}"
+    signal = music(seconds)
+    encode(path, signal, f"codec={codec}")
+    content = path.read_bytes()
+    if codec == "ogg":  # ffmpeg decodes a file of a single page some samples too long or short
+        last_page = content.rindex(b"OggS")
+        assert struct.unpack("<q", content[last_page + 6:last_page + 14]) == (len(signal),)
+    else:
+        extra = len(reference(path)) // 2 - len(signal)
+        assert 0 <= extra <= {"m4a": 1024, "wma": WMA_FRAME, "opus": 1, "mp3": 3}[codec]
+
+
+def test_m4a_tells_its_length_to_the_sample(tmp_path):
+    path = tmp_path / "a.m4a"
+    encode(path, music(1.2345), "codec=m4a")
+    content = path.read_bytes()
+    at = content.index(b"elst")
+    count, duration, media_time = struct.unpack(">III", content[at + 8:at + 20])
+    at = content.index(b"mvhd")
+    timescale = struct.unpack(">I", content[at + 16:at + 20])[0]
+    assert (count, duration, media_time, timescale) == (1, len(music(1.2345)), 1024, RATE)
+
+
+@pytest.mark.parametrize("codec", ("wav", "flac"))
+@pytest.mark.parametrize("rate", (8000, 32000, 48000, 96000, 192000))
+def test_resampling_is_ffmpegs(tmp_path, codec, rate):
+    signal = music(1)
+    path = tmp_path / f"a.{codec}"
+    encode(path, signal, f"codec={codec}", "bits=24", f"rate={rate}")
+    expected = ffmpeg("-f", "f32le", "-ar", RATE, "-ac", 2, "-i", "-", "-ar", rate, "-f", "f32le", "-",
+                      input=signal.tobytes())
+    expected = rounded(samples(expected, 2), 24)
+    got = samples(ffmpeg("-i", path, "-f", "f32le", "-"), 2)
+    assert int(probe(path, "sample_rate")) == rate
+    assert got.shape == expected.shape
+    assert snr_db(expected, got) > 100
+
+
+@pytest.mark.parametrize("codec, wanted, rate", (("mp3", 96000, 48000), ("mp3", 46000, 48000), ("mp3", 4000, 8000),
+                                                 ("ogg", 96000, 48000), ("opus", 44100, 48000), ("m4a", 192000, 96000),
+                                                 ("m4a", 50000, 64000), ("wma", 96000, 48000)))
+def test_a_rate_that_the_format_lacks_becomes_the_next(tmp_path, codec, wanted, rate):
+    path = tmp_path / f"a.{codec}"
+    encode(path, music(0.5), f"codec={codec}", f"rate={wanted}", "bitrate=" + ("16000" if wanted == 4000 else "128000"))
+    assert int(probe(path, "sample_rate")) == rate
+
+
+@pytest.mark.parametrize("codec", ("wav", "flac", "mp3", "ogg", "opus", "m4a", "wma"))
+@pytest.mark.parametrize("rate", (44100, 48000))
+def test_same_samples_same_bytes(tmp_path, codec, rate):
+    signal = music(1)
+    one, two = tmp_path / "1", tmp_path / "2"
+    encode(one, signal, f"codec={codec}", f"rate={rate}")
+    encode(two, signal, f"codec={codec}", f"rate={rate}")
+    assert one.read_bytes() == two.read_bytes()
+    assert b"Lavf5" not in one.read_bytes() and b"Lavc5" not in one.read_bytes()
+
+
+@pytest.mark.parametrize("codec", ("wav", "flac", "mp3", "ogg", "opus"))
+@pytest.mark.parametrize("rate", (44100, 48000))
+def test_pipe(codec, rate):
+    signal = music(1)
+    with subprocess.Popen([TOOL, "encode", "-", f"codec={codec}", f"rate={rate}"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        content, log = process.communicate(signal.tobytes(), timeout=60)
+    assert process.returncode == 0, log
+    got = samples(ffmpeg("-i", "-", "-ar", RATE, "-f", "f32le", "-", input=content), 2)
+    delay = 1105 * RATE // rate if codec == "mp3" else 0
+    assert len(got) >= len(signal) - 2
+    assert abs(offset_of(signal, got) - delay) <= 1
+    if codec in ("wav", "flac"):
+        assert abs(len(got) - len(signal)) <= 2
+
+
+@pytest.mark.parametrize("codec", ("m4a", "wma"))
+def test_formats_that_need_seeking_refuse_a_pipe(codec):
+    done = tool("encode", "-", f"codec={codec}", input=music(0.1).tobytes())
+    assert done.returncode == UNSUPPORTED and b"pipe" in done.stderr
+
+
+@pytest.mark.parametrize("codec, rate", (("wav", 44100), ("wav", 48000), ("flac", 44100)))
+def test_a_closed_pipe_is_an_error_not_a_signal(codec, rate):
+    with subprocess.Popen([TOOL, "encode", "-", f"codec={codec}", f"rate={rate}"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        _, log = process.communicate(music(20).tobytes(), timeout=60)
+    assert process.returncode == IO and b"Broken pipe" in log
+
+
+@pytest.mark.parametrize("codec", ("wav", "flac", "mp3", "ogg", "m4a"))
+def test_full_disk(codec):
+    done = tool("encode", "/dev/full", f"codec={codec}", input=music(20).tobytes())
+    assert done.returncode == IO and b"No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("options, status", ((["codec=mp3", "channels=3"], UNSUPPORTED),
+                                             (["codec=wma", "channels=6"], UNSUPPORTED),
+                                             (["codec=flac", "channels=9"], UNSUPPORTED),
+                                             (["codec=flac", "bits=32"], UNSUPPORTED),
+                                             (["codec=wav", "mask=7"], ARGUMENT),
+                                             (["codec=wav", "rate=0"], ARGUMENT),
+                                             (["codec=ogg", "bitrate=1000"], UNSUPPORTED)))
+def test_what_a_format_lacks_is_an_error(tmp_path, options, status):
+    done = tool("encode", tmp_path / "a", *options, input=bytes(4800))
+    assert done.returncode == status
+    assert done.stderr.startswith(str(tmp_path / "a").encode() + b": ") or b"libvorbis" in done.stderr
+
+
+@pytest.mark.parametrize("codec", ("wav", "flac", "ogg", "opus", "m4a"))
+def test_six_channels(tmp_path, codec):
+    path = tmp_path / f"a.{codec}"
+    signal = 0.2 * music(3, 6)
+    for channel in range(6):
+        signal[:, channel] += 0.3 * np.sin(np.arange(len(signal)) * 0.005 * (channel + 1)).astype("f4")
+    encode(path, signal, f"codec={codec}", "bitrate=384000")
+    got = reference(path).reshape(-1, 6)[:len(signal)]
+    for channel in range(6):
+        assert np.corrcoef(signal[:, channel], got[:, channel])[0, 1] > 0.9, channel
+
+
+def test_channel_mask_is_kept(tmp_path):
+    signal = music(0.1, 6)
+    side = 0x60f
+    for bits in (16, 24, 32):
+        encode(tmp_path / "a.wav", signal, "codec=wav", f"bits={bits}", f"mask={side}")
+        assert probe(tmp_path / "a.wav", "channel_layout") == "5.1(side)"
+    encode(tmp_path / "a.m4a", signal, "codec=m4a", f"mask={side}")
+    assert probe(tmp_path / "a.m4a", "channels") == "6"
+
+
+@pytest.mark.parametrize("bits, channels", ((16, 2), (24, 2), (32, 1), (16, 6)))
+@pytest.mark.parametrize("data_bytes", (2**32 - 200, 2**32 - 24, 2**32 + 24, 5 * 2**30))
+def test_rf64_from_4_gib(tmp_path, bits, channels, data_bytes):
+    """The header, before a sparse file of zeros."""
+    data_bytes -= data_bytes % (bits // 8 * channels)
+    path = tmp_path / "a.wav"
+    header = tool("header", data_bytes, f"bits={bits}", f"channels={channels}").stdout
+    with open(path, "wb") as file:
+        file.write(header)
+        file.truncate(len(header) + data_bytes)
+    whole = len(header) + data_bytes - 8
+    assert header[:4] == (b"RF64" if whole >= 2**32 - 1 else b"RIFF")
+    assert header[4:8] == struct.pack("<I", min(whole, 2**32 - 1))
+    assert len(header) == len(tool("header", 0, f"bits={bits}", f"channels={channels}").stdout)
+    assert int(probe(path, "duration_ts")) == data_bytes // (bits // 8 * channels)
+
+
+def test_odd_size_is_padded(tmp_path):
+    path = tmp_path / "a.wav"
+    encode(path, music(0.1, 1)[:33], "codec=wav", "bits=24")
+    assert path.stat().st_size % 2 == 0
+    assert len(reference(path)) == 33
+
+
+def test_file_that_does_not_start_at_zero(tmp_path):
+    """What stands before stays: the tool writes where the descriptor is."""
+    path = tmp_path / "a"
+    for codec in ("wav", "flac", "m4a"):
+        with open(path, "wb") as file:
+            file.write(b"before")
+            file.flush()
+            subprocess.run([TOOL, "encode", "-", f"codec={codec}"], input=music(0.5).tobytes(), stdout=file,
+                           stderr=subprocess.DEVNULL, check=True)
+        assert path.read_bytes()[:6] == b"before"
+        if codec != "m4a":  # whose offsets count from the start of the file
+            (tmp_path / "b").write_bytes(path.read_bytes()[6:])
+            assert len(reference(tmp_path / "b")) == 2 * len(music(0.5))
+
+
+def test_appended_file_is_written_as_a_pipe(tmp_path):
+    path = tmp_path / "a.wav"
+    with open(path, "ab") as file:
+        subprocess.run([TOOL, "encode", "-", "codec=wav"], input=music(0.5).tobytes(), stdout=file,
+                       stderr=subprocess.DEVNULL, check=True)
+    assert len(reference(path)) == 2 * len(music(0.5))
