@@ -67,14 +67,15 @@ typedef struct spl_model_info {
 
 typedef struct spl_model spl_model;
 
-/* Opens the model at `path`: a model folder, a folder with a TensorFlow v1
- * checkpoint of Spleeter beside which a configuration stands, or a Spleeter JSON
- * configuration whose "model_dir" is either (relative to the file's own folder,
- * or to MODEL_PATH as Spleeter has it). Nets of a model folder are checked
- * against their SHA-256. Weights are mapped, then prepared for this CPU.
+/* Opens the model at `path`: a model folder, or a Spleeter JSON configuration
+ * whose "model_dir" is a model folder or one with a TensorFlow v1 checkpoint (in
+ * the file's own folder, in MODEL_PATH as Spleeter has it, or in the working
+ * directory). Nets of a model folder are checked against their SHA-256, tensors
+ * of a checkpoint against their CRC-32C. Weights are mapped, prepared for this
+ * CPU, and the files closed.
  *
  * On success *ret_model is owned by the caller (spl_model_unref).
- * Errors: NOT_FOUND, FORMAT, CHECKSUM, UNSUPPORTED, IO, MEMORY. */
+ * Errors: ARGUMENT, NOT_FOUND, FORMAT, CHECKSUM, UNSUPPORTED, LIMIT, PERMISSION, IO, MEMORY. */
 SPL_API SPL_WARN_UNUSED int spl_model_open(const char *path, spl_model **ret_model,
                                            spl_error *ret_error);
 
@@ -102,8 +103,8 @@ typedef struct spl_model_import_options {
 } spl_model_import_options;
 
 /* Makes a model folder from a TensorFlow v1 checkpoint. The CRC-32C of the index blocks and of every
- * tensor is verified. The folder appears whole or not at all.
- * Errors: ARGUMENT, NOT_FOUND, FORMAT, CHECKSUM, UNSUPPORTED, IO, MEMORY. */
+ * tensor that the nets need is verified. The folder appears whole or not at all.
+ * Errors: as for spl_model_open; ARGUMENT also when `folder` exists. */
 SPL_API SPL_WARN_UNUSED int spl_model_import(const spl_model_import_options *options,
                                              spl_error *ret_error);
 
@@ -128,8 +129,9 @@ typedef struct spl_model_choice {
 SPL_API SPL_WARN_UNUSED int spl_model_resolve(const char *name, const char *search_path,
                                               spl_model_choice *ret_choice, spl_error *ret_error);
 
-/* Calls `visit` with the path of every model folder in `search_path` (as above), sorted by name; stops at the first
- * non-zero answer and returns it. Folders are named, not opened. Errors: IO, MEMORY. */
+/* Calls `visit` with the path of every model folder in `search_path` (as above), sorted by name; of several folders of one name
+ * the first counts. Stops at the first non-zero answer and returns it. Folders are named, not opened.
+ * Errors: ARGUMENT, PERMISSION, IO, MEMORY. */
 SPL_API SPL_WARN_UNUSED int spl_model_list(const char *search_path,
                                            int (*visit)(void *user, const char *path), void *user,
                                            spl_error *ret_error);

@@ -482,9 +482,12 @@ static void says_what_there_is(void **state) {
                      "model's name");
 }
 
+#define NAMES_BYTES 600
+
 static int collect(void *user, const char *path) {
     char *names = user;
-    strcat(names, strrchr(path, '/'));
+    size_t used = strlen(names);
+    snprintf(names + used, NAMES_BYTES - used, "%s", strrchr(path, '/'));
     return strstr(names, "stop") ? 42 : 0;
 }
 
@@ -498,7 +501,7 @@ static void lists_models(void **state) {
     make_model(in_folder(b, "m"), 2, 2);
     make_model(in_folder(b, "z"), 2, 2);
     assert_int_equal(mkdir(in_folder(b, "no-model"), 0777), 0);
-    char search_path[600], names[600] = "";
+    char search_path[600], names[NAMES_BYTES] = "";
     snprintf(search_path, sizeof(search_path), "%s:/nowhere:%s", a, b);
     assert_int_equal(spl_model_list(search_path, collect, names, NULL), 0);
     assert_string_equal(names, "/c/m/z");

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Safetensors: any bytes as a net file. A net that is accepted has all its
+ * numbers within the file.
+ */
+#include "model/net.h"
+#include "model/safetensors.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    spl_safetensors *file;
+    if (spl_safetensors_parse(data, size, "input", &file, NULL) < 0)
+        return 0;
+    spl_net_weights weights;
+    uint64_t parameters;
+    int status = spl_net_read(spl_safetensors_source(file), SPL_ACTIVATION_RELU, SPL_ACTIVATION_ELU,
+                              &weights, &parameters, NULL);
+    if (status == 0 && parameters > size / sizeof(float))
+        __builtin_trap();
+    spl_safetensors_free(file);
+    return 0;
+}
