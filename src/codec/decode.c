@@ -52,6 +52,7 @@ typedef struct decode {
     spl_decode_options options;
 
     int64_t file_bytes, file_position;
+    int read_errno; /* of a failed read, else 0 */
     AVIOContext *io;
     AVFormatContext *container;
     AVStream *track;
@@ -83,8 +84,10 @@ static int read_file(void *opaque, uint8_t *bytes, int size) {
     do {
         count = pread(SPL_HELPER_FILE_FD, bytes, (size_t)size, d->file_position);
     } while (count < 0 && errno == EINTR);
-    if (count < 0)
+    if (count < 0) {
+        d->read_errno = errno;
         return AVERROR(EIO);
+    }
     d->file_position += count;
     return count == 0 ? AVERROR_EOF : (int)count;
 }
@@ -139,8 +142,8 @@ static int open_container(decode *d, spl_error *ret_error) {
 
     const AVInputFormat *format = NULL;
     int code = av_probe_input_buffer2(d->io, &format, "", NULL, 0, 0);
-    if (d->io->error < 0)
-        return spl_libav_fail(ret_error, d->io->error, SPL_E_IO, "the file cannot be read");
+    if (d->read_errno)
+        return spl_fail_errno(ret_error, d->read_errno, "the file cannot be read");
     if (code < 0)
         return spl_fail(ret_error, SPL_E_UNSUPPORTED,
                         "not a known audio format; convert it to FLAC, WAV or MP3 first");
@@ -448,8 +451,8 @@ static int decode_all(decode *d, spl_error *ret_error) {
             continue;
         if (code == AVERROR(ENOMEM))
             return spl_libav_fail(ret_error, code, SPL_E_FORMAT, "the file cannot be read");
-        if (d->io->error < 0)
-            return spl_libav_fail(ret_error, d->io->error, SPL_E_IO, "the file cannot be read");
+        if (d->read_errno)
+            return spl_fail_errno(ret_error, d->read_errno, "the file cannot be read");
         if (code < 0) {
             d->read_failed = code != AVERROR_EOF;
             break;

@@ -56,6 +56,7 @@ typedef struct encode {
     bool seekable;
     int rate_hz; /* of the file */
     uint64_t clipped;
+    int64_t taken, length; /* samples out of the fifo, and how many there may be at most */
 
     SwrContext *swr;
     AVAudioFifo *fifo;   /* of samples in the target's format and at the file's rate */
@@ -217,8 +218,9 @@ static int start_muxer(encode *e, const AVChannelLayout *layout, spl_error *ret_
 static int pad_wma(encode *e, spl_error *ret_error) {
     static float silence[2048];
     void *planes[] = {silence, silence};
-    int code = av_audio_fifo_write(e->fifo, planes,
-                                   SPL_MIN(e->codec->frame_size, (int)SPL_ARRAY_SIZE(silence)));
+    const int count = SPL_MIN(e->codec->frame_size, (int)SPL_ARRAY_SIZE(silence));
+    e->taken = -count; /* it is not a part of the music */
+    int code = av_audio_fifo_write(e->fifo, planes, count);
     return code < 0 ? fail(e, code, "encoding", ret_error) : 0;
 }
 
@@ -262,6 +264,11 @@ static int encode_frame(encode *e, const AVFrame *frame, spl_error *ret_error) {
                : 0;
 }
 
+/* Samples in the fifo that belong into the file. */
+static int available_samples(const encode *e) {
+    return (int)SPL_MIN((int64_t)av_audio_fifo_size(e->fifo), SPL_MAX(e->length - e->taken, 0));
+}
+
 /* Moves `count` samples from the fifo into the frame, in the encoder's format. */
 static int fill_frame(encode *e, int count) {
     AVFrame *frame = e->frame;
@@ -271,6 +278,7 @@ static int fill_frame(encode *e, int count) {
     frame->nb_samples = count;
     frame->pts = e->next_pts;
     e->next_pts += count;
+    e->taken += count;
     int code = av_channel_layout_copy(&frame->ch_layout, &e->codec->ch_layout);
     if (code >= 0)
         code = av_frame_get_buffer(frame, 0);
@@ -299,13 +307,16 @@ static int drain_fifo(encode *e, bool end, spl_error *ret_error) {
         float samples[FRAME_SAMPLES];
         const int part = FRAME_SAMPLES / (int)e->options.channels;
         int count, status = 0;
-        while (status == 0 && (count = av_audio_fifo_read(e->fifo, (void *[]){samples}, part)) > 0)
+        while (status == 0 && (count = SPL_MIN(available_samples(e), part)) > 0) {
+            av_audio_fifo_read(e->fifo, (void *[]){samples}, count);
+            e->taken += count;
             status = spl_wav_writer_write(e->wav, samples, (size_t)count, ret_error);
+        }
         return status;
     }
     const int frame_samples = e->codec->frame_size > 0 ? e->codec->frame_size : FRAME_SAMPLES;
     int available;
-    while ((available = av_audio_fifo_size(e->fifo)) >= frame_samples || (end && available > 0)) {
+    while ((available = available_samples(e)) >= frame_samples || (end && available > 0)) {
         int code = fill_frame(e, SPL_MIN(available, frame_samples));
         int status =
             code < 0 ? fail(e, code, "encoding", ret_error) : encode_frame(e, e->frame, ret_error);
@@ -335,7 +346,9 @@ static int take_samples(encode *e, const float *samples, int count, spl_error *r
     return code < 0 ? fail(e, code, "resampling", ret_error) : drain_fifo(e, !samples, ret_error);
 }
 
-static int finish(encode *e, spl_error *ret_error) {
+static int finish(encode *e, uint64_t length, spl_error *ret_error) {
+    if (e->rate_hz == (int)e->options.sample_rate_hz && length < INT64_MAX)
+        e->length = (int64_t)length;
     int status = take_samples(e, NULL, 0, ret_error);
     if (status == 0 && e->wav) {
         status = spl_wav_writer_finish(e->wav, ret_error);
@@ -364,8 +377,11 @@ static int encode_all(encode *e, spl_error *ret_error) {
         int status = spl_record_receive_header(SPL_HELPER_CHANNEL_FD, &header);
         if (status < 0)
             return status;
-        if (header.type == SPL_RECORD_FINISH)
-            return finish(e, ret_error);
+        spl_encode_finish end;
+        if (header.type == SPL_RECORD_FINISH && header.size_bytes == sizeof(end)) {
+            status = spl_record_receive(SPL_HELPER_CHANNEL_FD, &end, sizeof(end));
+            return status < 0 ? status : finish(e, end.length, ret_error);
+        }
         if (header.type != SPL_RECORD_SAMPLES || header.size_bytes > sizeof(samples) ||
             header.size_bytes % sample_bytes != 0)
             return spl_fail(ret_error, SPL_E_HELPER, "the codec helper was sent a wrong record");
@@ -389,6 +405,7 @@ int spl_codec_encode(const spl_encode_request *request, spl_error *ret_error) {
     e.options = request->options;
     e.target = &targets[e.options.codec];
     e.seekable = request->seekable;
+    e.length = INT64_MAX;
     e.rate_hz = choose_rate(e.target, e.options.sample_rate_hz);
     if (e.target->needs_seeking && !e.seekable)
         return spl_fail(ret_error, SPL_E_UNSUPPORTED,

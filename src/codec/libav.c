@@ -41,8 +41,7 @@ int spl_libav_fail(spl_error *error, int code, spl_status otherwise, const char 
 
     char text[AV_ERROR_MAX_STRING_SIZE];
     av_strerror(code, text, sizeof(text));
-    return spl_fail(error, code == AVERROR(EIO) ? SPL_E_IO : otherwise, "%s: %s", what,
-                    last_error[0] ? last_error : text);
+    return spl_fail(error, otherwise, "%s: %s", what, last_error[0] ? last_error : text);
 }
 
 uint64_t spl_libav_wave_mask(const AVChannelLayout *layout) {

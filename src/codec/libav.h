@@ -12,7 +12,8 @@
 /* Keeps what libav logs to itself; its last error becomes part of messages. */
 void spl_libav_start(void);
 
-/* Says "...: what libav said" for its error code `code`. Returns MEMORY, IO, UNSUPPORTED, or `otherwise`. */
+/* Says "...: what libav said" for its error code `code`. Returns `otherwise`, or LIMIT when there was not
+ * enough memory. */
 int spl_libav_fail(spl_error *error, int code, spl_status otherwise, const char *format, ...)
     SPL_PRINTF(4, 5);
 
