@@ -112,6 +112,10 @@ SPL_WARN_UNUSED int spl_encoder_open(int fd, const char *name, const spl_encode_
 SPL_WARN_UNUSED int spl_encoder_write(spl_encoder *encoder, const float *samples, size_t count,
                                       spl_error *ret_error);
 
+/* Says how many samples the file is to have, at its own rate: the few more that resampling makes at the end are
+ * left out. Before spl_encoder_finish; ignored when the file's rate is 44,100 Hz or not the one that was asked for. */
+void spl_encoder_set_length(spl_encoder *encoder, uint64_t samples);
+
 /* Ends the file: everything is written to `fd` when this returns 0 (but not yet flushed to the disk). */
 SPL_WARN_UNUSED int spl_encoder_finish(spl_encoder *encoder, spl_error *ret_error);
 

@@ -43,7 +43,7 @@ typedef enum spl_record_type {
     SPL_RECORD_END_DECODE, /* spl_decode_end */
     SPL_RECORD_ENCODE,     /* spl_encode_request */
     SPL_RECORD_READY,      /* nothing */
-    SPL_RECORD_FINISH,     /* nothing */
+    SPL_RECORD_FINISH,     /* spl_encode_finish */
     SPL_RECORD_END_ENCODE, /* spl_encode_end */
     SPL_RECORD_FAILURE,    /* spl_error; its message has no name of the file */
 } spl_record_type;
@@ -74,6 +74,10 @@ typedef struct spl_encode_request {
     uint32_t seekable; /* 1: the file is written by seeking; 0: from front to end, as a pipe */
     spl_encode_options options;
 } spl_encode_request;
+
+typedef struct spl_encode_finish {
+    uint64_t length; /* samples of the file at most; UINT64_MAX: all there are */
+} spl_encode_finish;
 
 typedef struct spl_encode_end {
     uint64_t clipped;

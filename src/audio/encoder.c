@@ -13,7 +13,7 @@
 struct spl_encoder {
     char *name;
     unsigned channels;
-    uint64_t clipped;
+    uint64_t clipped, length;
     spl_wav_writer *wav;
     spl_helper helper; /* when `wav` is NULL */
 };
@@ -133,6 +133,7 @@ int spl_encoder_open(int fd, const char *name, const spl_encode_options *options
         return spl_fail_memory(ret_error);
     encoder->helper = (spl_helper)SPL_HELPER_INIT;
     encoder->channels = options->channels;
+    encoder->length = UINT64_MAX;
     encoder->name = strdup(name);
     if (!encoder->name)
         status = spl_fail_memory(ret_error);
@@ -166,11 +167,16 @@ int spl_encoder_write(spl_encoder *encoder, const float *samples, size_t count,
     return 0;
 }
 
+void spl_encoder_set_length(spl_encoder *encoder, uint64_t samples) {
+    encoder->length = samples;
+}
+
 int spl_encoder_finish(spl_encoder *encoder, spl_error *ret_error) {
     if (encoder->wav)
         return spl_wav_writer_finish(encoder->wav, ret_error);
+    const spl_encode_finish finish = {.length = encoder->length};
     spl_encode_end end;
-    if (spl_record_send(encoder->helper.fd, SPL_RECORD_FINISH, NULL, 0) < 0)
+    if (spl_record_send(encoder->helper.fd, SPL_RECORD_FINISH, &finish, sizeof(finish)) < 0)
         return fail_to_send(encoder, ret_error);
     int status = receive_answer(encoder, SPL_RECORD_END_ENCODE, &end, sizeof(end), ret_error);
     if (status == 0)

@@ -402,9 +402,22 @@ static int encode_spools(song_run *run, output_state *output) {
     return 0;
 }
 
+/* Samples that the input has at its own rate, of the part that is separated. Resampling there and back is exact to a few samples
+ * only, so the header's word counts if it is about that. */
+static uint64_t input_length(const song_run *run) {
+    double rate_hz = run->input.sample_rate_hz;
+    double decoded = (double)run->samples * rate_hz / SPL_SAMPLE_RATE_HZ;
+    double stated = 1e-6 * (double)run->input.duration_us * rate_hz;
+    bool whole = run->options->offset_s <= 0 && run->options->duration_s <= 0;
+    bool agrees = fabs(stated - decoded) < 2 + 2 * rate_hz / SPL_SAMPLE_RATE_HZ;
+    return (uint64_t)llround(whole && agrees ? stated : decoded);
+}
+
 static int finish_outputs(song_run *run) {
     for (size_t i = 0; i < run->output_count; i++) {
         output_state *output = &run->outputs[i];
+        if (run->options->keep_format)
+            spl_encoder_set_length(output->encoder, input_length(run));
         int status = output->spools ? encode_spools(run, output) : 0;
         if (status == 0)
             status = spl_encoder_finish(output->encoder, &run->error);

@@ -32,7 +32,7 @@ typedef struct spl_pipeline_options {
     spl_channel_policy channels; /* of the input: DOWNMIX or FIRST_TWO; unused with keep_format */
     double offset_s, duration_s; /* as in spl_decode_options */
     double limit_s;              /* as in spl_decode_options */
-    bool keep_format;            /* outputs get the input's sample rate and channels */
+    bool keep_format;            /* outputs get the input's sample rate, channels and length */
     bool require_landlock;
     spl_codec codec;
     spl_sample_format sample_format;
