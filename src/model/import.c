@@ -161,10 +161,13 @@ static int run(import_job *job, const spl_model_import_options *options, spl_err
     job->info.name = options->name ? options->name : slash ? slash + 1 : job->folder;
     job->info.licence = options->licence ? options->licence : "unknown";
     job->info.source = options->source ? options->source : "unknown";
-    if (!spl_json_is_line(job->info.name) || !spl_json_is_line(job->info.licence) ||
-        !spl_json_is_line(job->info.source))
-        return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "name, licence and source must each be one line of UTF-8");
+    const char *const lines[] = {job->info.name, job->info.licence, job->info.source};
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(lines); i++) {
+        SPL_CLEANUP(spl_json_free_p) json_t *utf8 = json_string(lines[i]);
+        if (!utf8 || !spl_json_is_line(lines[i]))
+            return spl_fail(ret_error, SPL_E_ARGUMENT,
+                            "name, licence and source must each be one line of UTF-8");
+    }
     if ((status = make_temporary(job, ret_error)) < 0 ||
         (status = write_nets(job, ret_error)) < 0 ||
         (status = write_manifest(job, ret_error)) < 0 ||

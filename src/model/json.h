@@ -23,7 +23,7 @@ SPL_WARN_UNUSED int spl_json_parse(const void *text, size_t size, const char *pa
 SPL_WARN_UNUSED int spl_json_parse_file(const char *path, json_t **ret_object,
                                         spl_error *ret_error);
 
-/* Whether `text` is UTF-8 without control characters. */
+/* Whether `text` has no control characters. */
 bool spl_json_is_line(const char *text);
 
 /* A string for which spl_json_is_line is true. */
