@@ -4,13 +4,10 @@
  */
 #include "dsp/stft.h"
 
-#include "kernels/cpu.h"
-
 #include <math.h>
 
 void spl_stft_init(spl_stft *ret_stft) {
-    ret_stft->fft = spl_fft_kernel(spl_cpu_flags());
-    spl_spectrum_kernels_init(&ret_stft->spectrum, spl_cpu_flags());
+    ret_stft->kernels = spl_kernels_get(spl_cpu_flags());
     spl_fft_tables_init(&ret_stft->tables);
     for (unsigned n = 0; n < SPL_FRAME_LENGTH; n++) {
         const double hann = 0.5 - 0.5 * cos(2 * M_PI * n / SPL_FRAME_LENGTH);
@@ -21,12 +18,12 @@ void spl_stft_init(spl_stft *ret_stft) {
 
 void spl_stft_forward(const spl_stft *stft, const float *stereo, float *ret_re, float *ret_im,
                       float *scratch) {
-    stft->spectrum.window(stereo, stft->window, ret_re, ret_im);
-    stft->fft(&stft->tables, ret_re, ret_im, scratch);
+    stft->kernels->window(stereo, stft->window, ret_re, ret_im);
+    stft->kernels->fft(&stft->tables, ret_re, ret_im, scratch);
 }
 
 void spl_stft_inverse_add(const spl_stft *stft, float *re, float *im, float *stereo,
                           float *scratch) {
-    stft->fft(&stft->tables, im, re, scratch);
-    stft->spectrum.window_add(re, im, stft->inverse_window, stereo);
+    stft->kernels->fft(&stft->tables, im, re, scratch);
+    stft->kernels->window_add(re, im, stft->inverse_window, stereo);
 }

@@ -7,15 +7,14 @@
 #define SPL_DSP_STFT_H
 
 #include "base/error.h"
-#include "kernels/spectrum.h"
+#include "kernels/kernels.h"
 
 #define SPL_FRAME_LENGTH SPL_FFT_SIZE
 #define SPL_FRAME_STEP   1024
 
 /* Immutable; may be used by many threads at once. */
 typedef struct spl_stft {
-    spl_fft_fn fft;
-    spl_spectrum_kernels spectrum;
+    const spl_kernels *kernels;
     spl_fft_tables tables;
     float window[SPL_FRAME_LENGTH];
     float inverse_window[SPL_FRAME_LENGTH];
@@ -23,7 +22,7 @@ typedef struct spl_stft {
 
 void spl_stft_init(spl_stft *ret_stft);
 
-/* The packed spectrum (see kernels/spectrum.h) of 4,096 interleaved stereo samples. `scratch` holds 2 * 4,096 floats. */
+/* The packed spectrum (see kernels/kernels.h) of 4,096 interleaved stereo samples. `scratch` holds 2 * 4,096 floats. */
 void spl_stft_forward(const spl_stft *stft, const float *stereo, float *ret_re, float *ret_im,
                       float *scratch);
 

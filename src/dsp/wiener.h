@@ -16,7 +16,7 @@
 #define SPL_DSP_WIENER_H
 
 #include "base/error.h"
-#include "kernels/spectrum.h"
+#include "kernels/kernels.h"
 
 #include <spleeter/model.h>
 

@@ -137,7 +137,7 @@ static void forward_task(void *user, size_t task, unsigned thread) {
         }
         float *re = s->re + (size_t)t * FRAME, *im = s->im + (size_t)t * FRAME;
         spl_stft_forward(&s->stft, s->input + (size_t)t * 2 * HOP, re, im, s->scratch[thread].fft);
-        s->stft.spectrum.magnitude(re, im, s->bins, magnitudes, magnitudes + s->bins, net_input);
+        s->stft.kernels->magnitude(re, im, s->bins, magnitudes, magnitudes + s->bins, net_input);
     }
 }
 
@@ -148,7 +148,7 @@ static void softmax_task(void *user, size_t task, unsigned thread) {
     float *values[SPL_STEMS_MAX];
     for (unsigned i = 0; i < s->stems; i++)
         values[i] = s->estimates[i] + first;
-    s->stft.spectrum.softmax(values, s->stems, count, s->magnitudes + first);
+    s->stft.kernels->softmax(values, s->stems, count, s->magnitudes + first);
 }
 
 static float mean(const float *values, unsigned count) {
@@ -175,9 +175,9 @@ static void gains_task(void *user, size_t task, unsigned thread) {
             for (unsigned i = 0; i < s->stems; i++)
                 values[i] = s->estimates[i] + ((size_t)t * 2 + c) * s->bins;
             if (s->wiener)
-                s->stft.spectrum.gains(values, s->stems, s->bins, 1, 0, SPL_WIENER_EPSILON);
+                s->stft.kernels->gains(values, s->stems, s->bins, 1, 0, SPL_WIENER_EPSILON);
             else
-                s->stft.spectrum.gains(values, s->stems, s->bins,
+                s->stft.kernels->gains(values, s->stems, s->bins,
                                        (float)s->info->separation_exponent,
                                        1e-10f / (float)s->stems, 1e-10f);
             for (unsigned i = 0; i < s->stems; i++)
@@ -213,7 +213,7 @@ static void mask_inverse_task(void *user, size_t task, unsigned thread) {
     for (unsigned t = first; t < end; t++) {
         extended_gains(s, stem, t, 0, left);
         extended_gains(s, stem, t, 1, right);
-        s->stft.spectrum.apply(s->re + (size_t)t * FRAME, s->im + (size_t)t * FRAME, left, right,
+        s->stft.kernels->apply(s->re + (size_t)t * FRAME, s->im + (size_t)t * FRAME, left, right,
                                scratch->re[0], scratch->im[0]);
         output_frame(s, stem, t, scratch->re[0], scratch->im[0], scratch->fft);
     }
@@ -381,8 +381,8 @@ static int allocate(struct separation *s) {
     }
     if (!complete)
         return spl_fail_memory(s->error);
-    return spl_unet_workspace_new(spl_unet_filters(spl_model_unet(s->model, 0)), s->frames, s->bins,
-                                  &s->workspace, s->error);
+    return spl_unet_workspace_new(spl_model_unet(s->model, 0), s->frames, s->bins,
+                                  spl_pool_threads(s->pool), &s->workspace, s->error);
 }
 
 static void release(struct separation *s) {

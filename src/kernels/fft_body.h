@@ -1,30 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * The FFT in vectors of 8, included once for each instruction set by a file that
- * defines SPL_FFT_NAME; the compiler splits the vectors where registers are narrower.
+ * The FFT of 4,096 complex points.
+ *
+ * Radix-4 Stockham (self-sorting, decimation in frequency): six passes between
+ * two buffers, each reading and writing contiguous runs. Real and imaginary
+ * parts are separate arrays.
  */
-#include "kernels/fft.h"
+#include "kernels/kernels.h"
+#include "kernels/vector.h"
 
-#include <string.h>
-
-typedef float v8 __attribute__((vector_size(32)));
-
-#define INLINE  static inline __attribute__((always_inline))
 #define SHUFFLE __builtin_shufflevector
-
-INLINE v8 load(const float *from) {
-    v8 value;
-    memcpy(&value, from, sizeof(value));
-    return value;
-}
-
-INLINE void store(float *to, v8 value) {
-    memcpy(to, &value, sizeof(value));
-}
-
-INLINE v8 splat(float value) {
-    return (v8){value, value, value, value, value, value, value, value};
-}
 
 typedef struct complex8 {
     v8 re, im;
@@ -40,7 +25,7 @@ INLINE void butterfly(const float *re, const float *im, unsigned at, const compl
     const unsigned quarter = SPL_FFT_SIZE / 4;
     complex8 x[4];
     for (unsigned i = 0; i < 4; i++)
-        x[i] = (complex8){load(re + at + i * quarter), load(im + at + i * quarter)};
+        x[i] = (complex8){v8_load(re + at + i * quarter), v8_load(im + at + i * quarter)};
     const complex8 sum02 = {x[0].re + x[2].re, x[0].im + x[2].im};
     const complex8 difference02 = {x[0].re - x[2].re, x[0].im - x[2].im};
     const complex8 sum13 = {x[1].re + x[3].re, x[1].im + x[3].im};
@@ -60,23 +45,23 @@ INLINE void store_interleaved(float *to, v8 a, v8 b, v8 c, v8 d) {
     const v8 high_ab = SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
     const v8 low_cd = SHUFFLE(c, d, 0, 8, 1, 9, 2, 10, 3, 11);
     const v8 high_cd = SHUFFLE(c, d, 4, 12, 5, 13, 6, 14, 7, 15);
-    store(to, SHUFFLE(low_ab, low_cd, 0, 1, 8, 9, 2, 3, 10, 11));
-    store(to + 8, SHUFFLE(low_ab, low_cd, 4, 5, 12, 13, 6, 7, 14, 15));
-    store(to + 16, SHUFFLE(high_ab, high_cd, 0, 1, 8, 9, 2, 3, 10, 11));
-    store(to + 24, SHUFFLE(high_ab, high_cd, 4, 5, 12, 13, 6, 7, 14, 15));
+    v8_store(to, SHUFFLE(low_ab, low_cd, 0, 1, 8, 9, 2, 3, 10, 11));
+    v8_store(to + 8, SHUFFLE(low_ab, low_cd, 4, 5, 12, 13, 6, 7, 14, 15));
+    v8_store(to + 16, SHUFFLE(high_ab, high_cd, 0, 1, 8, 9, 2, 3, 10, 11));
+    v8_store(to + 24, SHUFFLE(high_ab, high_cd, 4, 5, 12, 13, 6, 7, 14, 15));
 }
 
 /* Stores a[0..3] b[0..3] c[0..3] d[0..3] a[4..7] b[4..7] ... */
 INLINE void store_quads(float *to, v8 a, v8 b, v8 c, v8 d) {
-    store(to, SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11));
-    store(to + 8, SHUFFLE(c, d, 0, 1, 2, 3, 8, 9, 10, 11));
-    store(to + 16, SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15));
-    store(to + 24, SHUFFLE(c, d, 4, 5, 6, 7, 12, 13, 14, 15));
+    v8_store(to, SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11));
+    v8_store(to + 8, SHUFFLE(c, d, 0, 1, 2, 3, 8, 9, 10, 11));
+    v8_store(to + 16, SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15));
+    v8_store(to + 24, SHUFFLE(c, d, 4, 5, 6, 7, 12, 13, 14, 15));
 }
 
 INLINE void load_twiddles(const spl_fft_tables *tables, unsigned at, complex8 *ret) {
     for (unsigned k = 0; k < 3; k++)
-        ret[k] = (complex8){load(tables->re[k] + at), load(tables->im[k] + at)};
+        ret[k] = (complex8){v8_load(tables->re[k] + at), v8_load(tables->im[k] + at)};
 }
 
 /* The passes whose runs are at least a vector long: `columns` = 16, 64, 256 or 1024. */
@@ -86,20 +71,20 @@ INLINE void wide_pass(const spl_fft_tables *tables, unsigned table, unsigned col
         complex8 twiddles[3];
         if (columns < 1024)
             for (unsigned k = 0; k < 3; k++)
-                twiddles[k] =
-                    (complex8){splat(tables->re[k][table + p]), splat(tables->im[k][table + p])};
+                twiddles[k] = (complex8){v8_splat(tables->re[k][table + p]),
+                                         v8_splat(tables->im[k][table + p])};
         for (unsigned q = 0; q < columns; q += 8) {
             complex8 y[4];
             butterfly(re, im, p * columns + q, columns < 1024 ? twiddles : NULL, y);
             for (unsigned k = 0; k < 4; k++) {
-                store(to_re + (4 * p + k) * columns + q, y[k].re);
-                store(to_im + (4 * p + k) * columns + q, y[k].im);
+                v8_store(to_re + (4 * p + k) * columns + q, y[k].re);
+                v8_store(to_im + (4 * p + k) * columns + q, y[k].im);
             }
         }
     }
 }
 
-void SPL_FFT_NAME(const spl_fft_tables *tables, float *re, float *im, float *scratch) {
+static void fft(const spl_fft_tables *tables, float *re, float *im, float *scratch) {
     float *other_re = scratch, *other_im = scratch + SPL_FFT_SIZE;
     complex8 twiddles[3], y[4];
     for (unsigned p = 0; p < 1024; p += 8) {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The spectrum kernels as plain loops that the compiler vectorises, included once for each
- * instruction set by a file that defines SPL_SPECTRUM_INIT.
+ * Windows, spectra and masks of a stereo frame, as plain loops that the compiler vectorises.
  */
-#include "kernels/spectrum.h"
+#include "kernels/kernels.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -130,15 +129,4 @@ static void apply(const float *restrict re, const float *restrict im, const floa
         to_re[N - k] = left_re + right_im;
         to_im[N - k] = right_re - left_im;
     }
-}
-
-void SPL_SPECTRUM_INIT(spl_spectrum_kernels *kernels) {
-    *kernels = (spl_spectrum_kernels){
-        .window = window_stereo,
-        .window_add = window_add,
-        .magnitude = magnitude,
-        .gains = gains,
-        .softmax = softmax,
-        .apply = apply,
-    };
 }

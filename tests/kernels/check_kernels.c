@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every kernel against its reference, in padded buffers, at sizes around its tile; with --bench, its speed as a share of
- * this core's measured FMA peak.
+ * Every kernel of every instruction set of this CPU against its definition in double precision, in padded buffers, at
+ * sizes around its tile; with --bench, its speed as a share of this core's measured FMA peak.
  *
- * Tolerances come from the operands: a sum of n products may differ by n * epsilon times the sum of their magnitudes.
- * Transforms are held to the double-precision definition.
+ * Tolerances come from the operands: a sum of n products may be off by n * epsilon times the sum of their magnitudes.
  */
 #include "base/macros.h"
-#include "kernels/conv.h"
-#include "kernels/cpu.h"
-#include "kernels/fft.h"
-#include "kernels/spectrum.h"
+#include "kernels/kernels.h"
 
 #include <complex.h>
 #include <float.h>
@@ -22,6 +18,10 @@
 #include <time.h>
 
 #include <cmocka.h>
+
+/* Those to be tested; the first `table_count` are set. */
+static const spl_kernels *tables[2];
+static size_t table_count;
 
 #define GUARD 64
 static const float guard_value = -7777.0f;
@@ -86,14 +86,14 @@ static row_case row_case_new(unsigned rows, unsigned run, unsigned step, unsigne
         .width = width,
         .weights = c.weights,
         .lanes = lanes,
-        .channels = channels,
-        .bias = c.bias,
-        .scale = c.scale,
-        .shift = c.shift,
-        .raw = c.raw,
-        .raw_step = channels + 5,
-        .out = c.out,
-        .out_step = channels + 5,
+        .finish = {.bias = c.bias,
+                   .scale = c.scale,
+                   .shift = c.shift,
+                   .channels = channels,
+                   .raw = c.raw,
+                   .raw_step = channels + 5,
+                   .out = c.out,
+                   .out_step = channels + 5},
     };
     return c;
 }
@@ -109,142 +109,259 @@ static void row_case_free(row_case *c) {
     buffer_free(c->out, c->out_count);
 }
 
-static void check_row(const spl_conv_kernels *kernels, unsigned rows, unsigned run, unsigned step,
-                      unsigned width, unsigned lanes, unsigned channels, spl_conv_finish finish,
+static double activate(spl_activation activation, double value) {
+    if (!(value < 0))
+        return value;
+    return activation == SPL_ACTIVATION_RELU  ? 0
+           : activation == SPL_ACTIVATION_ELU ? expm1(value)
+                                              : 0.2 * value;
+}
+
+/* The finished value of a sum for channel o. */
+static double finished(const spl_finish *finish, unsigned o, double sum) {
+    const double value = sum + (double)finish->bias[o];
+    const double scale = (double)finish->scale[o], shift = (double)finish->shift[o];
+    if (finish->order == SPL_FINISH_NORM_ACT)
+        return activate(finish->activation, value * scale + shift);
+    return activate(finish->activation, value) * scale + shift;
+}
+
+static void assert_near(const char *what, float got, double want, double tolerance) {
+    const bool same = isnan(want) ? isnan(got) : fabs((double)got - want) <= tolerance;
+    if (!same)
+        fail_msg("%s: %.9g, want %.9g", what, (double)got, want);
+}
+
+static void check_row(const spl_kernels *kernels, unsigned rows, unsigned run, unsigned step,
+                      unsigned width, unsigned lanes, unsigned channels, spl_finish_order order,
                       spl_activation activation, float special) {
     row_case c = row_case_new(rows, run, step, width, lanes, channels);
-    c.row.finish = finish;
-    c.row.activation = activation;
+    c.row.finish.order = order;
+    c.row.finish.activation = activation;
     if (special != 0)
         c.input[c.input_count / 2] = special;
-    float *got_raw = buffer_new(c.out_count), *got_out = buffer_new(c.out_count);
-    memcpy(got_raw, c.raw, c.out_count * sizeof(float));
-    memcpy(got_out, c.out, c.out_count * sizeof(float));
-    spl_conv_row_f32_c(&c.row);
-    spl_conv_row got = c.row;
-    got.raw = got_raw;
-    got.out = got_out;
-    kernels->row(&got);
+    float *before = buffer_new(c.out_count);
+    memcpy(before, c.out, c.out_count * sizeof(float));
+    kernels->conv_row(&c.row);
 
-    const float tolerance = 4 * FLT_EPSILON * (float)(rows * run + 8);
-    for (size_t i = 0; i < c.out_count; i++) {
-        const float *want[] = {c.raw, c.out}, *have[] = {got_raw, got_out};
-        for (int kind = 0; kind < 2; kind++) {
-            const float w = want[kind][i], h = have[kind][i];
-            const bool same = isnan(w)   ? isnan(h)
-                              : isinf(w) ? w == h
-                                         : fabsf(w - h) <= tolerance * (2 + fabsf(w));
-            if (!same)
-                fail_msg("rows %u run %u width %u lanes %u channels %u finish %d activation %d: "
-                         "%s[%zu] = %g, want %g",
-                         rows, run, width, lanes, channels, (int)finish, (int)activation,
-                         kind ? "out" : "raw", i, (double)h, (double)w);
+    const double tolerance = (double)FLT_EPSILON * (rows * run + 16) * 4;
+    for (unsigned x = 0; x < width; x++)
+        for (unsigned o = 0; o < channels + 5 && x * (channels + 5) + o < c.out_count; o++) {
+            const size_t at = x * (channels + 5) + o;
+            if (o >= channels || order == SPL_FINISH_RAW)
+                assert_true(c.out[at] == before[at]);
+            if (o >= channels)
+                continue;
+            double sum = 0, magnitude = 0;
+            for (unsigned r = 0; r < rows; r++)
+                for (unsigned k = 0; k < run; k++) {
+                    const double product = (double)c.input[r * c.row.row_stride + x * step + k] *
+                                           (double)c.weights[(r * run + k) * lanes + o];
+                    sum += product;
+                    magnitude += fabs(product);
+                }
+            const double bound = tolerance * (1 + magnitude);
+            assert_near("raw", c.raw[at], sum + (double)c.bias[o], bound);
+            if (order != SPL_FINISH_RAW)
+                assert_near("out", c.out[at], finished(&c.row.finish, o, sum), bound);
         }
-    }
-    buffer_free(got_raw, c.out_count);
-    buffer_free(got_out, c.out_count);
+    buffer_free(before, c.out_count);
     row_case_free(&c);
 }
 
-static spl_conv_kernels best_conv(void) {
-    spl_conv_kernels kernels;
-    spl_conv_kernels_init(&kernels, spl_cpu_flags());
-    return kernels;
-}
-
-static void conv_row_matches_reference(void **state) {
+static void conv_row_follows_definition(void **state) {
     (void)state;
-    const spl_conv_kernels kernels = best_conv();
     static const unsigned runs[] = {1, 2, 10, 80, 129};
-    for (unsigned lanes = 8; lanes <= 16; lanes += 8)
-        for (unsigned width = 1; width <= 26; width++)
-            for (unsigned rows = 1; rows <= 5; rows++)
-                for (unsigned r = 0; r < SPL_ARRAY_SIZE(runs); r++)
-                    check_row(&kernels, rows, runs[r], runs[r] / 2 + 1, width, lanes,
-                              1 + (width + rows) % lanes, (spl_conv_finish)(width % 3),
-                              (spl_activation)(rows % 3), 0);
-    for (int activation = 0; activation < 3; activation++)
-        for (int finish = 0; finish < 3; finish++) {
-            check_row(&kernels, 3, 32, 16, 13, 16, 16, (spl_conv_finish)finish,
-                      (spl_activation)activation, 0);
-            check_row(&kernels, 3, 32, 16, 13, 16, 16, (spl_conv_finish)finish,
-                      (spl_activation)activation, NAN);
-        }
+    for (size_t t = 0; t < table_count; t++) {
+        for (unsigned lanes = 8; lanes <= 16; lanes += 8)
+            for (unsigned width = 1; width <= 26; width++)
+                for (unsigned rows = 1; rows <= 5; rows++)
+                    for (unsigned r = 0; r < SPL_ARRAY_SIZE(runs); r++)
+                        check_row(tables[t], rows, runs[r], runs[r] / 2 + 1, width, lanes,
+                                  1 + (width + rows) % lanes, (spl_finish_order)(width % 3),
+                                  (spl_activation)(rows % 3), 0);
+        for (int activation = 0; activation < 3; activation++)
+            for (int order = 0; order < 3; order++) {
+                check_row(tables[t], 3, 32, 16, 13, 16, 16, (spl_finish_order)order,
+                          (spl_activation)activation, 0);
+                check_row(tables[t], 3, 32, 16, 13, 16, 16, (spl_finish_order)order,
+                          (spl_activation)activation, NAN);
+            }
+    }
 }
 
 /* A row computed in two parts has the same bytes as in one. */
 static void conv_row_does_not_depend_on_position(void **state) {
     (void)state;
-    const spl_conv_kernels kernels = best_conv();
-    for (unsigned lanes = 8; lanes <= 16; lanes += 8)
-        for (unsigned cut = 1; cut < 31; cut++) {
-            row_case c = row_case_new(5, 40, 16, 31, lanes, lanes);
-            c.row.finish = SPL_FINISH_NORM_ACT;
-            c.row.activation = SPL_ACTIVATION_ELU;
-            kernels.row(&c.row);
-            float *whole = buffer_new(c.out_count);
-            memcpy(whole, c.out, c.out_count * sizeof(float));
-            spl_conv_row first = c.row, second = c.row;
-            first.width = cut;
-            second.width = 31 - cut;
-            second.input += (ptrdiff_t)cut * c.row.step;
-            second.raw += (ptrdiff_t)cut * c.row.raw_step;
-            second.out += (ptrdiff_t)cut * c.row.out_step;
-            kernels.row(&first);
-            kernels.row(&second);
-            assert_memory_equal(whole, c.out, c.out_count * sizeof(float));
-            buffer_free(whole, c.out_count);
-            row_case_free(&c);
-        }
+    for (size_t t = 0; t < table_count; t++)
+        for (unsigned lanes = 8; lanes <= 16; lanes += 8)
+            for (unsigned cut = 1; cut < 31; cut++) {
+                row_case c = row_case_new(5, 40, 16, 31, lanes, lanes);
+                c.row.finish.order = SPL_FINISH_NORM_ACT;
+                c.row.finish.activation = SPL_ACTIVATION_ELU;
+                tables[t]->conv_row(&c.row);
+                float *whole = buffer_new(c.out_count);
+                memcpy(whole, c.out, c.out_count * sizeof(float));
+                spl_conv_row first = c.row, second = c.row;
+                first.width = cut;
+                second.width = 31 - cut;
+                second.input += (ptrdiff_t)cut * c.row.step;
+                second.finish.raw += (ptrdiff_t)cut * c.row.finish.raw_step;
+                second.finish.out += (ptrdiff_t)cut * c.row.finish.out_step;
+                tables[t]->conv_row(&first);
+                tables[t]->conv_row(&second);
+                assert_memory_equal(whole, c.out, c.out_count * sizeof(float));
+                buffer_free(whole, c.out_count);
+                row_case_free(&c);
+            }
 }
 
-static void mask_row_matches_reference(void **state) {
+static void mask_row_follows_definition(void **state) {
     (void)state;
-    const spl_conv_kernels kernels = best_conv();
-    for (unsigned width = 1; width <= 40; width++)
-        for (unsigned logits = 0; logits < 2; logits++) {
-            const size_t stride = width + 9, input_count = 6 * stride + width + 6;
-            float *input = buffer_new(input_count), *weights = buffer_new(32),
-                  *bias = buffer_new(2);
-            float *magnitude = buffer_new(2 * width), *want = buffer_new(2 * width),
-                  *have = buffer_new(2 * width);
-            for (size_t i = 0; i < input_count; i++)
-                input[i] *= 20;
-            spl_conv_mask_row row = {
-                .input = input,
-                .row_stride = (ptrdiff_t)stride,
-                .width = width,
-                .weights = weights,
-                .bias = bias,
-                .magnitude = {logits ? NULL : magnitude, logits ? NULL : magnitude + width},
-                .out = {want, want + width},
-            };
-            spl_conv_mask_row_f32_c(&row);
-            row.out[0] = have;
-            row.out[1] = have + width;
-            kernels.mask_row(&row);
-            for (unsigned i = 0; i < 2 * width; i++)
-                assert_true(fabsf(want[i] - have[i]) <= 1e-5f * (1 + fabsf(want[i])));
-            buffer_free(input, input_count);
-            buffer_free(weights, 32);
-            buffer_free(bias, 2);
-            buffer_free(magnitude, 2 * width);
-            buffer_free(want, 2 * width);
-            buffer_free(have, 2 * width);
-        }
+    for (size_t t = 0; t < table_count; t++)
+        for (unsigned width = 8; width <= 40; width++)
+            for (unsigned logits = 0; logits < 2; logits++) {
+                const size_t stride = width + 9, input_count = 6 * stride + width + 6;
+                float *input = buffer_new(input_count), *weights = buffer_new(32);
+                float *bias = buffer_new(2), *magnitude = buffer_new(2 * width);
+                float *out = buffer_new(2 * width);
+                for (size_t i = 0; i < input_count; i++)
+                    input[i] *= 20;
+                tables[t]->mask_row(&(spl_mask_row){
+                    .input = input,
+                    .row_stride = (ptrdiff_t)stride,
+                    .width = width,
+                    .weights = weights,
+                    .bias = bias,
+                    .magnitude = {logits ? NULL : magnitude, logits ? NULL : magnitude + width},
+                    .out = {out, out + width},
+                });
+                for (unsigned c = 0; c < 2; c++)
+                    for (unsigned x = 0; x < width; x++) {
+                        double logit = (double)bias[c];
+                        for (unsigned r = 0; r < 4; r++)
+                            for (unsigned k = 0; k < 4; k++)
+                                logit += (double)input[2 * r * stride + x + 2 * k] *
+                                         (double)weights[(r * 4 + k) * 2 + c];
+                        const double masked = (double)magnitude[c * width + x] / (1 + exp(-logit));
+                        assert_near("mask", out[c * width + x], logits ? logit : masked, 2e-5);
+                    }
+                buffer_free(input, input_count);
+                buffer_free(weights, 32);
+                buffer_free(bias, 2);
+                buffer_free(magnitude, 2 * width);
+                buffer_free(out, 2 * width);
+            }
+}
+
+/* One tile through both transforms, with kernels of 2 or 3 taps each way, is the convolution. */
+static void check_winograd(const spl_kernels *kernels, unsigned channels, unsigned row_taps,
+                           unsigned column_taps, unsigned height, unsigned width,
+                           spl_finish_order order) {
+    enum { POINTS = SPL_WINOGRAD_POINTS, MAX = 64 };
+    const size_t row_step = 9 * channels, column_step = channels + 3;
+    const size_t pixel_count = 5 * row_step + 5 * column_step + channels;
+    const size_t point_count = (size_t)POINTS * channels, out_row = 5 * (size_t)channels;
+    const size_t out_count = 3 * out_row + 4 * (size_t)channels;
+    float *pixels = buffer_new(pixel_count), *points = buffer_new(point_count);
+    float *bias = buffer_new(channels), *scale = buffer_new(channels),
+          *shift = buffer_new(channels);
+    float *raw = buffer_new(out_count), *out = buffer_new(out_count);
+    static double kernel[MAX][3][3];
+    const unsigned rows = row_taps == 3 ? 6 : 5, columns = column_taps == 3 ? 6 : 5;
+    kernels->winograd_input(&(spl_winograd_input){
+        .pixels = pixels,
+        .row_step = (ptrdiff_t)row_step,
+        .column_step = (ptrdiff_t)column_step,
+        .channels = channels,
+        .rows = rows,
+        .columns = columns,
+        .points = points,
+        .point_step = channels,
+    });
+    for (unsigned first = 0; first < channels; first += SPL_PANEL) {
+        float taps[9][SPL_PANEL], transformed[POINTS][SPL_PANEL];
+        for (unsigned tap = 0; tap < 9; tap++)
+            for (unsigned o = 0; o < SPL_PANEL; o++) {
+                taps[tap][o] = tap / 3 < row_taps && tap % 3 < column_taps ? uniform() : 0;
+                kernel[first + o][tap / 3][tap % 3] = (double)taps[tap][o];
+            }
+        spl_winograd_kernels(taps, transformed);
+        for (unsigned point = 0; point < POINTS; point++)
+            for (unsigned o = 0; o < SPL_PANEL && first + o < channels; o++)
+                points[point * channels + first + o] *= transformed[point][o];
+    }
+    spl_winograd_output output = {
+        .points = points,
+        .point_step = channels,
+        .rows = rows,
+        .columns = columns,
+        .height = height,
+        .width = width,
+        .finish = {.order = order,
+                   .activation = SPL_ACTIVATION_ELU,
+                   .bias = bias,
+                   .scale = scale,
+                   .shift = shift,
+                   .channels = channels,
+                   .raw = raw,
+                   .raw_step = channels,
+                   .out = out,
+                   .out_step = channels},
+        .raw_row_step = (ptrdiff_t)out_row,
+        .out_row_step = (ptrdiff_t)out_row,
+    };
+    float *before = buffer_new(out_count);
+    memcpy(before, raw, out_count * sizeof(float));
+    kernels->winograd_output(&output);
+    for (unsigned y = 0; y < 4; y++)
+        for (unsigned x = 0; x < 4; x++)
+            for (unsigned c = 0; c < channels; c++) {
+                if (y >= height || x >= width) {
+                    const size_t untouched = y * out_row + x * channels + c;
+                    assert_true(raw[untouched] == before[untouched]);
+                    continue;
+                }
+                double sum = 0;
+                for (unsigned r = 0; r < 3; r++)
+                    for (unsigned k = 0; k < 3; k++)
+                        sum += kernel[c][r][k] *
+                               (double)pixels[(y + r) * row_step + (x + k) * column_step + c];
+                const size_t at = y * out_row + x * channels + c;
+                assert_near("raw", raw[at], sum + (double)bias[c], 1e-5);
+                if (order != SPL_FINISH_RAW)
+                    assert_near("out", out[at], finished(&output.finish, c, sum), 1e-5);
+            }
+    buffer_free(pixels, pixel_count);
+    buffer_free(points, point_count);
+    buffer_free(bias, channels);
+    buffer_free(scale, channels);
+    buffer_free(shift, channels);
+    buffer_free(before, out_count);
+    buffer_free(raw, out_count);
+    buffer_free(out, out_count);
+}
+
+static void winograd_is_convolution(void **state) {
+    (void)state;
+    for (size_t t = 0; t < table_count; t++)
+        for (unsigned channels = 8; channels <= 48; channels += 8)
+            for (unsigned taps = 0; taps < 4; taps++)
+                for (unsigned size = 0; size < 16; size++)
+                    check_winograd(tables[t], channels, 2 + taps / 2, 2 + taps % 2, 1 + size / 4,
+                                   1 + size % 4, (spl_finish_order)(channels / 8 % 3));
 }
 
 /* Within 120 dB of the definition for noise, a spike and a sinusoid; the inverse gives the input back. */
 static void fft_matches_definition(void **state) {
     (void)state;
     enum { N = SPL_FFT_SIZE };
-    static spl_fft_tables tables;
-    spl_fft_tables_init(&tables);
-    const spl_fft_fn kernels[] = {spl_fft_kernel(0), spl_fft_kernel(spl_cpu_flags())};
+    static spl_fft_tables twiddles;
+    spl_fft_tables_init(&twiddles);
     static double complex roots[N];
     for (unsigned n = 0; n < N; n++)
         roots[n] = cexp(-2 * M_PI * I * n / N);
-    for (unsigned kernel = 0; kernel < SPL_ARRAY_SIZE(kernels); kernel++)
+    for (size_t t = 0; t < table_count; t++)
         for (unsigned signal = 0; signal < 3; signal++) {
             float *re = buffer_new(N), *im = buffer_new(N), *scratch = buffer_new(2 * N);
             static float in_re[N], in_im[N];
@@ -256,7 +373,7 @@ static void fft_matches_definition(void **state) {
                 in_re[n] = re[n];
                 in_im[n] = im[n];
             }
-            kernels[kernel](&tables, re, im, scratch);
+            tables[t]->fft(&twiddles, re, im, scratch);
             double error = 0, energy = 0;
             for (unsigned k = 0; k < N; k += 7) {
                 double complex want = 0;
@@ -267,7 +384,7 @@ static void fft_matches_definition(void **state) {
                 energy += creal(want * conj(want));
             }
             assert_true(error <= energy * 1e-12);
-            kernels[kernel](&tables, im, re, scratch);
+            tables[t]->fft(&twiddles, im, re, scratch);
             for (unsigned n = 0; n < N; n++) {
                 assert_true(fabsf(re[n] / N - in_re[n]) < 2e-6f);
                 assert_true(fabsf(im[n] / N - in_im[n]) < 2e-6f);
@@ -282,24 +399,23 @@ static void fft_matches_definition(void **state) {
 static void spectrum_separates_channels(void **state) {
     (void)state;
     enum { N = SPL_FFT_SIZE };
-    static spl_fft_tables tables;
-    spl_fft_tables_init(&tables);
-    for (unsigned flags = 0; flags < 2; flags++) {
-        spl_spectrum_kernels kernels;
-        spl_spectrum_kernels_init(&kernels, flags ? spl_cpu_flags() : 0);
+    static spl_fft_tables twiddles;
+    spl_fft_tables_init(&twiddles);
+    for (size_t t = 0; t < table_count; t++) {
+        const spl_kernels *kernels = tables[t];
         float *re = buffer_new(N), *im = buffer_new(N), *scratch = buffer_new(2 * N);
         float *left = buffer_new(SPL_BINS), *right = buffer_new(SPL_BINS), *both = buffer_new(4096);
         float *to_re = buffer_new(N), *to_im = buffer_new(N);
         static float in_left[N], in_right[N], zero[N];
         memcpy(in_left, re, sizeof(in_left));
         memcpy(in_right, im, sizeof(in_right));
-        spl_fft_f32_c(&tables, re, im, scratch);
+        kernels->fft(&twiddles, re, im, scratch);
 
-        kernels.magnitude(re, im, 2048, left, right, both);
+        kernels->magnitude(re, im, 2048, left, right, both);
         static float left_re[N], left_im[N];
         memcpy(left_re, in_left, sizeof(left_re));
         memcpy(left_im, zero, sizeof(left_im));
-        spl_fft_f32_c(&tables, left_re, left_im, scratch);
+        kernels->fft(&twiddles, left_re, left_im, scratch);
         for (unsigned k = 0; k < 2048; k++) {
             assert_true(fabsf(left[k] - hypotf(left_re[k], left_im[k])) < 1e-4f);
             assert_true(both[2 * k] == left[k] && both[2 * k + 1] == right[k]);
@@ -307,8 +423,8 @@ static void spectrum_separates_channels(void **state) {
 
         for (unsigned k = 0; k < SPL_BINS; k++)
             left[k] = 1, right[k] = 0;
-        kernels.apply(re, im, left, right, to_re, to_im);
-        spl_fft_f32_c(&tables, to_im, to_re, scratch);
+        kernels->apply(re, im, left, right, to_re, to_im);
+        kernels->fft(&twiddles, to_im, to_re, scratch);
         for (unsigned n = 0; n < N; n++) {
             assert_true(fabsf(to_re[n] / N - in_left[n]) < 2e-6f);
             assert_true(fabsf(to_im[n] / N) < 2e-6f);
@@ -328,11 +444,9 @@ static void gains_and_softmax_follow_definitions(void **state) {
     (void)state;
     static const double exponents[] = {1, 2, 0.5, 3};
     enum { STEMS = 3, SOFTMAX = SPL_ARRAY_SIZE(exponents) };
-    for (unsigned flags = 0; flags < 2; flags++)
+    for (size_t t = 0; t < table_count; t++)
         for (unsigned kind = 0; kind <= SOFTMAX; kind++)
             for (unsigned count = 1; count < 600; count += 83) {
-                spl_spectrum_kernels kernels;
-                spl_spectrum_kernels_init(&kernels, flags ? spl_cpu_flags() : 0);
                 float *values[STEMS], *magnitudes = buffer_new(count);
                 double want[STEMS][600];
                 for (unsigned i = 0; i < STEMS; i++) {
@@ -354,10 +468,10 @@ static void gains_and_softmax_follow_definitions(void **state) {
                                                      : (want[i][k] + 1e-10 / STEMS) / sum;
                 }
                 if (kind == SOFTMAX)
-                    kernels.softmax(values, STEMS, count, magnitudes);
+                    tables[t]->softmax(values, STEMS, count, magnitudes);
                 else
-                    kernels.gains(values, STEMS, count, (float)exponents[kind], 1e-10f / STEMS,
-                                  1e-10f);
+                    tables[t]->gains(values, STEMS, count, (float)exponents[kind], 1e-10f / STEMS,
+                                     1e-10f);
                 for (unsigned i = 0; i < STEMS; i++) {
                     for (unsigned k = 0; k < count; k++)
                         assert_true(fabs((double)values[i][k] - want[i][k]) < 1e-6);
@@ -366,6 +480,12 @@ static void gains_and_softmax_follow_definitions(void **state) {
                 buffer_free(magnitudes, count);
             }
 }
+
+#if defined(__x86_64__)
+#define SPL_TEST_IN_REGISTER(value) "+x"(value)
+#else
+#define SPL_TEST_IN_REGISTER(value) "+m"(value)
+#endif
 
 /* FLOP/s of 12 independent FMA chains of 8 lanes on this core. */
 typedef float v8 __attribute__((vector_size(32)));
@@ -386,66 +506,132 @@ measured_peak(void) {
                 chain[c] = chain[c] * factor + factor;
 #pragma GCC unroll 12
             for (unsigned c = 0; c < CHAINS; c++)
-                __asm__ volatile("" : "+x"(chain[c]));
+                __asm__ volatile("" : SPL_TEST_IN_REGISTER(chain[c]));
         }
         best = fmax(best, 16.0 * CHAINS * STEPS / (now_s() - start));
     }
     return best;
 }
 
-static void bench(void) {
-    const spl_conv_kernels kernels = best_conv();
-    const double peak = measured_peak();
-    printf("%-28s %10s %8s\n", "kernel", "GFLOP/s", "of peak");
-    static const struct {
-        const char *name;
-        unsigned rows, run, step, width, lanes;
-    } cases[] = {
-        {"conv1 5x5x2", 5, 10, 4, 512, 16},        {"conv2 5x5x16", 5, 80, 32, 256, 16},
-        {"conv4 5x5x64", 5, 320, 128, 64, 16},     {"conv6 5x5x256", 5, 1280, 512, 16, 16},
-        {"up5 3x3x64", 3, 192, 64, 256, 16},       {"up3 3x3x256", 3, 768, 256, 64, 16},
-        {"up6 3x4x32, pairs", 3, 128, 64, 256, 8},
-    };
-    for (unsigned i = 0; i < SPL_ARRAY_SIZE(cases); i++) {
-        row_case c = row_case_new(cases[i].rows, cases[i].run, cases[i].step, cases[i].width,
-                                  cases[i].lanes, cases[i].lanes);
-        c.row.finish = SPL_FINISH_NORM_ACT;
-        double best = 0;
-        for (int repeat = 0; repeat < 30; repeat++) {
-            const double start = now_s();
-            kernels.row(&c.row);
-            best = fmax(best, 2.0 * c.row.rows * c.row.run * c.row.width * c.row.lanes /
-                                  (now_s() - start));
-        }
-        printf("%-28s %10.1f %7.0f%%\n", cases[i].name, best / 1e9, 100 * best / peak);
-        row_case_free(&c);
-    }
-    static spl_fft_tables tables;
-    spl_fft_tables_init(&tables);
-    float *re = buffer_new(SPL_FFT_SIZE), *im = buffer_new(SPL_FFT_SIZE),
-          *scratch = buffer_new(2 * SPL_FFT_SIZE);
+typedef struct bench_case {
+    const char *name;
+    double flops;
+    void (*run)(const spl_kernels *kernels, void *user);
+    void *user;
+} bench_case;
+
+static void bench_one(const spl_kernels *kernels, const bench_case *c, double peak) {
     double best = 0;
     for (int repeat = 0; repeat < 200; repeat++) {
         const double start = now_s();
-        spl_fft_kernel(spl_cpu_flags())(&tables, re, im, scratch);
-        best = fmax(best, 5.0 * SPL_FFT_SIZE * 12 / (now_s() - start));
-        memset(re, 0, SPL_FFT_SIZE * sizeof(float));
+        c->run(kernels, c->user);
+        best = fmax(best, c->flops / (now_s() - start));
     }
-    printf("%-28s %10.1f %7.0f%%\n", "fft 4096", best / 1e9, 100 * best / peak);
-    buffer_free(re, SPL_FFT_SIZE);
-    buffer_free(im, SPL_FFT_SIZE);
-    buffer_free(scratch, 2 * SPL_FFT_SIZE);
+    printf("%-10s %-28s %10.1f %7.0f%%\n", kernels->isa, c->name, best / 1e9, 100 * best / peak);
+}
+
+static void bench_row(const spl_kernels *kernels, void *user) {
+    kernels->conv_row(&((row_case *)user)->row);
+}
+
+static void bench_fft(const spl_kernels *kernels, void *user) {
+    static spl_fft_tables twiddles;
+    if (twiddles.re[0][0] == 0)
+        spl_fft_tables_init(&twiddles);
+    float *re = user, *im = re + SPL_FFT_SIZE, *scratch = im + SPL_FFT_SIZE;
+    kernels->fft(&twiddles, re, im, scratch);
+    memset(re, 0, 2 * SPL_FFT_SIZE * sizeof(float));
+}
+
+enum { BENCH_CHANNELS = 64 };
+
+static void bench_winograd_input(const spl_kernels *kernels, void *user) {
+    float *pixels = user, *points = pixels + 36 * BENCH_CHANNELS;
+    kernels->winograd_input(&(spl_winograd_input){.pixels = pixels,
+                                                  .row_step = 6 * BENCH_CHANNELS,
+                                                  .column_step = BENCH_CHANNELS,
+                                                  .channels = BENCH_CHANNELS,
+                                                  .rows = 6,
+                                                  .columns = 6,
+                                                  .points = points,
+                                                  .point_step = BENCH_CHANNELS});
+}
+
+static void bench_winograd_output(const spl_kernels *kernels, void *user) {
+    float *points = user, *out = points + 36 * BENCH_CHANNELS;
+    kernels->winograd_output(&(spl_winograd_output){.points = points,
+                                                    .point_step = BENCH_CHANNELS,
+                                                    .rows = 6,
+                                                    .columns = 6,
+                                                    .height = 4,
+                                                    .width = 4,
+                                                    .finish = {.order = SPL_FINISH_ACT_NORM,
+                                                               .activation = SPL_ACTIVATION_RELU,
+                                                               .bias = points,
+                                                               .scale = points,
+                                                               .shift = points,
+                                                               .channels = BENCH_CHANNELS,
+                                                               .out = out,
+                                                               .out_step = BENCH_CHANNELS},
+                                                    .out_row_step = 4 * BENCH_CHANNELS});
+}
+
+static void bench(void) {
+    const double peak = measured_peak();
+    printf("%-10s %-28s %10s %8s\n", "isa", "kernel", "GFLOP/s", "of peak");
+    static const struct {
+        const char *name;
+        unsigned rows, run, step, width, lanes;
+    } rows[] = {
+        {"conv_row conv1 5x5x2", 5, 10, 4, 512, 16},
+        {"conv_row conv6 5x5x256", 5, 1280, 512, 16, 16},
+        {"conv_row up1 3x3x512", 3, 1536, 512, 16, 16},
+        {"conv_row up6 3x4x32, pairs", 3, 128, 64, 256, 8},
+        {"conv_row product 24x64", 1, 64, 64, 24, 16},
+        {"conv_row product 24x256", 1, 256, 256, 24, 16},
+    };
+    for (size_t t = 0; t < table_count; t++) {
+        for (unsigned i = 0; i < SPL_ARRAY_SIZE(rows); i++) {
+            row_case c = row_case_new(rows[i].rows, rows[i].run, rows[i].step, rows[i].width,
+                                      rows[i].lanes, rows[i].lanes);
+            c.row.finish.order = rows[i].rows == 1 ? SPL_FINISH_RAW : SPL_FINISH_NORM_ACT;
+            const bench_case one = {
+                rows[i].name, 2.0 * rows[i].rows * rows[i].run * rows[i].width * rows[i].lanes,
+                bench_row, &c};
+            bench_one(tables[t], &one, peak);
+            row_case_free(&c);
+        }
+        const size_t count = 72 * BENCH_CHANNELS;
+        float *tile = buffer_new(count);
+        bench_one(tables[t],
+                  &(bench_case){"winograd_input 64", 12.0 * 22 * BENCH_CHANNELS,
+                                bench_winograd_input, tile},
+                  peak);
+        bench_one(tables[t],
+                  &(bench_case){"winograd_output 64", 10.0 * 20 * BENCH_CHANNELS,
+                                bench_winograd_output, tile},
+                  peak);
+        buffer_free(tile, count);
+        float *frame = buffer_new(4 * SPL_FFT_SIZE);
+        bench_one(tables[t], &(bench_case){"fft 4096", 5.0 * SPL_FFT_SIZE * 12, bench_fft, frame},
+                  peak);
+        buffer_free(frame, 4 * SPL_FFT_SIZE);
+    }
 }
 
 int main(int argc, char **argv) {
+    tables[table_count++] = &spl_kernels_generic;
+    if (spl_kernels_get(spl_cpu_flags()) != &spl_kernels_generic)
+        tables[table_count++] = spl_kernels_get(spl_cpu_flags());
     if (argc > 1 && strcmp(argv[1], "--bench") == 0) {
         bench();
         return 0;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(conv_row_matches_reference),
+        cmocka_unit_test(conv_row_follows_definition),
         cmocka_unit_test(conv_row_does_not_depend_on_position),
-        cmocka_unit_test(mask_row_matches_reference),
+        cmocka_unit_test(mask_row_follows_definition),
+        cmocka_unit_test(winograd_is_convolution),
         cmocka_unit_test(fft_matches_definition),
         cmocka_unit_test(spectrum_separates_channels),
         cmocka_unit_test(gains_and_softmax_follow_definitions),

@@ -212,7 +212,7 @@ static void check_net(const unsigned filters[DEPTH], spl_activation conv_activat
     spl_unet_workspace *workspace = NULL;
     spl_pool *pool = NULL;
     assert_int_equal(spl_unet_new(&net, &unet, NULL), 0);
-    assert_int_equal(spl_unet_workspace_new(filters, FRAMES, BINS, &workspace, NULL), 0);
+    assert_int_equal(spl_unet_workspace_new(unet, FRAMES, BINS, threads, &workspace, NULL), 0);
     assert_int_equal(spl_pool_new(threads, &pool, NULL), 0);
 
     tensor magnitudes = tensor_new(FRAMES, BINS, 2);

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Convolution rows, the mask layer, and what is done to sums.
+ *
+ * A tile of a few pixels x 16 channels stays in registers while the whole kernel
+ * window passes by: each step loads two vectors of weights and broadcasts one
+ * input of each pixel.
+ */
+#include "kernels/kernels.h"
+#include "kernels/vector.h"
+
+/* Pixels of a tile of 16 channels: 6 where it fills 12 of 16 AVX or 24 of 32 NEON registers, 2 with 16 SSE registers. */
+#if defined(__AVX2__) || defined(__aarch64__)
+enum { TILE_PIXELS = 6 };
+#else
+enum { TILE_PIXELS = 2 };
+#endif
+
+INLINE v8 activate(spl_activation activation, v8 value) {
+    const v8 zero = v8_splat(0);
+    switch (activation) {
+    case SPL_ACTIVATION_RELU:
+        return v8_select(value < zero, zero, value);
+    case SPL_ACTIVATION_LEAKY_RELU:
+        return v8_select(value < zero, value * 0.2f, value);
+    case SPL_ACTIVATION_ELU:
+        break;
+    }
+    return v8_select(value < zero, v8_exp(value) - 1.0f, value);
+}
+
+INLINE void store_channels(float *to, v8 value, unsigned channels) {
+    if (channels >= 8) {
+        v8_store(to, value);
+        return;
+    }
+    for (unsigned o = 0; o < channels; o++)
+        to[o] = value[o];
+}
+
+/* Channels `first` to first + 7 of one pixel, whose raw and out values stand raw_at and out_at floats from those of
+ * pixel 0. */
+INLINE void finish_vector(const spl_finish *finish, unsigned first, v8 sum, ptrdiff_t raw_at,
+                          ptrdiff_t out_at) {
+    const unsigned channels = finish->channels - first;
+    v8 value = sum + v8_load(finish->bias + first);
+    if (finish->raw)
+        store_channels(finish->raw + raw_at + first, value, channels);
+    if (finish->order == SPL_FINISH_RAW)
+        return;
+    const v8 scale = v8_load(finish->scale + first), shift = v8_load(finish->shift + first);
+    if (finish->order == SPL_FINISH_NORM_ACT)
+        value = activate(finish->activation, value * scale + shift);
+    else
+        value = activate(finish->activation, value) * scale + shift;
+    store_channels(finish->out + out_at + first, value, channels);
+}
+
+INLINE void conv_tile(const spl_conv_row *row, unsigned x, const unsigned pixels,
+                      const unsigned vectors) {
+    v8 sum[12];
+#pragma GCC unroll 12
+    for (unsigned i = 0; i < pixels * vectors; i++)
+        sum[i] = v8_splat(0);
+
+    const float *weights = row->weights;
+    const ptrdiff_t step = row->step;
+    for (unsigned r = 0; r < row->rows; r++) {
+        const float *input = row->input + r * row->row_stride + x * step;
+        for (unsigned k = 0; k < row->run; k++, input++, weights += 8 * vectors) {
+            v8 weight[2];
+#pragma GCC unroll 2
+            for (unsigned v = 0; v < vectors; v++)
+                weight[v] = v8_load(weights + 8 * v);
+#pragma GCC unroll 12
+            for (unsigned p = 0; p < pixels; p++) {
+                const v8 in = v8_splat(input[p * step]);
+#pragma GCC unroll 2
+                for (unsigned v = 0; v < vectors; v++)
+                    sum[p * vectors + v] += in * weight[v];
+            }
+        }
+    }
+
+    /* Through memory, since registers cannot be indexed. */
+    float sums[12 * 8];
+#pragma GCC unroll 12
+    for (unsigned i = 0; i < pixels * vectors; i++)
+        v8_store(sums + 8 * i, sum[i]);
+    for (unsigned p = 0; p < pixels; p++)
+        for (unsigned first = 0; first < row->finish.channels; first += 8)
+            finish_vector(&row->finish, first, v8_load(sums + 8 * (p * vectors) + first),
+                          (ptrdiff_t)(x + p) * row->finish.raw_step,
+                          (ptrdiff_t)(x + p) * row->finish.out_step);
+}
+
+static void conv_tile_16(const spl_conv_row *row, unsigned x, unsigned pixels) {
+    switch (pixels) {
+#if defined(__AVX2__) || defined(__aarch64__)
+    case 6:
+        conv_tile(row, x, 6, 2);
+        break;
+    case 5:
+        conv_tile(row, x, 5, 2);
+        break;
+    case 4:
+        conv_tile(row, x, 4, 2);
+        break;
+    case 3:
+        conv_tile(row, x, 3, 2);
+        break;
+#endif
+    case 2:
+        conv_tile(row, x, 2, 2);
+        break;
+    default:
+        conv_tile(row, x, 1, 2);
+    }
+}
+
+/* Tiles of nearly equal width, so that none is too narrow to hide the latency of the multiply-adds. */
+static void conv_row(const spl_conv_row *row) {
+    unsigned x = 0;
+    if (row->lanes == 8) {
+        for (; x + 2 * TILE_PIXELS <= row->width; x += 2 * TILE_PIXELS)
+            conv_tile(row, x, 2 * TILE_PIXELS, 1);
+        for (; x + 4 <= row->width; x += 4)
+            conv_tile(row, x, 4, 1);
+        for (; x < row->width; x++)
+            conv_tile(row, x, 1, 1);
+        return;
+    }
+    for (unsigned tiles = (row->width + TILE_PIXELS - 1) / TILE_PIXELS; tiles > 0; tiles--) {
+        const unsigned pixels = (row->width - x + tiles - 1) / tiles;
+        conv_tile_16(row, x, pixels);
+        x += pixels;
+    }
+}
+
+INLINE v8 mask_pixels(const spl_mask_row *row, unsigned x, unsigned c) {
+    v8 logit = v8_splat(row->bias[c]);
+    for (unsigned r = 0; r < 4; r++)
+        for (unsigned k = 0; k < 4; k++)
+            logit += v8_load(row->input + 2 * r * row->row_stride + x + 2 * k) *
+                     row->weights[(r * 4 + k) * 2 + c];
+    if (!row->magnitude[c])
+        return logit;
+    return v8_load(row->magnitude[c] + x) / (v8_exp(-logit) + 1.0f);
+}
+
+/* The last vector of a row is moved back to end with the row; it gives the pixels it shares the same values. */
+static void mask_row(const spl_mask_row *row) {
+    for (unsigned c = 0; c < 2; c++)
+        for (unsigned x = 0; x < row->width; x += 8) {
+            const unsigned at = x + 8 <= row->width ? x : row->width - 8;
+            v8_store(row->out[c] + at, mask_pixels(row, at, c));
+        }
+}

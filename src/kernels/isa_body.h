@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * All kernels of one instruction set: included by the file that defines its name, SPL_ISA.
+ */
+#include "kernels/conv_body.h"
+#include "kernels/fft_body.h"
+#include "kernels/spectrum_body.h"
+#include "kernels/winograd_body.h"
+
+#define TABLE_NAME_(isa) spl_kernels_##isa
+#define TABLE_NAME(isa)  TABLE_NAME_(isa)
+#define TEXT_(isa)       #isa
+#define TEXT(isa)        TEXT_(isa)
+
+const spl_kernels TABLE_NAME(SPL_ISA) = {
+    .isa = TEXT(SPL_ISA),
+    .conv_row = conv_row,
+    .mask_row = mask_row,
+    .winograd_input = winograd_input,
+    .winograd_output = winograd_output,
+    .fft = fft,
+    .window = window_stereo,
+    .window_add = window_add,
+    .magnitude = magnitude,
+    .gains = gains,
+    .softmax = softmax,
+    .apply = apply,
+};

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One convolution layer of a U-Net: weights in the kernels' layout, and how threads share the work.
+ *
+ * Activations are [row][column][channel] with a border of zeros wide enough for
+ * the layer that reads them, so that no layer treats edges apart.
+ *
+ * A layer with enough channels runs by Winograd's algorithm, others directly. A 5x5 convolution of stride 2 is the sum of four
+ * of stride 1, one for each parity of the input row and column, with 3 or 2 taps each way. A transposed one is four
+ * of stride 1, one for each parity of the output row and column: input row i and output row o meet in kernel
+ * row k = o + 1 - 2 i, so output row 2 j + p takes input rows j - 1 + a with k = p + 3 - 2 a.
+ */
+#ifndef SPL_MODEL_LAYER_H
+#define SPL_MODEL_LAYER_H
+
+#include "base/pool.h"
+#include "kernels/kernels.h"
+#include "model/net.h"
+
+/* A tensor with a border of zeros. */
+typedef struct spl_plane {
+    unsigned rows, columns, channels; /* without the border */
+    size_t row_floats;                /* from one row to the next */
+    float *corner; /* the border's first float; the first tap of the layer that reads it */
+    float *origin; /* channel 0 of row 0, column 0 */
+} spl_plane;
+
+/* Hands out pieces of one block of floats; with a NULL block it only counts. */
+typedef struct spl_arena {
+    float *block;
+    size_t used;
+} spl_arena;
+
+/* `floats` floats, aligned to 64 bytes; NULL while only counting. */
+float *spl_arena_take(spl_arena *arena, size_t floats);
+
+/* A block of zeros for an arena, in huge pages where the kernel has them; free with free(). */
+float *spl_arena_block(size_t floats);
+
+typedef struct spl_layer {
+    bool transposed;
+    bool winograd;
+    unsigned in, out; /* channels */
+    spl_activation activation;
+    const float *weights[4];
+    const float *bias, *scale, *shift; /* [out], padded to whole panels */
+} spl_layer;
+
+/* Prepares a layer whose fields up to `activation` but `winograd` are set; memory comes from `arena`. */
+void spl_layer_prepare(spl_layer *layer, const spl_layer_weights *weights, spl_arena *arena);
+
+/* Floats of scratch memory that a run needs for an input of rows x columns. */
+size_t spl_layer_scratch(const spl_layer *layer, unsigned rows, unsigned columns, unsigned threads);
+
+/* Where a layer's values go: channel `channel` of a plane; NULL: nowhere. */
+typedef struct spl_layer_target {
+    const spl_plane *plane;
+    unsigned channel;
+} spl_layer_target;
+
+typedef struct spl_layer_run {
+    const spl_kernels *kernels;
+    spl_pool *pool;
+    float *scratch;
+    const spl_plane *in;
+    spl_layer_target raw; /* sums with bias */
+    spl_layer_target out; /* after norm and activation, or activation and norm when transposed */
+} spl_layer_run;
+
+/* Runs the layer on all threads of the pool. */
+void spl_layer_apply(const spl_layer *layer, const spl_layer_run *run);
+
+/* Border a layer's input needs: rows and columns of zeros before, and after. */
+unsigned spl_layer_border_before(bool transposed);
+unsigned spl_layer_border_after(bool transposed);
+
+#endif
