@@ -347,7 +347,7 @@ static int take_samples(encode *e, const float *samples, int count, spl_error *r
 }
 
 static int finish(encode *e, uint64_t length, spl_error *ret_error) {
-    if (e->rate_hz == (int)e->options.sample_rate_hz && length < INT64_MAX)
+    if (e->rate_hz == (int)e->options.sample_rate_hz && length < INT64_MAX / 2)
         e->length = (int64_t)length;
     int status = take_samples(e, NULL, 0, ret_error);
     if (status == 0 && e->wav) {
@@ -405,7 +405,7 @@ int spl_codec_encode(const spl_encode_request *request, spl_error *ret_error) {
     e.options = request->options;
     e.target = &targets[e.options.codec];
     e.seekable = request->seekable;
-    e.length = INT64_MAX;
+    e.length = INT64_MAX / 2; /* no end, with room to subtract from */
     e.rate_hz = choose_rate(e.target, e.options.sample_rate_hz);
     if (e.target->needs_seeking && !e.seekable)
         return spl_fail(ret_error, SPL_E_UNSUPPORTED,
