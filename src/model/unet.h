@@ -29,12 +29,12 @@ void spl_unet_free(spl_unet *unet);
 /* Filters of the six encoder layers. */
 const unsigned *spl_unet_filters(const spl_unet *unet);
 
-/* The activations of one segment while it passes through nets with the same filters. Belongs to one thread. */
+/* The activations of one segment while it passes through `unet` or another net with the same filters, on a pool of
+ * `threads`. Belongs to one thread. `frames` and `bins` are multiples of 64. */
 typedef struct spl_unet_workspace spl_unet_workspace;
 
-/* `frames` and `bins` are multiples of 64. */
-SPL_WARN_UNUSED int spl_unet_workspace_new(const unsigned filters[SPL_UNET_DEPTH], unsigned frames,
-                                           unsigned bins, spl_unet_workspace **ret_workspace,
+SPL_WARN_UNUSED int spl_unet_workspace_new(const spl_unet *unet, unsigned frames, unsigned bins,
+                                           unsigned threads, spl_unet_workspace **ret_workspace,
                                            spl_error *ret_error);
 
 /* Frees; NULL is allowed. */
