@@ -346,27 +346,27 @@ static int take_samples(encode *e, const float *samples, int count, spl_error *r
     return code < 0 ? fail(e, code, "resampling", ret_error) : drain_fifo(e, !samples, ret_error);
 }
 
+static int finish_muxed(encode *e, spl_error *ret_error) {
+    int status = encode_frame(e, NULL, ret_error);
+    if (status < 0)
+        return status;
+    int code = av_write_trailer(e->container);
+    avio_flush(e->io);
+    if (code >= 0)
+        code = e->io->error;
+    return code < 0 ? fail(e, code, "ending the file", ret_error) : 0;
+}
+
 static int finish(encode *e, uint64_t length, spl_error *ret_error) {
-    if (e->rate_hz == (int)e->options.sample_rate_hz && length < INT64_MAX / 2)
+    if (e->rate_hz == (int)e->options.sample_rate_hz && length < INT64_MAX)
         e->length = (int64_t)length;
     int status = take_samples(e, NULL, 0, ret_error);
-    if (status == 0 && e->wav) {
-        status = spl_wav_writer_finish(e->wav, ret_error);
-        e->clipped = spl_wav_writer_clipped(e->wav);
-    } else if (status == 0) {
-        status = encode_frame(e, NULL, ret_error);
-        int code = status == 0 ? av_write_trailer(e->container) : 0;
-        if (code >= 0) {
-            avio_flush(e->io);
-            code = e->io->error;
-        }
-        if (status == 0 && code < 0)
-            status = fail(e, code, "ending the file", ret_error);
-    }
-    const spl_encode_end end = {.clipped = e->clipped};
     if (status == 0)
-        status = spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_END_ENCODE, &end, sizeof(end));
-    return status;
+        status = e->wav ? spl_wav_writer_finish(e->wav, ret_error) : finish_muxed(e, ret_error);
+    if (status < 0)
+        return status;
+    const spl_encode_end end = {.clipped = e->wav ? spl_wav_writer_clipped(e->wav) : e->clipped};
+    return spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_END_ENCODE, &end, sizeof(end));
 }
 
 static int encode_all(encode *e, spl_error *ret_error) {

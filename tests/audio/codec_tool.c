@@ -4,7 +4,7 @@
  *
  *   codec_tool decode FILE [channels=downmix|first|all] [offset=S] [duration=S] [limit=S]  > samples
  *   codec_tool info FILE
- *   codec_tool encode FILE codec=NAME [bits=16|24|32] [bitrate=BPS] [channels=N] [mask=N] [rate=HZ] < samples
+ *   codec_tool encode FILE codec=NAME [bits=16|24|32] [bitrate=BPS] [channels=N] [mask=N] [rate=HZ] [length=SAMPLES] < samples
  *   codec_tool header BYTES [bits=...] [channels=...]   > header of a WAV file with that many bytes of samples
  *
  * FILE "-" is standard output. Exit status: 0, or minus the spl_status, whose message goes to standard error.
@@ -103,6 +103,8 @@ static int encode(const char *path, char **arguments, spl_error *error) {
     while (status == 0 &&
            (count = fread(samples, options.channels * sizeof(float), 4096, stdin)) > 0)
         status = spl_encoder_write(encoder, samples, count, error);
+    if (option(arguments, "length", NULL))
+        spl_encoder_set_length(encoder, (uint64_t)number(arguments, "length", NULL));
     if (status == 0)
         status = spl_encoder_finish(encoder, error);
     if (status == 0)

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: MIT
+"""Files that are wrong or mean harm, and helpers that fail: each ends with one clear message, soon, and nothing is opened
+or connected to."""
+import os
+import socket
+import stat
+import struct
+import subprocess
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from audio_tool import ARGUMENT, FORMAT, HELPER, LIMIT, RATE, TOOL, UNSUPPORTED, ffmpeg, make, music, tool
+
+
+def wav(fmt, data):
+    return b"RIFF" + struct.pack("<I", 4 + 8 + len(fmt) + 8 + len(data)) + b"WAVEfmt " + struct.pack("<I", len(fmt)) + \
+        fmt + b"data" + struct.pack("<I", len(data)) + data
+
+
+def pcm(channels, rate, bits=16, tag=1):
+    frame = channels * bits // 8
+    return struct.pack("<HHIIHH", tag, channels, rate, rate * frame % 2**32, frame % 2**16, bits)
+
+
+def refused(path, status, *texts):
+    """Decoding fails with one line that has the texts in it, and gives no samples."""
+    done = tool("decode", path, "channels=downmix")
+    message = done.stderr.decode()
+    assert done.returncode == status, message
+    assert done.stdout == b""
+    assert message.count("\n") == 1 and message.startswith(f"{path}: ") or message.startswith(f"{path} is ")
+    for text in texts:
+        assert text in message
+    return message
+
+
+CONTENTS = {
+    "empty": (b"", FORMAT, "is empty"),
+    "zero byte": (b"\0", UNSUPPORTED, "not a known audio format; convert it"),
+    "text": (b"Dear reader,\nthis is no song.\n" * 50, UNSUPPORTED, "not a known audio format; convert it"),
+    "random": (np.random.default_rng(3).bytes(50000), UNSUPPORTED, "not a known audio format"),
+    "0 Hz": (wav(pcm(2, 0), bytes(4000)), FORMAT, "damaged"),
+    "1 Hz": (wav(pcm(2, 1), bytes(4000)), UNSUPPORTED, "a sample rate of 1 Hz, where 1000 to 768000 Hz"),
+    "4 GHz": (wav(pcm(2, 2**32 - 1), bytes(4000)), FORMAT, "damaged"),
+    "0 channels": (wav(pcm(0, 44100), bytes(4000)), UNSUPPORTED, "0 channels, where 1 to 64"),
+    "65535 channels": (wav(pcm(65535, 44100), bytes(1 << 18)), UNSUPPORTED, "65535 channels, where 1 to 64"),
+    "no samples": (wav(pcm(2, 44100), b""), FORMAT, "nothing could be decoded"),
+    "unknown codec": (wav(pcm(2, 44100, tag=0x7777), bytes(4000)), UNSUPPORTED, "is not supported; convert it"),
+    "header without format": (b"RIFF\xff\xff\xff\x7fWAVEdata" + bytes(400), FORMAT, "damaged"),
+    "web page": (b"<!DOCTYPE html><html><body>not found</body></html>", UNSUPPORTED, "not a known audio format"),
+}
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_content(tmp_path, name):
+    content, status, text = CONTENTS[name]
+    path = tmp_path / "song.mp3"
+    path.write_bytes(content)
+    refused(path, status, text)
+
+
+@pytest.mark.parametrize("value, rate, at", ((np.nan, 44100, 1000), (np.inf, 44100, 0), (-np.inf, 44100, 4409),
+                                             (np.nan, 48000, 1000)))
+def test_samples_that_are_no_numbers(tmp_path, value, rate, at):
+    signal = music(0.1)
+    signal[at, 1] = value
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(pcm(2, rate, 32, 3), signal.tobytes()))
+    text = f"sample {at} (at {at / RATE:.3f} s) is not a finite number" if rate == RATE else "is not a finite number"
+    refused(path, FORMAT, text)
+
+
+def test_video_without_sound(tmp_path):
+    path = tmp_path / "a.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=d=0.2", path)
+    refused(path, UNSUPPORTED, "has no audio track")
+
+
+def test_picture(tmp_path):
+    path = tmp_path / "a.png"
+    ffmpeg("-f", "lavfi", "-i", "testsrc", "-frames:v", 1, path)
+    refused(path, UNSUPPORTED, "png", "is not accepted; convert it")
+
+
+def test_mp4_that_breaks_off(tmp_path):
+    path = make(tmp_path / "a.m4a", music(1))
+    path.write_bytes(path.read_bytes()[:5000])
+    refused(path, FORMAT, "damaged or incomplete", "moov atom not found")
+
+
+def test_folder(tmp_path):
+    done = tool("decode", tmp_path)
+    assert done.returncode == ARGUMENT and b"not a regular file" in done.stderr
+
+
+def test_long_file_in_few_bytes(tmp_path):
+    """Four hours of silence, refused by what the header says, and by counting when it says nothing."""
+    path = tmp_path / "a.flac"
+    ffmpeg("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", 4 * 3600, "-c:a", "flac", path)
+    content = bytearray(path.read_bytes())
+    assert len(content) < 3 << 20
+    start = time.monotonic()
+    done = tool("decode", path, "limit=600")
+    assert done.returncode == LIMIT and b"the file says that it is longer than the 600 seconds" in done.stderr
+    content[8 + 13] &= 0xf0  # STREAMINFO: the number of samples, 36 bits
+    content[8 + 14:8 + 18] = bytes(4)
+    path.write_bytes(content)
+    done = tool("decode", path, "limit=600")
+    assert done.returncode == LIMIT and b"the file is longer than the 600 seconds" in done.stderr
+    assert time.monotonic() - start < 10
+
+
+class Traps:
+    """A server that nobody may connect to and a pipe that nobody may open."""
+
+    def __init__(self, folder):
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.server.settimeout(0.2)
+        self.port = self.server.getsockname()[1]
+        self.fifo = folder / "secret.wav"
+        os.mkfifo(self.fifo)
+        self.opened = threading.Event()
+        self.thread = threading.Thread(target=self.wait_for_reader, daemon=True)
+        self.thread.start()
+
+    def wait_for_reader(self):
+        os.close(os.open(self.fifo, os.O_WRONLY))  # waits until somebody opens it to read
+        self.opened.set()
+
+    def check_untouched(self):
+        with pytest.raises(TimeoutError):
+            self.server.accept()
+        assert not self.opened.is_set()
+
+    def close(self):
+        os.close(os.open(self.fifo, os.O_RDONLY | os.O_NONBLOCK))
+        self.thread.join(5)
+        self.server.close()
+
+
+@pytest.fixture
+def traps(tmp_path):
+    made = Traps(tmp_path)
+    yield made
+    made.check_untouched()
+    made.close()
+
+
+PLAYLISTS = {
+    "hls": "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{target}\n#EXT-X-ENDLIST\n",
+    "hls master": "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{target}\n",
+    "m3u": "#EXTM3U\n#EXTINF:10,Song\n{target}\n",
+    "concat": "ffconcat version 1.0\nfile '{target}'\n",
+    "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio {port} RTP/AVP 0\na=control:{target}\n",
+    "dash": '<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
+            'mediaPresentationDuration="PT10S" profiles="urn:mpeg:dash:profile:isoff-on-demand:2011"><Period>'
+            '<AdaptationSet mimeType="audio/mp4"><Representation id="1" bandwidth="1"><BaseURL>{target}</BaseURL>'
+            '</Representation></AdaptationSet></Period></MPD>\n',
+    "imf": '<?xml version="1.0"?>\n<CompositionPlaylist xmlns="http://www.smpte-ra.org/schemas/2067-3/2016">'
+           "<Id>urn:uuid:0</Id>{target}</CompositionPlaylist>\n",
+    "smil": '<smil><body><audio src="{target}"/></body></smil>\n',
+    "asx": '<asx version="3.0"><entry><ref href="{target}"/></entry></asx>\n',
+    "pls": "[playlist]\nFile1={target}\nNumberOfEntries=1\nVersion=2\n",
+    "rtsp": "rtsptext\n{target}\n",
+    "ffmetadata": ";FFMETADATA1\ntitle={target}\n",
+    "vobsub": "# VobSub index file, v7\nid: en, index: 0\ntimestamp: 00:00:00:000, filepos: 000000000\n{target}\n",
+}
+
+
+@pytest.mark.parametrize("where", ("file", "absolute", "http", "tcp"))
+@pytest.mark.parametrize("kind", PLAYLISTS)
+def test_playlists_open_nothing(tmp_path, traps, kind, where):
+    target = {"file": "secret.wav", "absolute": str(traps.fifo), "http": f"http://127.0.0.1:{traps.port}/a.mp3",
+              "tcp": f"tcp://127.0.0.1:{traps.port}"}[where]
+    path = tmp_path / "song.mp3"
+    path.write_text(PLAYLISTS[kind].format(target=target, port=traps.port))
+    refused(path, UNSUPPORTED)
+
+
+def replace_atom(content, path, made):
+    """Replaces the QuickTime atom at `path` by what `made` returns for it, and corrects the sizes around it."""
+    at = 0
+    while at < len(content):
+        size, name = struct.unpack(">I4s", content[at:at + 8])
+        if name == path[0]:
+            inner = content[at:at + size]
+            if len(path) == 1:
+                changed = made(inner)
+            else:
+                changed = replace_atom(inner[8:], path[1:], made)
+                changed = struct.pack(">I4s", len(changed) + 8, name) + changed
+            return content[:at] + changed + content[at + size:]
+        at += size
+    raise AssertionError(path)
+
+
+def test_quicktime_reference_opens_nothing(tmp_path, traps):
+    """A data reference of the kind "alis", whose path is that of another file."""
+    path = make(tmp_path / "a.mov", music(0.5), "-c:a", "pcm_s16le")
+    name = str(traps.fifo).encode()
+
+    def made(_):
+        record = bytes(2 + 2 + 2) + bytes(28) + bytes(12) + bytes([1]) + b"x" + bytes(62) + bytes(16)
+        record += struct.pack(">HH", 2, len(name)) + name + bytes(len(name) % 2) + struct.pack(">HH", 0xffff, 0)
+        entry = struct.pack(">I4sI", 12 + len(record), b"alis", 0) + record
+        return struct.pack(">I4sII", 16 + len(entry), b"dref", 0, 1) + entry
+
+    content = path.read_bytes()
+    path.write_bytes(replace_atom(content, (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"), made))
+    done = tool("decode", path)
+    assert done.returncode in (0, FORMAT), done.stderr
+
+
+HELPERS = {
+    "exits": ("exit 3", "exit status 3"),
+    "exits at once": ("exit 0", "sent what it should not"),
+    "crashes": ("kill -SEGV $$", "crashed: Segmentation fault"),
+    "does what is forbidden": ("kill -SYS $$", "stopped by its sandbox"),
+    "is killed": ("kill -KILL $$", "was killed"),
+    "talks nonsense": ("echo 'once upon a time there was a helper' >&3; exec sleep 100", "sent what it should not"),
+}
+
+
+@pytest.mark.parametrize("mode", ("decode", "encode"))
+@pytest.mark.parametrize("kind", HELPERS)
+def test_helper_that(tmp_path, kind, mode):
+    script, text = HELPERS[kind]
+    helper = tmp_path / "helper"
+    helper.write_text(f"#!/bin/sh\nPATH=/bin:/usr/bin\n{script}\n")
+    helper.chmod(helper.stat().st_mode | stat.S_IXUSR)
+    song = make(tmp_path / "a.wav", music(0.1))
+    environment = {**os.environ, "SPLEETER_CODEC": str(helper)}
+    arguments = ["decode", song] if mode == "decode" else ["encode", tmp_path / "b.flac", "codec=flac"]
+    done = tool(*arguments, env=environment, input=music(0.1).tobytes())
+    assert done.returncode == HELPER
+    assert text in done.stderr.decode()
+
+
+def test_helper_that_takes_too_long_in_cpu(tmp_path):
+    helper = tmp_path / "helper"
+    helper.write_text("#!/bin/sh\nkill -XCPU $$\n")
+    helper.chmod(0o700)
+    done = tool("decode", make(tmp_path / "a.wav", music(0.1)), env={**os.environ, "SPLEETER_CODEC": str(helper)})
+    assert done.returncode == LIMIT and b"CPU time" in done.stderr
+
+
+def test_missing_helper(tmp_path):
+    song = make(tmp_path / "a.wav", music(0.1))
+    done = tool("decode", song, env={**os.environ, "SPLEETER_CODEC": "/nowhere/codec"})
+    assert done.returncode == HELPER and b"/nowhere/codec, set by SPLEETER_CODEC" in done.stderr
+    environment = {name: value for name, value in os.environ.items() if name != "SPLEETER_CODEC"}
+    alone = tmp_path / "bin" / "tool"
+    alone.parent.mkdir()
+    os.link(TOOL, alone) if os.stat(TOOL).st_dev == os.stat(tmp_path).st_dev else alone.write_bytes(
+        open(TOOL, "rb").read())
+    alone.chmod(0o755)
+    done = subprocess.run([alone, "decode", song], env=environment, capture_output=True, check=False)
+    assert done.returncode in (0, HELPER)  # 0 when one is installed on this machine
+    # Beside the program, and in ../libexec/spleeterd, it is found.
+    for folder in (alone.parent, tmp_path / "libexec" / "spleeterd"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "spleeterd-codec").symlink_to(os.environ["SPLEETER_CODEC"])
+        done = subprocess.run([alone, "decode", song], env=environment, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        (folder / "spleeterd-codec").unlink()
+
+
+def test_helper_gets_two_descriptors_and_no_environment(tmp_path):
+    """The file on 4 and the socket on 3, besides /dev/null on 0 to 2 and what the shell itself opens from 10 on."""
+    report = tmp_path / "report"
+    helper = tmp_path / "helper"
+    helper.write_text(f"#!/bin/sh\n/bin/ls -l /proc/$$/fd > {report}\n/usr/bin/env >> {report}.env\n")
+    helper.chmod(0o700)
+    song = make(tmp_path / "a.wav", music(0.1))
+    tool("decode", song, env={**os.environ, "SPLEETER_CODEC": str(helper), "SECRET": "x"})
+    open_files = dict(line.split()[-3::2] for line in report.read_text().splitlines() if "->" in line)
+    assert {number for number in open_files if int(number) < 10} == {"0", "1", "2", "3", "4"}
+    assert open_files["3"].startswith("socket:") and open_files["4"] == str(song)
+    names = {line.partition("=")[0] for line in (tmp_path / "report.env").read_text().splitlines()}
+    assert names <= {"PWD", "_", "OLDPWD", "SHLVL"}  # which shells make themselves
