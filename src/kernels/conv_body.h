@@ -29,6 +29,27 @@ INLINE v8 activate(spl_activation activation, v8 value) {
     return v8_select(value < zero, v8_exp(value) - 1.0f, value);
 }
 
+/* Calls function(..., order, activation) with both as constants, so that each of the seven ways is compiled for itself. */
+#define WITH_CONSTANT_FINISH(finish, function, ...)                                                \
+    do {                                                                                           \
+        if ((finish)->order == SPL_FINISH_RAW)                                                     \
+            function(__VA_ARGS__, SPL_FINISH_RAW, SPL_ACTIVATION_RELU);                            \
+        else if ((finish)->order == SPL_FINISH_NORM_ACT)                                           \
+            WITH_CONSTANT_ACTIVATION(finish, function, __VA_ARGS__, SPL_FINISH_NORM_ACT);          \
+        else                                                                                       \
+            WITH_CONSTANT_ACTIVATION(finish, function, __VA_ARGS__, SPL_FINISH_ACT_NORM);          \
+    } while (0)
+
+#define WITH_CONSTANT_ACTIVATION(finish, function, ...)                                            \
+    do {                                                                                           \
+        if ((finish)->activation == SPL_ACTIVATION_RELU)                                           \
+            function(__VA_ARGS__, SPL_ACTIVATION_RELU);                                            \
+        else if ((finish)->activation == SPL_ACTIVATION_LEAKY_RELU)                                \
+            function(__VA_ARGS__, SPL_ACTIVATION_LEAKY_RELU);                                      \
+        else                                                                                       \
+            function(__VA_ARGS__, SPL_ACTIVATION_ELU);                                             \
+    } while (0)
+
 INLINE void store_channels(float *to, v8 value, unsigned channels) {
     if (channels >= 8) {
         v8_store(to, value);
@@ -38,22 +59,39 @@ INLINE void store_channels(float *to, v8 value, unsigned channels) {
         to[o] = value[o];
 }
 
-/* Channels `first` to first + 7 of one pixel, whose raw and out values stand raw_at and out_at floats from those of
- * pixel 0. */
-INLINE void finish_vector(const spl_finish *finish, unsigned first, v8 sum, ptrdiff_t raw_at,
-                          ptrdiff_t out_at) {
-    const unsigned channels = finish->channels - first;
+/* `channels` channels from `first` on of one pixel, at most 8, whose raw and out values stand raw_at and out_at floats from
+ * those of pixel 0. */
+INLINE void finish_vector(const spl_finish *finish, unsigned first, unsigned channels, v8 sum,
+                          ptrdiff_t raw_at, ptrdiff_t out_at, const spl_finish_order order,
+                          const spl_activation activation) {
     v8 value = sum + v8_load(finish->bias + first);
     if (finish->raw)
         store_channels(finish->raw + raw_at + first, value, channels);
-    if (finish->order == SPL_FINISH_RAW)
+    if (order == SPL_FINISH_RAW)
         return;
     const v8 scale = v8_load(finish->scale + first), shift = v8_load(finish->shift + first);
-    if (finish->order == SPL_FINISH_NORM_ACT)
-        value = activate(finish->activation, value * scale + shift);
+    if (order == SPL_FINISH_NORM_ACT)
+        value = activate(activation, value * scale + shift);
     else
-        value = activate(finish->activation, value) * scale + shift;
+        value = activate(activation, value) * scale + shift;
     store_channels(finish->out + out_at + first, value, channels);
+}
+
+INLINE void finish_tile(const spl_conv_row *row, unsigned x, unsigned pixels, unsigned vectors,
+                        const float *sums, const spl_finish_order order,
+                        const spl_activation activation) {
+    const spl_finish *finish = &row->finish;
+    for (unsigned p = 0; p < pixels; p++)
+        for (unsigned first = 0; first < finish->channels; first += 8)
+            finish_vector(finish, first, finish->channels - first,
+                          v8_load(sums + 8 * p * vectors + first),
+                          (ptrdiff_t)(x + p) * finish->raw_step,
+                          (ptrdiff_t)(x + p) * finish->out_step, order, activation);
+}
+
+static void finish_any_tile(const spl_conv_row *row, unsigned x, unsigned pixels, unsigned vectors,
+                            const float *sums) {
+    WITH_CONSTANT_FINISH(&row->finish, finish_tile, row, x, pixels, vectors, sums);
 }
 
 INLINE void conv_tile(const spl_conv_row *row, unsigned x, const unsigned pixels,
@@ -87,11 +125,7 @@ INLINE void conv_tile(const spl_conv_row *row, unsigned x, const unsigned pixels
 #pragma GCC unroll 12
     for (unsigned i = 0; i < pixels * vectors; i++)
         v8_store(sums + 8 * i, sum[i]);
-    for (unsigned p = 0; p < pixels; p++)
-        for (unsigned first = 0; first < row->finish.channels; first += 8)
-            finish_vector(&row->finish, first, v8_load(sums + 8 * (p * vectors) + first),
-                          (ptrdiff_t)(x + p) * row->finish.raw_step,
-                          (ptrdiff_t)(x + p) * row->finish.out_step);
+    finish_any_tile(row, x, pixels, vectors, sums);
 }
 
 static void conv_tile_16(const spl_conv_row *row, unsigned x, unsigned pixels) {

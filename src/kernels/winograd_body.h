@@ -63,17 +63,19 @@ INLINE void winograd_output_1d(const v8 *m, v8 *ret) {
     ret[3] = difference_a * (A * A * A) + difference_b * (B * B * B) + m[5];
 }
 
-static void winograd_output(const spl_winograd_output *output) {
+INLINE void winograd_output_as(const spl_winograd_output *output, const spl_finish_order order,
+                               const spl_activation activation) {
+    const ptrdiff_t step = output->point_step;
     for (unsigned c = 0; c < output->finish.channels; c += 8) {
         v8 half[4][6]; /* [row][column point] */
         for (unsigned j = 0; j < 6; j++) {
+            const float *from = output->points + j * step + c;
             v8 points[6], pixels[4];
-#pragma GCC unroll 6
-            for (unsigned i = 0; i < 6; i++) {
-                const bool there = i < output->rows && j < output->columns;
-                points[i] = there ? v8_load(output->points + (6 * i + j) * output->point_step + c)
-                                  : v8_splat(0);
-            }
+#pragma GCC unroll 5
+            for (unsigned i = 0; i < 5; i++)
+                points[i] = j < output->columns ? v8_load(from + 6 * i * step) : v8_splat(0);
+            points[5] =
+                j < output->columns && output->rows == 6 ? v8_load(from + 30 * step) : v8_splat(0);
             winograd_output_1d(points, pixels);
 #pragma GCC unroll 4
             for (unsigned row = 0; row < 4; row++)
@@ -82,12 +84,19 @@ static void winograd_output(const spl_winograd_output *output) {
         for (unsigned row = 0; row < output->height; row++) {
             v8 pixels[4];
             winograd_output_1d(half[row], pixels);
-            for (unsigned column = 0; column < output->width; column++)
-                finish_vector(&output->finish, c, pixels[column],
-                              row * output->raw_row_step + column * output->finish.raw_step,
-                              row * output->out_row_step + column * output->finish.out_step);
+#pragma GCC unroll 4
+            for (unsigned column = 0; column < 4; column++)
+                if (column < output->width)
+                    finish_vector(&output->finish, c, 8, pixels[column],
+                                  row * output->raw_row_step + column * output->finish.raw_step,
+                                  row * output->out_row_step + column * output->finish.out_step,
+                                  order, activation);
         }
     }
+}
+
+static void winograd_output(const spl_winograd_output *output) {
+    WITH_CONSTANT_FINISH(&output->finish, winograd_output_as, output);
 }
 
 #undef A

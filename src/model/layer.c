@@ -398,10 +398,11 @@ typedef struct tiles {
     unsigned output_depth; /* and of the output */
 } tiles;
 
-/* The points of some tiles: [point][tile][depth]. */
+/* The points of some tiles: [point][tile][depth], with a step between points that is an odd number of cache lines, so that
+ * those of one tile do not fall into the same set of the cache. */
 typedef struct point_buffers {
     float *input, *output;
-    unsigned count; /* tiles that there is room for */
+    size_t input_step, output_step;
 } point_buffers;
 
 static tiles tiles_of(const spl_layer *layer, unsigned in_rows, unsigned in_columns) {
@@ -421,15 +422,22 @@ static tiles tiles_of(const spl_layer *layer, unsigned in_rows, unsigned in_colu
     return t;
 }
 
+static size_t point_step(const tiles *t, unsigned depth) {
+    const size_t line = 16, lines = ((size_t)t->block * depth + line - 1) / line;
+    return (lines | 1) * line;
+}
+
 static size_t buffer_floats(const tiles *t) {
-    return (size_t)POINTS * t->block * (t->input_depth + t->output_depth);
+    return POINTS * (point_step(t, t->input_depth) + point_step(t, t->output_depth));
 }
 
 static point_buffers buffers_of(const tiles *t, unsigned thread) {
     float *memory = t->run->scratch + (t->blocks > 1 ? thread : 0) * buffer_floats(t);
+    const size_t input_step = point_step(t, t->input_depth);
     return (point_buffers){.input = memory,
-                           .output = memory + (size_t)POINTS * t->block * t->input_depth,
-                           .count = t->block};
+                           .output = memory + POINTS * input_step,
+                           .input_step = input_step,
+                           .output_step = point_step(t, t->output_depth)};
 }
 
 static void transform_input(const tiles *t, const point_buffers *buffers, unsigned tile,
@@ -451,7 +459,7 @@ static void transform_input(const tiles *t, const point_buffers *buffers, unsign
             .rows = whole || three_rows(phase) ? 6 : 5,
             .columns = whole || three_columns(phase) ? 6 : 5,
             .points = buffers->input + (size_t)place * t->input_depth + phase * layer->in,
-            .point_step = (ptrdiff_t)buffers->count * t->input_depth,
+            .point_step = (ptrdiff_t)buffers->input_step,
         });
     }
 }
@@ -464,7 +472,7 @@ static void multiply(const tiles *t, const point_buffers *buffers, unsigned poin
     const unsigned panels = panels_of(layer), in = layer->in;
     const product sum = product_at(point);
     spl_conv_row row = {
-        .input = buffers->input + (size_t)point * buffers->count * t->input_depth,
+        .input = buffers->input + point * buffers->input_step,
         .row_stride = 2 * (ptrdiff_t)in,
         .rows = layer->transposed ? 1 : sum.rows,
         .run = (layer->transposed ? 1 : sum.run) * in,
@@ -477,7 +485,7 @@ static void multiply(const tiles *t, const point_buffers *buffers, unsigned poin
                    .raw_step = t->output_depth},
     };
     const size_t panel_floats = (size_t)row.rows * row.run * PANEL;
-    float *output = buffers->output + (size_t)point * buffers->count * t->output_depth;
+    float *output = buffers->output + point * buffers->output_step;
     for (unsigned phase = 0; phase < (layer->transposed ? PHASES : 1); phase++) {
         if (layer->transposed && !phase_has_point(phase, point))
             continue;
@@ -503,7 +511,7 @@ static void transform_output(const tiles *t, const point_buffers *buffers, unsig
         t->run->kernels->winograd_output(&(spl_winograd_output){
             .points = buffers->output + (size_t)place * t->output_depth +
                       (size_t)phase * panels_of(layer) * PANEL,
-            .point_step = (ptrdiff_t)buffers->count * t->output_depth,
+            .point_step = (ptrdiff_t)buffers->output_step,
             .rows = whole || three_rows(phase) ? 6 : 5,
             .columns = whole || three_columns(phase) ? 6 : 5,
             .height = SPL_MIN(t->rows - row, (unsigned)TILE),
