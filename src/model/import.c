@@ -85,14 +85,15 @@ static int make_temporary(import_job *job, spl_error *ret_error) {
 
 static int check_filters(const import_job *job, const spl_net_weights *weights,
                          spl_error *ret_error) {
+    const char *prefix = spl_checkpoint_prefix(job->checkpoint);
     if (job->config_path)
-        return spl_spleeter_config_check_filters(&job->config, weights, job->config_path,
-                                                 ret_error);
-    if (spl_spleeter_config_check_filters(&job->config, weights, "", NULL) < 0)
+        return spl_net_check_filters(weights, prefix, job->config.filters, job->config_path,
+                                     ret_error);
+    if (spl_net_check_filters(weights, prefix, job->config.filters, "Deezer's models", NULL) < 0)
         return spl_fail(ret_error, SPL_E_UNSUPPORTED,
                         "the checkpoint %s is none of Deezer's models, for its nets have other "
                         "filters, so its Spleeter configuration (JSON) is needed",
-                        spl_checkpoint_prefix(job->checkpoint));
+                        prefix);
     return 0;
 }
 

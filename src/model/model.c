@@ -63,11 +63,34 @@ static unsigned find_same_net(const spl_model_info *info, unsigned stem) {
     return i;
 }
 
-/* Reads the nets that `model->info` names from `folder`, and prepares each once. `activations_from_net`: those
- * of the files apply; otherwise those that `model->info` has. */
-static int open_folder_nets(spl_model *model, const char *folder, bool activations_from_net,
-                            spl_error *ret_error) {
+/* Opens a stem's net file. Its filters must be `filters`; if these are 0, they are set to those of the net. All nets
+ * of a model pass through one workspace. */
+static int open_net_file(const char *folder, const spl_stem_info *stem,
+                         unsigned filters[SPL_UNET_DEPTH], spl_folder_net *ret_net,
+                         spl_error *ret_error) {
+    spl_folder_net net;
+    int status = spl_folder_net_open(folder, stem->net, stem->sha256, &net, ret_error);
+    if (status < 0)
+        return status;
+    if (filters[0] == 0)
+        memcpy(filters, net.weights.filters, sizeof(net.weights.filters));
+    status = spl_net_check_filters(&net.weights, net.path, filters,
+                                   "the model's other nets or configuration", ret_error);
+    if (status < 0) {
+        spl_folder_net_close(&net);
+        return status;
+    }
+    *ret_net = net;
+    return 0;
+}
+
+/* Reads the nets that `model->info` names from `folder`, and prepares each once. Where there is a configuration,
+ * its activations and filters apply; otherwise those of the files. */
+static int open_folder_nets(spl_model *model, const char *folder, spl_error *ret_error) {
     spl_model_info *info = &model->info;
+    bool configured = model->config.root != NULL;
+    unsigned filters[SPL_UNET_DEPTH];
+    memcpy(filters, model->config.filters, sizeof(filters));
     for (unsigned i = 0; i < info->stem_count; i++) {
         spl_stem_info *stem = &info->stems[i];
         unsigned same = find_same_net(info, i);
@@ -79,15 +102,15 @@ static int open_folder_nets(spl_model *model, const char *folder, bool activatio
             continue;
         }
         spl_folder_net net;
-        int status = spl_folder_net_open(folder, stem->net, stem->sha256, &net, ret_error);
+        int status = open_net_file(folder, stem, filters, &net, ret_error);
         if (status < 0)
             return status;
-        if (activations_from_net) {
-            stem->conv_activation = net.weights.conv_activation;
-            stem->deconv_activation = net.weights.deconv_activation;
-        } else {
+        if (configured) {
             net.weights.conv_activation = stem->conv_activation;
             net.weights.deconv_activation = stem->deconv_activation;
+        } else {
+            stem->conv_activation = net.weights.conv_activation;
+            stem->deconv_activation = net.weights.deconv_activation;
         }
         stem->parameters = net.parameters;
         status = spl_unet_new(&net.weights, &model->unets[i], ret_error);
@@ -105,7 +128,7 @@ static int open_folder(spl_model *model, spl_error *ret_error) {
                         "; make one of a TensorFlow checkpoint with: spleeterd models import %s",
                         model->path, model->path);
     int status = spl_manifest_load(model->path, &model->manifest, &model->info, ret_error);
-    return status < 0 ? status : open_folder_nets(model, model->path, true, ret_error);
+    return status < 0 ? status : open_folder_nets(model, model->path, ret_error);
 }
 
 /* -------------------------------------------------- configurations ---- */
@@ -133,8 +156,8 @@ static int open_checkpoint_nets(spl_model *model, const spl_checkpoint *checkpoi
         if ((status = spl_net_read(spl_spleeter_net_source(&net), stem->conv_activation,
                                    stem->deconv_activation, &weights, &stem->parameters,
                                    ret_error)) < 0 ||
-            (status = spl_spleeter_config_check_filters(&model->config, &weights, model->path,
-                                                        ret_error)) < 0 ||
+            (status = spl_net_check_filters(&weights, model->net_path, model->config.filters,
+                                            model->path, ret_error)) < 0 ||
             (status = spl_unet_new(&weights, &model->unets[i], ret_error)) < 0)
             return status;
     }
@@ -157,7 +180,7 @@ static int open_configured_folder(spl_model *model, const char *folder, spl_erro
         model->info.stems[i].net = manifest.stems[i].net;
         model->info.stems[i].sha256 = manifest.stems[i].sha256;
     }
-    return open_folder_nets(model, folder, false, ret_error);
+    return open_folder_nets(model, folder, ret_error);
 }
 
 /* Finds the folder that "model_dir" means: in the configuration's own folder, in MODEL_PATH (Spleeter's default for it is
@@ -282,10 +305,10 @@ SPL_API int spl_model_verify(const char *folder, spl_error *ret_error) {
     int status = spl_manifest_load(folder, &manifest, &info, ret_error);
     if (status < 0)
         return status;
+    unsigned filters[SPL_UNET_DEPTH] = {0};
     for (unsigned i = 0; i < info.stem_count && status == 0; i++) {
         spl_folder_net net;
-        status =
-            spl_folder_net_open(folder, info.stems[i].net, info.stems[i].sha256, &net, ret_error);
+        status = open_net_file(folder, &info.stems[i], filters, &net, ret_error);
         if (status == 0)
             spl_folder_net_close(&net);
     }

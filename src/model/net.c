@@ -165,3 +165,15 @@ int spl_net_read(spl_tensor_source source, spl_activation conv_activation,
     *ret_parameters = bytes_total / sizeof(float);
     return 0;
 }
+
+int spl_net_check_filters(const spl_net_weights *weights, const char *path,
+                          const unsigned filters[SPL_UNET_DEPTH], const char *authority,
+                          spl_error *ret_error) {
+    for (unsigned i = 0; i < SPL_UNET_DEPTH; i++) {
+        if (weights->filters[i] != filters[i])
+            return spl_fail(ret_error, SPL_E_FORMAT,
+                            "%s: convolution %u has %u filters, but in %s it has %u", path, i + 1,
+                            weights->filters[i], authority, filters[i]);
+    }
+    return 0;
+}

@@ -57,6 +57,11 @@ SPL_WARN_UNUSED int spl_net_read(spl_tensor_source source, spl_activation conv_a
                                  spl_activation deconv_activation, spl_net_weights *ret_weights,
                                  uint64_t *ret_parameters, spl_error *ret_error);
 
+/* Succeeds if `weights`, which come from `path`, have the filters that `authority` has. */
+SPL_WARN_UNUSED int spl_net_check_filters(const spl_net_weights *weights, const char *path,
+                                          const unsigned filters[SPL_UNET_DEPTH],
+                                          const char *authority, spl_error *ret_error);
+
 /* "relu", "leaky_relu" or "elu", as our files have it. */
 const char *spl_activation_name(spl_activation activation);
 

@@ -196,18 +196,6 @@ int spl_spleeter_config_official(unsigned stem_count, spl_spleeter_config *ret_c
                     stem_count);
 }
 
-int spl_spleeter_config_check_filters(const spl_spleeter_config *config,
-                                      const spl_net_weights *weights, const char *path,
-                                      spl_error *ret_error) {
-    for (unsigned i = 0; i < SPL_UNET_DEPTH; i++) {
-        if (weights->filters[i] != config->filters[i])
-            return spl_fail(ret_error, SPL_E_FORMAT,
-                            "%s says that convolution %u has %u filters, but the nets' has %u",
-                            path, i + 1, config->filters[i], weights->filters[i]);
-    }
-    return 0;
-}
-
 void spl_spleeter_config_clear(spl_spleeter_config *config) {
     json_decref(config->root);
     *config = (spl_spleeter_config){0};

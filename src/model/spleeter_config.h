@@ -30,11 +30,6 @@ SPL_WARN_UNUSED int spl_spleeter_config_official(unsigned stem_count,
                                                  spl_spleeter_config *ret_config,
                                                  spl_error *ret_error);
 
-/* Succeeds if `weights` have the filters that the configuration says. */
-SPL_WARN_UNUSED int spl_spleeter_config_check_filters(const spl_spleeter_config *config,
-                                                      const spl_net_weights *weights,
-                                                      const char *path, spl_error *ret_error);
-
 /* Frees what the configuration owns. */
 void spl_spleeter_config_clear(spl_spleeter_config *config);
 

@@ -5,6 +5,8 @@
  */
 #include "model_fixture.h"
 
+#include "base/file.h"
+#include "model/folder_net.h"
 #include "model/manifest.h"
 #include "model/model.h"
 #include "model/spleeter_config.h"
@@ -258,6 +260,32 @@ static void refuses_damaged_folders(void **state) {
     assert_fails(spl_model_open(folder, &model, &error), error, SPL_E_FORMAT, "manifest.json");
 }
 
+static void refuses_nets_with_different_filters(void **state) {
+    const char *folder = in_folder(*state, "m");
+    make_model(folder, 2, 2);
+    const unsigned filters[SPL_UNET_DEPTH] = {1, 1, 1, 1, 1, 2};
+    test_net net;
+    char before[65], after[65];
+    test_bytes file = read_file(in_folder(folder, "drums.safetensors"));
+    spl_sha256_hex(file.data, file.size, before);
+    bytes_free(&file);
+    make_net(&net, filters, 1);
+    assert_int_equal(spl_folder_net_write(folder, "drums.safetensors", &net.weights, after, NULL),
+                     0);
+    free_net(&net);
+    test_bytes manifest = read_file(in_folder(folder, "manifest.json"));
+    bytes_add(&manifest, "", 1);
+    char *text = edited((char *)manifest.data, before, after);
+    write_text(in_folder(folder, "manifest.json"), text);
+    free(text);
+    bytes_free(&manifest);
+    spl_model *model;
+    spl_error error;
+    assert_fails(spl_model_open(folder, &model, &error), error, SPL_E_FORMAT,
+                 "drums.safetensors: convolution 6 has 2 filters");
+    assert_fails(spl_model_verify(folder, &error), error, SPL_E_FORMAT, "convolution 6");
+}
+
 /* Writes a checkpoint of `count` tiny nets to the new folder `folder`. */
 static void make_checkpoint(const char *folder, unsigned count, const char *wrong_crc) {
     test_net nets[4];
@@ -304,7 +332,7 @@ static void opens_configurations(void **state) {
     write_text(config, text);
     free(text);
     assert_fails(spl_model_open(config, &model, &error), error, SPL_E_FORMAT,
-                 "convolution 4 has 2 filters, but the nets' has 1");
+                 "convolution 4 has 1 filters, but in");
     text = edited(good_config, "\"right\"", "\"right\",\"behind\"");
     write_text(config, text);
     free(text);
@@ -525,6 +553,7 @@ int main(void) {
         cmocka_unit_test(config_refuses),
         IN_FOLDER(opens_folders_and_shares_nets),
         IN_FOLDER(refuses_damaged_folders),
+        IN_FOLDER(refuses_nets_with_different_filters),
         IN_FOLDER(opens_configurations),
         IN_FOLDER(configurations_find_their_nets),
         IN_FOLDER(imports_checkpoints),
