@@ -5,6 +5,7 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 SONG ?= examples/audio_example.mp3
+FUZZ_SECONDS ?= 60
 
 # The built program, before it is installed.
 SPLEETERD = SPLEETER_MODEL_PATH=models SPLEETER_CODEC=$(abspath $(BUILD))/src/codec/spleeterd-codec \
@@ -32,8 +33,12 @@ check-kernels: all ## test every kernel against its reference
 bench: all ## measure speed
 	meson test -C $(BUILD) --benchmark --verbose
 
-fuzz: build-asan/build.ninja ## replay the fuzzing corpus, with AddressSanitizer
-	meson test -C build-asan --suite fuzz --print-errorlogs
+fuzz: build-fuzz/build.ninja ## fuzz every parser for FUZZ_SECONDS (60), with clang and sanitizers
+	meson compile -C build-fuzz
+	set -e; for name in $(notdir $(wildcard fuzz/corpus/*)); do \
+	    mkdir -p build-fuzz/found/$$name; \
+	    build-fuzz/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) build-fuzz/found/$$name fuzz/corpus/$$name; \
+	done
 
 asan: build-asan/build.ninja ## all tests with AddressSanitizer
 	meson test -C build-asan --print-errorlogs --timeout-multiplier 10
@@ -65,5 +70,7 @@ $(BUILD)/build.ninja:
 build-asan/build.ninja: sanitizer = address
 build-ubsan/build.ninja: sanitizer = undefined
 build-tsan/build.ninja: sanitizer = thread
+build-fuzz/build.ninja: sanitizer = address,undefined -Dfuzzing=true
+build-fuzz/build.ninja: export CC = clang
 build-%/build.ninja:
 	meson setup $(@D) -Db_sanitize=$(sanitizer) -Db_lundef=false

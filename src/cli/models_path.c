@@ -34,8 +34,8 @@ int cli_models_search_path(char **ret_path, spl_error *ret_error) {
     program_folder(program);
     const char *chosen = getenv("SPLEETER_MODEL_PATH");
     bool has_chosen = chosen && *chosen;
-    if (asprintf(ret_path, "%s%s%s/../models:%s/../share/spleeterd/models:%s",
-                 has_chosen ? chosen : "", has_chosen ? ":" : "", program, program, user) < 0)
+    if (asprintf(ret_path, "%s%s%s:%s/../models:%s/../share/spleeterd/models",
+                 has_chosen ? chosen : "", has_chosen ? ":" : "", user, program, program) < 0)
         return spl_fail_memory(ret_error);
     return 0;
 }

@@ -7,9 +7,8 @@
 
 #include "base/error.h"
 
-/* A search path for spl_model_resolve and spl_model_list: $SPLEETER_MODEL_PATH, the folders that belong to this program
- * (../models and ../share/spleeterd/models, seen from its own folder), the user's models. *ret_path is owned by the
- * caller. */
+/* A search path for spl_model_resolve and spl_model_list: $SPLEETER_MODEL_PATH, the user's models, the folders that belong to
+ * this program (../models and ../share/spleeterd/models, seen from its own folder). *ret_path is owned by the caller. */
 SPL_WARN_UNUSED int cli_models_search_path(char **ret_path, spl_error *ret_error);
 
 /* The folder of the user's own models, $XDG_DATA_HOME/spleeterd/models. *ret_path is owned by the caller. */

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Draws docs/images/separation.png: the bundled song and the two stems that spleeterd makes of it.
+
+    SPLEETERD=build/src/cli/spleeterd tools/make_picture.py
+
+needs NumPy and matplotlib. The stems are full band (model 2stems), and sum to the mixture.
+"""
+import os
+import pathlib
+import subprocess
+import tempfile
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+SONG = REPOSITORY / "examples" / "audio_example.mp3"
+PICTURE = REPOSITORY / "docs" / "images" / "separation.png"
+ROWS = {"mixture": "#444444", "vocals": "#c2412d", "accompaniment": "#2a6f97"}
+RATE = 44100
+WINDOW, HOP = 2048, 512
+
+
+def separate(folder):
+    """Returns {name: samples of the left channel}."""
+    subprocess.run([os.environ.get("SPLEETERD", "spleeterd"), "separate", SONG, "-o", folder, "-f", "{instrument}.{codec}",
+                    "--bit-depth", "float", "--mix", "mixture=vocals+accompaniment", "--stems", "vocals,accompaniment"],
+                   check=True)
+    stems = {}
+    for name in ROWS:
+        content = (pathlib.Path(folder) / f"{name}.wav").read_bytes()
+        begin = content.index(b"data") + 8
+        stems[name] = np.frombuffer(content, "<f4", offset=begin)[::2]
+    return stems
+
+
+def spectrogram(samples):
+    """[bins, frames] in dB."""
+    frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
+    power = np.abs(np.fft.rfft(frames * np.hanning(WINDOW), axis=1)) ** 2
+    return 10 * np.log10(power.T + 1e-10)
+
+
+def draw(stems):
+    seconds = len(stems["mixture"]) / RATE
+    loudest = spectrogram(stems["mixture"]).max()
+    figure, axes = plt.subplots(3, 2, figsize=(11, 5.6), sharex=True, width_ratios=(1, 1.35), layout="constrained")
+    for (wave, picture), (name, colour) in zip(axes, ROWS.items()):
+        samples = stems[name]
+        columns = samples[:len(samples) // 441 * 441].reshape(-1, 441)
+        wave.fill_between(np.arange(len(columns)) / 100, columns.min(1), columns.max(1), color=colour, linewidth=0)
+        wave.set(ylim=(-1.05, 1.05), ylabel=name, yticks=(-1, 0, 1), xlim=(0, seconds))
+        picture.imshow(spectrogram(samples), origin="lower", aspect="auto", cmap="magma", vmin=loudest - 80, vmax=loudest,
+                       extent=(0, seconds, 0, RATE / 2000))
+        picture.set(ylim=(0, 16), yticks=(0, 5, 10, 15), ylabel="kHz")
+    for axis in axes[-1]:
+        axis.set_xlabel("seconds")
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        draw(separate(temporary))
