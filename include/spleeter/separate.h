@@ -59,6 +59,22 @@ typedef struct spl_progress {
     unsigned passes;        /* 1, or 2 with `wiener` */
 } spl_progress;
 
+/* Layers of a net: six convolutions, six transposed ones, the mask. */
+#define SPL_NET_LAYERS 13
+
+/* Where the time of a separation went: seconds on the calling thread's clock, which waits for the others. */
+typedef struct spl_timings {
+    double read_s;    /* in the source */
+    double forward_s; /* STFT and magnitudes */
+    double nets_s;
+    double masks_s;                     /* from estimates to gains; the sums of the Wiener filter */
+    double inverse_s;                   /* masked spectra, inverse STFT, overlap-add */
+    double write_s;                     /* in the sink */
+    double layers_s[SPL_NET_LAYERS];    /* of nets_s, over all stems */
+    double layers_flop[SPL_NET_LAYERS]; /* operations of direct convolution, two a multiply-add */
+    uint64_t segments;
+} spl_timings;
+
 typedef struct spl_separate_options {
     spl_bandwidth bandwidth;
     int wiener; /* 1: multichannel Wiener filter over the whole song, in two passes (norbert, `--mwf`) */
@@ -67,6 +83,7 @@ typedef struct spl_separate_options {
     /* Called from the calling thread several times a segment; a non-zero answer cancels. May be NULL. */
     int (*progress)(void *user, const spl_progress *progress);
     void *progress_user;
+    spl_timings *timings; /* added to, also when the separation fails; may be NULL */
 } spl_separate_options;
 
 /* Sets the defaults: bandwidth of the model, no Wiener filter, all CPUs, all stems, no progress. */

@@ -81,11 +81,13 @@ int spl_make_folders(const char *path, spl_error *ret_error) {
     }
 }
 
-void spl_sha256_hex(const void *data, size_t size, char ret_hex[65]) {
+int spl_sha256_hex(const void *data, size_t size, char ret_hex[65], spl_error *ret_error) {
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256(data, size, digest);
+    if (!SHA256(data, size, digest))
+        return spl_fail_memory(ret_error);
     for (size_t i = 0; i < sizeof(digest); i++)
         snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]);
+    return 0;
 }
 
 int spl_output_file_open(const char *path, spl_output_file *ret_file, spl_error *ret_error) {

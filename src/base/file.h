@@ -28,8 +28,9 @@ SPL_WARN_UNUSED int spl_write_all(int fd, const void *data, size_t size, const c
 /* Makes the folder `path` and those above it that do not exist (mode 0777 less umask). */
 SPL_WARN_UNUSED int spl_make_folders(const char *path, spl_error *ret_error);
 
-/* The SHA-256 of `size` bytes as 64 hex digits and a NUL. */
-void spl_sha256_hex(const void *data, size_t size, char ret_hex[65]);
+/* The SHA-256 of `size` bytes as 64 hex digits and a NUL. Errors: MEMORY. */
+SPL_WARN_UNUSED int spl_sha256_hex(const void *data, size_t size, char ret_hex[65],
+                                   spl_error *ret_error);
 
 /* A file that is being written beside its final place, in the same folder. */
 typedef struct spl_output_file {

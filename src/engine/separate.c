@@ -15,6 +15,7 @@
  * Threads share the frames, rows and bins of each step. Which thread takes which does not change any sum:
  * overlap-add, the only place where tasks meet, runs over even blocks of frames first, then over odd ones.
  */
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/pool.h"
 #include "dsp/stft.h"
@@ -74,6 +75,8 @@ struct separation {
     uint64_t written;      /* samples given to the sink */
     spl_progress progress;
     unsigned steps_done; /* of this segment */
+    spl_timings own_timings, *timings;
+    double since_s; /* when the current phase began */
 };
 
 SPL_API void spl_separate_options_init(spl_separate_options *options) {
@@ -296,16 +299,20 @@ static int estimate_segment(struct separation *s) {
     const size_t blocks = s->frames / BLOCK_FRAMES;
     const bool softmax = s->info->architecture == SPL_ARCHITECTURE_SOFTMAX_UNET;
     spl_pool_run(s->pool, blocks, forward_task, s);
+    spl_clock_lap(&s->since_s, &s->timings->forward_s);
     s->steps_done = 0;
     for (unsigned i = 0; i < s->stems; i++) {
-        const int status = spl_unet_run(spl_model_unet(s->model, i), s->workspace, s->pool,
-                                        softmax ? NULL : s->magnitudes, s->estimates[i], step, s);
+        const int status =
+            spl_unet_run(spl_model_unet(s->model, i), s->workspace, s->pool,
+                         softmax ? NULL : s->magnitudes, s->estimates[i], s->timings, step, s);
         if (status < 0)
             return spl_fail(s->error, status, "canceled");
     }
+    spl_clock_lap(&s->since_s, &s->timings->nets_s);
     if (softmax)
         spl_pool_run(s->pool, blocks, softmax_task, s);
     spl_pool_run(s->pool, blocks, gains_task, s);
+    spl_clock_lap(&s->since_s, &s->timings->masks_s);
     return 0;
 }
 
@@ -317,7 +324,9 @@ static int output_segment(struct separation *s) {
         else
             spl_pool_run(s->pool, block_pairs * s->stems, mask_inverse_task, s);
     }
+    spl_clock_lap(&s->since_s, &s->timings->inverse_s);
     const int status = write_output(s);
+    spl_clock_lap(&s->since_s, &s->timings->write_s);
     shift_output(s);
     return status;
 }
@@ -328,12 +337,15 @@ static int pass(struct separation *s, bool sums_only) {
     s->input_ended = false;
     s->input_samples = FRAME;
     memset(s->input, 0, FRAME * 2 * sizeof(float));
+    s->since_s = spl_now_s();
     for (;;) {
         int status = fill_input(s);
+        spl_clock_lap(&s->since_s, &s->timings->read_s);
         if (status == 0)
             status = estimate_segment(s);
         if (status < 0)
             return status;
+        s->timings->segments++;
         if (sums_only)
             spl_pool_run(s->pool, (SPL_BINS + BLOCK_BINS - 1) / BLOCK_BINS, wiener_add_task, s);
         else if ((status = output_segment(s)) < 0)
@@ -443,6 +455,7 @@ SPL_API int spl_separate(spl_model *model, const spl_separate_options *options,
     s->source = source;
     s->sink = sink;
     s->error = ret_error;
+    s->timings = options->timings ? options->timings : &s->own_timings;
     s->frames = info->frames;
     s->stems = info->stem_count;
     s->wanted = options->stems ? options->stems : all;

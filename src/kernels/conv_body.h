@@ -190,3 +190,20 @@ static void mask_row(const spl_mask_row *row) {
             v8_store(row->out[c] + at, mask_pixels(row, at, c));
         }
 }
+
+static float peak(unsigned steps) {
+    enum { CHAINS = 12 };
+    v8 chain[CHAINS];
+    for (unsigned c = 0; c < CHAINS; c++)
+        chain[c] = v8_splat((float)c);
+    const v8 factor = v8_splat(0.5f);
+    for (unsigned i = 0; i < steps; i++) {
+#pragma GCC unroll 12
+        for (unsigned c = 0; c < CHAINS; c++)
+            chain[c] = chain[c] * factor + factor;
+    }
+    v8 sum = chain[0];
+    for (unsigned c = 1; c < CHAINS; c++)
+        sum += chain[c];
+    return sum[0];
+}

@@ -18,6 +18,7 @@ const spl_kernels TABLE_NAME(SPL_ISA) = {
     .mask_row = mask_row,
     .winograd_input = winograd_input,
     .winograd_output = winograd_output,
+    .peak = peak,
     .fft = fft,
     .window = window_stereo,
     .window_add = window_add,

@@ -142,6 +142,10 @@ typedef struct spl_kernels {
     void (*winograd_input)(const spl_winograd_input *input);
     void (*winograd_output)(const spl_winograd_output *output);
 
+    /* 12 independent chains of `steps` multiply-adds of 8 lanes: the peak that the others are measured against. Returns a
+     * number that depends on all of them. */
+    float (*peak)(unsigned steps);
+
     /* X[k] = sum over n of (re[n] + i im[n]) exp(-2 pi i k n / 4096), in place. With re and im exchanged it is the
      * inverse, times 4096. `scratch` holds 2 * 4096 floats. */
     void (*fft)(const spl_fft_tables *tables, float *re, float *im, float *scratch);

@@ -26,7 +26,9 @@ static int get_activation(const spl_folder_net *net, const char *key,
 
 static int check_sha256(const spl_folder_net *net, const char *sha256, spl_error *ret_error) {
     char hex[65];
-    spl_sha256_hex(net->map.data, net->map.size_bytes, hex);
+    int status = spl_sha256_hex(net->map.data, net->map.size_bytes, hex, ret_error);
+    if (status < 0)
+        return status;
     if (strcmp(hex, sha256) != 0)
         return spl_fail(ret_error, SPL_E_CHECKSUM,
                         "%s is damaged or was replaced: its SHA-256 is %s, the manifest says %s",
@@ -109,7 +111,7 @@ int spl_folder_net_write(const char *folder, const char *name, const spl_net_wei
         (status = write_tensors(output.fd, path, weights, ret_error)) == 0 &&
         (status = spl_output_file_commit(&output, ret_error)) == 0 &&
         (status = spl_file_map_open(path, NET_MAX_BYTES, &written, ret_error)) == 0)
-        spl_sha256_hex(written.data, written.size_bytes, ret_sha256);
+        status = spl_sha256_hex(written.data, written.size_bytes, ret_sha256, ret_error);
     spl_file_map_close(&written);
     spl_output_file_discard(&output);
     return status;

@@ -577,6 +577,11 @@ size_t spl_layer_scratch(const spl_layer *layer, unsigned rows, unsigned columns
     return buffer_floats(&t) * (t.blocks > 1 ? threads : 1);
 }
 
+double spl_layer_flop(const spl_layer *layer, const spl_plane *in) {
+    return 2.0 * positions(layer, in->rows) * positions(layer, in->columns) * KERNEL * KERNEL *
+           layer->in * layer->out;
+}
+
 void spl_layer_apply(const spl_layer *layer, const spl_layer_run *run) {
     if (layer->winograd)
         apply_winograd(layer, run);

@@ -70,6 +70,9 @@ typedef struct spl_layer_run {
 /* Runs the layer on all threads of the pool. */
 void spl_layer_apply(const spl_layer *layer, const spl_layer_run *run);
 
+/* Operations of a run on this input by direct convolution, two a multiply-add. */
+double spl_layer_flop(const spl_layer *layer, const spl_plane *in);
+
 /* Border a layer's input needs: rows and columns of zeros before, and after. */
 unsigned spl_layer_border_before(bool transposed);
 unsigned spl_layer_border_after(bool transposed);

@@ -7,6 +7,7 @@
  */
 #include "model/unet.h"
 
+#include "base/clock.h"
 #include "model/layer.h"
 
 #include <assert.h>
@@ -73,6 +74,9 @@ const unsigned *spl_unet_filters(const spl_unet *unet) {
     return unet->filters;
 }
 
+/* 8 GiB; the official models need about 0.1. */
+static const size_t workspace_max_floats = (size_t)2 << 30;
+
 struct spl_unet_workspace {
     unsigned filters[DEPTH];
     unsigned frames, bins;
@@ -125,6 +129,13 @@ int spl_unet_workspace_new(const spl_unet *unet, unsigned frames, unsigned bins,
     workspace->bins = bins;
     spl_arena counter = {0};
     plan(workspace, unet, threads, &counter);
+    if (counter.used > workspace_max_floats) {
+        spl_unet_workspace_free(workspace);
+        return spl_fail(ret_error, SPL_E_LIMIT,
+                        "the model needs %zu MiB for a segment, more than %zu; its frames, bins or "
+                        "filters are too many",
+                        counter.used >> 18, workspace_max_floats >> 18);
+    }
     workspace->memory = spl_arena_block(counter.used);
     if (!workspace->memory) {
         spl_unet_workspace_free(workspace);
@@ -177,9 +188,10 @@ static void mask_task(void *user, size_t task, unsigned thread) {
 }
 
 int spl_unet_run(const spl_unet *unet, spl_unet_workspace *workspace, spl_pool *pool,
-                 const float *magnitudes, float *estimates, bool (*canceled)(void *user),
-                 void *user) {
+                 const float *magnitudes, float *estimates, spl_timings *timings,
+                 bool (*canceled)(void *user), void *user) {
     assert(memcmp(unet->filters, workspace->filters, sizeof(unet->filters)) == 0);
+    double since_s = spl_now_s();
     spl_layer_run run = {.kernels = unet->kernels, .pool = pool, .scratch = workspace->scratch};
     for (unsigned i = 0; i < DEPTH; i++) {
         if (canceled(user))
@@ -188,6 +200,8 @@ int spl_unet_run(const spl_unet *unet, spl_unet_workspace *workspace, spl_pool *
         run.raw.plane = &workspace->decoder_in[DEPTH - 1 - i];
         run.out.plane = i < DEPTH - 1 ? &workspace->encoder_in[i + 1] : NULL;
         spl_layer_apply(&unet->encoder[i], &run);
+        timings->layers_flop[i] += spl_layer_flop(&unet->encoder[i], run.in);
+        spl_clock_lap(&since_s, &timings->layers_s[i]);
     }
     run.raw.plane = NULL;
     for (unsigned i = 0; i < DEPTH; i++) {
@@ -198,8 +212,12 @@ int spl_unet_run(const spl_unet *unet, spl_unet_workspace *workspace, spl_pool *
         run.out.plane = last ? &workspace->mask_in : &workspace->decoder_in[i + 1];
         run.out.channel = last ? 0 : unet->decoder[i].out; /* behind the skip */
         spl_layer_apply(&unet->decoder[i], &run);
+        timings->layers_flop[DEPTH + i] += spl_layer_flop(&unet->decoder[i], run.in);
+        spl_clock_lap(&since_s, &timings->layers_s[DEPTH + i]);
     }
     mask_run mask = {unet, &workspace->mask_in, magnitudes, estimates};
     spl_pool_run(pool, (workspace->frames + MASK_ROWS - 1) / MASK_ROWS, mask_task, &mask);
+    timings->layers_flop[2 * DEPTH] += 2.0 * 4 * 4 * 2 * workspace->frames * workspace->bins;
+    spl_clock_lap(&since_s, &timings->layers_s[2 * DEPTH]);
     return 0;
 }

@@ -16,6 +16,8 @@
 #include "base/pool.h"
 #include "model/net.h"
 
+#include <spleeter/separate.h>
+
 typedef struct spl_unet spl_unet;
 
 /* Copies `weights` into the kernels' layout; they may go away afterwards. The result is immutable and may be
@@ -44,10 +46,11 @@ void spl_unet_workspace_free(spl_unet_workspace *workspace);
 float *spl_unet_workspace_input(spl_unet_workspace *workspace, unsigned frame);
 
 /* Runs the net on the workspace's input. `magnitudes` are the same numbers as [frames][2][bins]; NULL: logits are wanted.
- * `estimates` [frames][2][bins] are written. Between layers `canceled` is asked on the calling thread; true ends with
+ * `estimates` [frames][2][bins] are written. Seconds and
+ * operations of each layer are added to `timings`. Between layers `canceled` is asked on the calling thread; true ends with
  * CANCELED. */
 SPL_WARN_UNUSED int spl_unet_run(const spl_unet *unet, spl_unet_workspace *workspace,
                                  spl_pool *pool, const float *magnitudes, float *estimates,
-                                 bool (*canceled)(void *user), void *user);
+                                 spl_timings *timings, bool (*canceled)(void *user), void *user);
 
 #endif

@@ -9,6 +9,7 @@
  */
 #include "pipeline/pipeline.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "pipeline/lanes.h"
 #include "pipeline/residual.h"
@@ -19,7 +20,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 /* Samples that are picked, mixed or interleaved at a time. */
 #define CHUNK_SAMPLES 16384
@@ -73,12 +73,6 @@ static void run_free(song_run *run) {
     free(run->mixed);
     spl_residual_free(&run->residual);
     spl_decoder_free(run->decoder);
-}
-
-static double now_s(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 static int check_arguments(song_run *run, const spl_output *outputs, size_t output_count) {
@@ -464,7 +458,7 @@ static void fill_result(const song_run *run, double started_s, spl_pipeline_resu
         result.peak_dbfs[i] = 20 * log10(run->outputs[i].peak);
     }
     snprintf(result.warning, sizeof(result.warning), "%s", spl_decoder_warning(run->decoder));
-    result.seconds = now_s() - started_s;
+    result.seconds = spl_now_s() - started_s;
     *ret_result = result;
 }
 
@@ -472,7 +466,7 @@ int spl_pipeline_run(int fd, const char *name, const spl_pipeline_options *optio
                      const spl_output *outputs, size_t output_count,
                      spl_pipeline_result *ret_result, spl_pipeline_stage *ret_stage,
                      spl_error *ret_error) {
-    double started_s = now_s();
+    double started_s = spl_now_s();
     song_run run = {
         .fd = fd,
         .name = name,

@@ -211,6 +211,7 @@ static void check_net(const unsigned filters[DEPTH], spl_activation conv_activat
     spl_unet *unet = NULL;
     spl_unet_workspace *workspace = NULL;
     spl_pool *pool = NULL;
+    spl_timings timings = {0};
     assert_int_equal(spl_unet_new(&net, &unet, NULL), 0);
     assert_int_equal(spl_unet_workspace_new(unet, FRAMES, BINS, threads, &workspace, NULL), 0);
     assert_int_equal(spl_pool_new(threads, &pool, NULL), 0);
@@ -227,10 +228,10 @@ static void check_net(const unsigned filters[DEPTH], spl_activation conv_activat
             }
     tensor want = reference(&net, &magnitudes);
 
-    assert_int_equal(spl_unet_run(unet, workspace, pool, NULL, logits, always, NULL),
+    assert_int_equal(spl_unet_run(unet, workspace, pool, NULL, logits, &timings, always, NULL),
                      SPL_E_CANCELED);
-    assert_int_equal(spl_unet_run(unet, workspace, pool, NULL, logits, never, NULL), 0);
-    assert_int_equal(spl_unet_run(unet, workspace, pool, planar, masked, never, NULL), 0);
+    assert_int_equal(spl_unet_run(unet, workspace, pool, NULL, logits, &timings, never, NULL), 0);
+    assert_int_equal(spl_unet_run(unet, workspace, pool, planar, masked, &timings, never, NULL), 0);
     double error = 0, energy = 0, largest = 0;
     for (int t = 0; t < FRAMES; t++)
         for (int f = 0; f < BINS; f++)
