@@ -163,7 +163,7 @@ static int open_bytes(const char *folder, const void *data, size_t size, spl_err
     char sha256[65];
     spl_folder_net net;
     write_file(in_folder(folder, "n"), data, size);
-    spl_sha256_hex(data, size, sha256);
+    assert_int_equal(spl_sha256_hex(data, size, sha256, NULL), 0);
     int status = spl_folder_net_open(folder, "n", sha256, &net, error);
     if (status == 0)
         spl_folder_net_close(&net);
