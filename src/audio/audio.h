@@ -18,26 +18,26 @@
 
 /* What a file says of its first audio track. A header may lie: only decoded samples count. */
 typedef struct spl_audio_info {
-    char container[32];       /* "mp3", "mov,mp4,m4a,3gp,3g2,mj2" */
-    char codec[32];           /* "mp3", "aac" */
-    unsigned sample_rate_hz;  /* of the file */
-    unsigned channels;        /* of the file, 1 to SPL_CHANNELS_MAX */
-    uint64_t channel_mask;    /* bits as in WAVEFORMATEXTENSIBLE: 1 front left, 2 front right, 4 centre, ...; 0 unknown */
+    char container[32];      /* "mp3", "mov,mp4,m4a,3gp,3g2,mj2" */
+    char codec[32];          /* "mp3", "aac" */
+    unsigned sample_rate_hz; /* of the file */
+    unsigned channels;       /* of the file, 1 to SPL_CHANNELS_MAX */
+    uint64_t channel_mask;   /* as in WAVEFORMATEXTENSIBLE: 1 front left, 2 right, ...; 0 unknown */
     unsigned bits_per_sample; /* of lossless formats; 0 otherwise */
     uint64_t duration_us;     /* microseconds; 0 unknown */
 } spl_audio_info;
 
 typedef enum spl_channel_policy {
-    SPL_CHANNELS_STEREO_DOWNMIX, /* stereo: mono is duplicated, more than two are mixed down (ITU-R BS.775) */
-    SPL_CHANNELS_FIRST_TWO,      /* stereo: mono is duplicated, more than two are cut to the first two, as Spleeter */
-    SPL_CHANNELS_ALL,            /* all of the file's channels, in its order */
+    SPL_CHANNELS_STEREO_DOWNMIX, /* stereo: mono is duplicated, more are mixed down (BS.775) */
+    SPL_CHANNELS_FIRST_TWO, /* stereo: mono is duplicated, of more the first two, as Spleeter */
+    SPL_CHANNELS_ALL,       /* all of the file's channels, in its order */
 } spl_channel_policy;
 
 typedef struct spl_decode_options {
     spl_channel_policy channels;
     double offset_s;       /* seconds to skip, >= 0; rounded to a sample of the output */
     double duration_s;     /* seconds to give at most; 0: to the end */
-    double limit_s;        /* a file that gives more seconds than this is refused (LIMIT); 0: no limit */
+    double limit_s;        /* a file that gives more is refused (LIMIT); 0: no limit */
     bool require_landlock; /* fail where the kernel lacks Landlock; false: go on without it */
 } spl_decode_options;
 
@@ -85,8 +85,8 @@ const char *spl_codec_name(spl_codec codec);
 bool spl_codec_from_name(const char *name, spl_codec *ret_codec);
 
 typedef enum spl_sample_format {
-    SPL_SAMPLES_16, /* signed integers; WAV and FLAC */
-    SPL_SAMPLES_24, /* signed integers; WAV and FLAC */
+    SPL_SAMPLES_16,    /* signed integers; WAV and FLAC */
+    SPL_SAMPLES_24,    /* signed integers; WAV and FLAC */
     SPL_SAMPLES_FLOAT, /* 32-bit IEEE 754; WAV only */
 } spl_sample_format;
 
@@ -95,8 +95,8 @@ typedef struct spl_encode_options {
     spl_sample_format sample_format; /* WAV and FLAC; ignored by the others */
     unsigned bitrate_bps;            /* lossy codecs; ignored by the others */
     unsigned channels;               /* of the samples that come in, and of the file */
-    uint64_t channel_mask;           /* as in spl_audio_info; 0: the usual one for that many channels */
-    unsigned sample_rate_hz;         /* of the file; samples come in at 44,100 Hz and are resampled when it differs */
+    uint64_t channel_mask;           /* as in spl_audio_info; 0: the usual one */
+    unsigned sample_rate_hz;         /* of the file; samples come in at 44,100 Hz */
     bool require_landlock;
 } spl_encode_options;
 
