@@ -6,6 +6,9 @@
  * child process in a sandbox (src/codec), one per file, that gets two
  * descriptors and nothing else. WAV is written here (wav.c).
  *
+ * Helpers are children of the program, which must leave SIGCHLD and the
+ * waiting for them alone.
+ *
  * Samples are 32-bit float, interleaved; a count of samples is per channel.
  * A decoder or encoder belongs to one thread at a time; different ones are independent.
  */
@@ -37,14 +40,14 @@ typedef struct spl_decode_options {
     spl_channel_policy channels;
     double offset_s;       /* seconds to skip, >= 0; rounded to a sample of the output */
     double duration_s;     /* seconds to give at most; 0: to the end */
-    double limit_s;        /* a file that gives more is refused (LIMIT); 0: no limit */
+    double limit_s;        /* a file with more to decode, the skipped included, is refused (LIMIT); 0: none */
     bool require_landlock; /* fail where the kernel lacks Landlock; false: go on without it */
 } spl_decode_options;
 
 typedef struct spl_decoder spl_decoder;
 
-/* Starts decoding the audio file behind the descriptor `fd` (regular and seekable; it stays the caller's; the
- * helper reads it from the start, and so the file position moves) to 44,100 Hz. `name` is for messages.
+/* Starts decoding the audio file behind the descriptor `fd` (regular; it stays the caller's; read from the start,
+ * whatever its file position, which does not move) to 44,100 Hz. `name` is for messages.
  * Errors: FORMAT, UNSUPPORTED (no audio track, unknown format), LIMIT, HELPER, IO, MEMORY. */
 SPL_WARN_UNUSED int spl_decoder_open(int fd, const char *name, const spl_decode_options *options,
                                      spl_decoder **ret_decoder, spl_error *ret_error);
@@ -102,9 +105,10 @@ typedef struct spl_encode_options {
 
 typedef struct spl_encoder spl_encoder;
 
-/* Starts writing an audio file into the descriptor `fd`, which stays the caller's. It should be seekable; on a pipe, WAV,
- * FLAC, MP3, Ogg and Opus still work (their headers then cannot tell the length), M4A and WMA are refused (UNSUPPORTED).
- * `name` is for messages. */
+/* Starts writing an audio file into the descriptor `fd`, at its file position; it stays the caller's. It should be
+ * seekable; on a pipe, WAV, FLAC, MP3, Ogg and Opus still work (their headers then cannot tell the length), M4A and WMA
+ * are refused (UNSUPPORTED). A sample rate that the format lacks becomes its next higher, or its highest. `name` is for
+ * messages. */
 SPL_WARN_UNUSED int spl_encoder_open(int fd, const char *name, const spl_encode_options *options,
                                      spl_encoder **ret_encoder, spl_error *ret_error);
 
@@ -119,7 +123,7 @@ void spl_encoder_set_length(spl_encoder *encoder, uint64_t samples);
 /* Ends the file: everything is written to `fd` when this returns 0 (but not yet flushed to the disk). */
 SPL_WARN_UNUSED int spl_encoder_finish(spl_encoder *encoder, spl_error *ret_error);
 
-/* Sample values (over all channels) outside the range of the format so far. */
+/* Sample values (over all channels) outside the range of the format; complete after spl_encoder_finish. */
 uint64_t spl_encoder_clipped(const spl_encoder *encoder);
 
 /* Ends the helper, if one runs, and frees; NULL is allowed. */

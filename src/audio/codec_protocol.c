@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-static int send_all(int fd, const void *data, size_t size, int flags) {
+static int send_all(int fd, const void *data, size_t size) {
     const char *bytes = data;
     while (size > 0) {
-        ssize_t sent = send(fd, bytes, size, MSG_NOSIGNAL | flags);
+        ssize_t sent = send(fd, bytes, size, MSG_NOSIGNAL);
         if (sent < 0) {
             if (errno == EINTR)
                 continue;
@@ -25,8 +25,8 @@ static int send_all(int fd, const void *data, size_t size, int flags) {
 
 int spl_record_send(int fd, spl_record_type type, const void *payload, size_t size) {
     spl_record_header header = {.type = type, .size_bytes = (uint32_t)size};
-    int status = send_all(fd, &header, sizeof(header), size > 0 ? MSG_MORE : 0);
-    return status < 0 ? status : send_all(fd, payload, size, 0);
+    int status = send_all(fd, &header, sizeof(header));
+    return status < 0 ? status : send_all(fd, payload, size);
 }
 
 int spl_record_receive(int fd, void *ret_payload, size_t size) {
