@@ -38,9 +38,10 @@ typedef enum spl_channel_policy {
 
 typedef struct spl_decode_options {
     spl_channel_policy channels;
-    double offset_s;       /* seconds to skip, >= 0; rounded to a sample of the output */
-    double duration_s;     /* seconds to give at most; 0: to the end */
-    double limit_s;        /* a file with more to decode, the skipped included, is refused (LIMIT); 0: none */
+    double offset_s;   /* seconds to skip, >= 0; rounded to a sample of the output */
+    double duration_s; /* seconds to give at most; 0: to the end */
+    double
+        limit_s; /* a file with more to decode, the skipped included, is refused (LIMIT); 0: none */
     bool require_landlock; /* fail where the kernel lacks Landlock; false: go on without it */
 } spl_decode_options;
 
