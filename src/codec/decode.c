@@ -393,8 +393,8 @@ static int start_converter(decode *d, const AVFrame *frame, spl_error *ret_error
                : 0;
 }
 
-/* Where the offset is, counted from the first sample: ffmpeg counts from the start of the file, which is where its earliest
- * track starts. */
+/* Where the offset is, counted from the first sample: ffmpeg counts from the start of the file, which is where its
+ * earliest track starts. */
 static uint64_t samples_to_skip(const decode *d) {
     const AVRational rate = {1, SPL_SAMPLE_RATE_HZ};
     int64_t start = 0;
