@@ -9,10 +9,12 @@
 
 extern const cli_command cli_separate_command;
 extern const cli_command cli_models_command;
+extern const cli_command cli_bench_command;
 
 /* Run a subcommand; argv[0] is its name. Return the program's exit code. */
 int cli_separate(int argc, char **argv);
 int cli_models(int argc, char **argv);
+int cli_bench(int argc, char **argv);
 
 /* Prints name, version and instruction set. */
 void cli_print_version(void);

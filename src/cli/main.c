@@ -19,6 +19,7 @@ static const struct {
 } commands[] = {
     {&cli_separate_command, cli_separate},
     {&cli_models_command, cli_models},
+    {&cli_bench_command, cli_bench},
 };
 
 static void print_help(FILE *stream) {

@@ -9,6 +9,7 @@
 #include "cli/outputs.h"
 #include "cli/report.h"
 #include "cli/signals.h"
+#include "cli/values.h"
 #include "pipeline/pipeline.h"
 
 #include <errno.h>
@@ -91,66 +92,6 @@ typedef struct separate_request {
     spl_pipeline_options pipeline;
 } separate_request;
 
-static int parse_seconds(const char *option, const char *value, double *ret_seconds,
-                         spl_error *ret_error) {
-    char *end;
-    errno = 0;
-    double seconds = strtod(value, &end);
-    if (end == value || *end || errno || !isfinite(seconds) || seconds < 0)
-        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s %s: give seconds, such as 30 or 7.5", option,
-                        value);
-    *ret_seconds = seconds;
-    return 0;
-}
-
-static int parse_bitrate(const char *value, unsigned *ret_bps, spl_error *ret_error) {
-    char *end;
-    errno = 0;
-    double rate = strtod(value, &end);
-    if (end != value && (*end == 'k' || *end == 'K')) {
-        rate *= 1000;
-        end++;
-    }
-    if (end == value || *end || errno || !(rate >= 6000 && rate <= 1000000))
-        return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "--bitrate %s: give bits per second from 6k to 1000k, such as 128k", value);
-    *ret_bps = (unsigned)rate;
-    return 0;
-}
-
-static int parse_threads(const char *value, unsigned *ret_threads, spl_error *ret_error) {
-    char *end;
-    errno = 0;
-    long threads = strtol(value, &end, 10);
-    if (end == value || *end || errno || threads < 1 || threads > 1024)
-        return spl_fail(ret_error, SPL_E_ARGUMENT, "--threads %s: give a number from 1 to 1024",
-                        value);
-    *ret_threads = (unsigned)threads;
-    return 0;
-}
-
-typedef struct choice {
-    const char *name;
-    int value;
-} choice;
-
-static const choice bandwidths[] = {
-    {"11k", SPL_BANDWIDTH_11K}, {"16k", SPL_BANDWIDTH_16K}, {"full", SPL_BANDWIDTH_FULL}};
-static const choice bit_depths[] = {
-    {"16", SPL_SAMPLES_16}, {"24", SPL_SAMPLES_24}, {"float", SPL_SAMPLES_FLOAT}};
-
-static int parse_choice(const char *option, const char *value, const choice choices[3],
-                        int *ret_value, spl_error *ret_error) {
-    for (size_t i = 0; i < 3; i++) {
-        if (strcmp(value, choices[i].name) == 0) {
-            *ret_value = choices[i].value;
-            return 0;
-        }
-    }
-    return spl_fail(ret_error, SPL_E_ARGUMENT, "%s %s: give %s, %s or %s", option, value,
-                    choices[0].name, choices[1].name, choices[2].name);
-}
-
 static int add_input(separate_request *request, const char *value, spl_error *ret_error) {
     const char **longer =
         reallocarray(request->inputs, request->input_count + 1, sizeof(*request->inputs));
@@ -164,7 +105,7 @@ static int add_input(separate_request *request, const char *value, spl_error *re
 static int take_option(void *user, int key, const char *value, spl_error *ret_error) {
     separate_request *request = user;
     spl_pipeline_options *pipeline = &request->pipeline;
-    int status, number;
+    int status;
     switch (key) {
     case 'i':
         return add_input(request, value, ret_error);
@@ -178,9 +119,9 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
         request->format = value;
         return 0;
     case 's':
-        return parse_seconds("--offset", value, &pipeline->offset_s, ret_error);
+        return cli_parse_seconds("--offset", value, &pipeline->offset_s, ret_error);
     case 'd':
-        status = parse_seconds("--duration", value, &pipeline->duration_s, ret_error);
+        status = cli_parse_seconds("--duration", value, &pipeline->duration_s, ret_error);
         if (status == 0 && pipeline->duration_s == 0)
             return spl_fail(ret_error, SPL_E_ARGUMENT, "--duration must be more than 0");
         return status;
@@ -190,7 +131,7 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
                             "--codec %s: there are wav, flac, mp3, ogg, opus, m4a and wma", value);
         return 0;
     case 'b':
-        return parse_bitrate(value, &pipeline->bitrate_bps, ret_error);
+        return cli_parse_bitrate(value, &pipeline->bitrate_bps, ret_error);
     case 'a':
         return spl_fail(
             ret_error, SPL_E_ARGUMENT,
@@ -205,17 +146,11 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
         request->mixes[request->mix_count++] = value;
         return 0;
     case KEY_BANDWIDTH:
-        status = parse_choice("--bandwidth", value, bandwidths, &number, ret_error);
-        if (status == 0)
-            pipeline->bandwidth = (spl_bandwidth)number;
         request->has_bandwidth = true;
-        return status;
+        return cli_parse_bandwidth(value, &pipeline->bandwidth, ret_error);
     case KEY_BIT_DEPTH:
-        status = parse_choice("--bit-depth", value, bit_depths, &number, ret_error);
-        if (status == 0)
-            pipeline->sample_format = (spl_sample_format)number;
         request->has_bit_depth = true;
-        return status;
+        return cli_parse_bit_depth(value, &pipeline->sample_format, ret_error);
     case KEY_MWF:
         pipeline->wiener = true;
         return 0;
@@ -223,7 +158,7 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
         pipeline->keep_format = true;
         return 0;
     case KEY_THREADS:
-        return parse_threads(value, &pipeline->threads, ret_error);
+        return cli_parse_threads(value, &pipeline->threads, ret_error);
     case KEY_JSON:
         request->json = true;
         return 0;
