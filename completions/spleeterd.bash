@@ -14,12 +14,12 @@ _spleeterd() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'separate models help --version --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'separate models bench help --version --help' -- "$current")
         return
     fi
     case ${COMP_WORDS[1]}:$previous in
     help:*)
-        mapfile -t COMPREPLY < <(compgen -W 'separate models' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'separate models bench' -- "$current")
         return
         ;;
     separate:-c | separate:--codec)
@@ -30,7 +30,7 @@ _spleeterd() {
         mapfile -t COMPREPLY < <(compgen -W '16 24 float' -- "$current")
         return
         ;;
-    separate:--bandwidth)
+    separate:--bandwidth | bench:--bandwidth)
         mapfile -t COMPREPLY < <(compgen -W '11k 16k full' -- "$current")
         return
         ;;
@@ -38,7 +38,7 @@ _spleeterd() {
         mapfile -t COMPREPLY < <(compgen -d -- "$current")
         return
         ;;
-    separate:-p | separate:--params_filename | models:info | models:verify)
+    separate:-p | separate:--params_filename | bench:-p | bench:--params_filename | models:info | models:verify)
         mapfile -t COMPREPLY < <(compgen -W "$(_spleeterd_models)" -- "$current")
         mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$current")
         return
@@ -50,6 +50,8 @@ _spleeterd() {
             options='--inputs --params_filename --output_path --filename_format --offset --duration
                 --codec --bitrate --bit-depth --stems --mix --bandwidth --mwf --keep-format --threads
                 --json --verbose --adapter --version --help'
+        elif [[ ${COMP_WORDS[1]} == bench ]]; then
+            options='--params_filename --bandwidth --duration --threads --json --compare --help'
         fi
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
         return

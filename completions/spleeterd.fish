@@ -9,13 +9,15 @@ function __spleeterd_models
 end
 
 set -l in_separate -c spleeterd -n '__fish_seen_subcommand_from separate'
+set -l in_bench -c spleeterd -n '__fish_seen_subcommand_from bench'
 set -l in_models -c spleeterd -n '__fish_seen_subcommand_from models'
 
 complete -c spleeterd -n __fish_use_subcommand -f -a separate -d 'Separate songs into stems'
 complete -c spleeterd -n __fish_use_subcommand -f -a models -d 'List, describe, check and import models'
+complete -c spleeterd -n __fish_use_subcommand -f -a bench -d 'Measure the speed of separation'
 complete -c spleeterd -n __fish_use_subcommand -f -a help -d 'Print the help of a command'
 complete -c spleeterd -n __fish_use_subcommand -l version -d 'Print the version'
-complete -c spleeterd -n '__fish_seen_subcommand_from help' -f -a 'separate models'
+complete -c spleeterd -n '__fish_seen_subcommand_from help' -f -a 'separate models bench'
 
 complete $in_separate -s i -l inputs -r -F -d 'An input'
 complete $in_separate -s p -l params_filename -r -a '(__spleeterd_models)' -d 'Model'
@@ -48,3 +50,11 @@ complete $in_models -s o -l folder -x -a '(__fish_complete_directories)' -d 'Mod
 complete $in_models -l licence -x -d 'Licence of the weights'
 complete $in_models -l source -x -d 'Where the weights come from'
 complete $in_models -s h -l help -d 'Print the options'
+
+complete $in_bench -s p -l params_filename -r -a '(__spleeterd_models)' -d 'Model'
+complete $in_bench -l bandwidth -x -a '11k 16k full' -d 'How far up the stems reach'
+complete $in_bench -s d -l duration -x -d 'Length of the song that is made up'
+complete $in_bench -l threads -x -d 'CPU threads to use'
+complete $in_bench -l json -d 'JSON to standard output'
+complete $in_bench -l compare -r -F -d 'Earlier results'
+complete $in_bench -s h -l help -d 'Print the options'
