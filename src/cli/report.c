@@ -4,6 +4,7 @@
  */
 #include "cli/report.h"
 
+#include "base/clock.h"
 #include "cli/signals.h"
 
 #include <jansson.h>
@@ -11,16 +12,9 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 
 #define PROGRESS_INTERVAL_S 0.1
 #define BAR_CELLS           24
-
-static double now_s(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 void cli_complain(const char *format, ...) {
     va_list arguments;
@@ -72,7 +66,7 @@ void cli_report_start(cli_report *report, size_t total, bool json, bool verbose)
 void cli_report_input(cli_report *report, const char *input) {
     report->input = strcmp(input, "-") == 0 ? "standard input" : input;
     report->number++;
-    report->started_s = now_s();
+    report->started_s = spl_now_s();
     report->shown_s = -INFINITY;
 }
 
@@ -146,7 +140,7 @@ int cli_report_progress(void *user, const spl_progress *progress) {
     cli_report *report = user;
     if (cli_signals_caught())
         return 1;
-    double now = now_s();
+    double now = spl_now_s();
     if ((!report->bar && !report->json) || now - report->shown_s < PROGRESS_INTERVAL_S)
         return 0;
     report->shown_s = now;

@@ -306,8 +306,12 @@ static cli_exit separate_files(separate_request *request, const cli_inputs *inpu
         cli_report_failure(report, failed_code, &error);
         code = inputs->count > 1 ? CLI_EXIT_BATCH : failed_code;
     }
-    if (cli_signals_caught())
+    if (cli_signals_caught()) {
         code = CLI_EXIT_SIGNAL + cli_signals_caught();
+        if (report->number < inputs->count)
+            cli_complain("interrupted before %zu of %zu files", inputs->count - report->number,
+                         inputs->count);
+    }
     cli_report_end(report, code);
     return report->json_failed && code == CLI_EXIT_OK ? CLI_EXIT_OUTPUT : code;
 }
