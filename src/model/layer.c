@@ -53,7 +53,6 @@ float *spl_arena_block(size_t floats) {
     if (!block)
         return NULL;
     madvise(block, bytes, MADV_HUGEPAGE);
-    memset(block, 0, bytes);
     return block;
 }
 
@@ -112,6 +111,7 @@ static void prepare_channels(spl_layer *layer, const spl_layer_weights *weights,
     for (unsigned lane = 0; lane < padded; lane++) {
         const unsigned o = is_pairs(layer) ? 0 : SPL_MIN(lane, layer->out - 1);
         bias[lane] = weights->bias[o];
+        scale[lane] = shift[lane] = 0;
         if (!weights->norm.gamma)
             continue;
         const spl_norm_weights *norm = &weights->norm;
@@ -242,9 +242,7 @@ static void prepare_winograd(spl_layer *layer, const float *kernel, spl_arena *a
 
 void spl_layer_prepare(spl_layer *layer, const spl_layer_weights *weights, spl_arena *arena) {
     prepare_channels(layer, weights, arena);
-    /* Beyond 65,536 pairs of channels and the sizes that fit a cache with direct weights, tiles are too few. */
-    const size_t pairs = (size_t)layer->in * layer->out;
-    layer->winograd = layer->in % 8 == 0 && layer->out % 8 == 0 && pairs < 512 * 256;
+    layer->winograd = layer->in % 8 == 0 && layer->out % 8 == 0;
     if (layer->winograd)
         prepare_winograd(layer, weights->kernel, arena);
     else if (is_pairs(layer))

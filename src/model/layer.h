@@ -34,7 +34,7 @@ typedef struct spl_arena {
 /* `floats` floats, aligned to 64 bytes; NULL while only counting. */
 float *spl_arena_take(spl_arena *arena, size_t floats);
 
-/* A block of zeros for an arena, in huge pages where the kernel has them; free with free(). */
+/* A block for an arena, in huge pages where the kernel has them; free with free(). */
 float *spl_arena_block(size_t floats);
 
 typedef struct spl_layer {

@@ -23,23 +23,57 @@ struct spl_unet {
     float *memory; /* what the layers point to */
 };
 
-static void prepare(spl_unet *unet, const spl_net_weights *weights, spl_arena *arena) {
-    const unsigned *filters = unet->filters;
-    for (unsigned i = 0; i < DEPTH; i++) {
-        unet->encoder[i] = (spl_layer){
+/* The layers being prepared, all threads sharing them: the encoder's, then the decoder's. */
+typedef struct preparation {
+    spl_unet *unet;
+    const spl_net_weights *weights;
+    size_t offsets[2 * DEPTH]; /* of each layer's memory */
+} preparation;
+
+static void prepare_layer(const preparation *p, unsigned index, spl_arena *arena) {
+    const unsigned *filters = p->unet->filters;
+    const unsigned i = index % DEPTH;
+    if (index < DEPTH) {
+        p->unet->encoder[i] = (spl_layer){
             .in = i ? filters[i - 1] : 2,
             .out = filters[i],
-            .activation = weights->conv_activation,
+            .activation = p->weights->conv_activation,
         };
-        spl_layer_prepare(&unet->encoder[i], &weights->encoder[i], arena);
-        unet->decoder[i] = (spl_layer){
+        spl_layer_prepare(&p->unet->encoder[i], &p->weights->encoder[i], arena);
+    } else {
+        p->unet->decoder[i] = (spl_layer){
             .transposed = true,
             .in = i ? 2 * filters[DEPTH - 1 - i] : filters[DEPTH - 1],
             .out = i < DEPTH - 1 ? filters[DEPTH - 2 - i] : 1,
-            .activation = weights->deconv_activation,
+            .activation = p->weights->deconv_activation,
         };
-        spl_layer_prepare(&unet->decoder[i], &weights->decoder[i], arena);
+        spl_layer_prepare(&p->unet->decoder[i], &p->weights->decoder[i], arena);
     }
+}
+
+static void prepare_task(void *user, size_t task, unsigned thread) {
+    (void)thread;
+    const preparation *p = user;
+    prepare_layer(p, (unsigned)task, &(spl_arena){.block = p->unet->memory + p->offsets[task]});
+}
+
+static int prepare(spl_unet *unet, const spl_net_weights *weights, spl_error *ret_error) {
+    preparation p = {.unet = unet, .weights = weights};
+    spl_arena counter = {0};
+    for (unsigned i = 0; i < 2 * DEPTH; i++) {
+        p.offsets[i] = counter.used;
+        prepare_layer(&p, i, &counter);
+    }
+    unet->memory = spl_arena_block(counter.used);
+    if (!unet->memory)
+        return spl_fail_memory(ret_error);
+    spl_pool *pool;
+    const int status = spl_pool_new(0, &pool, ret_error);
+    if (status < 0)
+        return status;
+    spl_pool_run(pool, 2 * DEPTH, prepare_task, &p);
+    spl_pool_free(pool);
+    return 0;
 }
 
 int spl_unet_new(const spl_net_weights *weights, spl_unet **ret_unet, spl_error *ret_error) {
@@ -50,15 +84,11 @@ int spl_unet_new(const spl_net_weights *weights, spl_unet **ret_unet, spl_error 
     memcpy(unet->filters, weights->filters, sizeof(unet->filters));
     memcpy(unet->mask_weights, weights->mask.kernel, sizeof(unet->mask_weights));
     memcpy(unet->mask_bias, weights->mask.bias, sizeof(unet->mask_bias));
-
-    spl_arena counter = {0};
-    prepare(unet, weights, &counter);
-    unet->memory = spl_arena_block(counter.used);
-    if (!unet->memory) {
+    const int status = prepare(unet, weights, ret_error);
+    if (status < 0) {
         spl_unet_free(unet);
-        return spl_fail_memory(ret_error);
+        return status;
     }
-    prepare(unet, weights, &(spl_arena){.block = unet->memory});
     *ret_unet = unet;
     return 0;
 }
@@ -141,6 +171,7 @@ int spl_unet_workspace_new(const spl_unet *unet, unsigned frames, unsigned bins,
         spl_unet_workspace_free(workspace);
         return spl_fail_memory(ret_error);
     }
+    memset(workspace->memory, 0, counter.used * sizeof(float));
     plan(workspace, unet, threads, &(spl_arena){.block = workspace->memory});
     *ret_workspace = workspace;
     return 0;
