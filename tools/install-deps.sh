@@ -5,13 +5,13 @@
 #
 #     tools/install-deps.sh build|test
 #
-# "test" includes "build". Nothing is asked of apt, and no root rights are needed, when all packages are there.
+# "test" includes "build", and pytest is in "build" because the build files look for it. Nothing is asked of apt, and no root rights are needed, when all packages are there.
 set -eu
 
 build='build-essential meson ninja-build pkg-config
     libjansson-dev libssl-dev libcmocka-dev libseccomp-dev
-    libavformat-dev libavcodec-dev libavutil-dev libswresample-dev'
-test='python3-pytest python3-numpy ffmpeg man-db'
+    libavformat-dev libavcodec-dev libavutil-dev libswresample-dev python3-pytest'
+test='python3-numpy ffmpeg clang-format'
 
 case ${1:-} in
 build) packages=$build ;;
