@@ -16,17 +16,19 @@ enum { TILE_PIXELS = 6 };
 enum { TILE_PIXELS = 2 };
 #endif
 
-INLINE v8 activate(spl_activation activation, v8 value) {
-    const v8 zero = v8_splat(0);
+enum { TILE_CHANNELS = 16, TILE_VECTORS = TILE_PIXELS * TILE_CHANNELS / LANES };
+
+INLINE vec activate(spl_activation activation, vec value) {
+    const vec zero = vec_splat(0);
     switch (activation) {
     case SPL_ACTIVATION_RELU:
-        return v8_select(value < zero, zero, value);
+        return vec_select(value < zero, zero, value);
     case SPL_ACTIVATION_LEAKY_RELU:
-        return v8_select(value < zero, value * 0.2f, value);
+        return vec_select(value < zero, value * 0.2f, value);
     case SPL_ACTIVATION_ELU:
         break;
     }
-    return v8_select(value < zero, v8_exp(value) - 1.0f, value);
+    return vec_select(value < zero, vec_exp(value) - 1.0f, value);
 }
 
 /* Calls function(..., order, activation) with both as constants, so that each of the seven ways is compiled for itself. */
@@ -50,26 +52,26 @@ INLINE v8 activate(spl_activation activation, v8 value) {
             function(__VA_ARGS__, SPL_ACTIVATION_ELU);                                             \
     } while (0)
 
-INLINE void store_channels(float *to, v8 value, unsigned channels) {
-    if (channels >= 8) {
-        v8_store(to, value);
+INLINE void store_channels(float *to, vec value, unsigned channels) {
+    if (channels >= LANES) {
+        vec_store(to, value);
         return;
     }
     for (unsigned o = 0; o < channels; o++)
         to[o] = value[o];
 }
 
-/* `channels` channels from `first` on of one pixel, at most 8, whose raw and out values stand raw_at and out_at floats from
+/* `channels` channels from `first` on of one pixel, at most LANES, whose raw and out values stand raw_at and out_at floats from
  * those of pixel 0. */
-INLINE void finish_vector(const spl_finish *finish, unsigned first, unsigned channels, v8 sum,
+INLINE void finish_vector(const spl_finish *finish, unsigned first, unsigned channels, vec sum,
                           ptrdiff_t raw_at, ptrdiff_t out_at, const spl_finish_order order,
                           const spl_activation activation) {
-    v8 value = sum + v8_load(finish->bias + first);
+    vec value = sum + vec_load(finish->bias + first);
     if (finish->raw)
         store_channels(finish->raw + raw_at + first, value, channels);
     if (order == SPL_FINISH_RAW)
         return;
-    const v8 scale = v8_load(finish->scale + first), shift = v8_load(finish->shift + first);
+    const vec scale = vec_load(finish->scale + first), shift = vec_load(finish->shift + first);
     if (order == SPL_FINISH_NORM_ACT)
         value = activate(activation, value * scale + shift);
     else
@@ -82,9 +84,9 @@ INLINE void finish_tile(const spl_conv_row *row, unsigned x, unsigned pixels, un
                         const spl_activation activation) {
     const spl_finish *finish = &row->finish;
     for (unsigned p = 0; p < pixels; p++)
-        for (unsigned first = 0; first < finish->channels; first += 8)
+        for (unsigned first = 0; first < finish->channels; first += LANES)
             finish_vector(finish, first, finish->channels - first,
-                          v8_load(sums + 8 * p * vectors + first),
+                          vec_load(sums + LANES * p * vectors + first),
                           (ptrdiff_t)(x + p) * finish->raw_step,
                           (ptrdiff_t)(x + p) * finish->out_step, order, activation);
 }
@@ -96,24 +98,24 @@ static void finish_any_tile(const spl_conv_row *row, unsigned x, unsigned pixels
 
 INLINE void conv_tile(const spl_conv_row *row, unsigned x, const unsigned pixels,
                       const unsigned vectors) {
-    v8 sum[12];
-#pragma GCC unroll 12
+    vec sum[TILE_VECTORS];
+#pragma GCC unroll 24
     for (unsigned i = 0; i < pixels * vectors; i++)
-        sum[i] = v8_splat(0);
+        sum[i] = vec_splat(0);
 
     const float *weights = row->weights;
     const ptrdiff_t step = row->step;
     for (unsigned r = 0; r < row->rows; r++) {
         const float *input = row->input + r * row->row_stride + x * step;
-        for (unsigned k = 0; k < row->run; k++, input++, weights += 8 * vectors) {
-            v8 weight[2];
-#pragma GCC unroll 2
+        for (unsigned k = 0; k < row->run; k++, input++, weights += LANES * vectors) {
+            vec weight[TILE_CHANNELS / LANES];
+#pragma GCC unroll 4
             for (unsigned v = 0; v < vectors; v++)
-                weight[v] = v8_load(weights + 8 * v);
+                weight[v] = vec_load(weights + LANES * v);
 #pragma GCC unroll 12
             for (unsigned p = 0; p < pixels; p++) {
-                const v8 in = v8_splat(input[p * step]);
-#pragma GCC unroll 2
+                const vec in = vec_splat(input[p * step]);
+#pragma GCC unroll 4
                 for (unsigned v = 0; v < vectors; v++)
                     sum[p * vectors + v] += in * weight[v];
             }
@@ -121,10 +123,10 @@ INLINE void conv_tile(const spl_conv_row *row, unsigned x, const unsigned pixels
     }
 
     /* Through memory, since registers cannot be indexed. */
-    float sums[12 * 8];
-#pragma GCC unroll 12
+    float sums[TILE_VECTORS * LANES];
+#pragma GCC unroll 24
     for (unsigned i = 0; i < pixels * vectors; i++)
-        v8_store(sums + 8 * i, sum[i]);
+        vec_store(sums + LANES * i, sum[i]);
     finish_any_tile(row, x, pixels, vectors, sums);
 }
 
@@ -132,23 +134,23 @@ static void conv_tile_16(const spl_conv_row *row, unsigned x, unsigned pixels) {
     switch (pixels) {
 #if defined(__AVX2__) || defined(__aarch64__)
     case 6:
-        conv_tile(row, x, 6, 2);
+        conv_tile(row, x, 6, TILE_CHANNELS / LANES);
         break;
     case 5:
-        conv_tile(row, x, 5, 2);
+        conv_tile(row, x, 5, TILE_CHANNELS / LANES);
         break;
     case 4:
-        conv_tile(row, x, 4, 2);
+        conv_tile(row, x, 4, TILE_CHANNELS / LANES);
         break;
     case 3:
-        conv_tile(row, x, 3, 2);
+        conv_tile(row, x, 3, TILE_CHANNELS / LANES);
         break;
 #endif
     case 2:
-        conv_tile(row, x, 2, 2);
+        conv_tile(row, x, 2, TILE_CHANNELS / LANES);
         break;
     default:
-        conv_tile(row, x, 1, 2);
+        conv_tile(row, x, 1, TILE_CHANNELS / LANES);
     }
 }
 
@@ -157,11 +159,11 @@ static void conv_row(const spl_conv_row *row) {
     unsigned x = 0;
     if (row->lanes == 8) {
         for (; x + 2 * TILE_PIXELS <= row->width; x += 2 * TILE_PIXELS)
-            conv_tile(row, x, 2 * TILE_PIXELS, 1);
+            conv_tile(row, x, 2 * TILE_PIXELS, 8 / LANES);
         for (; x + 4 <= row->width; x += 4)
-            conv_tile(row, x, 4, 1);
+            conv_tile(row, x, 4, 8 / LANES);
         for (; x < row->width; x++)
-            conv_tile(row, x, 1, 1);
+            conv_tile(row, x, 1, 8 / LANES);
         return;
     }
     for (unsigned tiles = (row->width + TILE_PIXELS - 1) / TILE_PIXELS; tiles > 0; tiles--) {
@@ -171,38 +173,38 @@ static void conv_row(const spl_conv_row *row) {
     }
 }
 
-INLINE v8 mask_pixels(const spl_mask_row *row, unsigned x, unsigned c) {
-    v8 logit = v8_splat(row->bias[c]);
+INLINE vec mask_pixels(const spl_mask_row *row, unsigned x, unsigned c) {
+    vec logit = vec_splat(row->bias[c]);
     for (unsigned r = 0; r < 4; r++)
         for (unsigned k = 0; k < 4; k++)
-            logit += v8_load(row->input + 2 * r * row->row_stride + x + 2 * k) *
+            logit += vec_load(row->input + 2 * r * row->row_stride + x + 2 * k) *
                      row->weights[(r * 4 + k) * 2 + c];
     if (!row->magnitude[c])
         return logit;
-    return v8_load(row->magnitude[c] + x) / (v8_exp(-logit) + 1.0f);
+    return vec_load(row->magnitude[c] + x) / (vec_exp(-logit) + 1.0f);
 }
 
 /* The last vector of a row is moved back to end with the row; it gives the pixels it shares the same values. */
 static void mask_row(const spl_mask_row *row) {
     for (unsigned c = 0; c < 2; c++)
-        for (unsigned x = 0; x < row->width; x += 8) {
-            const unsigned at = x + 8 <= row->width ? x : row->width - 8;
-            v8_store(row->out[c] + at, mask_pixels(row, at, c));
+        for (unsigned x = 0; x < row->width; x += LANES) {
+            const unsigned at = x + LANES <= row->width ? x : row->width - LANES;
+            vec_store(row->out[c] + at, mask_pixels(row, at, c));
         }
 }
 
 static float peak(unsigned steps) {
-    enum { CHAINS = 12 };
-    v8 chain[CHAINS];
+    enum { CHAINS = 96 / LANES };
+    vec chain[CHAINS];
     for (unsigned c = 0; c < CHAINS; c++)
-        chain[c] = v8_splat((float)c);
-    const v8 factor = v8_splat(0.5f);
+        chain[c] = vec_splat((float)c);
+    const vec factor = vec_splat(0.5f);
     for (unsigned i = 0; i < steps; i++) {
-#pragma GCC unroll 12
+#pragma GCC unroll 24
         for (unsigned c = 0; c < CHAINS; c++)
             chain[c] = chain[c] * factor + factor;
     }
-    v8 sum = chain[0];
+    vec sum = chain[0];
     for (unsigned c = 1; c < CHAINS; c++)
         sum += chain[c];
     return sum[0];

@@ -2,7 +2,7 @@
  *
  * The kernels: what each computes, and the table that holds those of one instruction set.
  *
- * Each kernel is written once, in vectors of 8 floats (vector.h), in a *_body.h
+ * Each kernel is written once, in vectors as long as a register (vector.h), in a *_body.h
  * file. A file for each instruction set includes all bodies and is compiled with its
  * flags: isa_generic.c for whatever the compiler's baseline is (SSE2 on amd64, NEON on arm64), isa_avx2.c for
  * AVX2 with FMA. kernels.c picks at run time. A result depends on the instruction set in its last digits, never on where
@@ -142,7 +142,7 @@ typedef struct spl_kernels {
     void (*winograd_input)(const spl_winograd_input *input);
     void (*winograd_output)(const spl_winograd_output *output);
 
-    /* 12 independent chains of `steps` multiply-adds of 8 lanes: the peak that the others are measured against. Returns a
+    /* `steps` multiply-adds in each of 96 independent lanes: the peak that the others are measured against. Returns a
      * number that depends on all of them. */
     float (*peak)(unsigned steps);
 
