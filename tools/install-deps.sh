@@ -5,7 +5,8 @@
 #
 #     tools/install-deps.sh build|test
 #
-# "test" includes "build", and pytest is in "build" because the build files look for it. Nothing is asked of apt, and no root rights are needed, when all packages are there.
+# "test" includes "build", and pytest is in "build" because the build files look for it. When all packages are
+# there, apt is not asked and no root rights are needed.
 set -eu
 
 build='build-essential meson ninja-build pkg-config

@@ -2,6 +2,7 @@
 """Outputs that cannot be written, and programs that are stopped: nothing half-written has a final name."""
 import contextlib
 import os
+import pathlib
 import signal
 import subprocess
 import time
@@ -126,6 +127,15 @@ def test_interrupted_batch_stops(long_song, tmp_path):
     assert process.wait(60) == 130 and not (tmp_path / "out").exists()
 
 
+def session_lives(leader):
+    """Whether a process is left of the session."""
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[3]) == leader:
+                return True
+    return False
+
+
 def test_killed_program_leaves_only_parts(long_song, tmp_path):
     process = start(tmp_path)
     process.kill()
@@ -133,7 +143,7 @@ def test_killed_program_leaves_only_parts(long_song, tmp_path):
     left = [path.name for path in (tmp_path / "out/long").iterdir()]
     assert left and all(name.startswith(".") and name.endswith(".part") for name in left)
     deadline = time.monotonic() + 20
-    while subprocess.run(["pgrep", "-s", str(process.pid)], capture_output=True).stdout:
+    while session_lives(process.pid):
         assert time.monotonic() < deadline, "the codec helper lives on"
         time.sleep(0.05)
 
