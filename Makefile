@@ -6,10 +6,8 @@ BUILD ?= build
 PREFIX ?= /usr/local
 SONG ?= examples/audio_example.mp3
 FUZZ_SECONDS ?= 60
-
-# The built program, before it is installed.
-SPLEETERD = SPLEETER_MODEL_PATH=models SPLEETER_CODEC=$(abspath $(BUILD))/src/codec/spleeterd-codec \
-    $(BUILD)/src/cli/spleeterd
+# For make test and the sanitizers: for example --suite unit
+TEST_ARGS ?=
 
 # Packages are installed before anything is built.
 .NOTPARALLEL:
@@ -22,10 +20,10 @@ all: $(BUILD)/build.ninja ## build
 	meson compile -C $(BUILD)
 
 song: build-deps all ## install what is needed, build, separate the bundled song into separated/
-	$(SPLEETERD) separate $(SONG) -o separated
+	$(BUILD)/spleeterd separate $(SONG) -o separated
 
 test: test-deps all ## install what is needed, build, run all tests
-	meson test -C $(BUILD) --print-errorlogs
+	meson test -C $(BUILD) --print-errorlogs $(TEST_ARGS)
 
 check-kernels: all ## test every kernel against its reference
 	meson test -C $(BUILD) --suite kernels --print-errorlogs
@@ -41,13 +39,13 @@ fuzz: build-fuzz/build.ninja ## fuzz every parser for FUZZ_SECONDS (60), with cl
 	done
 
 asan: build-asan/build.ninja ## all tests with AddressSanitizer
-	meson test -C build-asan --print-errorlogs --timeout-multiplier 10
+	meson test -C build-asan --print-errorlogs --timeout-multiplier 10 $(TEST_ARGS)
 
 ubsan: build-ubsan/build.ninja ## all tests with UndefinedBehaviorSanitizer
-	meson test -C build-ubsan --print-errorlogs --timeout-multiplier 10
+	meson test -C build-ubsan --print-errorlogs --timeout-multiplier 10 $(TEST_ARGS)
 
 tsan: build-tsan/build.ninja ## all tests with ThreadSanitizer
-	meson test -C build-tsan --print-errorlogs --timeout-multiplier 10
+	meson test -C build-tsan --print-errorlogs --timeout-multiplier 10 $(TEST_ARGS)
 
 format: ## format the C sources
 	git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Draws docs/images/separation.png: the bundled song and the two stems that spleeterd makes of it.
 
-    SPLEETERD=build/src/cli/spleeterd tools/make_picture.py
+    SPLEETERD=build/spleeterd tools/make_picture.py
 
 needs NumPy and matplotlib. The stems are full band (model 2stems), and sum to the mixture.
 """
