@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Time and memory of `spleeterd separate` as songs grow and threads are added.
 
-    bench/growth.py [--program build/spleeterd] [--output docs/growth.json] [--seconds 10 60 ...]
+    bench/growth.py [--program build/spleeterd] [--output docs/growth.json] [--seconds 10 60 ...] [--models 2stems ...]
 
-Songs are the bundled one, looped by ffmpeg. Memory is the largest sum of PSS (resident pages, shared ones by their
-share) over the program and its codec helpers, sampled 20 times a second. Prints a table, writes JSON;
-bench/plot_growth.py draws it.
+Songs are the bundled one, looped by ffmpeg, as MP3. Memory is the largest sum of PSS over the program and its codec helpers.
+Prints a table and writes JSON; bench/plot.py draws it.
 """
 
 import argparse
@@ -14,78 +13,54 @@ import json
 import os
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
+from peers.process import run
+
 ROOT = Path(__file__).resolve().parents[1]
+LONGEST_WITH_ONE_THREAD_S = 240
 
 
-def tree_pss_kib(root_pid):
-    """Sum of PSS of a process and all its descendants, in KiB."""
-    children = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                parent = int(Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            children.setdefault(parent, []).append(int(entry))
-    total, todo = 0, [root_pid]
-    while todo:
-        pid = todo.pop()
-        todo += children.get(pid, [])
-        try:
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1])
-        except OSError:
-            pass
-    return total
+def make_song(path, seconds):
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-y", "-stream_loop", "-1", "-i", ROOT / "examples/audio_example.mp3",
+         "-t", str(seconds), "-b:a", "192k", path],
+        check=True,
+    )
 
 
-def measure(command, environment):
-    start = time.monotonic()
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, tree_pss_kib(process.pid))
-        time.sleep(0.05)
-    if process.returncode != 0:
-        raise SystemExit(f"{command} ended with {process.returncode}")
-    return time.monotonic() - start, peak / 1024
+def cpu_name():
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return "unknown"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--program", default=ROOT / "build/spleeterd")
-    parser.add_argument("--codec", default=None, help="default: beside the program's folder")
-    parser.add_argument("--output", default=ROOT / "docs/growth.json")
+    parser.add_argument("--program", type=Path, default=ROOT / "build/spleeterd")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs/growth.json")
     parser.add_argument("--seconds", type=int, nargs="+", default=[10, 60, 240, 900, 3600, 14400])
-    parser.add_argument("--model", default="2stems")
+    parser.add_argument("--models", nargs="+", default=["2stems", "spleeter:2stems"])
     arguments = parser.parse_args()
-    program = Path(arguments.program).resolve()
-    codec = arguments.codec or program.parent / "spleeterd-codec"
-    environment = dict(os.environ, SPLEETER_CODEC=str(codec), SPLEETER_MODEL_PATH=str(ROOT / "models"))
 
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         song = Path(folder, "song.mp3")
         for seconds in arguments.seconds:
-            subprocess.run(
-                ["ffmpeg", "-v", "error", "-y", "-stream_loop", "-1", "-i", ROOT / "examples/audio_example.mp3",
-                 "-t", str(seconds), "-b:a", "192k", song], check=True,
-            )
-            threads = [1, 2] if seconds <= 240 else [os.cpu_count()]
-            for count in threads:
-                took, peak = measure(
-                    [program, "separate", "-p", arguments.model, "--threads", str(count), "-o", f"{folder}/out", song],
-                    environment,
-                )
-                rows.append({"seconds": seconds, "threads": count, "took_s": round(took, 2),
-                             "real_time": round(seconds / took, 1), "peak_mib": round(peak, 1)})
-                print("{seconds:>7} s  {threads} threads  {took_s:>8} s  {real_time:>6}x  {peak_mib:>7} MiB".format(**rows[-1]), flush=True)
-    cpu = next((l.split(":", 1)[1].strip() for l in Path("/proc/cpuinfo").read_text().splitlines() if l.startswith("model name")), "?")
-    Path(arguments.output).write_text(json.dumps({"cpu": cpu, "model": arguments.model, "rows": rows}, indent=1) + "\n")
+            make_song(song, seconds)
+            all_cpus = os.cpu_count()
+            counts = range(1, all_cpus + 1) if seconds <= LONGEST_WITH_ONE_THREAD_S else [all_cpus]
+            for model in arguments.models:
+                for threads in counts:
+                    done = run([arguments.program, "separate", "-p", model, "--threads", threads, "-o", f"{folder}/out", song],
+                               sample_memory=True)
+                    rows.append({"model": model, "seconds": seconds, "threads": threads,
+                                 "took_s": round(done.seconds, 2), "real_time": round(seconds / done.seconds, 1),
+                                 "peak_mib": round(done.peak_pss_mib, 1), "others": round(done.others, 3)})
+                    print("{model:16} {seconds:>6} s  {threads} threads  {took_s:>8} s  {real_time:>6} x  {peak_mib:>6} MiB"
+                          .format(**rows[-1]), flush=True)
+    arguments.output.write_text(json.dumps({"cpu": cpu_name(), "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
