@@ -11,10 +11,10 @@ TEST_ARGS ?=
 
 # Packages are installed before anything is built.
 .NOTPARALLEL:
-.PHONY: help all song test check-kernels bench fuzz asan ubsan tsan format install clean build-deps test-deps
+.PHONY: help all song test check-kernels check-arm64 bench fuzz asan ubsan tsan format install clean build-deps test-deps arm64-deps
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 all: $(BUILD)/build.ninja ## build
 	meson compile -C $(BUILD)
@@ -27,6 +27,9 @@ test: test-deps all ## install what is needed, build, run all tests
 
 check-kernels: all ## test every kernel against its reference
 	meson test -C $(BUILD) --suite kernels --print-errorlogs
+
+check-arm64: arm64-deps all ## install what is needed (Debian), build for arm64, test under emulation
+	tests/arm64/check.sh $(BUILD) build-arm64
 
 bench: all ## measure speed
 	meson test -C $(BUILD) --benchmark --verbose
@@ -61,6 +64,9 @@ build-deps:
 
 test-deps:
 	tools/install-deps.sh test
+
+arm64-deps:
+	tools/install-deps.sh arm64
 
 $(BUILD)/build.ninja:
 	meson setup $(BUILD) --prefix=$(abspath $(PREFIX))

@@ -3,22 +3,24 @@
 #
 # Installs the Debian or Ubuntu packages that are needed and missing.
 #
-#     tools/install-deps.sh build|test
+#     tools/install-deps.sh build|test|arm64
 #
-# "test" includes "build", and pytest is in "build" because the build files look for it. When all packages are
-# there, apt is not asked and no root rights are needed.
+# "test" includes "build", "arm64" (for tests/arm64) both; pytest is in "build" because the build files look for it.
+# When all packages are there, apt is not asked and no root rights are needed.
 set -eu
 
 build='build-essential meson ninja-build pkg-config
     libjansson-dev libssl-dev libcmocka-dev libseccomp-dev
     libavformat-dev libavcodec-dev libavutil-dev libswresample-dev python3-pytest'
 test='python3-numpy ffmpeg clang-format'
+arm64='gcc-aarch64-linux-gnu qemu-user'
 
 case ${1:-} in
 build) packages=$build ;;
 test) packages="$build $test" ;;
+arm64) packages="$build $test $arm64" ;;
 *)
-    echo "usage: $0 build|test" >&2
+    echo "usage: $0 build|test|arm64" >&2
     exit 2
     ;;
 esac

@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Fills the folder SYSROOT with Debian's arm64 packages that spleeterd is built from and runs with.
+#
+#     tests/arm64/sysroot.sh SYSROOT
+#
+# The packages come from the sources that apt is configured with, are verified by apt and unpacked, not installed: apt works on
+# lists and a package state of its own, so the machine's packages and architectures stay as they are, and no root rights are
+# needed. (dpkg --add-architecture would change the machine; debootstrap's would be a whole system, with root rights.)
+set -eu
+
+packages='libc6-dev libjansson-dev libssl-dev libcmocka-dev libseccomp-dev
+    libavformat-dev libavcodec-dev libavutil-dev libswresample-dev'
+
+[ $# -eq 1 ] || { echo "usage: $0 SYSROOT" >&2; exit 2; }
+[ "$(cat "$1/packages" 2>/dev/null)" != "$packages" ] || exit 0
+
+rm -rf "$1"
+mkdir -p "$1/apt/lists/partial" "$1/apt/archives/partial"
+sysroot=$(cd "$1" && pwd)
+: >"$sysroot/apt/status"
+cat >"$sysroot/apt/conf" <<END
+APT::Architecture "arm64";
+APT::Architectures { "arm64"; };
+APT::Install-Recommends "false";
+APT::Sandbox::User "";
+Acquire::Languages "none";
+Dir::State "$sysroot/apt";
+Dir::State::status "$sysroot/apt/status";
+Dir::Cache "$sysroot/apt";
+END
+export APT_CONFIG="$sysroot/apt/conf"
+apt-get update -q
+# shellcheck disable=SC2086 # a list of words
+apt-get install -q -y --download-only $packages
+
+for package in "$sysroot"/apt/archives/*.deb; do
+    dpkg-deb -x "$package" "$sysroot"
+done
+# Absolute links would lead out of the folder.
+find "$sysroot" -type l -lname '/*' | while read -r link; do
+    ln -snrf "$sysroot$(readlink "$link")" "$link"
+done
+rm -rf "$sysroot/apt"
+echo "$packages" >"$sysroot/packages"
