@@ -55,8 +55,8 @@ static void unpack(const spl_wiener_frame *frame, unsigned k, double complex *re
     const unsigned mirror = (SPL_FFT_SIZE - k) % SPL_FFT_SIZE;
     const double re = (double)frame->re[k], im = (double)frame->im[k];
     const double mirror_re = (double)frame->re[mirror], mirror_im = (double)frame->im[mirror];
-    *ret_left = CMPLX((re + mirror_re) / 2, (im - mirror_im) / 2);
-    *ret_right = CMPLX((im + mirror_im) / 2, (mirror_re - re) / 2);
+    *ret_left = (re + mirror_re) / 2 + (im - mirror_im) / 2 * I;
+    *ret_right = (im + mirror_im) / 2 + (mirror_re - re) / 2 * I;
 }
 
 static void pack(double complex left, double complex right, unsigned k, float *re, float *im) {
