@@ -67,6 +67,6 @@ step 'kernels, unit tests, fuzzing corpora' c_tests
 step 'audio room with a codec helper' "${run[@]}" "$build/tests/unit/audio_test"
 step 'machine code of the kernels' pytest tests/arm64/test_code.py
 step 'codec helper and its seccomp filter' pytest tests/arm64/test_helper.py
-step 'golden: one segment of 2stems, small model' pytest tests/golden/test_golden.py -k 'frames_511 or own_config-imported'
+step 'golden: 2stems, small model' pytest tests/golden/test_golden.py -k 'samples_4097 or frames_511 or own_config-imported'
 step 'same samples as on amd64' pytest tests/arm64/test_same_as_amd64.py
 echo "arm64: all passed, in $SECONDS s"
