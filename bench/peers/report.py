@@ -106,12 +106,16 @@ def network_rows(report, results):
              memory(r), snr(r)] for r in results]
 
 
+SHERPA = """
+sherpa-onnx has no command for this in its packages: measured is a short script, of which separation itself, the model
+loaded, took {seconds} s. Over the whole song its SNR is {low:.0f} to {high:.0f} dB, because of a burst at the song's start."""
+
+
 def about_sherpa(results):
     for result in results:
         if "separation_seconds" in result:
-            return (f"\nsherpa-onnx has no command for this in its packages: measured is a short script, of which separation itself, the model\n"
-                    f"loaded, took {with_range(result['separation_seconds'], 2)} s. Over the whole song its SNR is "
-                    f"{min(result['snr_db'].values()):.0f} dB: it divides by a\nwindow that is nearly zero at the song's start.")
+            values = result["snr_db"].values()
+            return SHERPA.format(seconds=with_range(result["separation_seconds"], 2), low=min(values), high=max(values))
     return ""
 
 
@@ -122,10 +126,10 @@ def write_page(report, path):
     others = [share for r in results for share in r["others"]]
     limit = report["settings"]["quiet"]
     disturbed = sum(share >= limit for share in others)
-    versions = report["versions"]
+    versions, machine = report["versions"], report["machine"]
     path.write_text(TEXT.format(
-        date=report["date"], cpu=f"{report['machine']['name']}, family/model {report['machine']['family_model']}",
-        flags=", ".join(report["machine"]["flags"]), cpus=report["machine"]["cpus"], song_s=report["settings"]["song_s"],
+        date=report["date"], cpu=f"{machine['name']}, family/model {machine['family_model']}",
+        flags=", ".join(machine["flags"]), cpus=machine["cpus"], song_s=report["settings"]["song_s"],
         songs=table(["stems", "program", "time", "speed", "times ours", "memory", "SNR"], song_rows(report, songs)),
         sherpa=about_sherpa(results),
         networks=table(["runtime", "mode", "time", "real time", "times ours", "memory", "SNR"],

@@ -5,7 +5,7 @@
     bench/peers/setup.sh
     build/peers/env-runtimes/bin/python bench/peers/run.py --build build
 
-Writes bench/peers/results.json; then report.py makes docs/peers.md and the plot of it.
+Writes bench/peers/results.json after each round; then report.py makes docs/peers.md and the plot of it.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from peers import HERE, ROOT, Setup, all_peers, make_models, make_references, ma
 sys.path.insert(0, str(ROOT / "tests" / "golden"))
 
 RATE = 44100
+SEGMENT_S = 512 * 1024 / RATE
 NETWORK_PACKAGES = ("openvino", "onnxruntime", "mnn", "sherpa-onnx", "onnx")
 
 
@@ -53,50 +54,49 @@ def spread(values, digits):
             "max": round(max(values), digits)}
 
 
-def measure(peers, references, arguments):
-    """Warm-up, memory and accuracy one program after the other, then the timed rounds: A B C A B C ..."""
-    results, ours_first = {}, {}
+def warm_up(peers, references):
+    """{name: memory and accuracy}, one program after the other."""
+    results = {}
     for peer in peers:
-        print(f"{peer.name}: memory", flush=True)
-        warm = process.run(peer.command, peer.environment, sample_memory=True)
+        print(f"{peer.name}: memory and accuracy", flush=True)
+        run = process.run(peer.command, peer.environment, sample_memory=True)
         results[peer.name] = {"program": peer.program, "kind": peer.kind, "stems": peer.stems, "mode": peer.mode,
-                              "package": peer.package, "peak_rss_mib": round(warm.peak_rss_mib),
-                              "peak_pss_mib": round(warm.peak_pss_mib)}
+                              "package": peer.package, "peak_rss_mib": round(run.peak_rss_mib),
+                              "peak_pss_mib": round(run.peak_pss_mib)}
         if peer.exact_command:
             process.run(peer.exact_command, peer.environment)
             results[peer.name] |= measure_accuracy(peer, references)
-        if peer.package is None:
-            ours_first[(peer.kind, peer.stems)] = peer.name
+    return results
 
-    times = {peer.name: [] for peer in peers}
-    others = {peer.name: [] for peer in peers}
-    separation_s, benches = [], []
-    for turn in range(arguments.rounds):
-        for peer in peers:
-            this = process.run_undisturbed(peer.command, peer.environment, arguments.quiet, arguments.patience)
-            times[peer.name].append(peer.read_ms(this.output) if peer.read_ms else this.seconds)
-            others[peer.name].append(round(this.others, 3))
-            if peer.name.startswith("sherpa"):
-                separation_s.append(json.loads(this.output.splitlines()[-1])["separation_s"])
-            if peer.name == "spleeterd-network":
-                benches.append(json.loads(this.output))
-            print(f"round {turn + 1}: {peer.name:24s} {times[peer.name][-1]:9.3f} {'ms' if peer.read_ms else 's':2s}"
-                  f"  others {100 * this.others:4.1f} %", flush=True)
 
+def run_round(peers, arguments):
+    """{name: (seconds or milliseconds, share of others, output)} of one run of each program."""
+    runs = {}
     for peer in peers:
-        result, unit = results[peer.name], "ms" if peer.kind == "network" else "seconds"
-        result[unit] = spread(times[peer.name], 3)
-        result["runs"] = [round(value, 3) for value in times[peer.name]]
-        result["others"] = others[peer.name]
-        base = times[ours_first[(peer.kind, peer.stems)]]
-        result["ratio"] = spread([mine / our for mine, our in zip(times[peer.name], base)], 2)
-        duration_s = arguments.seconds if peer.kind == "song" else 512 * 1024 / RATE
-        scale = 1 if peer.kind == "song" else 1e-3
-        result["real_time"] = spread([duration_s / (scale * value) for value in times[peer.name]], 1)
-    for name in results:
-        if name.startswith("sherpa"):
-            results[name]["separation_seconds"] = spread(separation_s, 3)
-    return results, benches
+        run = process.run_undisturbed(peer.command, peer.environment, arguments.quiet, arguments.patience)
+        value, unit = (peer.read_ms(run.output), "ms") if peer.read_ms else (run.seconds, "s")
+        runs[peer.name] = value, run.others, run.output
+        print(f"  {peer.name:24s} {value:9.3f} {unit:2s}  others {100 * run.others:4.1f} %", flush=True)
+    return runs
+
+
+def summarize(peers, results, rounds, song_s):
+    """Adds to each program's results its times so far."""
+    times = {peer.name: [runs[peer.name][0] for runs in rounds] for peer in peers}
+    ours = {(peer.kind, peer.stems): times[peer.name] for peer in peers if peer.package is None}
+    for peer in peers:
+        mine = times[peer.name]
+        unit, second, duration_s = ("ms", 1e-3, SEGMENT_S) if peer.kind == "network" else ("seconds", 1, song_s)
+        results[peer.name] |= {
+            unit: spread(mine, 3),
+            "real_time": spread([duration_s / (second * value) for value in mine], 1),
+            "ratio": spread([value / our for value, our in zip(mine, ours[peer.kind, peer.stems])], 2),
+            "runs": [round(value, 3) for value in mine],
+            "others": [round(runs[peer.name][1], 3) for runs in rounds],
+        }
+        if peer.name == "sherpa-onnx-2stems":
+            separations = [json.loads(runs[peer.name][2].splitlines()[-1])["separation_s"] for runs in rounds]
+            results[peer.name]["separation_seconds"] = spread(separations, 3)
 
 
 def cpu_model():
@@ -149,16 +149,21 @@ def main():
     make_song(setup.song, arguments.seconds)
     make_models(setup, arguments.checkpoint)
     references = make_references(setup)
-    results, benches = measure(peers, references, arguments)
-    report = {
-        "date": time.strftime("%Y-%m-%d"), "machine": cpu_model(), "versions": versions(setup),
-        "isa": benches[0]["isa"], "peak_gflops": spread([b["peak_gflops"] for b in benches], 1),
-        "net_of_peak": spread([b["net_of_peak"] for b in benches], 2),
-        "settings": {"song_s": arguments.seconds, "rounds": arguments.rounds, "net_s": arguments.net_seconds,
-                     "quiet": arguments.quiet},
-        "results": results,
-    }
-    arguments.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    results, rounds = warm_up(peers, references), []
+    for turn in range(arguments.rounds):
+        print(f"round {turn + 1} of {arguments.rounds}", flush=True)
+        rounds.append(run_round(peers, arguments))
+        summarize(peers, results, rounds, arguments.seconds)
+        benches = [json.loads(runs["spleeterd-network"][2]) for runs in rounds]
+        report = {
+            "date": time.strftime("%Y-%m-%d"), "machine": cpu_model(), "versions": versions(setup),
+            "isa": benches[0]["isa"], "peak_gflops": spread([b["peak_gflops"] for b in benches], 1),
+            "net_of_peak": spread([b["net_of_peak"] for b in benches], 2),
+            "settings": {"song_s": arguments.seconds, "rounds": len(rounds), "net_s": arguments.net_seconds,
+                         "quiet": arguments.quiet},
+            "results": results,
+        }
+        arguments.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
