@@ -138,9 +138,12 @@ def main():
     arguments = parser.parse_args()
 
     work, build = arguments.work.resolve(), arguments.build.resolve()
-    setup = Setup(work, build / "src" / "cli" / "spleeterd", build / "src" / "codec" / "spleeterd-codec",
+    setup = Setup(work, build / "spleeterd", build / "spleeterd-codec",
                   arguments.spleeter_python or work / "env-spleeter" / "bin" / "python", Path(sys.executable),
                   work / f"song-{arguments.seconds}s.mp3", arguments.net_seconds)
+    for program in (setup.spleeterd, setup.codec, setup.spleeter_python):
+        if not program.exists():
+            parser.error(f"{program} is missing: see bench/peers/README.md")
     for folder in (setup.work, setup.outputs, setup.checkpoints, setup.native_4stems.parent):
         folder.mkdir(parents=True, exist_ok=True)
     peers = [p for p in all_peers(setup) if not arguments.only or p.package is None or p.name in arguments.only]
