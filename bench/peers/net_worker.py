@@ -7,16 +7,17 @@ MODE     latency: one segment after the other, each with all CPUs
 MODEL    what unet_onnx.py wrote; for mnn, converted
 X, Y     .npy files [512, 1024, 2]: the network's input, and where its output is written
 
-Prints {"ms": milliseconds a segment}: the median in latency mode, the mean of all in throughput mode. Nothing of loading,
+Prints {"ms": milliseconds a segment}: the median in latency mode, the mean in throughput mode. Nothing of loading,
 compiling, warming up or reordering axes counts.
 """
 
 import json
+import multiprocessing
 import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from statistics import median
+from concurrent.futures import ProcessPoolExecutor
+from statistics import mean, median
 
 import numpy as np
 
@@ -25,69 +26,51 @@ WARM_UP_S = 1.0
 
 
 class OpenVino:
-    """Latency hint with one stream; throughput hint with a queue of requests."""
+    """Has a hint and a queue of requests for throughput."""
 
-    def __init__(self, model, mode, x):
+    def __init__(self, model, mode, threads):
         import openvino
 
         compiled = openvino.Core().compile_model(model, "CPU", {
-            "PERFORMANCE_HINT": mode.upper(), "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": CPUS})
-        self.x = x
+            "PERFORMANCE_HINT": mode.upper(), "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads})
         self.request = compiled.create_infer_request()
         self.queue = openvino.AsyncInferQueue(compiled)
 
-    def infer(self):
-        return self.request.infer({"x": self.x}, share_inputs=True)["y"]
+    def infer(self, x):
+        return self.request.infer({"x": x}, share_inputs=True)["y"]
 
-    def infer_many(self, count):
+    def infer_many(self, x, count):
         for _ in range(count):
-            self.queue.start_async({"x": self.x}, share_inputs=True)
+            self.queue.start_async({"x": x}, share_inputs=True)
         self.queue.wait_all()
 
 
-class InThreads:
-    """For runtimes without a queue of their own: one copy of the network a CPU in throughput mode, each in a thread."""
-
-    def __init__(self, model, mode, x):
-        self.x = x
-        copies, threads = (1, CPUS) if mode == "latency" else (CPUS, 1)
-        self.networks = [self.load(model, threads) for _ in range(copies)]
-        self.pool = ThreadPoolExecutor(copies)
-
-    def infer(self):
-        return self.infer_with(self.networks[0])
-
-    def infer_many(self, count):
-        def share(k):
-            for _ in range(k, count, len(self.networks)):
-                self.infer_with(self.networks[k])
-
-        list(self.pool.map(share, range(len(self.networks))))
-
-
-class OnnxRuntime(InThreads):
-    def load(self, model, threads):
+class OnnxRuntime:
+    def __init__(self, model, _, threads):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
-    def infer_with(self, session):
-        return session.run(["y"], {"x": self.x})[0]
+    def infer(self, x):
+        return self.session.run(["y"], {"x": x})[0]
 
 
-class Mnn(InThreads):
-    def load(self, model, threads):
+class Mnn:
+    def __init__(self, model, _, threads):
         from MNN import nn
 
         manager = nn.create_runtime_manager(({"backend": "CPU", "precision": "high", "numThread": threads},))
-        return nn.load_module_from_file(model, ["x"], ["y"], runtime_manager=manager, shape_mutable=False)
+        self.module = nn.load_module_from_file(model, ["x"], ["y"], runtime_manager=manager, shape_mutable=False)
 
-    def infer_with(self, module):
+    def infer(self, x):
         from MNN import expr
 
-        return module.forward([expr.const(self.x, list(self.x.shape), expr.NCHW)])[0].read()
+        return self.module.forward([expr.const(x, list(x.shape), expr.NCHW)])[0].read()
+
+
+RUNTIMES = {"openvino": OpenVino, "onnxruntime": OnnxRuntime, "mnn": Mnn}
 
 
 def repeat(call, seconds):
@@ -100,19 +83,43 @@ def repeat(call, seconds):
     return durations
 
 
+def latency_ms(network, x, seconds):
+    repeat(lambda: network.infer(x), WARM_UP_S)
+    return 1e3 * median(repeat(lambda: network.infer(x), seconds))
+
+
+def queue_ms(network, x, seconds):
+    count = 4 * CPUS
+    repeat(lambda: network.infer_many(x, count), WARM_UP_S)
+    return 1e3 * mean(repeat(lambda: network.infer_many(x, count), seconds)) / count
+
+
+def one_of_many_ms(runtime, model, x, seconds, ready):
+    """In a process of its own, next to others: MNN's calls exclude each other in threads of one process."""
+    network = RUNTIMES[runtime](model, "latency", 1)
+    repeat(lambda: network.infer(x), WARM_UP_S)
+    ready.wait()
+    return 1e3 * mean(repeat(lambda: network.infer(x), seconds))
+
+
+def processes_ms(runtime, model, x, seconds):
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, ProcessPoolExecutor(CPUS, context) as pool:
+        ready = manager.Barrier(CPUS)
+        calls = [pool.submit(one_of_many_ms, runtime, model, x, seconds, ready) for _ in range(CPUS)]
+        return 1 / sum(1 / call.result() for call in calls)
+
+
 def main(runtime, mode, model, x_path, seconds, y_path=None):
     x = np.ascontiguousarray(np.load(x_path).transpose(2, 0, 1)[None])
-    network = {"openvino": OpenVino, "onnxruntime": OnnxRuntime, "mnn": Mnn}[runtime](model, mode, x)
-    if y_path:
-        np.save(y_path, np.array(network.infer())[0].transpose(1, 2, 0))
-    if mode == "latency":
-        repeat(network.infer, WARM_UP_S)
-        ms = 1e3 * median(repeat(network.infer, float(seconds)))
+    if mode == "throughput" and runtime != "openvino":
+        ms = processes_ms(runtime, model, x, float(seconds))
     else:
-        count = 4 * CPUS
-        repeat(lambda: network.infer_many(count), WARM_UP_S)
-        durations = repeat(lambda: network.infer_many(count), float(seconds))
-        ms = 1e3 * sum(durations) / (count * len(durations))
+        network = RUNTIMES[runtime](model, mode, CPUS)
+        ms = (latency_ms if mode == "latency" else queue_ms)(network, x, float(seconds))
+    if y_path:
+        network = RUNTIMES[runtime](model, mode, CPUS)
+        np.save(y_path, np.array(network.infer(x))[0].transpose(1, 2, 0))
     print(json.dumps({"ms": ms}))
 
 

@@ -43,8 +43,8 @@ algorithm needs fewer. SNR is against Spleeter's own network in TensorFlow.
 
 ## How
 
-Each program ran once to warm up, with its memory sampled; then {rounds} rounds of all programs one after the other. Numbers are medians, in brackets
-the smallest and the largest. "Times ours" divides the times of the same round. Memory is the largest sum over the process and its
+Each program ran once to warm up, with its memory sampled; then {rounds} rounds of all programs one after the other.
+Numbers are medians, in brackets the smallest and the largest. "Times ours" divides the times of the same round. Memory is the largest sum over the process and its
 children, pages that several share counted once. While the timed runs went, other processes and the hypervisor had {others} of the
 machine's CPU time at most{disturbed}.
 
@@ -108,7 +108,7 @@ def network_rows(report, results):
 
 SHERPA = """
 sherpa-onnx has no command for this in its packages: measured is a short script, of which separation itself, the model
-loaded, took {seconds} s. Over the whole song its SNR is {low:.0f} to {high:.0f} dB, because of a burst at the song's start."""
+loaded, took {seconds} s. Over the whole song its SNR is {low:.0f} to {high:.0f} dB, because of bursts at both ends of the song."""
 
 
 def about_sherpa(results):
