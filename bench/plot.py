@@ -38,8 +38,8 @@ def draw_layers(bench):
     figure, axes = plt.subplots(figsize=(10, 3.6))
     layers = bench["layers"]
     axes.bar([layer["name"] for layer in layers], [layer["gflops"] for layer in layers])
-    axes.axhline(bench["peak_gflops"], color="black", linestyle="--")
-    axes.text(len(layers) - 1, bench["peak_gflops"], "measured peak of multiply-adds", ha="right", va="bottom")
+    axes.axhline(bench["peak_gflops"], color="black", linestyle="--", label="measured peak of multiply-adds")
+    axes.legend()
     axes.set(ylabel="GFLOP/s of direct convolution", title=f"{bench['model']}, {bench['isa']}, {bench['threads']} threads")
     save(figure, "layers.svg")
 
