@@ -13,9 +13,9 @@ TEXT = """# Compared with its peers
 
 <!-- Made by bench/peers/report.py from bench/peers/results.json. -->
 
-Same machine, same song, same run: {date}, {cpu} ({flags}), {cpus} CPUs, all of them for each program. Our kernels
-used {isa}; the others pick what the CPU has. `bench/peers` installs the others from PyPI, runs all of them, and says what
-each number means.
+Same machine, same song, same run: {date}, {cpu} ({flags}), {cpus} CPUs, all of them
+for each program. Our kernels used {isa}; the others pick what the CPU has. `bench/peers` installs the others from PyPI,
+runs all of them, and says what each number means.
 
 ![Speed](images/peers.svg)
 
@@ -32,21 +32,21 @@ and leaves out the first and last second.{sherpa}
 ## One network, one segment
 
 The U-Net of one stem on one segment (512 frames, 11.9 s of song, F = 1024), nothing else. The better of two modes of
-each runtime: latency (one segment after the other) and throughput (one a CPU at a time). Real time is for one stem: divide by the
-number of stems.
+each runtime: latency (one segment after the other) and throughput (one a CPU at a time). Real time is for one stem:
+divide by the number of stems.
 
 {networks}
 
 Our network alone does {net_of_peak} of what the peak of multiply-adds allows for the network's nominal 12.2 GFLOP
 ({peak} GFLOP/s, measured in the same runs with our {isa} kernels); more than 1 would be possible, because Winograd's
-algorithm needs fewer. SNR is against Spleeter's own network in TensorFlow.
+algorithm needs fewer. SNR is against Spleeter's own network in TensorFlow.{notes}
 
 ## How
 
 Each program ran once to warm up, with its memory sampled; then {rounds} rounds of all programs one after the other.
-Numbers are medians, in brackets the smallest and the largest. "Times ours" divides the times of the same round. Memory is the largest sum over the process and its
-children, pages that several share counted once. While the timed runs went, other processes and the hypervisor had {others} of the
-machine's CPU time at most{disturbed}.
+Numbers are medians, in brackets the smallest and the largest. "Times ours" divides the times of the same round. Memory
+is the largest sum over the process and its children, pages that several share counted once. While the timed runs went,
+other processes and the hypervisor had {others} of the machine's CPU time at most{disturbed}.
 
 Versions: {versions}.
 
@@ -135,7 +135,8 @@ def write_page(report, path):
         networks=table(["runtime", "mode", "time", "real time", "times ours", "memory", "SNR"],
                        network_rows(report, networks)),
         net_of_peak=f"{with_range(report['net_of_peak'], 2)} times", peak=with_range(report["peak_gflops"], 0),
-        isa=report["isa"], rounds=report["settings"]["rounds"], others=f"{100 * max(others):.0f} %",
+        isa=report["isa"], notes="".join(f"\n\n{note}" for note in report.get("notes", ())),
+        rounds=report["settings"]["rounds"], others=f"{100 * max(others):.0f} %",
         disturbed=f" ({disturbed} of {len(others)} runs had more than {100 * limit:.0f} %)" if disturbed else "",
         versions=", ".join(f"{name} {version}" for name, version in versions.items())), encoding="utf-8")
 
