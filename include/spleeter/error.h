@@ -26,7 +26,7 @@ typedef enum spl_status {
     SPL_OK = 0,
     SPL_E_ARGUMENT = -1,    /* a parameter is outside its documented range */
     SPL_E_MEMORY = -2,      /* an allocation failed */
-    SPL_E_IO = -3,          /* reading or writing failed; disk full included */
+    SPL_E_IO = -3,          /* reading or writing failed */
     SPL_E_NOT_FOUND = -4,   /* a file, folder, model or stem does not exist */
     SPL_E_FORMAT = -5,      /* bytes are damaged or not of the expected format */
     SPL_E_UNSUPPORTED = -6, /* well formed, but nothing this build can handle */
@@ -35,6 +35,7 @@ typedef enum spl_status {
     SPL_E_LIMIT = -9,       /* a configured limit was exceeded */
     SPL_E_PERMISSION = -10, /* the operating system denied access */
     SPL_E_HELPER = -11,     /* the codec helper is missing, crashed or was killed */
+    SPL_E_NO_SPACE = -12,   /* the disk, or the quota on it, is full */
 } spl_status;
 
 typedef struct spl_error {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Time that only goes forward.
+ * Time that goes forward only.
  */
 #ifndef SPL_BASE_CLOCK_H
 #define SPL_BASE_CLOCK_H
 
+#include <stdint.h>
 #include <time.h>
 
 /* Seconds since some moment in the past. */
@@ -13,6 +14,10 @@ static inline double spl_now_s(void) {
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
+
+/* Milliseconds since 1970 that go forward only: the wall clock when the process first asked, and the time since then, so that a
+ * step of the wall clock ends no lease early. Thread-safe. */
+int64_t spl_wall_ms(void);
 
 /* Adds the seconds since *since to *sum, and sets *since to now. */
 static inline void spl_clock_lap(double *since, double *sum) {

@@ -35,6 +35,8 @@ SPL_API const char *spl_status_text(int status) {
         return "permission denied";
     case SPL_E_HELPER:
         return "codec helper failed";
+    case SPL_E_NO_SPACE:
+        return "disk full";
     }
     return "unknown status";
 }
@@ -67,6 +69,8 @@ int spl_fail_errno(spl_error *error, int error_number, const char *format, ...) 
         status = SPL_E_PERMISSION;
     else if (error_number == ENOMEM)
         status = SPL_E_MEMORY;
+    else if (error_number == ENOSPC || error_number == EDQUOT)
+        status = SPL_E_NO_SPACE;
 
     char text[128];
     va_list arguments;

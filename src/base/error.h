@@ -13,7 +13,7 @@
 int spl_fail(spl_error *error, spl_status status, const char *format, ...) SPL_PRINTF(3, 4);
 
 /* As spl_fail, with the message followed by ": " and strerror(error_number), and the status that fits the
- * number: NOT_FOUND, PERMISSION, MEMORY or IO. */
+ * number: NOT_FOUND, PERMISSION, MEMORY, NO_SPACE or IO. */
 int spl_fail_errno(spl_error *error, int error_number, const char *format, ...) SPL_PRINTF(3, 4);
 
 /* Says that memory ran out. Returns SPL_E_MEMORY. */

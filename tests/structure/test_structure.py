@@ -28,7 +28,20 @@ ARROWS = {
     "audio": {"base"},
     "codec": {"base", "audio/codec_protocol.h", "audio/pcm.h", "audio/wav.h"},
     "pipeline": {"audio", "base"},
-    "cli": {"pipeline", "audio", "base"},
+    "service": {"pipeline", "audio", "base"},
+    "cli": {"service", "pipeline", "audio", "base"},
+}
+
+# Inside the service, which of its rooms a room may include; all may include the headers in the service's own folder.
+SERVICE_ARROWS = {
+    "observe": set(),
+    "net": set(),
+    "scan": set(),
+    "store": set(),
+    "blobs": set(),
+    "auth": {"net", "observe"},
+    "jobs": {"auth", "net", "scan", "store", "blobs", "observe"},
+    "http": {"auth", "jobs", "net", "observe"},
 }
 
 # Libraries whose headers stay in the rooms that are built around them.
@@ -36,8 +49,11 @@ LIBRARIES = {
     "libav": {"codec"},
     "libsw": {"codec"},
     "seccomp": {"codec"},
-    "openssl": {"base"},
-    "jansson": {"model", "cli"},
+    "openssl": {"base", "service"},
+    "jansson": {"model", "service", "cli"},
+    "sqlite3": {"service"},
+    "microhttpd": {"service"},
+    "cjose": {"service"},
 }
 
 BANNED = r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|atof|system|popen|alloca|tmpnam|mktemp|rand|setjmp)\s*\("
@@ -73,6 +89,16 @@ def test_includes_follow_the_arrows():
             target = included.split("/")[0]
             if target != room and target not in ARROWS[room] and included not in ARROWS[room]:
                 wrong.append(f"{path.relative_to(ROOT)} includes {included}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_includes_within_the_service_follow_its_arrows():
+    wrong = []
+    for room, below in SERVICE_ARROWS.items():
+        for path in (ROOT / "src/service" / room).rglob("*.[ch]"):
+            for target in re.findall(r'^#include "service/(\w+)/', path.read_text(), re.M):
+                if target != room and target not in below:
+                    wrong.append(f"{path.relative_to(ROOT)} includes service/{target}")
     assert not wrong, "\n".join(wrong)
 
 

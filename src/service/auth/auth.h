@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Authentication: API keys (keys.h) and JWT bearer tokens (jwt.h), one door for both, with the rates of failed attempts and of requests.
+ */
+#ifndef SPL_SERVICE_AUTH_AUTH_H
+#define SPL_SERVICE_AUTH_AUTH_H
+
+#include "service/auth/principal.h"
+#include "service/problem.h"
+#include "service/settings.h"
+
+typedef struct spl_auth spl_auth;
+
+/* The service's secret: 32 random bytes in DATA_DIR/secret (0600), made at first start. Purposes get keys of their own from it
+ * by HKDF-SHA256 ("audit", "links", "webhooks"). */
+SPL_WARN_UNUSED int spl_secret_open(const char *data_dir, uint8_t ret_secret[32],
+                                    spl_error *ret_error);
+void spl_secret_derive(const uint8_t secret[32], const char *purpose, uint8_t ret_key[32]);
+
+/* Reads the keys; the JWKS is fetched when the first token comes. `settings` must outlive it. */
+SPL_WARN_UNUSED int spl_auth_open(const spl_settings *settings, const uint8_t secret[32],
+                                  spl_auth **ret_auth, spl_error *ret_error);
+/* Reads DATA_DIR/keys.json anew (SIGHUP); on failure the old keys stay in force. */
+SPL_WARN_UNUSED int spl_auth_reload(spl_auth *auth, spl_error *ret_error);
+void spl_auth_free(spl_auth *auth);
+
+/* The two headers as they came, or NULL. "Authorization: Bearer" takes an API key too (Prometheus can send no other). Both at once, or
+ * none outside development, are refused; so is too many failures from one address. May block for a JWKS fetch.
+ * Problems: UNAUTHORIZED, RATE_LIMITED, UNAVAILABLE (no JWKS can be had). Thread-safe. */
+SPL_WARN_UNUSED int spl_auth_check(spl_auth *auth, const char *x_api_key, const char *authorization,
+                                   const char *address, spl_principal *ret_principal,
+                                   spl_problem *ret_problem);
+
+/* What RateLimit headers say (draft-ietf-httpapi-ratelimit-headers). */
+typedef struct spl_rate {
+    unsigned limit, remaining, reset_s;
+} spl_rate;
+/* Takes one request from the principal's bucket; RATE_LIMITED with retry_after_s when it is empty. *ret_rate is always written. Thread-safe. */
+SPL_WARN_UNUSED int spl_auth_take(spl_auth *auth, const spl_principal *principal,
+                                  spl_rate *ret_rate, spl_problem *ret_problem);
+
+/* Signed links: `path` ("/v1/jobs/ID/stems/vocals.wav") may be read until `expires_s` (Unix time) without a key. */
+void spl_link_sign(const spl_auth *auth, const char *path, int64_t expires_s,
+                   char ret_query[128]); /* "expires=...&signature=..." */
+bool spl_link_valid(const spl_auth *auth, const char *path, const char *expires,
+                    const char *signature, int64_t now_s);
+
+/* The Standard Webhooks secret of an owner: "whsec_" and base64 of 32 bytes, derived, so it needs no storage. */
+void spl_webhook_secret(const uint8_t secret[32], const char *owner, char ret_secret[64]);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * API keys: DATA_DIR/keys.json holds, for each, name, role, quota, creation time and SHA-256 of the key (a key is 256 random bits, so a plain hash is
+ * enough); written whole or not at all, mode 0600. A key looks like "spl_" and 43 base64url characters. SPLEETER_API_KEY may be any
+ * text of 16 characters or more.
+ */
+#ifndef SPL_SERVICE_AUTH_KEYS_H
+#define SPL_SERVICE_AUTH_KEYS_H
+
+#include "service/auth/principal.h"
+
+#include <stdio.h>
+
+typedef struct spl_keyring spl_keyring;
+
+/* `first_key` is SPLEETER_API_KEY ("": none); `defaults` is for keys without a quota of their own. A missing file is an empty one. */
+SPL_WARN_UNUSED int spl_keyring_open(const char *data_dir, const char *first_key,
+                                     const spl_quota *defaults, spl_keyring **ret_keyring,
+                                     spl_error *ret_error);
+size_t spl_keyring_count(const spl_keyring *keyring);
+/* Compares with every key in constant time. */
+bool spl_keyring_find(const spl_keyring *keyring, const char *key, spl_principal *ret_principal);
+void spl_keyring_free(spl_keyring *keyring);
+
+/* For `spleeterd keys`. Roles: user (read, write), reader (read), metrics, admin (all). A quota's zeros mean the defaults. */
+SPL_WARN_UNUSED int spl_keys_add(const char *data_dir, const char *name, const char *role,
+                                 const spl_quota *quota, char ret_key[64], spl_error *ret_error);
+SPL_WARN_UNUSED int spl_keys_revoke(const char *data_dir, const char *name, spl_error *ret_error);
+SPL_WARN_UNUSED int spl_keys_list(const char *data_dir, FILE *stream, spl_error *ret_error);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Blobs: the files of jobs, by job id and file name ("input", "vocals.wav"). One table of functions; a directory (directory.c) is the
+ * embedded implementation: DATA_DIR/blobs/JOB/NAME, and unfinished uploads in DATA_DIR/incoming.
+ *
+ * A blob appears whole or not at all; an output that is still being written can be read as far as it has grown. Names are made by the
+ * service: letters, digits, '.', '_', '-'; anything else is refused (ARGUMENT). Files are 0600, made with O_EXCL and O_NOFOLLOW.
+ * Thread-safe. Errors: NO_SPACE, IO, NOT_FOUND, MEMORY, PERMISSION.
+ */
+#ifndef SPL_SERVICE_BLOBS_BLOBS_H
+#define SPL_SERVICE_BLOBS_BLOBS_H
+
+#include "base/error.h"
+
+typedef struct spl_blobs spl_blobs;
+
+/* A blob that is being written. */
+typedef struct spl_blob_writer {
+    int fd; /* regular, seekable, read and write; the writer's */
+    void *state;
+} spl_blob_writer;
+
+/* What an opened blob is. */
+typedef struct spl_blob {
+    int fd;         /* regular; the caller closes it */
+    uint64_t bytes; /* so far */
+    bool complete;  /* false: it may still grow */
+} spl_blob;
+
+typedef struct spl_blobs_functions {
+    void (*close)(spl_blobs *blobs);
+
+    /* An upload that belongs to no job yet: nobody can read it. commit gives it its place. */
+    int (*upload)(spl_blobs *blobs, spl_blob_writer *ret_writer, spl_error *ret_error);
+    /* An output of a running job, readable while it grows. `fence` keeps two workers apart. */
+    int (*output)(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
+                  spl_blob_writer *ret_writer, spl_error *ret_error);
+    /* Flushes to the disk and gives it its name, replacing what stood there. The writer is used up, also on failure. */
+    int (*commit)(spl_blobs *blobs, spl_blob_writer *writer, const char *job, const char *name,
+                  spl_error *ret_error);
+    void (*discard)(
+        spl_blobs *blobs,
+        spl_blob_writer *writer); /* safe on a zeroed (fd -1), committed or discarded one */
+
+    /* `fence` > 0: when there is no complete one, the one that the worker with this fence is writing. */
+    int (*open)(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
+                spl_blob *ret_blob, spl_error *ret_error);
+    /* The same content under another job, without using up space where the storage can. */
+    int (*copy)(spl_blobs *blobs, const char *from_job, const char *to_job, const char *name,
+                spl_error *ret_error);
+    int (*remove)(spl_blobs *blobs, const char *job, const char *name,
+                  spl_error *ret_error); /* a missing one is no error */
+    int (*remove_job)(spl_blobs *blobs, const char *job, spl_error *ret_error);
+    /* Jobs that have blobs; for cleaning up after a crash. Stops at the first non-zero answer and returns it. */
+    int (*list_jobs)(spl_blobs *blobs, int (*visit)(void *user, const char *job), void *user,
+                     spl_error *ret_error);
+    int (*free_bytes)(spl_blobs *blobs, uint64_t *ret_bytes, spl_error *ret_error);
+} spl_blobs_functions;
+
+struct spl_blobs {
+    const spl_blobs_functions *functions;
+};
+
+/* Makes the folders, and removes unfinished uploads and outputs of an earlier process. One process a folder: the caller holds DATA_DIR/lock. */
+SPL_WARN_UNUSED int spl_blobs_open_directory(const char *data_dir, spl_blobs **ret_blobs,
+                                             spl_error *ret_error);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Network addresses: CIDR lists, and which addresses are public (globally reachable by the IANA special-purpose registries:
+ * private, loopback, link-local, shared, mapped, NAT64, 6to4, Teredo, multicast, documentation, unspecified ones are not).
+ */
+#ifndef SPL_SERVICE_NET_ADDRESS_H
+#define SPL_SERVICE_NET_ADDRESS_H
+
+#include "base/error.h"
+
+#include <sys/socket.h>
+
+/* `list`: "10.0.0.0/8, fd00::/8"; ARGUMENT when malformed. */
+SPL_WARN_UNUSED int spl_cidr_check(const char *list, spl_error *ret_error);
+bool spl_cidr_contains(const char *list, const struct sockaddr *address);
+bool spl_address_public(const struct sockaddr *address);
+/* The numeric text without port. */
+void spl_address_text(const struct sockaddr *address, char ret_text[64]);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The audit log: who did what to which id from where, in a chain that shows when a line was changed, removed or reordered.
+ *
+ * One file a process, AUDIT_DIR/<start time>-<pid>.jsonl, opened append-only. Each line is a JSON object with sequence number, time, actor, action,
+ * object, address, outcome, request id, detail, and mac = HMAC-SHA256(key, previous mac || line without mac). The first line names
+ * the process and the last mac of the process before it. Kept durable: written with one write, flushed by fdatasync before the answer.
+ * No secrets, no contents.
+ */
+#ifndef SPL_SERVICE_OBSERVE_AUDIT_H
+#define SPL_SERVICE_OBSERVE_AUDIT_H
+
+#include "base/error.h"
+
+#include <stdio.h>
+
+typedef struct spl_audit spl_audit;
+
+typedef struct spl_audit_event {
+    const char *actor; /* principal id, "anonymous" or "system" */
+    const char
+        *action; /* "job.create", "job.read", "auth.refused", "upload.infected", "key.reload" ... */
+    const char *object;  /* job id or key name; may be NULL */
+    const char *address; /* of the client; may be NULL */
+    const char *outcome; /* "ok", or a problem code */
+    const char *detail;  /* such as the virus signature; may be NULL */
+} spl_audit_event;
+
+/* `key`: 32 bytes. Errors: IO, PERMISSION, MEMORY. */
+SPL_WARN_UNUSED int spl_audit_open(const char *folder, const uint8_t key[32], spl_audit **ret_audit,
+                                   spl_error *ret_error);
+/* Thread-safe. A failure must fail what was to be audited. The request id comes from the thread's log context. */
+SPL_WARN_UNUSED int spl_audit_write(spl_audit *audit, const spl_audit_event *event,
+                                    spl_error *ret_error);
+void spl_audit_close(spl_audit *audit);
+
+/* Checks the chain of each file of `folder`, and says for each how many lines it has, or which line is wrong and how. FORMAT when one is. */
+SPL_WARN_UNUSED int spl_audit_verify(const char *folder, const uint8_t key[32], FILE *report,
+                                     spl_error *ret_error);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of problems, and how they are filled in.
+ */
+#include "service/problem.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+static const struct {
+    unsigned http_status;
+    const char *code, *title;
+} problems[SPL_PROBLEM_COUNT] = {
+#define SPL_PROBLEM_ROW(name, status, code, title) {status, code, title},
+    SPL_PROBLEMS(SPL_PROBLEM_ROW)
+#undef SPL_PROBLEM_ROW
+};
+
+const char *spl_problem_code_text(spl_problem_code code) {
+    return problems[code].code;
+}
+
+unsigned spl_problem_http_status(spl_problem_code code) {
+    return problems[code].http_status;
+}
+
+const char *spl_problem_title(spl_problem_code code) {
+    return problems[code].title;
+}
+
+int spl_refuse(spl_problem *ret_problem, spl_problem_code code, const char *format, ...) {
+    assert(code < SPL_PROBLEM_COUNT);
+    spl_problem problem = {.code = code};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(problem.detail, sizeof(problem.detail), format, arguments);
+    va_end(arguments);
+    *ret_problem = problem;
+    return SPL_E_PERMISSION;
+}
+
+int spl_refuse_error(spl_problem *ret_problem, const spl_error *error) {
+    spl_problem_code code = SPL_PROBLEM_INTERNAL;
+    const char *detail =
+        "Something failed inside the service; its log has the details under this request's id";
+    if (error->status == SPL_E_NO_SPACE) {
+        code = SPL_PROBLEM_STORAGE_FULL;
+        detail = "The disk of the service is full; try again later";
+    } else if (error->status == SPL_E_MEMORY) {
+        code = SPL_PROBLEM_UNAVAILABLE;
+        detail = "The service is out of memory; try again later";
+    }
+    spl_refuse(ret_problem, code, "%s", detail);
+    return error->status;
+}

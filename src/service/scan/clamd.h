@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Virus scan by clamd: INSTREAM over its Unix or TCP socket. Anything but a plain "stream: OK" refuses the file.
+ */
+#ifndef SPL_SERVICE_SCAN_CLAMD_H
+#define SPL_SERVICE_SCAN_CLAMD_H
+
+#include "base/error.h"
+
+typedef enum spl_scan_verdict { SPL_SCAN_CLEAN, SPL_SCAN_INFECTED } spl_scan_verdict;
+
+/* Scans the regular file `fd` from its start (pread: its position stays). `socket`: "unix:PATH" or "tcp:HOST:PORT". On INFECTED ret_signature is what
+ * clamd named. Errors: IO (no connection, no answer in `timeout_s` in all), LIMIT (clamd's StreamMaxLength), FORMAT (an answer that is not understood). Thread-safe. */
+SPL_WARN_UNUSED int spl_clamd_scan(const char *socket, int fd, unsigned timeout_s,
+                                   spl_scan_verdict *ret_verdict, char ret_signature[128],
+                                   spl_error *ret_error);
+/* Whether it answers PING within two seconds; for /ready. */
+bool spl_clamd_alive(const char *socket);
+
+#endif

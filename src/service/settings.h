@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The service's settings: one table (settings.c) gives each its environment variable, flag, default, range and
+ * explanation, and so drives parsing, `spleeterd serve --help`, `spleeterd config check` and docs/settings.md.
+ * A flag wins over the environment. SPLEETER_X_Y is --x-y.
+ */
+#ifndef SPL_SERVICE_SETTINGS_H
+#define SPL_SERVICE_SETTINGS_H
+
+#include "base/error.h"
+
+#include <stdio.h>
+
+/* All strings are owned by the struct; "" when not set, never NULL. Lists are separated by commas. */
+typedef struct spl_settings {
+    /* Where it runs */
+    char *
+        env; /* SPLEETER_ENV: production, or development (loopback only: may go without authentication) */
+    char *bind;     /* SPLEETER_BIND: address; 127.0.0.1 */
+    unsigned port;  /* SPLEETER_PORT: 8080; 0: any free one, which is logged */
+    char *data_dir; /* SPLEETER_DATA_DIR: jobs.db, blobs/, incoming/, keys.json, secret, audit/ */
+    char *tls_certificate,
+        *tls_key;     /* SPLEETER_TLS_CERTIFICATE, SPLEETER_TLS_KEY: PEM files; both or none */
+    char *public_url; /* SPLEETER_PUBLIC_URL: what links in webhooks start with */
+    char *
+        trusted_proxies; /* SPLEETER_TRUSTED_PROXIES: CIDRs whose X-Forwarded-For is believed; none */
+
+    /* Who may use it */
+    char *api_key; /* SPLEETER_API_KEY: the first key, an admin named "default" */
+    char *jwt_issuer, *jwt_audience, *jwt_algorithm,
+        *jwt_jwks_url;     /* SPLEETER_JWT_...; algorithm RS256 */
+    unsigned jwt_leeway_s; /* SPLEETER_JWT_LEEWAY_S: 30 */
+    unsigned link_max_s;   /* SPLEETER_LINK_MAX_S: longest life of a signed link; 86400 */
+
+    /* Quotas of keys that name none of their own, and of JWT users */
+    unsigned rate_per_minute;       /* SPLEETER_RATE_PER_MINUTE: requests; 600 */
+    unsigned jobs_per_key;          /* SPLEETER_JOBS_PER_KEY: queued and running; 100 */
+    uint64_t storage_per_key_bytes; /* SPLEETER_STORAGE_PER_KEY_MB: inputs and outputs; 20480 */
+
+    /* Uploads */
+    uint64_t max_file_size_bytes; /* SPLEETER_MAX_FILE_SIZE_MB: 512 */
+    double max_duration_s;        /* SPLEETER_MAX_DURATION_S: 7200 */
+    char *
+        formats; /* SPLEETER_FORMATS: extensions, "mp3,wav,flac,ogg,opus,m4a,aac,aif,aiff,wma,webm,mp4,mov,mkv" */
+    uint64_t min_free_bytes; /* SPLEETER_MIN_FREE_DISK_MB: below it, uploads get 507; 1024 */
+    char *
+        source_allow; /* SPLEETER_SOURCE_ALLOW: CIDRs of private hosts that source URLs may name; none */
+    char *clamd; /* SPLEETER_CLAMD: "unix:/run/clamav/clamd.ctl" or "tcp:host:3310"; "": no scan */
+    unsigned scan_timeout_s; /* SPLEETER_SCAN_TIMEOUT_S: 120 */
+
+    /* Connections */
+    unsigned connections;             /* SPLEETER_CONNECTIONS: 2048 */
+    unsigned connections_per_address; /* SPLEETER_CONNECTIONS_PER_ADDRESS: 256; 0: no limit */
+    unsigned
+        header_timeout_s; /* SPLEETER_HEADER_TIMEOUT_S: total, from connect or the last answer; 15 */
+    unsigned body_timeout_s; /* SPLEETER_BODY_TIMEOUT_S: total for a request; 3600 */
+    unsigned
+        min_rate_bytes_s;    /* SPLEETER_MIN_RATE_BYTES_S: after 10 s, for bodies both ways; 4096 */
+    unsigned sync_timeout_s; /* SPLEETER_SYNC_TIMEOUT_S: POST /separate then answers 202; 300 */
+
+    /* Jobs */
+    unsigned workers;       /* SPLEETER_WORKERS: jobs at once; 1 */
+    unsigned threads;       /* SPLEETER_THREADS: of one job; 0: all CPUs divided by workers */
+    unsigned queue;         /* SPLEETER_QUEUE: jobs that may wait; 1000 */
+    unsigned attempts;      /* SPLEETER_ATTEMPTS: 3 */
+    unsigned lease_s;       /* SPLEETER_LEASE_S: 30 */
+    unsigned job_timeout_s; /* SPLEETER_JOB_TIMEOUT_S: 3600 */
+    unsigned retention_s;   /* SPLEETER_RETENTION_S: outputs, from the job's end; 86400 */
+    unsigned drain_s;       /* SPLEETER_DRAIN_S: 25 */
+    char *default_model;    /* SPLEETER_MODEL: 2stems */
+    char *pull_models;      /* SPLEETER_PULL_MODELS: Deezer's models to download at start; none */
+
+    /* Webhooks */
+    char *
+        webhook_allow; /* SPLEETER_WEBHOOK_ALLOW: CIDRs of private receivers (http is then allowed too); none */
+    unsigned webhook_attempts;  /* SPLEETER_WEBHOOK_ATTEMPTS: 10 */
+    unsigned webhook_timeout_s; /* SPLEETER_WEBHOOK_TIMEOUT_S: 15 */
+
+    /* Observation */
+    char *log_file;  /* SPLEETER_LOG_FILE: "": standard error */
+    char *log_level; /* SPLEETER_LOG_LEVEL: debug, info, warning, error; info */
+} spl_settings;
+
+/* Reads flags (argv[0] is not looked at; may be NULL with argc 0), then the environment, then defaults, and checks each value and what must
+ * hold between them (no authentication outside development on loopback; both TLS files; ...). Errors: ARGUMENT (says which
+ * setting, where its value came from, and what it may be), MEMORY. */
+SPL_WARN_UNUSED int spl_settings_load(int argc, char **argv, spl_settings *ret_settings,
+                                      spl_error *ret_error);
+
+void spl_settings_free(spl_settings *settings);
+
+/* The table for people: name, flag, default, explanation; with `settings` the values in force and where each comes from
+ * (secrets are shown as "set"). */
+void spl_settings_print_help(FILE *stream);
+void spl_settings_print(const spl_settings *settings, FILE *stream);
+/* The same as a Markdown table: docs/settings.md is its output, which a test compares. */
+void spl_settings_print_markdown(FILE *stream);
+
+#endif

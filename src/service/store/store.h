@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The job store: jobs with their state, outputs, idempotency keys and webhook deliveries. One table of functions; SQLite (sqlite.c)
+ * is the embedded implementation. Everything that must happen together happens in one call, and is durable when it returns.
+ *
+ * Times are milliseconds since 1970 and come from the caller (spl_wall_ms of base/clock.h, which never jumps while the process runs).
+ * Functions are thread-safe unless they say otherwise. An `owner` parameter that is not NULL hides what belongs to others: it is
+ * NOT_FOUND. Errors of all: NOT_FOUND, IO (the database can't be used), NO_SPACE,
+ * MEMORY, and those named.
+ *
+ * Life of a job: queued -> running (claimed under a lease, with a fence number that grows with each claim) -> succeeded | failed |
+ * canceled; running -> queued when the lease ran out, on a retry (later, backoff) or when a worker gives it back; at last expired, when its
+ * files are gone. A job whose attempts are used up is failed with dead_letter set.
+ */
+#ifndef SPL_SERVICE_STORE_STORE_H
+#define SPL_SERVICE_STORE_STORE_H
+
+#include "base/error.h"
+
+#define SPL_ID_SIZE 37 /* UUID version 7 and NUL */
+
+typedef enum spl_job_state {
+    SPL_JOB_QUEUED,
+    SPL_JOB_RUNNING,
+    SPL_JOB_SUCCEEDED,
+    SPL_JOB_FAILED,
+    SPL_JOB_CANCELED,
+    SPL_JOB_EXPIRED,
+} spl_job_state;
+
+const char *spl_job_state_text(spl_job_state state); /* "queued" */
+bool spl_job_state_from_text(const char *text, spl_job_state *ret_state);
+
+/* One file of a job. */
+typedef struct spl_job_output {
+    char name[64];    /* of the stem or mix: "vocals" */
+    char file[80];    /* "vocals.wav": its name in URLs and its blob's */
+    bool complete;    /* false: still growing */
+    uint64_t bytes;   /* of the complete file */
+    uint64_t samples; /* per channel */
+    uint64_t clipped;
+    double peak_dbfs; /* -INFINITY for silence */
+    char sha256[65];  /* of the complete file */
+} spl_job_output;
+
+/* Strings are owned by the struct; NULL means not given. */
+typedef struct spl_job {
+    char id[SPL_ID_SIZE];
+    char *owner;
+    spl_job_state state;
+    int priority;
+    int64_t created_ms, started_ms, finished_ms, expires_ms; /* 0: not yet */
+    int64_t available_ms;                                    /* a retry waits until then */
+    unsigned attempts;                                       /* claims so far that count */
+    bool cancel_requested, dead_letter, reused;
+    char *options;      /* JSON, canonical (jobs/options.h) */
+    char *model;        /* name that was asked for */
+    char *model_sha256; /* at admission */
+    char *input_name;   /* the client's file name, for display only */
+    char *input_sha256;
+    uint64_t input_bytes;
+    double input_s; /* seconds of audio, by the probe */
+    char *cache_key;
+    char *metadata; /* the client's JSON, echoed */
+    char *webhook_url;
+    char *request_id, *traceparent;
+    double progress;                 /* 0 to 1 */
+    char *error_code, *error_detail; /* when failed: a problem code, and a sentence */
+    char *result;                    /* when succeeded: the manifest, JSON */
+    int64_t fence;
+    int64_t version;       /* grows with each change */
+    uint64_t stored_bytes; /* inputs and outputs that it holds now */
+    spl_job_output *outputs;
+    size_t output_count;
+} spl_job;
+
+void spl_job_free(spl_job *job); /* what it owns; leaves it zeroed */
+
+/* Which limit stopped a creation. */
+typedef enum spl_store_limit {
+    SPL_LIMIT_NONE,
+    SPL_LIMIT_QUEUE,
+    SPL_LIMIT_OWNER_JOBS,
+    SPL_LIMIT_OWNER_BYTES
+} spl_store_limit;
+
+typedef struct spl_store_create {
+    const spl_job *
+        job; /* id, owner, priority, created_ms, options ... input_s as above; state QUEUED, or SUCCEEDED for a reused result
+                                (then with outputs, result, finished_ms, expires_ms) */
+    size_t queue_max, owner_jobs_max;
+    uint64_t owner_bytes_max;
+    const char *idempotency_key;      /* reserved before; NULL none */
+    const char *fingerprint, *answer; /* stored with the key */
+} spl_store_create;
+
+typedef struct spl_store_filter {
+    const char *owner;
+    int states;                                  /* bit per spl_job_state; 0: all */
+    const char *model;                           /* NULL: any */
+    int64_t created_after_ms, created_before_ms; /* 0: any */
+    const char *before_id; /* the cursor: jobs older than this one; NULL: from the newest */
+    size_t limit;          /* 1 to 200 */
+} spl_store_filter;
+
+/* A webhook that waits. Written in the transaction that ends the job. */
+typedef struct spl_delivery {
+    char id[SPL_ID_SIZE]; /* webhook-id */
+    char job[SPL_ID_SIZE];
+    char *owner, *url, *payload;
+    unsigned attempts;
+    int64_t next_ms;
+} spl_delivery;
+void spl_delivery_free(spl_delivery *delivery);
+
+/* How a worker ends its work on a job. */
+typedef struct spl_store_finish {
+    spl_job_state state; /* SUCCEEDED, FAILED or CANCELED */
+    int64_t now_ms, expires_ms;
+    const char *result;
+    const char *error_code, *error_detail;
+    bool dead_letter;
+    uint64_t stored_bytes;
+    const spl_delivery *delivery; /* NULL: no webhook */
+} spl_store_finish;
+
+typedef enum spl_idempotency {
+    SPL_IDEMPOTENCY_NEW,
+    SPL_IDEMPOTENCY_BUSY,
+    SPL_IDEMPOTENCY_DONE
+} spl_idempotency;
+
+typedef struct spl_store_stats {
+    uint64_t queued, running;
+    int64_t oldest_queued_ms; /* created; 0: none */
+    uint64_t stored_bytes;
+    uint64_t deliveries;
+} spl_store_stats;
+
+typedef struct spl_store spl_store;
+
+/* All functions of an implementation; call them by the wrappers below. */
+typedef struct spl_store_functions {
+    void (*close)(spl_store *store);
+    int (*ping)(spl_store *store, spl_error *ret_error);
+
+    /* LIMIT: *ret_limit says which. The outputs of a reused result are taken over too. */
+    int (*create)(spl_store *store, const spl_store_create *create, spl_store_limit *ret_limit,
+                  spl_error *ret_error);
+    int (*get)(spl_store *store, const char *owner, const char *id, spl_job *ret_job,
+               spl_error *ret_error);
+    /* Newest first; *ret_jobs (an array, and what each owns) is the caller's. `*ret_more`: there are older ones. */
+    int (*list)(spl_store *store, const spl_store_filter *filter, spl_job **ret_jobs,
+                size_t *ret_count, bool *ret_more, spl_error *ret_error);
+    /* Jobs that will be claimed before this one, and their seconds of audio (running ones: what is left of them). */
+    int (*queue_position)(spl_store *store, const char *id, uint64_t *ret_before,
+                          double *ret_audio_s, spl_error *ret_error);
+    /* A finished job of this owner with the same cache key whose files are still there. NOT_FOUND: none. */
+    int (*find_result)(spl_store *store, const char *owner, const char *cache_key, int64_t now_ms,
+                       spl_job *ret_job, spl_error *ret_error);
+    int (*owner_usage)(spl_store *store, const char *owner, uint64_t *ret_jobs, uint64_t *ret_bytes,
+                       spl_error *ret_error);
+
+    /* Takes the next job for `worker`: among those available, the highest priority, of them the owner whose last claim is longest ago, of
+     * them the oldest; also running ones whose lease ran out (that used up an attempt: with `attempts_max` of them the job becomes
+     * failed, dead_letter, "attempts-exhausted", with a delivery if it has a webhook; *ret_dead counts those). NOT_FOUND: nothing to do. */
+    int (*claim)(spl_store *store, const char *worker, int64_t now_ms, int64_t lease_ms,
+                 unsigned attempts_max, spl_job *ret_job, unsigned *ret_dead, spl_error *ret_error);
+    /* The following need the fence of the claim. CANCELED: the job is not this worker's any more (lease lost, taken, deleted); nothing was changed. */
+    int (*heartbeat)(spl_store *store, const char *id, int64_t fence, int64_t now_ms,
+                     int64_t lease_ms, double progress, bool *ret_cancel, spl_error *ret_error);
+    int (*set_output)(spl_store *store, const char *id, int64_t fence, const spl_job_output *output,
+                      spl_error *ret_error);
+    int (*finish)(spl_store *store, const char *id, int64_t fence, const spl_store_finish *finish,
+                  spl_error *ret_error);
+    /* Back to the queue, available at `available_ms`; outputs so far are forgotten. `counts`: false when the attempt is not to count (drain). */
+    int (*release)(spl_store *store, const char *id, int64_t fence, int64_t available_ms,
+                   bool counts, spl_error *ret_error);
+    /* All jobs that workers of an earlier process held are queued again; the attempt counts. At start of the embedded store only. */
+    int (*rescue)(spl_store *store, int64_t now_ms, uint64_t *ret_jobs, spl_error *ret_error);
+
+    /* A queued job is canceled at once (ret_now), a running one is asked to (its worker sees it at the next heartbeat); a finished one: ARGUMENT. */
+    int (*cancel)(spl_store *store, const char *owner, const char *id,
+                  const spl_store_finish *finish, bool *ret_now, spl_error *ret_error);
+    /* Removes the job (a running one is fenced off). The caller then removes its blobs. */
+    int (*remove)(spl_store *store, const char *owner, const char *id, spl_error *ret_error);
+    /* Makes finished jobs past expires_ms expired, and gives up to `limit` of their ids; the caller removes their blobs. Rows of jobs expired
+     * more than `keep_ms` ago go away, and so do old idempotency keys. */
+    int (*expire)(spl_store *store, int64_t now_ms, int64_t keep_ms, size_t limit,
+                  char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, spl_error *ret_error);
+    /* Whether a job of that id has files worth keeping (not expired); for cleaning up after a crash. */
+    int (*holds_files)(spl_store *store, const char *id, bool *ret_holds, spl_error *ret_error);
+
+    /* Reserves (owner, key). DONE: *ret_fingerprint and *ret_answer (the caller's) are what was stored. BUSY: reserved, not stored yet. */
+    int (*idempotency_reserve)(spl_store *store, const char *owner, const char *key, int64_t now_ms,
+                               spl_idempotency *ret_state, char **ret_fingerprint,
+                               char **ret_answer, spl_error *ret_error);
+    int (*idempotency_release)(spl_store *store, const char *owner, const char *key,
+                               spl_error *ret_error); /* after a failure, of a reserved one */
+
+    /* Takes the next delivery that is due, for `lease_ms`. NOT_FOUND: none; then *ret_next_ms is when the next one is due (0: there is none). */
+    int (*delivery_claim)(spl_store *store, int64_t now_ms, int64_t lease_ms,
+                          spl_delivery *ret_delivery, int64_t *ret_next_ms, spl_error *ret_error);
+    int (*delivery_done)(spl_store *store, const char *id,
+                         spl_error *ret_error); /* delivered, or given up */
+    int (*delivery_retry)(spl_store *store, const char *id, int64_t next_ms,
+                          spl_error *ret_error); /* counts an attempt */
+
+    int (*stats)(spl_store *store, spl_store_stats *ret_stats, spl_error *ret_error);
+
+    /* Wait, at most `timeout_ms`, for: a change of the job past `version` (its removal too); something to claim; a delivery. They may return
+     * early. For shutting down, spl_store_wake returns all of them. */
+    void (*wait_job)(spl_store *store, const char *id, int64_t version, unsigned timeout_ms);
+    void (*wait_queue)(spl_store *store, unsigned timeout_ms);
+    void (*wait_delivery)(spl_store *store, unsigned timeout_ms);
+    void (*wake)(spl_store *store);
+} spl_store_functions;
+
+struct spl_store {
+    const spl_store_functions *functions;
+};
+
+/* Opens DATA_DIR/jobs.db (made when missing; schema versions move forward only, an unknown newer one is refused: UNSUPPORTED). */
+SPL_WARN_UNUSED int spl_store_open_sqlite(const char *data_dir, spl_store **ret_store,
+                                          spl_error *ret_error);
+
+#endif
