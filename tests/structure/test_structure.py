@@ -54,6 +54,7 @@ LIBRARIES = {
     "sqlite3": {"service"},
     "microhttpd": {"service"},
     "cjose": {"service"},
+    "curl": {"service"},
 }
 
 BANNED = r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|atof|system|popen|alloca|tmpnam|mktemp|rand|setjmp)\s*\("

@@ -15,7 +15,8 @@ typedef struct spl_auth spl_auth;
  * by HKDF-SHA256 ("audit", "links", "webhooks"). */
 SPL_WARN_UNUSED int spl_secret_open(const char *data_dir, uint8_t ret_secret[32],
                                     spl_error *ret_error);
-void spl_secret_derive(const uint8_t secret[32], const char *purpose, uint8_t ret_key[32]);
+SPL_WARN_UNUSED int spl_secret_derive(const uint8_t secret[32], const char *purpose,
+                                      uint8_t ret_key[32], spl_error *ret_error);
 
 /* Reads the keys; the JWKS is fetched when the first token comes. `settings` must outlive it. */
 SPL_WARN_UNUSED int spl_auth_open(const spl_settings *settings, const uint8_t secret[32],
@@ -40,12 +41,14 @@ SPL_WARN_UNUSED int spl_auth_take(spl_auth *auth, const spl_principal *principal
                                   spl_rate *ret_rate, spl_problem *ret_problem);
 
 /* Signed links: `path` ("/v1/jobs/ID/stems/vocals.wav") may be read until `expires_s` (Unix time) without a key. */
-void spl_link_sign(const spl_auth *auth, const char *path, int64_t expires_s,
-                   char ret_query[128]); /* "expires=...&signature=..." */
+SPL_WARN_UNUSED int spl_link_sign(const spl_auth *auth, const char *path, int64_t expires_s,
+                                  char ret_query[128], /* "expires=...&signature=..." */
+                                  spl_error *ret_error);
 bool spl_link_valid(const spl_auth *auth, const char *path, const char *expires,
                     const char *signature, int64_t now_s);
 
 /* The Standard Webhooks secret of an owner: "whsec_" and base64 of 32 bytes, derived, so it needs no storage. */
-void spl_webhook_secret(const uint8_t secret[32], const char *owner, char ret_secret[64]);
+SPL_WARN_UNUSED int spl_webhook_secret(const uint8_t secret[32], const char *owner,
+                                       char ret_secret[64], spl_error *ret_error);
 
 #endif
