@@ -5,6 +5,7 @@
 #include "base/clock.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int64_t offset_ms;
@@ -22,4 +23,13 @@ static void take_offset(void) {
 int64_t spl_wall_ms(void) {
     pthread_once(&once, take_offset);
     return read_ms(CLOCK_BOOTTIME) + offset_ms;
+}
+
+void spl_time_text(int64_t wall_ms, char ret_text[25]) {
+    const time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm utc;
+    gmtime_r(&seconds, &utc);
+    char date[20];
+    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(ret_text, 25, "%s.%03uZ", date, (unsigned)(wall_ms % 1000) % 1000);
 }
