@@ -4,7 +4,7 @@
  * embedded implementation: DATA_DIR/blobs/JOB/NAME, and unfinished uploads in DATA_DIR/incoming.
  *
  * A blob appears whole or not at all; an output that is still being written can be read as far as it has grown. Names are made by the
- * service: letters, digits, '.', '_', '-'; anything else is refused (ARGUMENT). Files are 0600, made with O_EXCL and O_NOFOLLOW.
+ * service: up to 80 letters, digits, '.', '_', '-', not starting with '.' nor ending in ".part"; anything else is refused (ARGUMENT). Files are 0600, made with O_EXCL and O_NOFOLLOW.
  * Thread-safe. Errors: NO_SPACE, IO, NOT_FOUND, MEMORY, PERMISSION.
  */
 #ifndef SPL_SERVICE_BLOBS_BLOBS_H
@@ -32,7 +32,8 @@ typedef struct spl_blobs_functions {
 
     /* An upload that belongs to no job yet: nobody can read it. commit gives it its place. */
     int (*upload)(spl_blobs *blobs, spl_blob_writer *ret_writer, spl_error *ret_error);
-    /* An output of a running job, readable while it grows. `fence` keeps two workers apart. */
+    /* An output of a running job, readable while it grows. `fence` keeps two workers apart while they write; that only the right one commits is
+     * up to them, by the job store. */
     int (*output)(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
                   spl_blob_writer *ret_writer, spl_error *ret_error);
     /* Flushes to the disk and gives it its name, replacing what stood there. The writer is used up, also on failure. */

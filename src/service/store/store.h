@@ -4,13 +4,15 @@
  * is the embedded implementation. Everything that must happen together happens in one call, and is durable when it returns.
  *
  * Times are milliseconds since 1970 and come from the caller (spl_wall_ms of base/clock.h, which never jumps while the process runs).
- * Functions are thread-safe unless they say otherwise. An `owner` parameter that is not NULL hides what belongs to others: it is
+ * Durable means that it survives a power loss. A change whose call failed with IO or NO_SPACE is undone, but one that failed while it was being
+ * flushed may come back when the process dies before the next change: what the call would have made must be looked up, not assumed away.
+ * Functions are thread-safe. An `owner` parameter that is not NULL hides what belongs to others: it is
  * NOT_FOUND. Errors of all: NOT_FOUND, IO (the database can't be used), NO_SPACE,
  * MEMORY, and those named.
  *
  * Life of a job: queued -> running (claimed under a lease, with a fence number that grows with each claim) -> succeeded | failed |
  * canceled; running -> queued when the lease ran out, on a retry (later, backoff) or when a worker gives it back; at last expired, when its
- * files are gone. A job whose attempts are used up is failed with dead_letter set.
+ * files are gone. A job whose attempts are used up is failed with dead_letter set; one that was to be canceled when its worker was lost is canceled.
  */
 #ifndef SPL_SERVICE_STORE_STORE_H
 #define SPL_SERVICE_STORE_STORE_H
@@ -68,7 +70,7 @@ typedef struct spl_job {
     char *error_code, *error_detail; /* when failed: a problem code, and a sentence */
     char *result;                    /* when succeeded: the manifest, JSON */
     int64_t fence;
-    int64_t version;       /* grows with each change */
+    int64_t version;       /* grows with each change that a client can see */
     uint64_t stored_bytes; /* inputs and outputs that it holds now */
     spl_job_output *outputs;
     size_t output_count;
@@ -88,7 +90,7 @@ typedef struct spl_store_create {
     const spl_job *
         job; /* id, owner, priority, created_ms, options ... input_s as above; state QUEUED, or SUCCEEDED for a reused result
                                 (then with outputs, result, finished_ms, expires_ms) */
-    size_t queue_max, owner_jobs_max;
+    size_t queue_max, owner_jobs_max; /* for a job that will be queued */
     uint64_t owner_bytes_max;
     const char *idempotency_key;      /* reserved before; NULL none */
     const char *fingerprint, *answer; /* stored with the key */
@@ -107,11 +109,19 @@ typedef struct spl_store_filter {
 typedef struct spl_delivery {
     char id[SPL_ID_SIZE]; /* webhook-id */
     char job[SPL_ID_SIZE];
-    char *owner, *url, *payload;
+    char *owner, *url;
+    char *payload; /* NULL: made when it is sent (a job that the store ended itself) */
     unsigned attempts;
     int64_t next_ms;
 } spl_delivery;
 void spl_delivery_free(spl_delivery *delivery);
+
+typedef struct spl_store_claim {
+    const char *worker; /* for people */
+    int64_t now_ms, lease_ms;
+    unsigned attempts_max;
+    int64_t retention_ms; /* of jobs that are ended because nothing is left to try */
+} spl_store_claim;
 
 /* How a worker ends its work on a job. */
 typedef struct spl_store_finish {
@@ -139,12 +149,12 @@ typedef struct spl_store_stats {
 
 typedef struct spl_store spl_store;
 
-/* All functions of an implementation; call them by the wrappers below. */
+/* All functions of an implementation: store->functions->get(store, ...). */
 typedef struct spl_store_functions {
     void (*close)(spl_store *store);
     int (*ping)(spl_store *store, spl_error *ret_error);
 
-    /* LIMIT: *ret_limit says which. The outputs of a reused result are taken over too. */
+    /* LIMIT: *ret_limit says which. A queued job's stored_bytes are its input_bytes. The outputs of a reused result are taken over too. */
     int (*create)(spl_store *store, const spl_store_create *create, spl_store_limit *ret_limit,
                   spl_error *ret_error);
     int (*get)(spl_store *store, const char *owner, const char *id, spl_job *ret_job,
@@ -152,7 +162,8 @@ typedef struct spl_store_functions {
     /* Newest first; *ret_jobs (an array, and what each owns) is the caller's. `*ret_more`: there are older ones. */
     int (*list)(spl_store *store, const spl_store_filter *filter, spl_job **ret_jobs,
                 size_t *ret_count, bool *ret_more, spl_error *ret_error);
-    /* Jobs that will be claimed before this one, and their seconds of audio (running ones: what is left of them). */
+    /* Queued jobs that will be claimed before this one if nothing else comes (an estimate when priorities differ), and their seconds of audio
+     * with what is left of the running ones. Both 0 when it is not queued. */
     int (*queue_position)(spl_store *store, const char *id, uint64_t *ret_before,
                           double *ret_audio_s, spl_error *ret_error);
     /* A finished job of this owner with the same cache key whose files are still there. NOT_FOUND: none. */
@@ -161,12 +172,13 @@ typedef struct spl_store_functions {
     int (*owner_usage)(spl_store *store, const char *owner, uint64_t *ret_jobs, uint64_t *ret_bytes,
                        spl_error *ret_error);
 
-    /* Takes the next job for `worker`: among those available, the highest priority, of them the owner whose last claim is longest ago, of
-     * them the oldest; also running ones whose lease ran out (that used up an attempt: with `attempts_max` of them the job becomes
-     * failed, dead_letter, "attempts-exhausted", with a delivery if it has a webhook; *ret_dead counts those). NOT_FOUND: nothing to do. */
-    int (*claim)(spl_store *store, const char *worker, int64_t now_ms, int64_t lease_ms,
-                 unsigned attempts_max, spl_job *ret_job, unsigned *ret_dead, spl_error *ret_error);
-    /* The following need the fence of the claim. CANCELED: the job is not this worker's any more (lease lost, taken, deleted); nothing was changed. */
+    /* Takes the next job: among those available, the highest priority, of them the owner whose last claim is longest ago, of them the oldest.
+     * Before that, running ones whose lease ran out are queued again, and queued ones that used up their attempts become failed, dead_letter,
+     * "attempts-exhausted" (*ret_dead counts those), those that were to be canceled canceled, each with a delivery if it has a webhook.
+     * NOT_FOUND: nothing to do; *ret_dead is set then too. */
+    int (*claim)(spl_store *store, const spl_store_claim *claim, spl_job *ret_job,
+                 unsigned *ret_dead, spl_error *ret_error);
+    /* The following need the fence of the claim. CANCELED: the job is not this worker's any more (lease ran out, taken, deleted); nothing was changed. */
     int (*heartbeat)(spl_store *store, const char *id, int64_t fence, int64_t now_ms,
                      int64_t lease_ms, double progress, bool *ret_cancel, spl_error *ret_error);
     int (*set_output)(spl_store *store, const char *id, int64_t fence, const spl_job_output *output,
@@ -176,7 +188,8 @@ typedef struct spl_store_functions {
     /* Back to the queue, available at `available_ms`; outputs so far are forgotten. `counts`: false when the attempt is not to count (drain). */
     int (*release)(spl_store *store, const char *id, int64_t fence, int64_t available_ms,
                    bool counts, spl_error *ret_error);
-    /* All jobs that workers of an earlier process held are queued again; the attempt counts. At start of the embedded store only. */
+    /* All jobs that workers of an earlier process held are queued again; the attempt counts. Idempotency keys that it reserved and did
+     * not answer are free. At start of the embedded store only. */
     int (*rescue)(spl_store *store, int64_t now_ms, uint64_t *ret_jobs, spl_error *ret_error);
 
     /* A queued job is canceled at once (ret_now), a running one is asked to (its worker sees it at the next heartbeat); a finished one: ARGUMENT. */
@@ -185,7 +198,7 @@ typedef struct spl_store_functions {
     /* Removes the job (a running one is fenced off). The caller then removes its blobs. */
     int (*remove)(spl_store *store, const char *owner, const char *id, spl_error *ret_error);
     /* Makes finished jobs past expires_ms expired, and gives up to `limit` of their ids; the caller removes their blobs. Rows of jobs expired
-     * more than `keep_ms` ago go away, and so do old idempotency keys. */
+     * more than `keep_ms` ago go away, and so do idempotency keys of that age. */
     int (*expire)(spl_store *store, int64_t now_ms, int64_t keep_ms, size_t limit,
                   char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, spl_error *ret_error);
     /* Whether a job of that id has files worth keeping (not expired); for cleaning up after a crash. */
@@ -208,8 +221,9 @@ typedef struct spl_store_functions {
 
     int (*stats)(spl_store *store, spl_store_stats *ret_stats, spl_error *ret_error);
 
-    /* Wait, at most `timeout_ms`, for: a change of the job past `version` (its removal too); something to claim; a delivery. They may return
-     * early. For shutting down, spl_store_wake returns all of them. */
+    /* Wait, at most `timeout_ms`, for: a change of the job past `version` (its removal too); something new since a claim found nothing; a
+     * delivery likewise. They may return early. What only time makes available (a retry, a lost lease) ends no wait. For shutting down,
+     * `wake` returns all of them; from then on none takes longer than 20 ms. */
     void (*wait_job)(spl_store *store, const char *id, int64_t version, unsigned timeout_ms);
     void (*wait_queue)(spl_store *store, unsigned timeout_ms);
     void (*wait_delivery)(spl_store *store, unsigned timeout_ms);
@@ -220,7 +234,8 @@ struct spl_store {
     const spl_store_functions *functions;
 };
 
-/* Opens DATA_DIR/jobs.db (made when missing; schema versions move forward only, an unknown newer one is refused: UNSUPPORTED). */
+/* Opens DATA_DIR/jobs.db (made when missing; schema versions move forward only, an unknown newer one is refused: UNSUPPORTED; what is not
+ * such a database: FORMAT). */
 SPL_WARN_UNUSED int spl_store_open_sqlite(const char *data_dir, spl_store **ret_store,
                                           spl_error *ret_error);
 
