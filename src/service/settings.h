@@ -79,21 +79,28 @@ typedef struct spl_settings {
     /* Observation */
     char *log_file;  /* SPLEETER_LOG_FILE: "": standard error */
     char *log_level; /* SPLEETER_LOG_LEVEL: debug, info, warning, error; info */
+
+    unsigned char *origins; /* where each value came from, by row of the table; for spl_settings_print */
 } spl_settings;
 
-/* Reads flags (argv[0] is not looked at; may be NULL with argc 0), then the environment, then defaults, and checks each value and what must
- * hold between them (no authentication outside development on loopback; both TLS files; ...). Errors: ARGUMENT (says which
- * setting, where its value came from, and what it may be), MEMORY. */
+/* Takes flags (argv[0] is not looked at; argv may be NULL with argc 0), then the environment, then defaults, and checks each value and what
+ * must hold between them (both TLS files; development on loopback only; ...). An empty variable is one that is not set. Secrets may also come from the file
+ * that SPLEETER_X_FILE names. Errors: ARGUMENT (says which setting, where its value came from, and what it may be), MEMORY. */
 SPL_WARN_UNUSED int spl_settings_load(int argc, char **argv, spl_settings *ret_settings,
                                       spl_error *ret_error);
 
+/* Refuses (ARGUMENT) to run where nobody could be told apart: with no key among `keys` (those of keys.json and SPLEETER_API_KEY) and no
+ * JWT issuer, outside development. */
+SPL_WARN_UNUSED int spl_settings_check_access(const spl_settings *settings, size_t keys,
+                                              spl_error *ret_error);
+
 void spl_settings_free(spl_settings *settings);
 
-/* The table for people: name, flag, default, explanation; with `settings` the values in force and where each comes from
- * (secrets are shown as "set"). */
+/* The options of `spleeterd serve`, with their explanations. */
 void spl_settings_print_help(FILE *stream);
+/* The values in force and where each came from (secrets are shown as "set"), and the variables named SPLEETER_... that are no settings. */
 void spl_settings_print(const spl_settings *settings, FILE *stream);
-/* The same as a Markdown table: docs/settings.md is its output, which a test compares. */
+/* The table as Markdown; docs/settings.md holds it. */
 void spl_settings_print_markdown(FILE *stream);
 
 #endif
