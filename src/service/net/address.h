@@ -10,11 +10,12 @@
 
 #include <sys/socket.h>
 
-/* `list`: "10.0.0.0/8, fd00::/8"; ARGUMENT when malformed. */
+/* `list`: "10.0.0.0/8, fd00::/8"; an address alone is a network of one. ARGUMENT when malformed. */
 SPL_WARN_UNUSED int spl_cidr_check(const char *list, spl_error *ret_error);
+/* An IPv4-mapped address is looked up as IPv4. */
 bool spl_cidr_contains(const char *list, const struct sockaddr *address);
 bool spl_address_public(const struct sockaddr *address);
-/* The numeric text without port. */
+/* The numeric text without port, of an IPv4-mapped address that of the IPv4 address. */
 void spl_address_text(const struct sockaddr *address, char ret_text[64]);
 
 #endif

@@ -19,7 +19,8 @@ typedef struct spl_outbound {
     size_t body_size;
     uint64_t max_bytes; /* of the answer */
     unsigned timeout_s; /* in all */
-    /* Takes the answer's body; a negative status stops. NULL: it is thrown away. */
+    /* Takes the answer's body; a negative status stops. NULL: it is thrown away, and one that is longer than max_bytes is cut
+     * without a failure. */
     int (*write)(void *user, const void *data, size_t size);
     void *user;
     /* Asked now and then; a non-zero answer cancels (CANCELED). May be NULL. */
