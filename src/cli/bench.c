@@ -9,10 +9,10 @@
 #include "base/pool.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
-#include "cli/models_path.h"
 #include "cli/report.h"
 #include "cli/signals.h"
-#include "cli/values.h"
+#include "pipeline/models_path.h"
+#include "pipeline/values.h"
 
 #include <spleeter/spleeter.h>
 
@@ -77,7 +77,7 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
         request->bandwidth = value;
         return 0;
     case KEY_THREADS:
-        return cli_parse_threads(value, &request->threads, ret_error);
+        return spl_threads_parse("--threads", value, &request->threads, ret_error);
     case KEY_JSON:
         request->json = true;
         return 0;
@@ -137,7 +137,7 @@ static int separate(spl_model *model, spl_separate_options *separation, double d
 static int run_bench(const bench_request *request, bench_result *ret_result, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *search_path = NULL;
     spl_model_choice choice;
-    int status = cli_models_search_path(&search_path, ret_error);
+    int status = spl_models_search_path(&search_path, ret_error);
     if (status == 0)
         status = spl_model_resolve(request->model, search_path, &choice, ret_error);
     spl_separate_options separation;
@@ -147,7 +147,8 @@ static int run_bench(const bench_request *request, bench_result *ret_result, spl
     if (status == 0) {
         separation.bandwidth = (spl_bandwidth)choice.bandwidth;
         if (request->bandwidth)
-            status = cli_parse_bandwidth(request->bandwidth, &separation.bandwidth, ret_error);
+            status = spl_bandwidth_parse("--bandwidth", request->bandwidth, &separation.bandwidth,
+                                         ret_error);
     }
     if (status < 0)
         return status;

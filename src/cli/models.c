@@ -6,8 +6,8 @@
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
-#include "cli/models_path.h"
 #include "cli/report.h"
+#include "pipeline/models_path.h"
 
 #include <spleeter/spleeter.h>
 
@@ -189,7 +189,7 @@ static int default_name(const spl_model_import_options *import, char **ret_name)
 /* The folder of that name among the user's models; *ret_folder is owned by the caller. */
 static int default_folder(const char *name, char **ret_folder, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *models = NULL;
-    int status = cli_models_user_folder(&models, ret_error);
+    int status = spl_models_user_folder(&models, ret_error);
     if (status == 0)
         status = spl_make_folders(models, ret_error);
     if (status == 0 && asprintf(ret_folder, "%s/%s", models, name) < 0)
@@ -221,7 +221,7 @@ static cli_exit import_model(spl_model_import_options *import, const char *check
 
 static cli_exit run(models_request *request, int argc, char **argv, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *search_path = NULL;
-    if (cli_models_search_path(&search_path, ret_error) < 0)
+    if (spl_models_search_path(&search_path, ret_error) < 0)
         return CLI_EXIT_RESOURCES;
     const char *action = argc > 0 ? argv[0] : "";
     if (strcmp(action, "list") == 0 && argc == 1)

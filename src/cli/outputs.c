@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Selects the parts of a song, names their files, and refuses names that would destroy something.
+ * Names the files of a song, and refuses names that would destroy something.
  */
 #include "cli/outputs.h"
 
@@ -10,90 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* "vocals, drums, bass, other" */
-static void list_stems(const spl_model_info *model, char *text, size_t size) {
-    size_t used = 0;
-    text[0] = '\0';
-    for (unsigned i = 0; i < model->stem_count && used < size; i++)
-        used +=
-            (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", model->stems[i].name);
-}
-
-/* The bits of the stems in `list`, whose names are separated by `separator`. */
-static int parse_stems(const spl_model_info *model, const char *list, char separator,
-                       uint64_t *ret_stems, spl_error *ret_error) {
-    uint64_t stems = 0;
-    for (const char *name = list;;) {
-        size_t length = strcspn(name, (char[]){separator, '\0'});
-        unsigned stem = 0;
-        while (stem < model->stem_count && (strlen(model->stems[stem].name) != length ||
-                                            strncmp(model->stems[stem].name, name, length) != 0))
-            stem++;
-        if (stem == model->stem_count) {
-            char known[512];
-            list_stems(model, known, sizeof(known));
-            return spl_fail(ret_error, SPL_E_ARGUMENT,
-                            "there is no stem \"%.*s\" in the model %s; its stems are %s",
-                            (int)length, name, model->name, known);
-        }
-        stems |= UINT64_C(1) << stem;
-        if (name[length] == '\0')
-            break;
-        name += length + 1;
-    }
-    *ret_stems = stems;
-    return 0;
-}
-
-static int add_mix(const spl_model_info *model, const char *mix, cli_parts *parts,
-                   spl_error *ret_error) {
-    const char *equals = strchr(mix, '=');
-    if (!equals || equals == mix)
-        return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "--mix %s: write it as NAME=STEM+STEM, such as karaoke=drums+bass+other",
-                        mix);
-    uint64_t stems;
-    int status = parse_stems(model, equals + 1, '+', &stems, ret_error);
-    if (status < 0)
-        return status;
-    if (parts->count == SPL_OUTPUTS_MAX)
-        return spl_fail(ret_error, SPL_E_ARGUMENT, "more than %d stems and mixes", SPL_OUTPUTS_MAX);
-    char *name = strndup(mix, (size_t)(equals - mix));
-    if (!name)
-        return spl_fail_memory(ret_error);
-    parts->mix_names[parts->mix_count++] = name;
-    parts->outputs[parts->count++] = (spl_output){.name = name, .stems = stems, .fd = -1};
-    return 0;
-}
-
-int cli_parts_select(const spl_model_info *model, const char *stems, const char *const *mixes,
-                     size_t mix_count, cli_parts *ret_parts, spl_error *ret_error) {
-    SPL_CLEANUP(cli_parts_free) cli_parts parts = {0};
-    uint64_t selected = mix_count > 0 ? 0 : (UINT64_C(1) << model->stem_count) - 1;
-    int status = stems ? parse_stems(model, stems, ',', &selected, ret_error) : 0;
-    if (status < 0)
-        return status;
-    for (unsigned i = 0; i < model->stem_count; i++) {
-        if (selected >> i & 1)
-            parts.outputs[parts.count++] =
-                (spl_output){.name = model->stems[i].name, .stems = UINT64_C(1) << i, .fd = -1};
-    }
-    for (size_t i = 0; i < mix_count; i++) {
-        status = add_mix(model, mixes[i], &parts, ret_error);
-        if (status < 0)
-            return status;
-    }
-    *ret_parts = parts;
-    parts = (cli_parts){0};
-    return 0;
-}
-
-void cli_parts_free(cli_parts *parts) {
-    for (size_t i = 0; i < parts->mix_count; i++)
-        free(parts->mix_names[i]);
-    *parts = (cli_parts){0};
-}
 
 /* What {filename} and {foldername} stand for: the parts of the file's real path, the former without its last extension. */
 static void name_input(const char *input, char *real, const char **ret_filename,
@@ -230,7 +146,7 @@ static int join(const char *folder, const char *name, bool absolute, char **ret_
     return asprintf(ret_path, "%.*s%s%s", (int)length, folder, slash ? "/" : "", name);
 }
 
-int cli_plan_make(const cli_inputs *inputs, const cli_parts *parts, const char *folder,
+int cli_plan_make(const cli_inputs *inputs, const spl_parts *parts, const char *folder,
                   const char *format, const char *codec, cli_plan *ret_plan, spl_error *ret_error) {
     SPL_CLEANUP(cli_plan_free)
     cli_plan plan = {.paths = calloc(inputs->count * parts->count, sizeof(char *))};

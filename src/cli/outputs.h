@@ -1,28 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is written for each song, and where: stems and mixes, their file names, their folders.
+ * Where what is separated is written: file names and folders.
  */
 #ifndef SPL_CLI_OUTPUTS_H
 #define SPL_CLI_OUTPUTS_H
 
 #include "cli/inputs.h"
-#include "pipeline/pipeline.h"
-
-/* The files written for every song; the paths are missing. */
-typedef struct cli_parts {
-    spl_output outputs[SPL_OUTPUTS_MAX];
-    size_t count;
-    char *mix_names[SPL_OUTPUTS_MAX]; /* owned; the names of stems are the model's */
-    size_t mix_count;
-} cli_parts;
-
-/* Selects stems and mixes of `model`. `stems` is "vocals,drums" or NULL, each of `mixes` is "name=vocals+drums". Without
- * `stems` all stems are written, unless there are mixes: then only those are. */
-SPL_WARN_UNUSED int cli_parts_select(const spl_model_info *model, const char *stems,
-                                     const char *const *mixes, size_t mix_count,
-                                     cli_parts *ret_parts, spl_error *ret_error);
-
-void cli_parts_free(cli_parts *parts);
+#include "pipeline/parts.h"
 
 /* Replaces {filename}, {foldername}, {instrument} and {codec} in `format` as Python's str.format does; "{{" and
  * "}}" are braces. Anything else in braces is refused (ARGUMENT). *ret_text is owned by the caller. */
@@ -37,7 +21,7 @@ typedef struct cli_plan {
 
 /* Names all files before anything is written. Refused (ARGUMENT): two files of one name, and a file that would replace an
  * input. */
-SPL_WARN_UNUSED int cli_plan_make(const cli_inputs *inputs, const cli_parts *parts,
+SPL_WARN_UNUSED int cli_plan_make(const cli_inputs *inputs, const spl_parts *parts,
                                   const char *folder, const char *format, const char *codec,
                                   cli_plan *ret_plan, spl_error *ret_error);
 

@@ -5,12 +5,12 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/inputs.h"
-#include "cli/models_path.h"
 #include "cli/outputs.h"
 #include "cli/report.h"
 #include "cli/signals.h"
-#include "cli/values.h"
+#include "pipeline/models_path.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/values.h"
 
 #include <errno.h>
 #include <math.h>
@@ -119,19 +119,16 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
         request->format = value;
         return 0;
     case 's':
-        return cli_parse_seconds("--offset", value, &pipeline->offset_s, ret_error);
+        return spl_seconds_parse("--offset", value, &pipeline->offset_s, ret_error);
     case 'd':
-        status = cli_parse_seconds("--duration", value, &pipeline->duration_s, ret_error);
+        status = spl_seconds_parse("--duration", value, &pipeline->duration_s, ret_error);
         if (status == 0 && pipeline->duration_s == 0)
             return spl_fail(ret_error, SPL_E_ARGUMENT, "--duration must be more than 0");
         return status;
     case 'c':
-        if (!spl_codec_from_name(value, &pipeline->codec))
-            return spl_fail(ret_error, SPL_E_ARGUMENT,
-                            "--codec %s: there are wav, flac, mp3, ogg, opus, m4a and wma", value);
-        return 0;
+        return spl_codec_parse("--codec", value, &pipeline->codec, ret_error);
     case 'b':
-        return cli_parse_bitrate(value, &pipeline->bitrate_bps, ret_error);
+        return spl_bitrate_parse("--bitrate", value, &pipeline->bitrate_bps, ret_error);
     case 'a':
         return spl_fail(
             ret_error, SPL_E_ARGUMENT,
@@ -147,10 +144,10 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
         return 0;
     case KEY_BANDWIDTH:
         request->has_bandwidth = true;
-        return cli_parse_bandwidth(value, &pipeline->bandwidth, ret_error);
+        return spl_bandwidth_parse("--bandwidth", value, &pipeline->bandwidth, ret_error);
     case KEY_BIT_DEPTH:
         request->has_bit_depth = true;
-        return cli_parse_bit_depth(value, &pipeline->sample_format, ret_error);
+        return spl_bit_depth_parse("--bit-depth", value, &pipeline->sample_format, ret_error);
     case KEY_MWF:
         pipeline->wiener = true;
         return 0;
@@ -158,7 +155,7 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
         pipeline->keep_format = true;
         return 0;
     case KEY_THREADS:
-        return cli_parse_threads(value, &pipeline->threads, ret_error);
+        return spl_threads_parse("--threads", value, &pipeline->threads, ret_error);
     case KEY_JSON:
         request->json = true;
         return 0;
@@ -172,19 +169,6 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
         request->help = true;
         return 0;
     }
-}
-
-/* Checks that need all of the options. */
-static int check_request(const separate_request *request, spl_error *ret_error) {
-    spl_codec codec = request->pipeline.codec;
-    if (request->has_bit_depth && codec != SPL_CODEC_WAV && codec != SPL_CODEC_FLAC)
-        return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "--bit-depth is for wav and flac, %s has none; use --bitrate",
-                        spl_codec_name(codec));
-    if (codec == SPL_CODEC_FLAC && request->pipeline.sample_format == SPL_SAMPLES_FLOAT)
-        return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "--bit-depth float needs wav; flac has 16 and 24");
-    return 0;
 }
 
 static int find_inputs(const separate_request *request, char **arguments, size_t argument_count,
@@ -209,7 +193,7 @@ static int find_inputs(const separate_request *request, char **arguments, size_t
 
 static int open_model(separate_request *request, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *search_path = NULL;
-    int status = cli_models_search_path(&search_path, ret_error);
+    int status = spl_models_search_path(&search_path, ret_error);
     spl_model_choice found;
     if (status == 0)
         status = spl_model_resolve(request->model, search_path, &found, ret_error);
@@ -232,7 +216,7 @@ static bool to_standard_output(const separate_request *request) {
 }
 
 static int check_standard_output(const separate_request *request, const cli_inputs *inputs,
-                                 const cli_parts *parts, spl_error *ret_error) {
+                                 const spl_parts *parts, spl_error *ret_error) {
     if (inputs->count != 1 || parts->count != 1)
         return spl_fail(ret_error, SPL_E_ARGUMENT,
                         "-o - takes one input and one stem or mix, here are %zu and %zu; use "
@@ -280,7 +264,7 @@ static int separate_file(const separate_request *request, const char *input,
 
 /* Separates all inputs; goes on after one that fails, stops when a signal came. */
 static cli_exit separate_files(separate_request *request, const cli_inputs *inputs,
-                               cli_parts *parts, const cli_plan *plan, cli_report *report) {
+                               spl_parts *parts, const cli_plan *plan, cli_report *report) {
     cli_exit code = CLI_EXIT_OK;
     request->pipeline.progress = cli_report_progress;
     request->pipeline.progress_user = report;
@@ -320,18 +304,21 @@ static cli_exit separate_files(separate_request *request, const cli_inputs *inpu
 static cli_exit run(separate_request *request, char **arguments, size_t argument_count,
                     spl_error *ret_error) {
     SPL_CLEANUP(cli_inputs_free) cli_inputs inputs = {0};
-    SPL_CLEANUP(cli_parts_free) cli_parts parts = {0};
+    SPL_CLEANUP(spl_parts_free) spl_parts parts = {0};
     SPL_CLEANUP(cli_plan_free) cli_plan plan = {0};
     SPL_CLEANUP(cli_report_free) cli_report report = {0};
 
-    if (check_request(request, ret_error) < 0 ||
-        find_inputs(request, arguments, argument_count, &inputs, ret_error) < 0)
+    const spl_pipeline_options *pipeline = &request->pipeline;
+    if (request->has_bit_depth &&
+        spl_bit_depth_check("--bit-depth", pipeline->sample_format, pipeline->codec, ret_error) < 0)
+        return CLI_EXIT_USAGE;
+    if (find_inputs(request, arguments, argument_count, &inputs, ret_error) < 0)
         return CLI_EXIT_USAGE;
     int status = open_model(request, ret_error);
     if (status < 0)
         return cli_exit_of_model(status);
     const spl_model_info *model = spl_model_get_info(request->pipeline.model);
-    if (cli_parts_select(model, request->stems, request->mixes, request->mix_count, &parts,
+    if (spl_parts_select(model, request->stems, request->mixes, request->mix_count, &parts,
                          ret_error) < 0)
         return CLI_EXIT_USAGE;
     status = to_standard_output(request)

@@ -123,9 +123,9 @@ static int open_input(song_run *run) {
     return 0;
 }
 
-/* The folder of `path`, or of temporary files when there is no path. */
-static char *folder_for_spool(const char *path) {
-    const char *temporary = getenv("TMPDIR");
+/* The folder of `path`, or that of temporary files when there is no path. */
+static char *folder_for_spool(const spl_pipeline_options *options, const char *path) {
+    const char *temporary = options->spool_folder ? options->spool_folder : getenv("TMPDIR");
     if (!path)
         return strdup(temporary && *temporary ? temporary : "/tmp");
     const char *slash = strrchr(path, '/');
@@ -135,7 +135,7 @@ static char *folder_for_spool(const char *path) {
 }
 
 static int open_spools(song_run *run, output_state *output) {
-    SPL_CLEANUP(spl_free_p) char *folder = folder_for_spool(output->request.path);
+    SPL_CLEANUP(spl_free_p) char *folder = folder_for_spool(run->options, output->request.path);
     output->spools = calloc(run->lane_count, sizeof(int));
     if (!folder || !output->spools)
         return spl_fail_memory(&run->error);
@@ -304,6 +304,7 @@ static int separate_lane(song_run *run) {
     separate.bandwidth = run->options->bandwidth;
     separate.wiener = run->options->wiener;
     separate.threads = run->options->threads;
+    separate.timings = run->options->timings;
     for (size_t i = 0; i < run->output_count; i++)
         separate.stems |= run->outputs[i].request.stems;
     if (run->options->progress) {

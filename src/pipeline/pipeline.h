@@ -41,6 +41,10 @@ typedef struct spl_pipeline_options {
      * separated one by one counts each of them as a pass. May be NULL. */
     int (*progress)(void *user, const spl_progress *progress);
     void *progress_user;
+    spl_timings *
+        timings; /* as in spl_separate_options: decoding is in read_s, encoding in write_s; may be NULL */
+    const char
+        *spool_folder; /* for temporary files of outputs without a path; NULL: $TMPDIR, or /tmp */
 } spl_pipeline_options;
 
 typedef struct spl_pipeline_result {

@@ -2,7 +2,7 @@
  *
  * Puts the model search path together.
  */
-#include "cli/models_path.h"
+#include "pipeline/models_path.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@ static void program_folder(char folder[PATH_MAX]) {
         *slash = '\0';
 }
 
-int cli_models_user_folder(char **ret_path, spl_error *ret_error) {
+int spl_models_user_folder(char **ret_path, spl_error *ret_error) {
     const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
     int length = data && *data
                      ? asprintf(ret_path, "%s/spleeterd/models", data)
@@ -25,9 +25,9 @@ int cli_models_user_folder(char **ret_path, spl_error *ret_error) {
     return length < 0 ? spl_fail_memory(ret_error) : 0;
 }
 
-int cli_models_search_path(char **ret_path, spl_error *ret_error) {
+int spl_models_search_path(char **ret_path, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *user = NULL;
-    int status = cli_models_user_folder(&user, ret_error);
+    int status = spl_models_user_folder(&user, ret_error);
     if (status < 0)
         return status;
     char program[PATH_MAX];
