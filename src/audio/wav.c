@@ -11,9 +11,9 @@
  *
  * Sizes are 32 bits wide. A file that outgrows them becomes RF64 (EBU Tech
  * 3306): its first chunk is called RF64, the JUNK becomes ds64 with 64-bit
- * sizes, and the 32-bit ones are 0xFFFFFFFF. In a pipe nothing can be filled
- * in later: the sizes are 0xFFFFFFFF from the start, as ffmpeg writes and
- * reads them.
+ * sizes, and the 32-bit ones are 0xFFFFFFFF. Until a file is complete the
+ * sizes are 0xFFFFFFFF too, as ffmpeg writes and reads them; in a pipe they
+ * stay so.
  */
 #include "audio/wav.h"
 
@@ -101,7 +101,8 @@ static uint8_t *put_fmt(uint8_t *at, const spl_wav_format *format) {
 
 size_t spl_wav_header(const spl_wav_format *format, uint64_t data_bytes,
                       uint8_t ret_header[SPL_WAV_HEADER_MAX_BYTES]) {
-    const bool unknown = data_bytes == SPL_WAV_UNKNOWN_BYTES;
+    const bool piped = data_bytes == SPL_WAV_UNKNOWN_BYTES;
+    const bool unknown = piped || data_bytes == SPL_WAV_GROWING_BYTES;
     const unsigned sample_bytes = format->channels * bytes_per_value(format->sample_format);
     const uint64_t samples = unknown ? UINT32_MAX : data_bytes / sample_bytes;
 
@@ -113,7 +114,7 @@ size_t spl_wav_header(const spl_wav_format *format, uint64_t data_bytes,
     }
     const size_t format_bytes = (size_t)(end - format_chunks);
 
-    const size_t reserve_bytes = unknown ? 0 : 8 + 28;
+    const size_t reserve_bytes = piped ? 0 : 8 + 28;
     const uint64_t riff_bytes =
         unknown ? UINT32_MAX : 4 + reserve_bytes + format_bytes + 8 + data_bytes + (data_bytes & 1);
     const bool rf64 = !unknown && riff_bytes >= UINT32_MAX;
@@ -178,7 +179,8 @@ int spl_wav_writer_open(int fd, const char *name, bool seekable, const spl_wav_f
     writer->format = *format;
     if (seekable)
         writer->start = lseek(fd, 0, SEEK_CUR);
-    int status = write_header(writer, seekable ? 0 : SPL_WAV_UNKNOWN_BYTES, ret_error);
+    int status =
+        write_header(writer, seekable ? SPL_WAV_GROWING_BYTES : SPL_WAV_UNKNOWN_BYTES, ret_error);
     if (status < 0) {
         free(writer);
         return status;

@@ -15,17 +15,18 @@ typedef struct spl_wav_format {
 } spl_wav_format;
 
 #define SPL_WAV_HEADER_MAX_BYTES 128
-#define SPL_WAV_UNKNOWN_BYTES    UINT64_MAX
+#define SPL_WAV_UNKNOWN_BYTES    UINT64_MAX       /* in a pipe */
+#define SPL_WAV_GROWING_BYTES    (UINT64_MAX - 1) /* in a file that is not complete yet */
 
-/* Makes the header of a file with `data_bytes` bytes of samples, or of one in a pipe (SPL_WAV_UNKNOWN_BYTES). For a
- * format, all but the latter are of one size. Returns the size. */
+/* Makes the header of a file with `data_bytes` bytes of samples. For a format, all headers but that in a pipe are of one size.
+ * Returns the size. */
 size_t spl_wav_header(const spl_wav_format *format, uint64_t data_bytes,
                       uint8_t ret_header[SPL_WAV_HEADER_MAX_BYTES]);
 
 typedef struct spl_wav_writer spl_wav_writer;
 
-/* Starts a file in `fd`, which stays the caller's, at its position. Unless `seekable`, the header says that the
- * size is unknown. `name` is for messages and must outlive the writer. */
+/* Starts a file in `fd`, which stays the caller's, at its position. The header says that the size is unknown, and so the file can
+ * be played while it grows; if it is `seekable`, spl_wav_writer_finish fills the size in. `name` is for messages and must outlive the writer. */
 SPL_WARN_UNUSED int spl_wav_writer_open(int fd, const char *name, bool seekable,
                                         const spl_wav_format *format, spl_wav_writer **ret_writer,
                                         spl_error *ret_error);
