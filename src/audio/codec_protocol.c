@@ -60,7 +60,7 @@ bool spl_record_receive_failure(int fd, const spl_record_header *header, const c
     spl_error failure;
     if (header->size_bytes != sizeof(failure) ||
         spl_record_receive(fd, &failure, sizeof(failure)) < 0 || failure.status >= SPL_OK ||
-        failure.status < SPL_E_HELPER) {
+        failure.status < SPL_E_NO_SPACE) {
         return false;
     }
     spl_text_make_printable(failure.message, sizeof(failure.message));

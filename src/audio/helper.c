@@ -23,6 +23,9 @@
 
 #define HELPER_NAME "spleeterd-codec"
 
+/* A helper that neither sends nor takes anything for so long hangs. */
+#define SILENCE_MAX_S 120
+
 const char *spl_sandbox_warning(void) {
     const unsigned ask_version = 1; /* LANDLOCK_CREATE_RULESET_VERSION */
     if (syscall(SYS_landlock_create_ruleset, NULL, 0, ask_version) > 0)
@@ -110,6 +113,10 @@ int spl_helper_start(const char *mode, int file_fd, spl_helper *ret_helper, spl_
         return spl_fail_errno(ret_error, errno, "cannot make a socket for the codec helper");
     SPL_CLEANUP(spl_close_p) int ours = pair[0];
     SPL_CLEANUP(spl_close_p) int theirs = pair[1];
+    const struct timeval silence = {.tv_sec = SILENCE_MAX_S};
+    if (setsockopt(ours, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof(silence)) < 0 ||
+        setsockopt(ours, SOL_SOCKET, SO_SNDTIMEO, &silence, sizeof(silence)) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot set up the socket of the codec helper");
 
     /* Above the numbers that the child fills, so that none is overwritten before it is duplicated. */
     SPL_CLEANUP(spl_close_p) int channel = fcntl(theirs, F_DUPFD_CLOEXEC, SPL_HELPER_FILE_FD + 1);
@@ -150,7 +157,8 @@ int spl_helper_fail(spl_helper *helper, const char *name, spl_error *ret_error) 
         switch (WTERMSIG(wait_status)) {
         case SIGKILL:
             return spl_fail(ret_error, SPL_E_HELPER,
-                            "%s: the codec helper was killed, or sent what it should not", name);
+                            "%s: the codec helper was killed, hung, or sent what it should not",
+                            name);
         case SIGSYS:
             return spl_fail(ret_error, SPL_E_HELPER,
                             "%s: the codec helper was stopped by its sandbox", name);
