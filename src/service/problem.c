@@ -29,15 +29,32 @@ const char *spl_problem_title(spl_problem_code code) {
     return problems[code].title;
 }
 
-int spl_refuse(spl_problem *ret_problem, spl_problem_code code, const char *format, ...) {
+static int refuse(spl_problem *ret_problem, spl_problem_code code, const char *field,
+                  const char *setting, const char *format, va_list arguments) {
     assert(code < SPL_PROBLEM_COUNT);
     spl_problem problem = {.code = code};
-    va_list arguments;
-    va_start(arguments, format);
     vsnprintf(problem.detail, sizeof(problem.detail), format, arguments);
-    va_end(arguments);
+    snprintf(problem.field, sizeof(problem.field), "%s", field ? field : "");
+    snprintf(problem.setting, sizeof(problem.setting), "%s", setting ? setting : "");
     *ret_problem = problem;
     return SPL_E_PERMISSION;
+}
+
+int spl_refuse(spl_problem *ret_problem, spl_problem_code code, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    int status = refuse(ret_problem, code, NULL, NULL, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+int spl_refuse_about(spl_problem *ret_problem, spl_problem_code code, const char *field,
+                     const char *setting, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    int status = refuse(ret_problem, code, field, setting, format, arguments);
+    va_end(arguments);
+    return status;
 }
 
 int spl_refuse_error(spl_problem *ret_problem, const spl_error *error) {
