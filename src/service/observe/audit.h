@@ -2,10 +2,13 @@
  *
  * The audit log: who did what to which id from where, in a chain that shows when a line was changed, removed or reordered.
  *
- * One file a process, AUDIT_DIR/<start time>-<pid>.jsonl, opened append-only. Each line is a JSON object with sequence number, time, actor, action,
- * object, address, outcome, request id, detail, and mac = HMAC-SHA256(key, previous mac || line without mac). The first line names
- * the process and the last mac of the process before it. Kept durable: written with one write, flushed by fdatasync before the answer.
- * No secrets, no contents.
+ * One file a process, FOLDER/00000001.jsonl and on, opened append-only. Each line is a JSON object with sequence number, time, actor, action,
+ * object, address, outcome, request id, detail, and mac = HMAC-SHA256(key, mac of the line before || the line without its mac). The first line names
+ * the file and process, and the file before it with that file's last mac; the last one says that the process closed it. Kept
+ * durable: written with one write, flushed by fdatasync before the answer. No secrets, no contents.
+ *
+ * What it cannot show: that lines were cut off the end of the newest file, or that the newest files are gone. Verification
+ * names the last mac, to be kept elsewhere by those who need that too.
  */
 #ifndef SPL_SERVICE_OBSERVE_AUDIT_H
 #define SPL_SERVICE_OBSERVE_AUDIT_H
@@ -34,7 +37,8 @@ SPL_WARN_UNUSED int spl_audit_write(spl_audit *audit, const spl_audit_event *eve
                                     spl_error *ret_error);
 void spl_audit_close(spl_audit *audit);
 
-/* Checks the chain of each file of `folder`, and says for each how many lines it has, or which line is wrong and how. FORMAT when one is. */
+/* Checks the chain of each file of `folder`, and says for each how many lines it has, or which line is wrong and how. FORMAT when one is;
+ * NOT_FOUND when there is no file. */
 SPL_WARN_UNUSED int spl_audit_verify(const char *folder, const uint8_t key[32], FILE *report,
                                      spl_error *ret_error);
 

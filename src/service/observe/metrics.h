@@ -56,6 +56,7 @@ typedef enum spl_counter {
     SPL_COUNTER_DEAD_LETTERS,
     SPL_COUNTER_JWKS_FETCHES,
     SPL_COUNTER_CONNECTIONS_CUT,
+    SPL_COUNTER_LOG_LINES_LOST,
     SPL_COUNTER_COUNT,
 } spl_counter;
 void spl_metrics_count(spl_counter counter, uint64_t more);

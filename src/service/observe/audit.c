@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Writing and checking the chain. A mac covers the line's bytes as they stand in the file, so that checking needs no agreement on
+ * how JSON is written:
+ *
+ *     {"sequence":1,...,"detail":null,"mac":"..."}     mac = HMAC(key, mac before || {"sequence":1,...,"detail":null})
+ */
+#include "service/observe/audit.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "service/observe/json.h"
+#include "service/observe/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <openssl/crypto.h>
+#include <openssl/hmac.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define KEY_SIZE  32
+#define MAC_SIZE  32
+#define HEX_SIZE  (2 * MAC_SIZE + 1)
+#define LINE_SIZE 65536         /* twice what the longest texts escape to */
+#define TAIL      ",\"mac\":\"" /* of a line, then the hex digits and: */
+#define END       "\"}"
+
+struct spl_audit {
+    char *path;
+    uint8_t key[KEY_SIZE];
+    atomic_bool broken; /* what was written can't be trusted to be on the disk any more */
+
+    pthread_mutex_t write_mutex; /* of what follows */
+    int fd;
+    off_t size_bytes;
+    uint64_t lines;
+    uint8_t mac[MAC_SIZE]; /* of the last line */
+
+    pthread_mutex_t flush_mutex; /* taken before write_mutex */
+    uint64_t flushed_lines;
+};
+
+/* ---- Macs ---- */
+
+/* mac = HMAC(key, mac || text). */
+static int chain(const uint8_t key[KEY_SIZE], uint8_t mac[MAC_SIZE], const char *text,
+                 size_t size) {
+    SPL_CLEANUP(spl_free_p) uint8_t *message = malloc(MAC_SIZE + size);
+    if (!message)
+        return SPL_E_MEMORY;
+    memcpy(message, mac, MAC_SIZE);
+    memcpy(message + MAC_SIZE, text, size);
+    unsigned length = MAC_SIZE;
+    return HMAC(EVP_sha256(), key, KEY_SIZE, message, MAC_SIZE + size, mac, &length) ? 0
+                                                                                     : SPL_E_MEMORY;
+}
+
+static void to_hex(const uint8_t mac[MAC_SIZE], char ret_hex[HEX_SIZE]) {
+    for (size_t i = 0; i < MAC_SIZE; i++)
+        snprintf(ret_hex + 2 * i, 3, "%02x", mac[i]);
+}
+
+/* ---- Files ---- */
+
+static void file_path(const char *folder, unsigned number, char ret_path[PATH_MAX]) {
+    snprintf(ret_path, PATH_MAX, "%s/%08u.jsonl", folder, number);
+}
+
+/* The number of a file of ours; 0 for all others. */
+static unsigned file_number(const char *name) {
+    char *end;
+    const unsigned long number = strtoul(name, &end, 10);
+    char canonical[32];
+    snprintf(canonical, sizeof(canonical), "%08lu.jsonl", number);
+    return number <= UINT32_MAX && strcmp(canonical, name) == 0 ? (unsigned)number : 0;
+}
+
+static int compare_numbers(const void *a, const void *b) {
+    const unsigned left = *(const unsigned *)a, right = *(const unsigned *)b;
+    return (left > right) - (left < right);
+}
+
+/* The numbers of all files, ascending; the caller's. */
+static int list_files(const char *folder, unsigned **ret_numbers, size_t *ret_count,
+                      spl_error *ret_error) {
+    DIR *stream = opendir(folder);
+    if (!stream)
+        return spl_fail_errno(ret_error, errno, "cannot read the audit folder %s", folder);
+    SPL_CLEANUP(spl_free_p) unsigned *numbers = NULL;
+    size_t count = 0, room = 0;
+    int status = 0;
+    for (struct dirent *entry; status == 0 && (entry = readdir(stream));) {
+        const unsigned number = file_number(entry->d_name);
+        if (number == 0)
+            continue;
+        if (count == room) {
+            room = 2 * room + 16;
+            unsigned *more = realloc(numbers, room * sizeof(*numbers));
+            if (!more) {
+                status = spl_fail_memory(ret_error);
+                break;
+            }
+            numbers = more;
+        }
+        numbers[count++] = number;
+    }
+    closedir(stream);
+    if (status < 0)
+        return status;
+    if (count > 0)
+        qsort(numbers, count, sizeof(*numbers), compare_numbers);
+    *ret_numbers = SPL_STEAL(numbers);
+    *ret_count = count;
+    return 0;
+}
+
+/* Where the mac's hex digits stand in a whole line without its line end; NULL when it is none. */
+static const char *find_mac(const char *line) {
+    const size_t length = strlen(line);
+    const size_t tail = strlen(TAIL) + HEX_SIZE - 1 + strlen(END);
+    if (length <= tail || strcmp(line + length - strlen(END), END) != 0 ||
+        strncmp(line + length - tail, TAIL, strlen(TAIL)) != 0)
+        return NULL;
+    return line + length - tail + strlen(TAIL);
+}
+
+/* Reads the next line into `line`, without its end; "" when it is too long or has a NUL in it. False at the end, which an
+ * unfinished line is too. */
+static bool read_line(FILE *file, char line[LINE_SIZE]) {
+    if (!fgets(line, LINE_SIZE, file))
+        return false;
+    const size_t length = strlen(line);
+    const bool whole = length > 0 && line[length - 1] == '\n';
+    line[whole ? length - 1 : 0] = '\0';
+    return whole || !feof(file);
+}
+
+/* ---- Writing ---- */
+
+/* Appends `line` (used up, may be NULL when memory ran out) and its mac. */
+static int append(spl_audit *audit, json_t *line, uint64_t *ret_lines, spl_error *ret_error) {
+    json_object_set_new(line, "sequence", json_integer((json_int_t)audit->lines));
+    SPL_CLEANUP(spl_free_p) char *text = line ? spl_json_line(line) : NULL;
+    json_decref(line);
+    uint8_t mac[MAC_SIZE];
+    memcpy(mac, audit->mac, sizeof(mac));
+    if (!text || chain(audit->key, mac, text, strlen(text)) < 0)
+        return spl_fail_memory(ret_error);
+    char hex[HEX_SIZE];
+    to_hex(mac, hex);
+    SPL_CLEANUP(spl_free_p) char *whole = NULL;
+    const int length =
+        asprintf(&whole, "%.*s" TAIL "%s" END "\n", (int)strlen(text) - 1, text, hex);
+    if (length < 0) {
+        whole = NULL;
+        return spl_fail_memory(ret_error);
+    }
+    const int status = spl_write_all(audit->fd, whole, (size_t)length, audit->path, ret_error);
+    if (status < 0) {
+        if (ftruncate(audit->fd, audit->size_bytes) < 0)
+            atomic_store(&audit->broken, true);
+        return status;
+    }
+    audit->size_bytes += length;
+    memcpy(audit->mac, mac, sizeof(mac));
+    *ret_lines = ++audit->lines;
+    return 0;
+}
+
+/* Makes the first `lines` lines durable; one flush serves all who wait for it. After a failure nothing more can be promised,
+ * for the kernel tells of it once only. */
+static int flush(spl_audit *audit, uint64_t lines, spl_error *ret_error) {
+    int failed = 0;
+    pthread_mutex_lock(&audit->flush_mutex);
+    if (audit->flushed_lines < lines) {
+        pthread_mutex_lock(&audit->write_mutex);
+        const uint64_t written = audit->lines;
+        pthread_mutex_unlock(&audit->write_mutex);
+        failed = atomic_load(&audit->broken) ? EIO : fdatasync(audit->fd) < 0 ? errno : 0;
+        if (failed)
+            atomic_store(&audit->broken, true);
+        else
+            audit->flushed_lines = written;
+    }
+    pthread_mutex_unlock(&audit->flush_mutex);
+    return failed ? spl_fail_errno(ret_error, failed, "cannot flush %s", audit->path) : 0;
+}
+
+static int append_durably(spl_audit *audit, json_t *line, spl_error *ret_error) {
+    if (atomic_load(&audit->broken)) {
+        json_decref(line);
+        return spl_fail(ret_error, SPL_E_IO, "%s could not be written earlier; restart the service",
+                        audit->path);
+    }
+    uint64_t lines = 0;
+    pthread_mutex_lock(&audit->write_mutex);
+    const int status = append(audit, line, &lines, ret_error);
+    pthread_mutex_unlock(&audit->write_mutex);
+    return status < 0 ? status : flush(audit, lines, ret_error);
+}
+
+static json_t *start_line(void) {
+    json_t *line = json_object();
+    char time[25];
+    spl_time_text(spl_wall_ms(), time);
+    json_object_set_new(line, "sequence", json_null()); /* it comes first */
+    json_object_set_new(line, "time", json_string(time));
+    return line;
+}
+
+/* The last mac among `files`, from the newest back, as previous_file and previous_mac of `line`. */
+static void add_previous(json_t *line, const char *folder, const unsigned *files, size_t count) {
+    char text[LINE_SIZE], hex[HEX_SIZE] = "";
+    unsigned number = 0;
+    for (size_t i = count; i > 0 && !*hex; i--) {
+        char path[PATH_MAX];
+        file_path(folder, files[i - 1], path);
+        FILE *file = fopen(path, "re");
+        if (!file)
+            continue;
+        number = files[i - 1];
+        while (read_line(file, text)) {
+            const char *mac = find_mac(text);
+            if (mac)
+                snprintf(hex, sizeof(hex), "%.*s", HEX_SIZE - 1, mac);
+        }
+        fclose(file);
+    }
+    json_object_set_new(line, "previous_file", *hex ? json_integer(number) : json_null());
+    json_object_set_new(line, "previous_mac", *hex ? json_string(hex) : json_null());
+}
+
+/* Makes the file after the newest one of `folder`. */
+static int create_file(spl_audit *audit, const char *folder, json_t *line, spl_error *ret_error) {
+    for (;;) {
+        SPL_CLEANUP(spl_free_p) unsigned *files = NULL;
+        size_t count;
+        const int status = list_files(folder, &files, &count, ret_error);
+        if (status < 0)
+            return status;
+        const unsigned number = count > 0 ? files[count - 1] + 1 : 1;
+        char path[PATH_MAX];
+        file_path(folder, number, path);
+        audit->fd =
+            open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (audit->fd < 0 && errno == EEXIST)
+            continue;
+        if (audit->fd < 0)
+            return spl_fail_errno(ret_error, errno, "cannot write %s", path);
+        audit->path = strdup(path);
+        if (!audit->path)
+            return spl_fail_memory(ret_error);
+        json_object_set_new(line, "file", json_integer(number));
+        add_previous(line, folder, files, count);
+        return 0;
+    }
+}
+
+static int flush_folder(const char *folder, spl_error *ret_error) {
+    SPL_CLEANUP(spl_close_p) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot flush the audit folder %s", folder);
+    return 0;
+}
+
+static void audit_free(spl_audit *audit) {
+    if (audit->fd >= 0)
+        close(audit->fd);
+    pthread_mutex_destroy(&audit->write_mutex);
+    pthread_mutex_destroy(&audit->flush_mutex);
+    OPENSSL_cleanse(audit->key, sizeof(audit->key));
+    free(audit->path);
+    free(audit);
+}
+
+int spl_audit_open(const char *folder, const uint8_t key[32], spl_audit **ret_audit,
+                   spl_error *ret_error) {
+    int status = spl_make_folders(folder, ret_error);
+    if (status < 0)
+        return status;
+    if (chmod(folder, 0700) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot close the audit folder %s to others",
+                              folder);
+    spl_audit *audit = calloc(1, sizeof(*audit));
+    if (!audit)
+        return spl_fail_memory(ret_error);
+    *audit = (spl_audit){.fd = -1,
+                         .write_mutex = PTHREAD_MUTEX_INITIALIZER,
+                         .flush_mutex = PTHREAD_MUTEX_INITIALIZER};
+    memcpy(audit->key, key, KEY_SIZE);
+    json_t *line = start_line();
+    json_object_set_new(line, "actor", json_string("system"));
+    json_object_set_new(line, "action", json_string("audit.start"));
+    json_object_set_new(line, "pid", json_integer(getpid()));
+    status = create_file(audit, folder, line, ret_error);
+    if (status == 0)
+        status = append_durably(audit, line, ret_error);
+    else
+        json_decref(line);
+    if (status == 0)
+        status = flush_folder(folder, ret_error);
+    if (status < 0) {
+        audit_free(audit);
+        return status;
+    }
+    *ret_audit = audit;
+    return 0;
+}
+
+int spl_audit_write(spl_audit *audit, const spl_audit_event *event, spl_error *ret_error) {
+    const char *request_id = spl_log_context_get()->request_id;
+    json_t *line = start_line();
+    json_object_set_new(line, "actor", spl_json_text(event->actor));
+    json_object_set_new(line, "action", spl_json_text(event->action));
+    json_object_set_new(line, "object", spl_json_text(event->object));
+    json_object_set_new(line, "address", spl_json_text(event->address));
+    json_object_set_new(line, "outcome", spl_json_text(event->outcome));
+    json_object_set_new(line, "request_id", spl_json_text(*request_id ? request_id : NULL));
+    json_object_set_new(line, "detail", spl_json_text(event->detail));
+    return append_durably(audit, line, ret_error);
+}
+
+void spl_audit_close(spl_audit *audit) {
+    if (!audit)
+        return;
+    json_t *line = start_line();
+    json_object_set_new(line, "actor", json_string("system"));
+    json_object_set_new(line, "action", json_string("audit.end"));
+    spl_error error;
+    if (append_durably(audit, line, &error) < 0)
+        spl_log(SPL_LOG_ERROR, "audit.failed", SPL_TEXT("detail", error.message));
+    audit_free(audit);
+}
+
+/* ---- Checking ---- */
+
+/* What is known of the files checked so far. */
+typedef struct verification {
+    const char *folder;
+    const uint8_t *key;
+    FILE *report;
+    size_t wrong;
+} verification;
+
+static bool has_mac(const verification *v, unsigned number, const char *hex) {
+    char path[PATH_MAX], line[LINE_SIZE];
+    file_path(v->folder, number, path);
+    FILE *file = fopen(path, "re");
+    bool found = false;
+    while (file && !found && read_line(file, line)) {
+        const char *mac = find_mac(line);
+        found = mac && strncmp(mac, hex, HEX_SIZE - 1) == 0;
+    }
+    if (file)
+        fclose(file);
+    return found;
+}
+
+/* What is wrong with a file's first line, beyond its mac; NULL: nothing. `oldest`: files before it may have been put away. */
+static const char *check_first(const verification *v, const char *text, unsigned number,
+                               bool oldest) {
+    json_t *line = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    const json_int_t named = json_integer_value(json_object_get(line, "file"));
+    const json_int_t before = json_integer_value(json_object_get(line, "previous_file"));
+    const char *hex = json_string_value(json_object_get(line, "previous_mac"));
+    const char *problem = NULL;
+    if (named != number)
+        problem = "the file has another file's name";
+    else if (before == 0 && !oldest)
+        problem = "it does not go on from the file before it";
+    else if (before > 0 && hex && !oldest && !has_mac(v, (unsigned)before, hex))
+        problem = "the file before it is gone, or lines were cut off its end";
+    json_decref(line);
+    return problem;
+}
+
+static void verify_file(verification *v, unsigned number, bool oldest) {
+    char path[PATH_MAX], line[LINE_SIZE], hex[HEX_SIZE] = "";
+    file_path(v->folder, number, path);
+    fprintf(v->report, "%08u.jsonl: ", number);
+    FILE *file = fopen(path, "re");
+    const char *problem = file ? NULL : "cannot be read";
+    uint8_t mac[MAC_SIZE] = {0};
+    size_t lines = 0;
+    bool ended = false;
+    while (!problem && read_line(file, line)) {
+        lines++;
+        const char *claimed = find_mac(line);
+        const size_t covered = claimed ? (size_t)(claimed - line) - strlen(TAIL) : 0;
+        if (!claimed) {
+            problem = "it is no line of this log";
+            break;
+        }
+        snprintf(hex, sizeof(hex), "%s", claimed);
+        line[covered] = '}';
+        line[covered + 1] = '\0';
+        char expected[HEX_SIZE] = "";
+        if (chain(v->key, mac, line, covered + 1) == 0)
+            to_hex(mac, expected);
+        if (CRYPTO_memcmp(expected, hex, HEX_SIZE) != 0)
+            problem = "the line was changed or moved, or the one before it removed";
+        else if (lines == 1)
+            problem = check_first(v, line, number, oldest);
+        ended = strstr(line, "\"action\":\"audit.end\"") != NULL;
+    }
+    if (file)
+        fclose(file);
+    if (problem) {
+        v->wrong++;
+        fprintf(v->report, "WRONG at line %zu: %s\n", lines, problem);
+    } else {
+        fprintf(v->report, "%zu lines, whole%s, last mac %s\n", lines,
+                ended ? "" : " so far (still open, or its process was killed)",
+                *hex ? hex : "none");
+    }
+}
+
+int spl_audit_verify(const char *folder, const uint8_t key[32], FILE *report,
+                     spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) unsigned *files = NULL;
+    size_t count;
+    const int status = list_files(folder, &files, &count, ret_error);
+    if (status < 0)
+        return status;
+    if (count == 0)
+        return spl_fail(ret_error, SPL_E_NOT_FOUND, "%s holds no audit log", folder);
+    verification v = {.folder = folder, .key = key, .report = report};
+    for (size_t i = 0; i < count; i++)
+        verify_file(&v, files[i], i == 0);
+    if (v.wrong > 0)
+        return spl_fail(ret_error, SPL_E_FORMAT,
+                        "%zu of %zu files of %s are not as they were written", v.wrong, count,
+                        folder);
+    return 0;
+}
