@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The door: which of the two kinds of credentials came, whether they are good, and how often.
+ */
+#include "service/auth/auth.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "service/auth/jwks.h"
+#include "service/auth/jwt.h"
+#include "service/auth/keys.h"
+#include "service/auth/links.h"
+#include "service/auth/rate.h"
+#include "service/observe/log.h"
+#include "service/observe/metrics.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#define PRINCIPALS_MAX        16384
+#define FAILING_ADDRESSES_MAX 16384
+#define FAILURES_PER_MINUTE   60
+#define BEARER                "Bearer "
+
+struct spl_auth {
+    const spl_settings *settings;
+    spl_quota quota; /* of those who have none of their own */
+    uint8_t link_key[32];
+    pthread_rwlock_t lock; /* of ring */
+    spl_keyring *ring;
+    spl_jwt_policy jwt;
+    spl_jwks_source *jwks; /* NULL: no tokens are taken */
+    spl_rate_table *requests, *failures;
+};
+
+static void auth_free_p(spl_auth **auth) {
+    spl_auth_free(*auth);
+}
+
+static int open_tokens(spl_auth *auth, spl_error *ret_error) {
+    const spl_settings *settings = auth->settings;
+    if (!*settings->jwt_issuer)
+        return 0;
+    auth->jwt = (spl_jwt_policy){.issuer = settings->jwt_issuer,
+                                 .audience = settings->jwt_audience,
+                                 .algorithm = settings->jwt_algorithm,
+                                 .leeway_s = settings->jwt_leeway_s};
+    return spl_jwks_source_new(settings->jwt_jwks_url, settings->jwt_algorithm, &auth->jwks,
+                               ret_error);
+}
+
+int spl_auth_open(const spl_settings *settings, const uint8_t secret[32], spl_auth **ret_auth,
+                  spl_error *ret_error) {
+    SPL_CLEANUP(auth_free_p) spl_auth *auth = calloc(1, sizeof(*auth));
+    if (!auth)
+        return spl_fail_memory(ret_error);
+    auth->settings = settings;
+    auth->quota = (spl_quota){.rate_per_minute = settings->rate_per_minute,
+                              .jobs = settings->jobs_per_key,
+                              .storage_bytes = settings->storage_per_key_bytes};
+    pthread_rwlock_init(&auth->lock, NULL);
+    int status = spl_keyring_open(settings->data_dir, settings->api_key, &auth->quota, &auth->ring,
+                                  ret_error);
+    if (status == 0)
+        status = spl_settings_check_access(settings, spl_keyring_count(auth->ring), ret_error);
+    if (status == 0)
+        status = open_tokens(auth, ret_error);
+    if (status == 0)
+        status = spl_secret_derive(secret, "links", auth->link_key, ret_error);
+    if (status == 0)
+        status = spl_rate_table_new(PRINCIPALS_MAX, &auth->requests, ret_error);
+    if (status == 0)
+        status = spl_rate_table_new(FAILING_ADDRESSES_MAX, &auth->failures, ret_error);
+    if (status == 0)
+        *ret_auth = SPL_STEAL(auth);
+    return status;
+}
+
+int spl_auth_reload(spl_auth *auth, spl_error *ret_error) {
+    spl_keyring *ring;
+    const int status = spl_keyring_open(auth->settings->data_dir, auth->settings->api_key,
+                                        &auth->quota, &ring, ret_error);
+    if (status < 0)
+        return status;
+    pthread_rwlock_wrlock(&auth->lock);
+    spl_keyring *old = auth->ring;
+    auth->ring = ring;
+    pthread_rwlock_unlock(&auth->lock);
+    spl_keyring_free(old);
+    return 0;
+}
+
+void spl_auth_free(spl_auth *auth) {
+    if (!auth)
+        return;
+    spl_rate_table_free(auth->failures);
+    spl_rate_table_free(auth->requests);
+    spl_jwks_source_free(auth->jwks);
+    spl_keyring_free(auth->ring);
+    pthread_rwlock_destroy(&auth->lock);
+    free(auth);
+}
+
+static int check_key(spl_auth *auth, const char *key, spl_principal *ret_principal,
+                     spl_problem *ret_problem) {
+    pthread_rwlock_rdlock(&auth->lock);
+    const bool found = spl_keyring_find(auth->ring, key, ret_principal);
+    pthread_rwlock_unlock(&auth->lock);
+    return found ? 0 : spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED, "The API key is unknown");
+}
+
+static int make_principal(const spl_auth *auth, const spl_jwt_claims *claims,
+                          spl_principal *ret_principal, spl_error *ret_error) {
+    spl_principal principal = {.scopes = claims->scopes, .quota = auth->quota};
+    SPL_CLEANUP(spl_free_p) char *text = NULL;
+    char hex[65];
+    const int length = asprintf(&text, "%s\n%s", auth->jwt.issuer, claims->subject);
+    if (length < 0)
+        return spl_fail_memory(ret_error);
+    const int status = spl_sha256_hex(text, (size_t)length, hex, ret_error);
+    if (status < 0)
+        return status;
+    snprintf(principal.id, sizeof(principal.id), "jwt:%.32s", hex);
+    size_t whole = strnlen(claims->subject, sizeof(principal.name) - 1);
+    while (((unsigned char)claims->subject[whole] & 0xc0) == 0x80) /* within a character */
+        whole--;
+    memcpy(principal.name, claims->subject, whole);
+    *ret_principal = principal;
+    return 0;
+}
+
+static int verify_token(spl_auth *auth, const char *token, spl_principal *ret_principal,
+                        spl_error *ret_error) {
+    char kid[SPL_JWT_KID_MAX_LENGTH + 1];
+    spl_jwks *keys;
+    spl_jwt_claims claims;
+    int status = spl_jwt_read_kid(&auth->jwt, token, kid, ret_error);
+    if (status == 0)
+        status = spl_jwks_source_get(auth->jwks, kid, spl_now_s(), &keys, ret_error);
+    if (status < 0)
+        return status;
+    const cjose_jwk_t *key = spl_jwks_find(keys, kid);
+    status = key ? spl_jwt_verify(&auth->jwt, key, token, time(NULL), &claims, ret_error)
+                 : spl_fail(ret_error, SPL_E_PERMISSION, "the token's key is unknown");
+    spl_jwks_unref(keys);
+    return status < 0 ? status : make_principal(auth, &claims, ret_principal, ret_error);
+}
+
+static int check_token(spl_auth *auth, const char *token, spl_principal *ret_principal,
+                       spl_problem *ret_problem) {
+    if (!auth->jwks)
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED, "JWTs are not taken here");
+    spl_error error;
+    const int status = verify_token(auth, token, ret_principal, &error);
+    if (status == SPL_E_IO) {
+        spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE,
+                   "The keys of the token's issuer can't be had; try again later");
+        ret_problem->retry_after_s = 60;
+    } else if (status == SPL_E_MEMORY) {
+        spl_refuse_error(ret_problem, &error);
+    } else if (status < 0) {
+        spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED, "The JWT is refused: %s", error.message);
+    }
+    return status;
+}
+
+static bool has_two_dots(const char *text) {
+    const char *first = strchr(text, '.');
+    const char *second = first ? strchr(first + 1, '.') : NULL;
+    return second != NULL && !strchr(second + 1, '.');
+}
+
+static int check_credentials(spl_auth *auth, const char *x_api_key, const char *authorization,
+                             spl_principal *ret_principal, spl_problem *ret_problem) {
+    if (x_api_key && authorization)
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED,
+                          "Send X-API-KEY or Authorization, not both");
+    if (x_api_key)
+        return check_key(auth, x_api_key, ret_principal, ret_problem);
+    if (strncasecmp(authorization, BEARER, strlen(BEARER)) != 0)
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED,
+                          "Authorization takes the scheme Bearer only");
+    const char *bearer = authorization + strlen(BEARER);
+    bearer += strspn(bearer, " ");
+    return has_two_dots(bearer) ? check_token(auth, bearer, ret_principal, ret_problem)
+                                : check_key(auth, bearer, ret_principal, ret_problem);
+}
+
+/* Without credentials: let in where there are none to be had, in development. */
+static int check_anonymous(spl_auth *auth, spl_principal *ret_principal, spl_problem *ret_problem) {
+    pthread_rwlock_rdlock(&auth->lock);
+    const bool keyless = spl_keyring_count(auth->ring) == 0;
+    pthread_rwlock_unlock(&auth->lock);
+    if (strcmp(auth->settings->env, "development") != 0 || !keyless || auth->jwks)
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED,
+                          "Send an API key as X-API-KEY, or a token as Authorization: Bearer");
+    *ret_principal = (spl_principal){.id = "dev",
+                                     .name = "dev",
+                                     .scopes = SPL_SCOPE_READ | SPL_SCOPE_WRITE | SPL_SCOPE_METRICS,
+                                     .quota = auth->quota};
+    return 0;
+}
+
+/* Who shares an address's failures: a /64 of IPv6, which one host can have all of. */
+static void name_network(const char *address, char ret_name[64]) {
+    uint8_t bytes[16];
+    if (inet_pton(AF_INET6, address, bytes) == 1) {
+        memset(bytes + 8, 0, 8);
+        inet_ntop(AF_INET6, bytes, ret_name, 64);
+    } else {
+        snprintf(ret_name, 64, "%s", address);
+    }
+}
+
+int spl_auth_check(spl_auth *auth, const char *x_api_key, const char *authorization,
+                   const char *address, spl_principal *ret_principal, spl_problem *ret_problem) {
+    char network[64];
+    spl_rate rate;
+    unsigned wait_s;
+    if (!x_api_key && !authorization)
+        return check_anonymous(auth, ret_principal, ret_problem);
+    name_network(address, network);
+    if (!spl_rate_ask(auth->failures, network, FAILURES_PER_MINUTE, spl_now_s(), &rate, &wait_s)) {
+        const int status = spl_refuse(ret_problem, SPL_PROBLEM_RATE_LIMITED,
+                                      "Too many failed attempts from this address");
+        ret_problem->retry_after_s = wait_s;
+        return status;
+    }
+    const int status =
+        check_credentials(auth, x_api_key, authorization, ret_principal, ret_problem);
+    if (status < 0 && ret_problem->code == SPL_PROBLEM_UNAUTHORIZED) {
+        spl_rate_take(auth->failures, network, FAILURES_PER_MINUTE, spl_now_s(), &rate, &wait_s);
+        spl_metrics_count(SPL_COUNTER_AUTH_FAILURES, 1);
+        spl_log(SPL_LOG_INFO, "auth.refused", SPL_TEXT("address", address),
+                SPL_TEXT("reason", ret_problem->detail));
+    }
+    return status;
+}
+
+int spl_auth_take(spl_auth *auth, const spl_principal *principal, spl_rate *ret_rate,
+                  spl_problem *ret_problem) {
+    unsigned wait_s;
+    if (spl_rate_take(auth->requests, principal->id, principal->quota.rate_per_minute, spl_now_s(),
+                      ret_rate, &wait_s))
+        return 0;
+    const unsigned limit = principal->quota.rate_per_minute;
+    const int status =
+        spl_refuse_about(ret_problem, SPL_PROBLEM_RATE_LIMITED, NULL,
+                         limit == auth->quota.rate_per_minute ? "SPLEETER_RATE_PER_MINUTE" : NULL,
+                         "%u requests a minute are allowed; the next is in %u s", limit, wait_s);
+    ret_problem->retry_after_s = wait_s;
+    return status;
+}
+
+int spl_link_sign(const spl_auth *auth, const char *path, int64_t expires_s, char ret_query[128],
+                  spl_error *ret_error) {
+    return spl_links_sign(auth->link_key, path, expires_s, ret_query, ret_error);
+}
+
+bool spl_link_valid(const spl_auth *auth, const char *path, const char *expires,
+                    const char *signature, int64_t now_s) {
+    return spl_links_valid(auth->link_key, path, expires, signature, now_s,
+                           auth->settings->link_max_s);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The keyring that requests are checked against, and the changes that `spleeterd keys` makes to keys.json.
+ */
+#include "service/auth/keys.h"
+
+#include "base/clock.h"
+#include "service/auth/base64.h"
+#include "service/auth/keys_file.h"
+#include "service/auth/private_file.h"
+
+#include <inttypes.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+#include <string.h>
+
+#define KEY_PREFIX     "spl_"
+#define KEY_BYTES      32
+#define KEY_MAX_LENGTH 512
+#define FIRST_NAME     "default" /* of SPLEETER_API_KEY */
+
+typedef struct ring_entry {
+    uint8_t sha256[32];
+    spl_principal principal;
+} ring_entry;
+
+struct spl_keyring {
+    size_t count;
+    ring_entry entries[];
+};
+
+/* A quota's zeros become the defaults'. */
+static spl_quota complete_quota(const spl_quota *own, const spl_quota *defaults) {
+    return (spl_quota){
+        .rate_per_minute = own->rate_per_minute ? own->rate_per_minute : defaults->rate_per_minute,
+        .jobs = own->jobs ? own->jobs : defaults->jobs,
+        .storage_bytes = own->storage_bytes ? own->storage_bytes : defaults->storage_bytes,
+        .priority = own->priority ? own->priority : defaults->priority,
+    };
+}
+
+static void add_entry(spl_keyring *ring, const spl_key *key, const spl_quota *defaults) {
+    ring_entry *entry = &ring->entries[ring->count++];
+    memcpy(entry->sha256, key->sha256, sizeof(entry->sha256));
+    entry->principal = (spl_principal){.scopes = spl_role_scopes(key->role),
+                                       .quota = complete_quota(&key->quota, defaults)};
+    snprintf(entry->principal.id, sizeof(entry->principal.id), "key:%s", key->name);
+    snprintf(entry->principal.name, sizeof(entry->principal.name), "%s", key->name);
+}
+
+int spl_keyring_open(const char *data_dir, const char *first_key, const spl_quota *defaults,
+                     spl_keyring **ret_keyring, spl_error *ret_error) {
+    SPL_CLEANUP(spl_key_file_free) spl_key_file file = {0};
+    int status = spl_key_file_read(data_dir, &file, ret_error);
+    if (status < 0)
+        return status;
+    spl_keyring *ring = calloc(1, sizeof(*ring) + (file.count + 1) * sizeof(ring_entry));
+    if (!ring)
+        return spl_fail_memory(ret_error);
+    for (size_t i = 0; i < file.count; i++)
+        add_entry(ring, &file.keys[i], defaults);
+    if (*first_key) {
+        spl_key first = {.name = FIRST_NAME, .role = SPL_ROLE_ADMIN};
+        SHA256((const unsigned char *)first_key, strlen(first_key), first.sha256);
+        add_entry(ring, &first, defaults);
+    }
+    *ret_keyring = ring;
+    return 0;
+}
+
+size_t spl_keyring_count(const spl_keyring *keyring) {
+    return keyring->count;
+}
+
+bool spl_keyring_find(const spl_keyring *keyring, const char *key, spl_principal *ret_principal) {
+    uint8_t sha256[32];
+    const size_t length = strnlen(key, KEY_MAX_LENGTH + 1);
+    if (length == 0 || length > KEY_MAX_LENGTH ||
+        !SHA256((const unsigned char *)key, length, sha256))
+        return false;
+    const ring_entry *found = NULL;
+    for (size_t i = 0; i < keyring->count; i++) {
+        if (CRYPTO_memcmp(keyring->entries[i].sha256, sha256, sizeof(sha256)) == 0)
+            found = &keyring->entries[i];
+    }
+    if (found)
+        *ret_principal = found->principal;
+    return found != NULL;
+}
+
+void spl_keyring_free(spl_keyring *keyring) {
+    free(keyring);
+}
+
+static spl_key *find_name(const spl_key_file *file, const char *name) {
+    for (size_t i = 0; i < file->count; i++) {
+        if (strcmp(file->keys[i].name, name) == 0)
+            return &file->keys[i];
+    }
+    return NULL;
+}
+
+static int make_key(spl_key *key, char ret_text[64], spl_error *ret_error) {
+    uint8_t random[KEY_BYTES];
+    char encoded[SPL_BASE64_SIZE(KEY_BYTES)];
+    if (RAND_bytes(random, sizeof(random)) != 1)
+        return spl_fail(ret_error, SPL_E_IO, "OpenSSL has no random bytes");
+    spl_base64url_encode(random, sizeof(random), encoded);
+    const int length = snprintf(ret_text, 64, KEY_PREFIX "%s", encoded);
+    SHA256((unsigned char *)ret_text, (size_t)length, key->sha256);
+    OPENSSL_cleanse(random, sizeof(random));
+    OPENSSL_cleanse(encoded, sizeof(encoded));
+    spl_time_text(spl_wall_ms(), key->created);
+    return 0;
+}
+
+int spl_keys_add(const char *data_dir, const char *name, const char *role, const spl_quota *quota,
+                 char ret_key[64], spl_error *ret_error) {
+    spl_key key = {.quota = *quota};
+    int status = spl_key_check_name(name, ret_error);
+    if (status == 0)
+        status = spl_role_parse(role, &key.role, ret_error);
+    if (status < 0)
+        return status;
+    if (strcmp(name, FIRST_NAME) == 0)
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "\"" FIRST_NAME "\" is the name of SPLEETER_API_KEY; choose another");
+    snprintf(key.name, sizeof(key.name), "%s", name);
+
+    SPL_CLEANUP(spl_close_p) int lock = -1;
+    SPL_CLEANUP(spl_key_file_free) spl_key_file file = {0};
+    status = spl_private_lock(data_dir, &lock, ret_error);
+    if (status == 0)
+        status = spl_key_file_read(data_dir, &file, ret_error);
+    if (status < 0)
+        return status;
+    if (find_name(&file, name))
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "there is already a key named %s", name);
+    spl_key *more = reallocarray(file.keys, file.count + 1, sizeof(*more));
+    if (!more)
+        return spl_fail_memory(ret_error);
+    file.keys = more;
+
+    char text[64];
+    status = make_key(&key, text, ret_error);
+    file.keys[file.count++] = key;
+    if (status == 0)
+        status = spl_key_file_write(data_dir, &file, ret_error);
+    if (status == 0)
+        memcpy(ret_key, text, sizeof(text));
+    OPENSSL_cleanse(text, sizeof(text));
+    return status;
+}
+
+int spl_keys_revoke(const char *data_dir, const char *name, spl_error *ret_error) {
+    SPL_CLEANUP(spl_close_p) int lock = -1;
+    SPL_CLEANUP(spl_key_file_free) spl_key_file file = {0};
+    int status = spl_private_lock(data_dir, &lock, ret_error);
+    if (status == 0)
+        status = spl_key_file_read(data_dir, &file, ret_error);
+    if (status < 0)
+        return status;
+    spl_key *key = find_name(&file, name);
+    if (!key)
+        return spl_fail(ret_error, SPL_E_NOT_FOUND, "there is no key named %s", name);
+    const size_t after = file.count - (size_t)(key - file.keys) - 1;
+    memmove(key, key + 1, after * sizeof(*key));
+    file.count--;
+    return spl_key_file_write(data_dir, &file, ret_error);
+}
+
+int spl_keys_list(const char *data_dir, FILE *stream, spl_error *ret_error) {
+    SPL_CLEANUP(spl_key_file_free) spl_key_file file = {0};
+    const int status = spl_key_file_read(data_dir, &file, ret_error);
+    if (status < 0)
+        return status;
+    for (size_t i = 0; i < file.count; i++) {
+        const spl_key *key = &file.keys[i];
+        fprintf(stream, "%-24s %-8s %s", key->name, spl_role_name(key->role), key->created);
+        if (key->quota.rate_per_minute)
+            fprintf(stream, "  %u requests a minute", key->quota.rate_per_minute);
+        if (key->quota.jobs)
+            fprintf(stream, "  %u jobs", key->quota.jobs);
+        if (key->quota.storage_bytes)
+            fprintf(stream, "  %" PRIu64 " bytes", key->quota.storage_bytes);
+        if (key->quota.priority)
+            fprintf(stream, "  priority %d", key->quota.priority);
+        fputc('\n', stream);
+    }
+    return 0;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The generic cell rate algorithm (ITU-T I.371): one number a name, the time at which all its requests will have come back. A request moves it by the
+ * time that one request takes to come back, and is refused when that would lie more than a minute ahead.
+ *
+ * The table is cut into sets of eight slots. A name's set and tag come from SHA-256 with a random salt, so that nobody can choose names that
+ * collide; the slot of a set that is full again soonest, or since longest, makes room.
+ */
+#include "service/auth/rate.h"
+
+#include <math.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SET_SIZE 8
+#define WINDOW_S 60.0
+
+typedef struct slot {
+    uint64_t tag;
+    double full_s;
+} slot;
+
+struct spl_rate_table {
+    pthread_mutex_t lock;
+    uint8_t salt[16];
+    size_t set_count;
+    slot slots[];
+};
+
+int spl_rate_table_new(size_t capacity, spl_rate_table **ret_table, spl_error *ret_error) {
+    const size_t set_count = SPL_MAX((capacity + SET_SIZE - 1) / SET_SIZE, 1);
+    spl_rate_table *table = calloc(1, sizeof(*table) + set_count * SET_SIZE * sizeof(slot));
+    if (!table)
+        return spl_fail_memory(ret_error);
+    table->set_count = set_count;
+    pthread_mutex_init(&table->lock, NULL);
+    if (RAND_bytes(table->salt, sizeof(table->salt)) != 1) {
+        spl_rate_table_free(table);
+        return spl_fail(ret_error, SPL_E_IO, "OpenSSL has no random bytes");
+    }
+    *ret_table = table;
+    return 0;
+}
+
+void spl_rate_table_free(spl_rate_table *table) {
+    if (!table)
+        return;
+    pthread_mutex_destroy(&table->lock);
+    free(table);
+}
+
+/* The name's slot; with `make`, one is cleared for it when it has none. NULL when there is none. */
+static slot *find_slot(spl_rate_table *table, const char *name, bool make) {
+    char salted[sizeof(table->salt) + 128];
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    uint64_t numbers[2];
+    memcpy(salted, table->salt, sizeof(table->salt));
+    const int length =
+        snprintf(salted + sizeof(table->salt), sizeof(salted) - sizeof(table->salt), "%s", name);
+    SHA256((unsigned char *)salted, sizeof(table->salt) + SPL_MIN((size_t)length, 127), digest);
+    memcpy(numbers, digest, sizeof(numbers));
+
+    slot *set = &table->slots[numbers[0] % table->set_count * SET_SIZE];
+    slot *oldest = set;
+    for (slot *s = set; s < set + SET_SIZE; s++) {
+        if (s->tag == numbers[1])
+            return s;
+        if (s->full_s < oldest->full_s)
+            oldest = s;
+    }
+    if (!make)
+        return NULL;
+    *oldest = (slot){.tag = numbers[1]};
+    return oldest;
+}
+
+static bool take(spl_rate_table *table, const char *name, unsigned per_minute, double now_s,
+                 bool really, spl_rate *ret_rate, unsigned *ret_wait_s) {
+    const double one_s = WINDOW_S / SPL_MAX(per_minute, 1u);
+    pthread_mutex_lock(&table->lock);
+    slot *own = find_slot(table, name, really);
+    double full_s = own ? fmax(own->full_s, now_s) : now_s;
+    const double wait_s = full_s + one_s - (now_s + WINDOW_S);
+    const bool granted = wait_s <= 1e-6;
+    if (granted && really)
+        own->full_s = full_s += one_s;
+    pthread_mutex_unlock(&table->lock);
+
+    *ret_wait_s = granted ? 0 : (unsigned)ceil(wait_s);
+    *ret_rate = (spl_rate){
+        .limit = per_minute,
+        .remaining = (unsigned)fmax((now_s + WINDOW_S - full_s) / one_s + 1e-6, 0),
+        .reset_s = (unsigned)ceil(full_s - now_s),
+    };
+    return granted;
+}
+
+bool spl_rate_take(spl_rate_table *table, const char *name, unsigned per_minute, double now_s,
+                   spl_rate *ret_rate, unsigned *ret_wait_s) {
+    return take(table, name, per_minute, now_s, true, ret_rate, ret_wait_s);
+}
+
+bool spl_rate_ask(spl_rate_table *table, const char *name, unsigned per_minute, double now_s,
+                  spl_rate *ret_rate, unsigned *ret_wait_s) {
+    return take(table, name, per_minute, now_s, false, ret_rate, ret_wait_s);
+}

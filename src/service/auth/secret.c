@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The service's secret, and the keys that are derived from it: HKDF-SHA256 (RFC 5869) with no salt, for the secret is
+ * random, and the purpose as info.
+ */
+#include "base/file.h"
+#include "service/auth/auth.h"
+#include "service/auth/private_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/kdf.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SECRET_NAME "secret"
+#define SECRET_SIZE 32
+
+static int read_secret(int fd, const char *path, uint8_t ret_secret[SECRET_SIZE],
+                       spl_error *ret_error) {
+    uint8_t data[SECRET_SIZE + 1];
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot read %s", path);
+    if (status.st_mode & (S_IRWXG | S_IRWXO))
+        return spl_fail(ret_error, SPL_E_PERMISSION,
+                        "%s is open to others; run: chmod 600 %s (and replace it, if others may "
+                        "have read it)",
+                        path, path);
+    const ssize_t size = read(fd, data, sizeof(data));
+    if (size < 0)
+        return spl_fail_errno(ret_error, errno, "cannot read %s", path);
+    if (size != SECRET_SIZE)
+        return spl_fail(ret_error, SPL_E_FORMAT, "%s has not the %d bytes of a secret", path,
+                        SECRET_SIZE);
+    memcpy(ret_secret, data, SECRET_SIZE);
+    OPENSSL_cleanse(data, sizeof(data));
+    return 0;
+}
+
+int spl_secret_open(const char *data_dir, uint8_t ret_secret[32], spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *path = NULL;
+    SPL_CLEANUP(spl_close_p) int lock = -1;
+    if (asprintf(&path, "%s/" SECRET_NAME, data_dir) < 0)
+        return spl_fail_memory(ret_error);
+    int status = spl_private_lock(data_dir, &lock, ret_error);
+    if (status < 0)
+        return status;
+    SPL_CLEANUP(spl_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0)
+        return read_secret(fd, path, ret_secret, ret_error);
+    if (errno != ENOENT)
+        return spl_fail_errno(ret_error, errno, "cannot open %s", path);
+
+    uint8_t secret[SECRET_SIZE];
+    if (RAND_bytes(secret, sizeof(secret)) != 1)
+        return spl_fail(ret_error, SPL_E_IO, "OpenSSL has no random bytes");
+    status = spl_private_write(data_dir, SECRET_NAME, secret, sizeof(secret), ret_error);
+    if (status == 0)
+        memcpy(ret_secret, secret, sizeof(secret));
+    OPENSSL_cleanse(secret, sizeof(secret));
+    return status;
+}
+
+static void kdf_free_p(EVP_KDF **kdf) {
+    EVP_KDF_free(*kdf);
+}
+
+static void context_free_p(EVP_KDF_CTX **context) {
+    EVP_KDF_CTX_free(*context);
+}
+
+int spl_secret_derive(const uint8_t secret[32], const char *purpose, uint8_t ret_key[32],
+                      spl_error *ret_error) {
+    char digest[] = "SHA256";
+    const OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)secret,
+                                          SECRET_SIZE),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)purpose,
+                                          strlen(purpose)),
+        OSSL_PARAM_construct_end(),
+    };
+    SPL_CLEANUP(kdf_free_p) EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    SPL_CLEANUP(context_free_p) EVP_KDF_CTX *context = EVP_KDF_CTX_new(kdf);
+    uint8_t key[32];
+    if (!context || EVP_KDF_derive(context, key, sizeof(key), parameters) != 1)
+        return spl_fail(ret_error, SPL_E_MEMORY, "OpenSSL could not derive a key");
+    memcpy(ret_key, key, sizeof(key));
+    OPENSSL_cleanse(key, sizeof(key));
+    return 0;
+}

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Secrets, API keys, rates, signed links and webhooks' signatures.
+ */
+#include "base/file.h"
+#include "service/auth/auth.h"
+#include "service/auth/base64.h"
+#include "service/auth/keys.h"
+#include "service/auth/keys_file.h"
+#include "service/auth/links.h"
+#include "service/auth/private_file.h"
+#include "service/auth/rate.h"
+#include "service/auth/webhook_signature.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+static char folder[64];
+
+static const spl_quota defaults = {.rate_per_minute = 600, .jobs = 100, .storage_bytes = 1 << 30};
+
+static int make_folder(void **state) {
+    (void)state;
+    snprintf(folder, sizeof(folder), "/tmp/auth_test.XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static char *path_of(const char *name) {
+    static char path[128];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return path;
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    unlink(path_of("keys.json"));
+    unlink(path_of("secret"));
+    return rmdir(folder); /* fails when anything else was left there */
+}
+
+static mode_t mode_of(const char *name) {
+    struct stat status;
+    assert_int_equal(stat(path_of(name), &status), 0);
+    return status.st_mode & 07777;
+}
+
+static void write_text(const char *name, const char *text) {
+    assert_int_equal(spl_private_write(folder, name, text, strlen(text), NULL), 0);
+}
+
+static void secret_is_kept(void **state) {
+    (void)state;
+    uint8_t first[32], second[32], nothing[32] = {0};
+    assert_int_equal(spl_secret_open(folder, first, NULL), 0);
+    assert_int_equal(mode_of("secret"), 0600);
+    assert_int_equal(spl_secret_open(folder, second, NULL), 0);
+    assert_memory_equal(first, second, 32);
+    assert_memory_not_equal(first, nothing, 32);
+}
+
+static void secret_is_refused(void **state) {
+    (void)state;
+    spl_error error;
+    uint8_t secret[32];
+    write_text("secret", "too short");
+    assert_int_equal(spl_secret_open(folder, secret, &error), SPL_E_FORMAT);
+    write_text("secret", "0123456789abcdef0123456789abcdef");
+    assert_int_equal(chmod(path_of("secret"), 0640), 0);
+    assert_int_equal(spl_secret_open(folder, secret, &error), SPL_E_PERMISSION);
+    assert_non_null(strstr(error.message, "chmod 600"));
+    assert_int_equal(chmod(path_of("secret"), 0600), 0);
+    assert_int_equal(spl_secret_open(folder, secret, &error), 0);
+    assert_memory_equal(secret, "0123456789abcdef0123456789abcdef", 32);
+    assert_int_equal(unlink(path_of("secret")), 0);
+    assert_int_equal(symlink("/etc/passwd", path_of("secret")), 0);
+    assert_true(spl_secret_open(folder, secret, &error) < 0);
+}
+
+/* HKDF-SHA256 without salt, from another implementation (Python's cryptography):
+ * HKDF(SHA256(), 32, None, b"audit").derive(bytes(range(32))) */
+static void derived_keys(void **state) {
+    (void)state;
+    static const uint8_t expected[32] = {0xad, 0xa3, 0x48, 0xd6, 0x4c, 0x25, 0x35, 0x69,
+                                         0x9a, 0x93, 0xa7, 0x52, 0xaa, 0x50, 0x5c, 0xd2,
+                                         0x22, 0x46, 0xad, 0xac, 0xfb, 0x78, 0x95, 0x65,
+                                         0xac, 0x5d, 0xe0, 0x02, 0x63, 0xd0, 0x7c, 0x2a};
+    uint8_t secret[32], audit[32], links[32];
+    for (size_t i = 0; i < sizeof(secret); i++)
+        secret[i] = (uint8_t)i;
+    assert_int_equal(spl_secret_derive(secret, "audit", audit, NULL), 0);
+    assert_memory_equal(audit, expected, 32);
+    assert_int_equal(spl_secret_derive(secret, "links", links, NULL), 0);
+    assert_memory_not_equal(audit, links, 32);
+}
+
+static void base64(void **state) {
+    (void)state;
+    static const char *const texts[] = {"",         "Zg==",     "Zm8=",    "Zm9v",
+                                        "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"}; /* RFC 4648, 10 */
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(texts); i++) {
+        char text[16];
+        uint8_t data[8];
+        size_t size;
+        spl_base64_encode((const uint8_t *)"foobar", i, text);
+        assert_string_equal(text, texts[i]);
+        assert_true(spl_base64_decode(texts[i], sizeof(data), data, &size));
+        assert_int_equal(size, i);
+        assert_memory_equal(data, "foobar", i);
+    }
+    char url[SPL_BASE64_SIZE(5)];
+    spl_base64url_encode((const uint8_t *)"\xfb\xff\xfe\xff\x01", 5, url);
+    assert_string_equal(url, "-__-_wE");
+
+    static const char *const wrong[] = {"Zg",   "Zg=",  "Zh==",  "Zg==\n", " Zg==",        "Zm9=",
+                                        "====", "Z===", "Zm9v-", "Zm-v",   "Zm9vYmFyZm9v", "Z=g="};
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(wrong); i++) {
+        uint8_t data[8];
+        size_t size;
+        if (spl_base64_decode(wrong[i], sizeof(data), data, &size))
+            fail_msg("%s is taken", wrong[i]);
+    }
+}
+
+static void keys_come_and_go(void **state) {
+    (void)state;
+    spl_error error;
+    char song[64], metrics[64], again[64];
+    const spl_quota own = {.rate_per_minute = 10, .priority = 3};
+    assert_int_equal(spl_keys_add(folder, "song-app", "user", &own, song, &error), 0);
+    assert_int_equal(spl_keys_add(folder, "prom", "metrics", &(spl_quota){0}, metrics, &error), 0);
+    assert_int_equal(mode_of("keys.json"), 0600);
+    assert_int_equal(strlen(song), 47);
+    assert_memory_equal(song, "spl_", 4);
+    assert_string_not_equal(song, metrics);
+
+    spl_file_map map;
+    assert_int_equal(spl_file_map_open(path_of("keys.json"), 1 << 20, &map, NULL), 0);
+    assert_null(memmem(map.data, map.size_bytes, song + 4, 43));
+    spl_file_map_close(&map);
+
+    assert_int_equal(spl_keys_add(folder, "prom", "user", &(spl_quota){0}, again, &error),
+                     SPL_E_ARGUMENT);
+    assert_int_equal(spl_keys_add(folder, "default", "user", &(spl_quota){0}, again, &error),
+                     SPL_E_ARGUMENT);
+    assert_int_equal(spl_keys_add(folder, "a/b", "user", &(spl_quota){0}, again, &error),
+                     SPL_E_ARGUMENT);
+    assert_int_equal(spl_keys_add(folder, "x", "root", &(spl_quota){0}, again, &error),
+                     SPL_E_ARGUMENT);
+
+    spl_keyring *ring;
+    spl_principal principal = {0};
+    assert_int_equal(spl_keyring_open(folder, "first key of all", &defaults, &ring, &error), 0);
+    assert_int_equal(spl_keyring_count(ring), 3);
+    assert_true(spl_keyring_find(ring, song, &principal));
+    assert_string_equal(principal.id, "key:song-app");
+    assert_string_equal(principal.name, "song-app");
+    assert_int_equal(principal.scopes, SPL_SCOPE_READ | SPL_SCOPE_WRITE);
+    assert_int_equal(principal.quota.rate_per_minute, 10);
+    assert_int_equal(principal.quota.jobs, 100);
+    assert_int_equal(principal.quota.priority, 3);
+    assert_true(spl_keyring_find(ring, metrics, &principal));
+    assert_int_equal(principal.scopes, SPL_SCOPE_METRICS);
+    assert_int_equal(principal.quota.storage_bytes, 1 << 30);
+    assert_true(spl_keyring_find(ring, "first key of all", &principal));
+    assert_string_equal(principal.id, "key:default");
+    assert_int_equal(principal.scopes, SPL_SCOPE_READ | SPL_SCOPE_WRITE | SPL_SCOPE_METRICS);
+
+    static char longer[2000];
+    memset(longer, 'a', sizeof(longer) - 1);
+    const char *const unknown[] = {"", "first key of al", "first key of all ", longer};
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(unknown); i++)
+        assert_false(spl_keyring_find(ring, unknown[i], &principal));
+    spl_keyring_free(ring);
+
+    char listing[1000] = "";
+    FILE *stream = fmemopen(listing, sizeof(listing), "w");
+    assert_int_equal(spl_keys_list(folder, stream, &error), 0);
+    fclose(stream);
+    assert_non_null(strstr(listing, "song-app"));
+    assert_non_null(strstr(listing, "10 requests a minute"));
+    assert_null(strstr(listing, song + 4));
+
+    assert_int_equal(spl_keys_revoke(folder, "song-app", &error), 0);
+    assert_int_equal(spl_keys_revoke(folder, "song-app", &error), SPL_E_NOT_FOUND);
+    assert_int_equal(spl_keyring_open(folder, "", &defaults, &ring, &error), 0);
+    assert_int_equal(spl_keyring_count(ring), 1);
+    assert_false(spl_keyring_find(ring, song, &principal));
+    assert_true(spl_keyring_find(ring, metrics, &principal));
+    spl_keyring_free(ring);
+}
+
+/* Two dozen processes add at once; none is lost. */
+static void keys_added_at_once(void **state) {
+    (void)state;
+    enum { PROCESSES = 24 };
+    for (int i = 0; i < PROCESSES; i++) {
+        if (fork() == 0) {
+            char name[16], key[64];
+            snprintf(name, sizeof(name), "key-%d", i);
+            _exit(spl_keys_add(folder, name, "user", &(spl_quota){0}, key, NULL) < 0);
+        }
+    }
+    for (int i = 0; i < PROCESSES; i++) {
+        int status;
+        assert_true(wait(&status) > 0);
+        assert_int_equal(status, 0);
+    }
+    spl_keyring *ring;
+    assert_int_equal(spl_keyring_open(folder, "", &defaults, &ring, NULL), 0);
+    assert_int_equal(spl_keyring_count(ring), PROCESSES);
+    spl_keyring_free(ring);
+}
+
+#define SHA256_OF_ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
+#define KEY_WITH(name, role, sha256, rest)                                                         \
+    "{\"name\":\"" name "\",\"role\":\"" role "\",\"sha256\":\"" sha256                            \
+    "\",\"created\":\"2026-01-01T00:00:00Z\"," rest "}"
+#define QUOTA        "\"rate_per_minute\":0,\"jobs\":0,\"storage_bytes\":0,\"priority\":0"
+#define FILE_OF(key) "{\"version\":1,\"keys\":[" key "]}"
+
+static void damaged_key_files(void **state) {
+    (void)state;
+    static const char *const damaged[] = {
+        "",
+        "x",
+        "[]",
+        "{}",
+        "{\"version\":2,\"keys\":[]}",
+        "{\"version\":1,\"keys\":{}}",
+        "{\"version\":1,\"keys\":[],\"more\":1}",
+        "{\"version\":1,\"version\":1,\"keys\":[]}",
+        FILE_OF("1"),
+        FILE_OF(KEY_WITH("a", "user", "00", QUOTA)),
+        FILE_OF(KEY_WITH("a", "user", SHA256_OF_ZEROS "00", QUOTA)),
+        FILE_OF(KEY_WITH("a", "user", "g" SHA256_OF_ZEROS, QUOTA)),
+        FILE_OF(KEY_WITH("a", "king", SHA256_OF_ZEROS, QUOTA)),
+        FILE_OF(KEY_WITH("", "user", SHA256_OF_ZEROS, QUOTA)),
+        FILE_OF(KEY_WITH("a b", "user", SHA256_OF_ZEROS, QUOTA)),
+        FILE_OF(KEY_WITH("a", "user", SHA256_OF_ZEROS, QUOTA ",\"more\":1")),
+        FILE_OF(KEY_WITH("a", "user", SHA256_OF_ZEROS, "\"rate_per_minute\":0")),
+        FILE_OF(KEY_WITH("a", "user", SHA256_OF_ZEROS,
+                         "\"rate_per_minute\":-1,\"jobs\":0,\"storage_bytes\":0,\"priority\":0")),
+        FILE_OF(KEY_WITH("a", "user", SHA256_OF_ZEROS,
+                         "\"rate_per_minute\":0,\"jobs\":0,\"storage_bytes\":0,\"priority\":11")),
+        FILE_OF(KEY_WITH("a", "user", SHA256_OF_ZEROS, QUOTA) "," KEY_WITH("a", "user",
+                                                                           SHA256_OF_ZEROS, QUOTA)),
+    };
+    const char *good = FILE_OF(KEY_WITH("a", "user", SHA256_OF_ZEROS, QUOTA));
+    spl_key_file file;
+    assert_int_equal(spl_key_file_parse(good, strlen(good), "keys.json", &file, NULL), 0);
+    assert_int_equal(file.count, 1);
+    spl_key_file_free(&file);
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(damaged); i++) {
+        spl_error error = {0};
+        spl_keyring *ring;
+        write_text("keys.json", damaged[i]);
+        if (spl_keyring_open(folder, "", &defaults, &ring, &error) != SPL_E_FORMAT)
+            fail_msg("taken: %s", damaged[i]);
+        assert_non_null(strstr(error.message, "keys.json"));
+    }
+}
+
+static void rates(void **state) {
+    (void)state;
+    spl_rate_table *table;
+    spl_rate rate;
+    unsigned wait_s;
+    assert_int_equal(spl_rate_table_new(100, &table, NULL), 0);
+    assert_true(spl_rate_ask(table, "a", 6, 1000, &rate, &wait_s));
+    assert_int_equal(rate.remaining, 6);
+    assert_int_equal(rate.reset_s, 0);
+    for (unsigned i = 0; i < 6; i++) {
+        assert_true(spl_rate_take(table, "a", 6, 1000, &rate, &wait_s));
+        assert_int_equal(rate.limit, 6);
+        assert_int_equal(rate.remaining, 5 - i);
+        assert_int_equal(rate.reset_s, 10 * (i + 1));
+        assert_int_equal(wait_s, 0);
+    }
+    assert_false(spl_rate_ask(table, "a", 6, 1000, &rate, &wait_s));
+    assert_false(spl_rate_take(table, "a", 6, 1003.5, &rate, &wait_s));
+    assert_int_equal(wait_s, 7);
+    assert_int_equal(rate.remaining, 0);
+    assert_true(spl_rate_take(table, "b", 6, 1003.5, &rate, &wait_s));
+    assert_true(spl_rate_take(table, "a", 6, 1010, &rate, &wait_s));
+    assert_false(spl_rate_take(table, "a", 6, 1010, &rate, &wait_s));
+    assert_true(spl_rate_take(table, "a", 6, 2000, &rate, &wait_s));
+    assert_int_equal(rate.remaining, 5);
+    spl_rate_table_free(table);
+    spl_rate_table_free(NULL);
+}
+
+/* A busy name keeps its count however many others come once; the table does not grow. */
+static void rates_of_many(void **state) {
+    (void)state;
+    spl_rate_table *table;
+    spl_rate rate;
+    unsigned wait_s;
+    assert_int_equal(spl_rate_table_new(1000, &table, NULL), 0);
+    for (int i = 0; i < 60; i++)
+        assert_true(spl_rate_take(table, "busy", 60, 10, &rate, &wait_s));
+    for (int i = 0; i < 100000; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "other-%d", i);
+        assert_true(spl_rate_take(table, name, 60, 10, &rate, &wait_s));
+    }
+    assert_false(spl_rate_take(table, "busy", 60, 10, &rate, &wait_s));
+    spl_rate_table_free(table);
+}
+
+static void links(void **state) {
+    (void)state;
+    const uint8_t key[32] = {1, 2, 3}, other[32] = {3, 2, 1};
+    const char *path = "/v1/jobs/0190a/stems/vocals.wav";
+    char query[128], expires[32], signature[64];
+    assert_int_equal(spl_links_sign(key, path, 2000, query, NULL), 0);
+    assert_int_equal(
+        sscanf(query, "expires=%31[0-9]&signature=%63[A-Za-z0-9_-]", expires, signature), 2);
+    assert_string_equal(expires, "2000");
+    assert_int_equal(strlen(signature), 43);
+    assert_true(spl_links_valid(key, path, expires, signature, 1000, 3600));
+    assert_true(spl_links_valid(key, path, expires, signature, 1999, 3600));
+    assert_false(spl_links_valid(key, path, expires, signature, 2000, 3600));
+    assert_false(spl_links_valid(key, path, expires, signature, 1000, 999));
+    assert_false(spl_links_valid(other, path, expires, signature, 1000, 3600));
+    assert_false(
+        spl_links_valid(key, "/v1/jobs/0190a/stems/other.wav", expires, signature, 1000, 3600));
+    const char *const times[] = {
+        "2001", "02000", " 2000", "+2000", "2000 ", "2e3", "", "99999999999999999999", "-1", NULL};
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(times); i++)
+        assert_false(spl_links_valid(key, path, times[i], signature, 1000, 3600));
+    for (size_t i = 0; i < 43; i++) {
+        char wrong[64];
+        memcpy(wrong, signature, sizeof(wrong));
+        wrong[i] = wrong[i] == 'A' ? 'B' : 'A';
+        assert_false(spl_links_valid(key, path, expires, wrong, 1000, 3600));
+    }
+    signature[42] = '\0';
+    assert_false(spl_links_valid(key, path, expires, signature, 1000, 3600));
+    assert_false(spl_links_valid(key, path, expires, "", 1000, 3600));
+    assert_false(spl_links_valid(key, path, expires, NULL, 1000, 3600));
+}
+
+/* The vector of the reference libraries (standard-webhooks/standard-webhooks). */
+#define VECTOR_SECRET    "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+#define VECTOR_ID        "msg_p5jXN8AQM9LWM0D4loKWxJek"
+#define VECTOR_TIME      "1614265330"
+#define VECTOR_PAYLOAD   "{\"test\": 2432232314}"
+#define VECTOR_SIGNATURE "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+static int verify(const char *secret, const char *id, const char *timestamp, const char *signatures,
+                  const char *payload, int64_t now_s) {
+    spl_error error = {0};
+    const int status = spl_webhook_verify(secret, id, timestamp, signatures, payload,
+                                          strlen(payload), now_s, &error);
+    assert_int_equal(error.status, status);
+    return status;
+}
+
+static void webhooks(void **state) {
+    (void)state;
+    const int64_t then = 1614265330;
+    char signature[SPL_WEBHOOK_SIGNATURE_SIZE];
+    assert_int_equal(spl_webhook_sign(VECTOR_SECRET, VECTOR_ID, then, VECTOR_PAYLOAD,
+                                      strlen(VECTOR_PAYLOAD), signature),
+                     0);
+    assert_string_equal(signature, VECTOR_SIGNATURE);
+    assert_int_equal(spl_webhook_sign(VECTOR_SECRET + 6, VECTOR_ID, then, VECTOR_PAYLOAD,
+                                      strlen(VECTOR_PAYLOAD), signature),
+                     0);
+    assert_string_equal(signature, VECTOR_SIGNATURE);
+
+    static const struct {
+        const char *secret, *id, *timestamp, *signatures, *payload;
+        int64_t late_s;
+        int status;
+    } cases[] = {
+        {VECTOR_SECRET, VECTOR_ID, VECTOR_TIME, VECTOR_SIGNATURE, VECTOR_PAYLOAD, 0, 0},
+        {VECTOR_SECRET, VECTOR_ID, VECTOR_TIME, VECTOR_SIGNATURE, VECTOR_PAYLOAD, 300, 0},
+        {VECTOR_SECRET, VECTOR_ID, VECTOR_TIME, VECTOR_SIGNATURE, VECTOR_PAYLOAD, -300, 0},
+        {VECTOR_SECRET, VECTOR_ID, VECTOR_TIME, "v1a,xxxx v1,AAAA " VECTOR_SIGNATURE,
+         VECTOR_PAYLOAD, 0, 0},
+        {VECTOR_SECRET, VECTOR_ID, VECTOR_TIME, VECTOR_SIGNATURE, VECTOR_PAYLOAD, 301, SPL_E_LIMIT},
+        {VECTOR_SECRET, VECTOR_ID, VECTOR_TIME, VECTOR_SIGNATURE, VECTOR_PAYLOAD, -301,
+         SPL_E_LIMIT},
+        {VECTOR_SECRET, VECTOR_ID, VECTOR_TIME, VECTOR_SIGNATURE, VECTOR_PAYLOAD " ", 0,
+         SPL_E_PERMISSION},
+        {VECTOR_SECRET, "msg_other", VECTOR_TIME, VECTOR_SIGNATURE, VECTOR_PAYLOAD, 0,
+         SPL_E_PERMISSION},
+        {VECTOR_SECRET, VECTOR_ID, "1614265331", VECTOR_SIGNATURE, VECTOR_PAYLOAD, 0,
+         SPL_E_PERMISSION},
+        {"whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", VECTOR_ID, VECTOR_TIME, VECTOR_SIGNATURE,
+         VECTOR_PAYLOAD, 0, SPL_E_PERMISSION},
+        {VECTOR_SECRET, VECTOR_ID, VECTOR_TIME,
+         "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", VECTOR_PAYLOAD, 0, SPL_E_PERMISSION},
+        {VECTOR_SECRET, VECTOR_ID, VECTOR_TIME, "v1,", VECTOR_PAYLOAD, 0, SPL_E_PERMISSION},
+        {VECTOR_SECRET, NULL, VECTOR_TIME, VECTOR_SIGNATURE, VECTOR_PAYLOAD, 0, SPL_E_FORMAT},
+        {VECTOR_SECRET, VECTOR_ID, NULL, VECTOR_SIGNATURE, VECTOR_PAYLOAD, 0, SPL_E_FORMAT},
+        {VECTOR_SECRET, VECTOR_ID, VECTOR_TIME, NULL, VECTOR_PAYLOAD, 0, SPL_E_FORMAT},
+        {VECTOR_SECRET, VECTOR_ID, "soon", VECTOR_SIGNATURE, VECTOR_PAYLOAD, 0, SPL_E_FORMAT},
+        {VECTOR_SECRET, "a.b", VECTOR_TIME, VECTOR_SIGNATURE, VECTOR_PAYLOAD, 0, SPL_E_FORMAT},
+        {"whsec_short", VECTOR_ID, VECTOR_TIME, VECTOR_SIGNATURE, VECTOR_PAYLOAD, 0,
+         SPL_E_ARGUMENT},
+        {"", VECTOR_ID, VECTOR_TIME, VECTOR_SIGNATURE, VECTOR_PAYLOAD, 0, SPL_E_ARGUMENT},
+    };
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(cases); i++) {
+        const int status = verify(cases[i].secret, cases[i].id, cases[i].timestamp,
+                                  cases[i].signatures, cases[i].payload, then + cases[i].late_s);
+        if (status != cases[i].status)
+            fail_msg("case %zu: %d", i, status);
+    }
+}
+
+static void webhook_secrets(void **state) {
+    (void)state;
+    const uint8_t secret[32] = {7};
+    char one[64], same[64], two[64];
+    assert_int_equal(spl_webhook_secret(secret, "key:one", one, NULL), 0);
+    assert_int_equal(spl_webhook_secret(secret, "key:one", same, NULL), 0);
+    assert_int_equal(spl_webhook_secret(secret, "key:two", two, NULL), 0);
+    assert_string_equal(one, same);
+    assert_string_not_equal(one, two);
+    assert_int_equal(strlen(one), 6 + 44);
+    char signature[SPL_WEBHOOK_SIGNATURE_SIZE];
+    assert_int_equal(spl_webhook_sign(one, "id", 1, "x", 1, signature), 0);
+    assert_int_equal(verify(one, "id", "1", signature, "x", 1), 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(secret_is_kept, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(secret_is_refused, make_folder, remove_folder),
+        cmocka_unit_test(derived_keys),
+        cmocka_unit_test(base64),
+        cmocka_unit_test_setup_teardown(keys_come_and_go, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(keys_added_at_once, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(damaged_key_files, make_folder, remove_folder),
+        cmocka_unit_test(rates),
+        cmocka_unit_test(rates_of_many),
+        cmocka_unit_test(links),
+        cmocka_unit_test(webhooks),
+        cmocka_unit_test(webhook_secrets),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
