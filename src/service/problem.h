@@ -55,6 +55,9 @@ typedef struct spl_problem {
     unsigned retry_after_s; /* 0: not said */
 } spl_problem;
 
+/* The type of a problem is this and its code (RFC 9457): "urn:spleeterd:problem:queue-full". */
+#define SPL_PROBLEM_TYPE_PREFIX "urn:spleeterd:problem:"
+
 /* "queue-full"; 429. */
 const char *spl_problem_code_text(spl_problem_code code);
 unsigned spl_problem_http_status(spl_problem_code code);

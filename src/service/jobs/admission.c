@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From an upload to a durable job.
+ *
+ *     read      options, metadata, webhook; no file is looked at
+ *     replay    an idempotency key that was answered before
+ *     source    the file, when the service has to fetch it
+ *     examine   first bytes, virus scan, a second of it decoded in the sandbox
+ *     reuse     a finished job of the same owner with the same cache key
+ *     create    the file gets its place, then the job is stored
+ *
+ * Headers lie: the length is looked at here so that most songs that are too long are refused at once; the worker counts samples.
+ */
+#include "base/clock.h"
+#include "service/jobs/digest.h"
+#include "service/jobs/media.h"
+#include "service/jobs/room.h"
+#include "service/net/outbound.h"
+#include "service/observe/log.h"
+#include "service/observe/metrics.h"
+#include "service/observe/trace.h"
+#include "service/scan/clamd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define METADATA_MAX_BYTES ((size_t)16 << 10)
+#define PROBES_MAX         8
+#define PROBE_S            1.0
+
+typedef struct job_admission {
+    spl_jobs *jobs;
+    const spl_submission *submission;
+    spl_problem *problem;
+    spl_upload *upload;  /* the submission's, or `fetched` */
+    spl_upload *fetched; /* from the source URL */
+    spl_job_options options;
+    spl_models_entry model;
+    char fingerprint[65];
+    char *answer; /* the job's JSON for the idempotency key */
+    spl_job job;
+} job_admission;
+
+static int refuse_memory(const job_admission *admission) {
+    return spl_refuse_error(admission->problem, &(spl_error){.status = SPL_E_MEMORY});
+}
+
+static int fail(const job_admission *admission, const spl_error *error) {
+    return spl_jobs_refuse_failure(admission->problem, "job.refused", error);
+}
+
+/* Copies `text`, which may be NULL, to *ret_copy. */
+static bool copy_text(const char *text, char **ret_copy) {
+    *ret_copy = text ? strdup(text) : NULL;
+    return !text || *ret_copy;
+}
+
+/* ------------------------------------------------------------------------ read ---- */
+
+static int read_metadata(job_admission *admission) {
+    const json_t *metadata = admission->submission->metadata;
+    if (!metadata || json_is_null(metadata))
+        return 0;
+    admission->job.metadata = json_dumps(metadata, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+    if (!admission->job.metadata)
+        return refuse_memory(admission);
+    if (strlen(admission->job.metadata) > METADATA_MAX_BYTES)
+        return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID, "metadata", NULL,
+                                "the metadata has more than 16 KiB");
+    return 0;
+}
+
+static int read_webhook(const job_admission *admission) {
+    const char *url = admission->submission->webhook_url;
+    spl_error error;
+    if (!url || spl_outbound_check_url(url, admission->jobs->settings->webhook_allow, &error) == 0)
+        return 0;
+    if (error.status == SPL_E_MEMORY)
+        return refuse_memory(admission);
+    return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID, "webhook_url", NULL, "%s",
+                            error.message);
+}
+
+static int read_request(job_admission *admission) {
+    const spl_submission *submission = admission->submission;
+    if (!submission->upload == !submission->source_url)
+        return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID, "file", NULL,
+                                "give a file or a source_url, and not both");
+    int status =
+        spl_job_options_parse(submission->options, admission->jobs->settings->default_model,
+                              &admission->options, admission->problem);
+    if (status == 0)
+        status = read_metadata(admission);
+    if (status == 0)
+        status = read_webhook(admission);
+    if (status < 0)
+        return status;
+    spl_error error;
+    if (spl_job_options_text(&admission->options, &admission->job.options, &error) < 0)
+        return fail(admission, &error);
+    return submission->upload ? spl_upload_finish(submission->upload, admission->problem) : 0;
+}
+
+static int find_model(job_admission *admission) {
+    const char *name = admission->options.model;
+    spl_error error;
+    spl_models_entry *model = &admission->model;
+    int status = spl_models_find(admission->jobs->models, name, model, &error);
+    if (status == SPL_E_NOT_FOUND || status == SPL_E_ARGUMENT)
+        return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID, "model", NULL,
+                                "there is no model %.100s; GET /v1/models lists those there are",
+                                name);
+    if (status < 0)
+        return fail(admission, &error);
+    spl_model_info info;
+    spl_models_entry_info(model, &info);
+    SPL_CLEANUP(spl_parts_free) spl_parts parts = {0};
+    status = spl_job_options_parts(&admission->options, &info, &parts, &error);
+    if (status == SPL_E_ARGUMENT)
+        return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID,
+                                admission->options.mixes ? "mixes" : "stems", NULL, "%s",
+                                error.message);
+    return status < 0 ? fail(admission, &error) : 0;
+}
+
+/* ---------------------------------------------------------------------- replay ---- */
+
+/* What makes two requests the same: the file's content or source, and all that was asked for. */
+static int make_fingerprint(job_admission *admission, spl_error *ret_error) {
+    const spl_submission *submission = admission->submission;
+    const char *texts[] = {submission->upload ? submission->upload->sha256 : submission->source_url,
+                           admission->job.options, admission->job.metadata,
+                           submission->webhook_url};
+    SPL_CLEANUP(spl_digest_free_p) spl_digest *digest = NULL;
+    int status = spl_digest_new(&digest, ret_error);
+    for (size_t i = 0; status == 0 && i < SPL_ARRAY_SIZE(texts); i++)
+        status = spl_digest_add_text(digest, texts[i], ret_error);
+    return status < 0 ? status : spl_digest_finish(digest, admission->fingerprint, ret_error);
+}
+
+/* *ret_job is what was answered before, or NULL when this is the first time. */
+static int replay(job_admission *admission, json_t **ret_job) {
+    const spl_submission *submission = admission->submission;
+    *ret_job = NULL;
+    if (!submission->idempotency_key)
+        return 0;
+    spl_error error;
+    spl_idempotency state;
+    SPL_CLEANUP(spl_free_p) char *fingerprint = NULL;
+    SPL_CLEANUP(spl_free_p) char *answer = NULL;
+    int status = make_fingerprint(admission, &error);
+    if (status == 0)
+        status = SPL_STORE(admission->jobs, idempotency_reserve, submission->principal->id,
+                           submission->idempotency_key, spl_wall_ms(), &state, &fingerprint,
+                           &answer, &error);
+    if (status < 0)
+        return fail(admission, &error);
+    if (state != SPL_IDEMPOTENCY_DONE) /* BUSY: reserved for this very request */
+        return 0;
+    if (strcmp(fingerprint, admission->fingerprint) != 0)
+        return spl_refuse(admission->problem, SPL_PROBLEM_IDEMPOTENCY_REUSED,
+                          "this Idempotency-Key was used for another file or other options; use a "
+                          "new one");
+    *ret_job = json_loads(answer, 0, NULL);
+    return *ret_job ? 0 : refuse_memory(admission);
+}
+
+/* --------------------------------------------------------------------- examine ---- */
+
+static int scan(const job_admission *admission) {
+    const spl_settings *settings = admission->jobs->settings;
+    if (!*settings->clamd)
+        return 0;
+    spl_scan_verdict verdict;
+    char signature[128];
+    spl_error error;
+    const double started_s = spl_now_s();
+    int status = spl_clamd_scan(settings->clamd, admission->upload->writer.fd,
+                                settings->scan_timeout_s, &verdict, signature, &error);
+    spl_metrics_phase(SPL_PHASE_SCAN, spl_now_s() - started_s);
+    if (status < 0) {
+        spl_metrics_count(SPL_COUNTER_SCAN_FAILURES, 1);
+        spl_jobs_log_failure("upload.not_scanned", &error);
+        if (status == SPL_E_LIMIT)
+            return spl_refuse_about(admission->problem, SPL_PROBLEM_TOO_LARGE, "file", NULL,
+                                    "the file is larger than the virus scanner takes");
+        return spl_refuse(admission->problem, SPL_PROBLEM_SCAN_UNAVAILABLE,
+                          "the virus scanner gives no answer, so no file is taken; try again "
+                          "later");
+    }
+    if (verdict == SPL_SCAN_CLEAN)
+        return 0;
+    spl_metrics_count(SPL_COUNTER_UPLOADS_INFECTED, 1);
+    spl_log(SPL_LOG_WARNING, "upload.infected", SPL_TEXT("signature", signature),
+            SPL_TEXT("sha256", admission->upload->sha256));
+    const spl_audit_event event = {.actor = admission->submission->principal->id,
+                                   .action = "upload.infected",
+                                   .object = admission->upload->sha256,
+                                   .address = admission->submission->address,
+                                   .outcome = spl_problem_code_text(SPL_PROBLEM_INFECTED),
+                                   .detail = signature};
+    if (spl_audit_write(admission->jobs->audit, &event, &error) < 0)
+        return fail(admission, &error);
+    return spl_refuse_about(admission->problem, SPL_PROBLEM_INFECTED, "file", NULL,
+                            "the virus scanner refused the file; nothing of it was kept");
+}
+
+/* Decodes the beginning. */
+static int decode_beginning(const job_admission *admission, spl_audio_info *ret_info,
+                            spl_error *ret_error) {
+    const spl_decode_options options = {.channels = SPL_CHANNELS_FIRST_TWO, .duration_s = PROBE_S};
+    spl_decoder *decoder;
+    int status =
+        spl_decoder_open(admission->upload->writer.fd, "the file", &options, &decoder, ret_error);
+    if (status < 0)
+        return status;
+    float samples[2 * 1024];
+    size_t count = 0;
+    status = spl_decoder_read(decoder, samples, SPL_ARRAY_SIZE(samples) / 2, &count, ret_error);
+    if (status == 0 && count == 0)
+        status = spl_fail(ret_error, SPL_E_FORMAT, "the file: there are no audio samples in it");
+    if (status == 0)
+        *ret_info = *spl_decoder_info(decoder);
+    spl_decoder_free(decoder);
+    return status;
+}
+
+/* As decode_beginning, with a bounded number of helpers at once. */
+static int decode_in_turn(const job_admission *admission, spl_audio_info *ret_info,
+                          spl_error *ret_error) {
+    spl_jobs *jobs = admission->jobs;
+    pthread_mutex_lock(&jobs->lock);
+    while (jobs->probes >= PROBES_MAX)
+        pthread_cond_wait(&jobs->changed, &jobs->lock);
+    jobs->probes++;
+    pthread_mutex_unlock(&jobs->lock);
+
+    const double started_s = spl_now_s();
+    int status = decode_beginning(admission, ret_info, ret_error);
+    spl_metrics_phase(SPL_PHASE_PROBE, spl_now_s() - started_s);
+
+    pthread_mutex_lock(&jobs->lock);
+    jobs->probes--;
+    pthread_cond_broadcast(&jobs->changed);
+    pthread_mutex_unlock(&jobs->lock);
+    return status;
+}
+
+static int check_length(job_admission *admission, const spl_audio_info *audio) {
+    const spl_job_options *options = &admission->options;
+    const double length_s = 1e-6 * (double)audio->duration_us;
+    if (length_s == 0) /* not known before it is decoded */
+        return 0;
+    if (options->offset_s >= length_s)
+        return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID, "offset", NULL,
+                                "the song ends after %.3f seconds, before the offset", length_s);
+    double decoded_s = length_s;
+    if (options->duration_s > 0 && options->offset_s + options->duration_s < length_s)
+        decoded_s = options->offset_s + options->duration_s;
+    if (decoded_s > admission->jobs->settings->max_duration_s)
+        return spl_refuse_about(
+            admission->problem, SPL_PROBLEM_TOO_LONG, "file", "SPLEETER_MAX_DURATION_S",
+            "the song has %.0f seconds, more than the %g that are taken; cut it, or ask for a part "
+            "of it by offset and duration",
+            length_s, admission->jobs->settings->max_duration_s);
+    admission->job.input_s = decoded_s - options->offset_s;
+    return 0;
+}
+
+static int probe(job_admission *admission) {
+    spl_audio_info audio = {0};
+    spl_error error;
+    int status = decode_in_turn(admission, &audio, &error);
+    if (status == 0)
+        return check_length(admission, &audio);
+    spl_jobs_log_failure("upload.unreadable", &error);
+    if (status == SPL_E_FORMAT || status == SPL_E_UNSUPPORTED || status == SPL_E_LIMIT)
+        return spl_refuse_about(admission->problem, SPL_PROBLEM_UNREADABLE_AUDIO, "file", NULL,
+                                "%s", error.message);
+    if (status == SPL_E_HELPER)
+        return spl_refuse_about(admission->problem, SPL_PROBLEM_UNREADABLE_AUDIO, "file", NULL,
+                                "the file could not be decoded; convert it to FLAC, WAV or MP3 "
+                                "first");
+    return spl_refuse_error(admission->problem, &error);
+}
+
+static int examine(job_admission *admission) {
+    const spl_upload *upload = admission->upload;
+    if (upload->bytes == 0)
+        return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID, "file", NULL,
+                                "the file is empty");
+    int status = spl_media_check_content(admission->jobs->settings->formats, upload->name,
+                                         upload->type, upload->writer.fd, admission->problem);
+    if (status == 0)
+        status = scan(admission);
+    return status < 0 ? status : probe(admission);
+}
+
+/* -------------------------------------------------------------- reuse or create ---- */
+
+static int make_cache_key(job_admission *admission, spl_error *ret_error) {
+    const char *texts[] = {admission->upload->sha256, admission->model.sha256,
+                           admission->job.options, spl_version(), spl_cpu_isa()};
+    SPL_CLEANUP(spl_digest_free_p) spl_digest *digest = NULL;
+    char key[65];
+    int status = spl_digest_new(&digest, ret_error);
+    for (size_t i = 0; status == 0 && i < SPL_ARRAY_SIZE(texts); i++)
+        status = spl_digest_add_text(digest, texts[i], ret_error);
+    if (status == 0)
+        status = spl_digest_finish(digest, key, ret_error);
+    if (status == 0 && !copy_text(key, &admission->job.cache_key))
+        status = spl_fail_memory(ret_error);
+    return status;
+}
+
+static int fill_job(job_admission *admission) {
+    const spl_submission *submission = admission->submission;
+    spl_job *job = &admission->job;
+    spl_uuid_make(job->id);
+    job->priority = submission->principal->quota.priority;
+    job->created_ms = job->available_ms = spl_wall_ms();
+    job->input_bytes = admission->upload->bytes;
+    spl_error error;
+    if (!copy_text(submission->principal->id, &job->owner) ||
+        !copy_text(admission->options.model, &job->model) ||
+        !copy_text(admission->model.sha256, &job->model_sha256) ||
+        !copy_text(admission->upload->name, &job->input_name) ||
+        !copy_text(admission->upload->sha256, &job->input_sha256) ||
+        !copy_text(submission->webhook_url, &job->webhook_url) ||
+        !copy_text(submission->request_id, &job->request_id) ||
+        !copy_text(submission->traceparent, &job->traceparent))
+        return refuse_memory(admission);
+    return make_cache_key(admission, &error) < 0 ? fail(admission, &error) : 0;
+}
+
+/* Takes over result and files of the finished job `from`. On failure nothing of it is left. */
+static int take_over(job_admission *admission, spl_job *from, spl_error *ret_error) {
+    spl_job *job = &admission->job;
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < from->output_count; i++)
+        status =
+            SPL_BLOBS(admission->jobs, copy, from->id, job->id, from->outputs[i].file, ret_error);
+    if (status < 0) {
+        SPL_BLOBS(admission->jobs, remove_job, job->id, NULL);
+        return status;
+    }
+    job->state = SPL_JOB_SUCCEEDED;
+    job->reused = true;
+    job->progress = 1;
+    job->started_ms = job->finished_ms = job->created_ms;
+    job->expires_ms = job->finished_ms + INT64_C(1000) * admission->jobs->settings->retention_s;
+    job->input_s = from->input_s;
+    job->stored_bytes = from->stored_bytes;
+    job->result = SPL_STEAL(from->result);
+    job->outputs = SPL_STEAL(from->outputs);
+    job->output_count = from->output_count;
+    from->output_count = 0;
+    return 0;
+}
+
+/* A job with a webhook runs: its end is what the webhook tells. */
+static void reuse(job_admission *admission) {
+    if (admission->job.webhook_url)
+        return;
+    spl_job from = {0};
+    spl_error error;
+    int status = SPL_STORE(admission->jobs, find_result, admission->job.owner,
+                           admission->job.cache_key, admission->job.created_ms, &from, &error);
+    if (status == 0)
+        status = take_over(admission, &from, &error);
+    if (status < 0 && status != SPL_E_NOT_FOUND)
+        spl_jobs_log_failure("job.not_reused", &error);
+    spl_metrics_count(status == 0 ? SPL_COUNTER_CACHE_HITS : SPL_COUNTER_CACHE_MISSES, 1);
+    spl_job_free(&from);
+}
+
+static int write_audit(const job_admission *admission, const char *outcome, spl_error *ret_error) {
+    const spl_audit_event event = {.actor = admission->job.owner,
+                                   .action = "job.create",
+                                   .object = admission->job.id,
+                                   .address = admission->submission->address,
+                                   .outcome = outcome};
+    return spl_audit_write(admission->jobs->audit, &event, ret_error);
+}
+
+static int store_job(job_admission *admission) {
+    const spl_submission *submission = admission->submission;
+    const spl_quota *quota = &submission->principal->quota;
+    json_auto_t *answer = spl_job_json(admission->jobs, &admission->job, false);
+    admission->answer = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
+    if (!admission->answer)
+        return refuse_memory(admission);
+    const spl_store_create create = {
+        .job = &admission->job,
+        .queue_max = admission->jobs->settings->queue,
+        .owner_jobs_max = quota->jobs,
+        .owner_bytes_max = quota->storage_bytes,
+        .idempotency_key = submission->idempotency_key,
+        .fingerprint = admission->fingerprint,
+        .answer = admission->answer,
+    };
+    spl_store_limit limit = SPL_LIMIT_NONE;
+    spl_error error;
+    int status = SPL_STORE(admission->jobs, create, &create, &limit, &error);
+    if (status == SPL_E_LIMIT)
+        return spl_jobs_refuse_limit(admission->problem, limit);
+    return status < 0 ? fail(admission, &error) : 0;
+}
+
+static int create(job_admission *admission) {
+    spl_jobs *jobs = admission->jobs;
+    spl_job *job = &admission->job;
+    spl_error error;
+    int status = 0;
+    if (!job->reused)
+        status =
+            SPL_BLOBS(jobs, commit, &admission->upload->writer, job->id, SPL_INPUT_BLOB, &error);
+    if (status == 0)
+        status = write_audit(admission, "ok", &error);
+    status = status < 0 ? fail(admission, &error) : store_job(admission);
+    if (status < 0) {
+        SPL_BLOBS(jobs, remove_job, job->id, NULL);
+        if (write_audit(admission, spl_problem_code_text(admission->problem->code), &error) < 0)
+            spl_jobs_log_failure("audit.failed", &error);
+        return status;
+    }
+    spl_log(SPL_LOG_INFO, "job.created", SPL_TEXT("id", job->id), SPL_TEXT("model", job->model),
+            SPL_INTEGER("bytes", job->input_bytes), SPL_NUMBER("audio_s", job->input_s),
+            SPL_BOOL("reused", job->reused));
+    if (job->reused)
+        spl_metrics_job(SPL_OUTCOME_REUSED, 0, 0);
+    return 0;
+}
+
+static int admit(job_admission *admission, json_t **ret_job) {
+    const spl_submission *submission = admission->submission;
+    int status = find_model(admission);
+    if (status == 0 && submission->source_url) {
+        status =
+            spl_source_fetch(admission->jobs, submission, &admission->fetched, admission->problem);
+        if (status == 0)
+            status = spl_upload_finish(admission->fetched, admission->problem);
+        admission->upload = admission->fetched;
+    }
+    if (status == 0)
+        status = examine(admission);
+    if (status == 0)
+        status = fill_job(admission);
+    if (status < 0)
+        return status;
+    reuse(admission);
+    status = create(admission);
+    if (status < 0)
+        return status;
+    spl_problem gone; /* a job that has already been deleted is answered as it was made */
+    if (spl_jobs_get(admission->jobs, admission->job.owner, admission->job.id, ret_job, NULL,
+                     &gone) < 0)
+        *ret_job = json_loads(admission->answer, 0, NULL);
+    return *ret_job ? 0 : refuse_memory(admission);
+}
+
+int spl_jobs_submit(spl_jobs *jobs, const spl_submission *submission, json_t **ret_job,
+                    bool *ret_replayed, spl_problem *ret_problem) {
+    job_admission admission = {
+        .jobs = jobs,
+        .submission = submission,
+        .problem = ret_problem,
+        .upload = submission->upload,
+    };
+    json_t *job = NULL;
+    bool replayed = false;
+    int status = 0;
+    if (atomic_load(&jobs->draining))
+        status = spl_refuse(ret_problem, SPL_PROBLEM_DRAINING,
+                            "the service is shutting down; try again in a minute");
+    if (status == 0)
+        status = read_request(&admission);
+    if (status == 0)
+        status = replay(&admission, &job);
+    replayed = status == 0 && job;
+    if (status == 0 && !replayed)
+        status = admit(&admission, &job);
+    if (status < 0 && submission->idempotency_key)
+        spl_jobs_idempotency_release(jobs, submission->principal, submission->idempotency_key);
+    if (status == 0) {
+        spl_upload_free(submission->upload);
+        *ret_job = job;
+        *ret_replayed = replayed;
+    }
+    spl_upload_free(admission.fetched);
+    spl_job_options_free(&admission.options);
+    spl_job_free(&admission.job);
+    free(admission.answer);
+    return status;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * SHA-256 by OpenSSL.
+ */
+#include "service/jobs/digest.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BLOCK_BYTES ((size_t)1 << 18)
+
+struct spl_digest {
+    EVP_MD_CTX *context;
+};
+
+int spl_digest_new(spl_digest **ret_digest, spl_error *ret_error) {
+    spl_digest *digest = calloc(1, sizeof(*digest));
+    if (digest)
+        digest->context = EVP_MD_CTX_new();
+    if (!digest || !digest->context || !EVP_DigestInit_ex(digest->context, EVP_sha256(), NULL)) {
+        spl_digest_free(digest);
+        return spl_fail_memory(ret_error);
+    }
+    *ret_digest = digest;
+    return 0;
+}
+
+int spl_digest_add(spl_digest *digest, const void *data, size_t size, spl_error *ret_error) {
+    return EVP_DigestUpdate(digest->context, data, size) ? 0 : spl_fail_memory(ret_error);
+}
+
+int spl_digest_add_text(spl_digest *digest, const char *text, spl_error *ret_error) {
+    const char *known = text ? text : "";
+    return spl_digest_add(digest, known, strlen(known) + 1, ret_error);
+}
+
+int spl_digest_finish(spl_digest *digest, char ret_hex[65], spl_error *ret_error) {
+    unsigned char bytes[32];
+    if (!EVP_DigestFinal_ex(digest->context, bytes, NULL))
+        return spl_fail_memory(ret_error);
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        snprintf(ret_hex + 2 * i, 3, "%02x", bytes[i]);
+    return 0;
+}
+
+void spl_digest_free(spl_digest *digest) {
+    if (!digest)
+        return;
+    EVP_MD_CTX_free(digest->context);
+    free(digest);
+}
+
+int spl_digest_file(int fd, char ret_hex[65], uint64_t *ret_bytes, spl_error *ret_error) {
+    SPL_CLEANUP(spl_digest_free_p) spl_digest *digest = NULL;
+    SPL_CLEANUP(spl_free_p) uint8_t *block = malloc(BLOCK_BYTES);
+    if (!block)
+        return spl_fail_memory(ret_error);
+    int status = spl_digest_new(&digest, ret_error);
+    uint64_t bytes = 0;
+    while (status == 0) {
+        ssize_t got = pread(fd, block, BLOCK_BYTES, (off_t)bytes);
+        if (got < 0)
+            return spl_fail_errno(ret_error, errno, "cannot read a file of the job");
+        if (got == 0)
+            break;
+        status = spl_digest_add(digest, block, (size_t)got, ret_error);
+        bytes += (uint64_t)got;
+    }
+    if (status == 0)
+        status = spl_digest_finish(digest, ret_hex, ret_error);
+    if (status == 0)
+        *ret_bytes = bytes;
+    return status;
+}

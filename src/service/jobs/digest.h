@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * SHA-256 of what comes in pieces, and of files.
+ */
+#ifndef SPL_SERVICE_JOBS_DIGEST_H
+#define SPL_SERVICE_JOBS_DIGEST_H
+
+#include "base/error.h"
+
+typedef struct spl_digest spl_digest;
+
+SPL_WARN_UNUSED int spl_digest_new(spl_digest **ret_digest, spl_error *ret_error);
+SPL_WARN_UNUSED int spl_digest_add(spl_digest *digest, const void *data, size_t size,
+                                   spl_error *ret_error);
+/* Adds the text and its NUL, so that what follows can't be taken for its end; NULL is "". */
+SPL_WARN_UNUSED int spl_digest_add_text(spl_digest *digest, const char *text, spl_error *ret_error);
+/* 64 hex digits; nothing can be added after it. */
+SPL_WARN_UNUSED int spl_digest_finish(spl_digest *digest, char ret_hex[65], spl_error *ret_error);
+void spl_digest_free(spl_digest *digest); /* NULL is allowed */
+
+static inline void spl_digest_free_p(spl_digest **digest) {
+    spl_digest_free(*digest);
+}
+
+/* Of the whole regular file `fd` (pread), and its size. Errors: IO, MEMORY. */
+SPL_WARN_UNUSED int spl_digest_file(int fd, char ret_hex[65], uint64_t *ret_bytes,
+                                    spl_error *ret_error);
+
+#endif

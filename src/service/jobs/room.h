@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of this room share: the parts of the service, and the state of its threads.
+ *
+ *     media.c options.c models.c digest.c   what is understood of a request
+ *     upload.c source.c admission.c         from the first byte to a durable job
+ *     worker.c manifest.c                   from the job to its stems
+ *     janitor.c webhooks.c                  afterwards
+ *     job_json.c jobs.c                     what clients see
+ */
+#ifndef SPL_SERVICE_JOBS_ROOM_H
+#define SPL_SERVICE_JOBS_ROOM_H
+
+#include "service/jobs/jobs.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define SPL_INPUT_BLOB "input"
+
+struct spl_jobs {
+    const spl_settings *settings;
+    spl_store *store;
+    spl_blobs *blobs;
+    spl_models *models;
+    spl_audit *audit;
+    uint8_t secret[32];
+
+    atomic_bool draining;  /* nothing new is taken, threads end when they are done */
+    atomic_bool give_back; /* running jobs go back to the queue */
+
+    pthread_mutex_t lock;   /* of what follows */
+    pthread_cond_t changed; /* monotonic clock */
+    unsigned probes;        /* that run now */
+    unsigned working;       /* workers that live */
+    double speed; /* seconds of audio a worker separates in a second, lately; 0: not known */
+    pthread_t *threads;
+    size_t thread_count;
+};
+
+/* A function of the store or the blobs: SPL_STORE(jobs, get, owner, id, &job, &error). */
+#define SPL_STORE(jobs, function, ...)                                                             \
+    ((jobs)->store->functions->function((jobs)->store, __VA_ARGS__))
+#define SPL_BLOBS(jobs, function, ...)                                                             \
+    ((jobs)->blobs->functions->function((jobs)->blobs, __VA_ARGS__))
+
+/* Logs `error` as the event's failure, and turns it into a problem (spl_refuse_error). */
+int spl_jobs_refuse_failure(spl_problem *ret_problem, const char *event, const spl_error *error);
+/* The limit that keeps a job out: QUEUE_FULL or QUOTA. */
+int spl_jobs_refuse_limit(spl_problem *ret_problem, spl_store_limit limit);
+/* Logs a failure that nobody waits for. */
+void spl_jobs_log_failure(const char *event, const spl_error *error);
+
+/* Waits on `changed` for up to `ms`, or until nothing new is taken; for threads that look around now and then. */
+void spl_jobs_pause(spl_jobs *jobs, unsigned ms);
+
+/* `base_ms` doubled `attempt` times, at most `most_ms`, and of that a random part between a half and all. */
+int64_t spl_backoff_ms(int64_t base_ms, unsigned attempt, int64_t most_ms);
+
+/* --- upload.c --- */
+struct spl_upload {
+    spl_jobs *jobs;
+    char *name; /* cleaned, for display; NULL: none */
+    char *type; /* as declared; NULL: none */
+    spl_blob_writer writer;
+    struct spl_digest *digest;
+    uint64_t bytes, checked_bytes; /* so far; when the free disk was looked at */
+    double started_s;
+    char sha256[65]; /* "" until spl_upload_finish */
+};
+/* No more bytes: makes `sha256`. May be called again. */
+SPL_WARN_UNUSED int spl_upload_finish(spl_upload *upload, spl_problem *ret_problem);
+
+/* --- source.c --- */
+/* Fetches submission->source_url. *ret_upload is the caller's. */
+SPL_WARN_UNUSED int spl_source_fetch(spl_jobs *jobs, const spl_submission *submission,
+                                     spl_upload **ret_upload, spl_problem *ret_problem);
+
+/* --- worker.c, janitor.c, webhooks.c: threads; `user` is the spl_jobs --- */
+void *spl_worker_run(void *user);
+void *spl_janitor_run(void *user);
+void *spl_webhooks_run(void *user);
+/* Removes what an earlier process left behind. */
+SPL_WARN_UNUSED int spl_janitor_clean_up(spl_jobs *jobs, spl_error *ret_error);
+/* The delivery of the webhook of `job`, to be stored with its end. false: it has none. Strings are the job's. */
+bool spl_webhook_of(const spl_job *job, spl_delivery *ret_delivery);
+
+/* --- manifest.c --- */
+/* What the manifest of a job tells. */
+typedef struct spl_manifest_facts {
+    const spl_job *job;
+    const spl_job_output *outputs;
+    size_t output_count;
+    const spl_model_info *model;
+    const spl_pipeline_result *result;
+    const spl_timings *timings;
+} spl_manifest_facts;
+/* JSON; the caller's. */
+SPL_WARN_UNUSED int spl_manifest_write(const spl_manifest_facts *facts, char **ret_text,
+                                       spl_error *ret_error);
+
+/* --- job_json.c --- */
+/* The job as clients see it (jobs.h); with a look into the store for the queue when `with_queue`. The caller's; NULL: memory. */
+json_t *spl_job_json(spl_jobs *jobs, const spl_job *job, bool with_queue);
+/* A number, null when it is infinite or not a number. */
+json_t *spl_json_number(double value);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Songs that the service fetches itself from the source URL that a client gives.
+ */
+#include "service/jobs/media.h"
+#include "service/jobs/room.h"
+#include "service/net/outbound.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define FETCH_TIMEOUT_S 600
+
+typedef struct source_fetch {
+    spl_upload *upload;
+    const spl_submission *submission;
+    spl_problem *problem;
+    bool refused; /* `problem` was filled in */
+} source_fetch;
+
+static int take_bytes(void *user, const void *data, size_t size) {
+    source_fetch *fetch = user;
+    int status = spl_upload_write(fetch->upload, data, size, fetch->problem);
+    fetch->refused = status < 0;
+    return status;
+}
+
+static int ask_canceled(void *user) {
+    const source_fetch *fetch = user;
+    const spl_submission *submission = fetch->submission;
+    return submission->canceled && submission->canceled(submission->canceled_user);
+}
+
+/* The last part of the URL's path when it has an extension; the caller's, NULL without one. */
+static char *name_of(const char *url) {
+    const char *scheme = strstr(url, "://");
+    const char *path = strchr(scheme ? scheme + 3 : url, '/');
+    if (!path)
+        return NULL;
+    size_t length = strcspn(path, "?#");
+    const char *name = path + length;
+    while (name[-1] != '/')
+        name--;
+    char *copy = strndup(name, (size_t)(path + length - name));
+    if (copy && !strchr(copy, '.')) {
+        free(copy);
+        return NULL;
+    }
+    return copy;
+}
+
+static int refuse_source(spl_problem *ret_problem, const char *text) {
+    return spl_refuse_about(ret_problem, SPL_PROBLEM_SOURCE_REFUSED, "source_url", NULL, "%s",
+                            text);
+}
+
+static int refuse_failed(const source_fetch *fetch, const spl_error *error) {
+    if (fetch->refused)
+        return error->status;
+    spl_jobs_log_failure("source.failed", error);
+    switch (error->status) {
+    case SPL_E_ARGUMENT:
+        return refuse_source(fetch->problem,
+                             "the source URL must be https, without user name and password");
+    case SPL_E_PERMISSION:
+        return spl_refuse_about(fetch->problem, SPL_PROBLEM_SOURCE_REFUSED, "source_url",
+                                "SPLEETER_SOURCE_ALLOW",
+                                "the source URL leads to an address that is not public");
+    case SPL_E_LIMIT:
+        return spl_refuse_about(fetch->problem, SPL_PROBLEM_TOO_LARGE, "source_url",
+                                "SPLEETER_MAX_FILE_SIZE_MB",
+                                "the file at the source URL is larger than is taken");
+    case SPL_E_CANCELED:
+        return spl_refuse(fetch->problem, SPL_PROBLEM_UNAVAILABLE, "the client has gone");
+    case SPL_E_MEMORY:
+        return spl_refuse_error(fetch->problem, error);
+    default:
+        return refuse_source(fetch->problem, "the source URL could not be fetched");
+    }
+}
+
+static int run(spl_jobs *jobs, source_fetch *fetch) {
+    const spl_settings *settings = jobs->settings;
+    const spl_outbound request = {
+        .url = fetch->submission->source_url,
+        .allow = settings->source_allow,
+        .max_bytes = settings->max_file_size_bytes,
+        .timeout_s = SPL_MIN(settings->body_timeout_s, FETCH_TIMEOUT_S),
+        .write = take_bytes,
+        .user = fetch,
+        .canceled = ask_canceled,
+    };
+    spl_outbound_answer answer;
+    spl_error error;
+    if (spl_outbound_run(&request, &answer, &error) < 0)
+        return refuse_failed(fetch, &error);
+    if (answer.status != 200) {
+        char text[80];
+        snprintf(text, sizeof(text), "the source URL answers with status %ld", answer.status);
+        return refuse_source(fetch->problem, text);
+    }
+    if (!fetch->upload->name && answer.content_type[0]) {
+        fetch->upload->type = strdup(answer.content_type);
+        if (!fetch->upload->type)
+            return spl_refuse_error(fetch->problem, &(spl_error){.status = SPL_E_MEMORY});
+    }
+    return 0;
+}
+
+int spl_source_fetch(spl_jobs *jobs, const spl_submission *submission, spl_upload **ret_upload,
+                     spl_problem *ret_problem) {
+    SPL_CLEANUP(spl_free_p) char *name = name_of(submission->source_url);
+    source_fetch fetch = {.submission = submission, .problem = ret_problem};
+    int status =
+        spl_upload_open(jobs, submission->principal, name, NULL, -1, &fetch.upload, ret_problem);
+    if (status == 0)
+        status = run(jobs, &fetch);
+    if (status < 0)
+        spl_upload_free(fetch.upload);
+    else
+        *ret_upload = fetch.upload;
+    return status;
+}

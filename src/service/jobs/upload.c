@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Uploads: from the socket to the disk under caps, with the SHA-256 made on the way; nothing of a file stays in memory.
+ */
+#include "base/clock.h"
+#include "base/file.h"
+#include "service/jobs/digest.h"
+#include "service/jobs/media.h"
+#include "service/jobs/room.h"
+#include "service/observe/metrics.h"
+
+#include <string.h>
+
+#define MIB                 ((uint64_t)1 << 20)
+#define DISK_CHECK_BYTES    (16 * MIB)
+#define NAME_MAX_BYTES      200
+#define QUEUE_RETRY_AFTER_S 30
+
+/* The last part of the client's path, as UTF-8 that can be shown; the caller's. */
+static char *clean_name(const char *name) {
+    const char *slash = strrchr(name, '/'), *backslash = strrchr(name, '\\');
+    const char *base = slash > backslash ? slash : backslash;
+    base = base ? base + 1 : name;
+    size_t length = strlen(base);
+    if (length > NAME_MAX_BYTES) /* the end, for it has the extension */
+        base += length - NAME_MAX_BYTES;
+    while (((unsigned char)*base & 0xc0) == 0x80)
+        base++;
+    char *clean = strdup(base);
+    json_auto_t *utf8 = clean ? json_string(clean) : NULL;
+    for (char *c = clean; clean && *c; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f || (!utf8 && (unsigned char)*c >= 0x80))
+            *c = '_';
+    }
+    return clean;
+}
+
+static int check_room(spl_jobs *jobs, uint64_t more_bytes, spl_problem *ret_problem) {
+    spl_error error;
+    uint64_t free_bytes;
+    if (SPL_BLOBS(jobs, free_bytes, &free_bytes, &error) < 0)
+        return spl_jobs_refuse_failure(ret_problem, "upload.failed", &error);
+    if (free_bytes < more_bytes || free_bytes - more_bytes < jobs->settings->min_free_bytes)
+        return spl_refuse_about(ret_problem, SPL_PROBLEM_STORAGE_FULL, NULL,
+                                "SPLEETER_MIN_FREE_DISK_MB",
+                                "there is no room on the disk for the upload; try again later");
+    return 0;
+}
+
+static int refuse_too_large(const spl_jobs *jobs, spl_problem *ret_problem) {
+    return spl_refuse_about(ret_problem, SPL_PROBLEM_TOO_LARGE, "file", "SPLEETER_MAX_FILE_SIZE_MB",
+                            "the file is larger than the %llu MB that are taken",
+                            (unsigned long long)(jobs->settings->max_file_size_bytes / MIB));
+}
+
+/* Queue and quota, which are checked again when the job is made; here they save the client the way. */
+static int check_limits(spl_jobs *jobs, const spl_principal *principal, uint64_t bytes,
+                        spl_problem *ret_problem) {
+    spl_error error;
+    spl_store_stats stats;
+    uint64_t owner_jobs, owner_bytes;
+    int status = SPL_STORE(jobs, stats, &stats, &error);
+    if (status == 0)
+        status = SPL_STORE(jobs, owner_usage, principal->id, &owner_jobs, &owner_bytes, &error);
+    if (status < 0)
+        return spl_jobs_refuse_failure(ret_problem, "upload.failed", &error);
+    if (stats.queued >= jobs->settings->queue)
+        return spl_jobs_refuse_limit(ret_problem, SPL_LIMIT_QUEUE);
+    if (owner_jobs >= principal->quota.jobs)
+        return spl_jobs_refuse_limit(ret_problem, SPL_LIMIT_OWNER_JOBS);
+    if (owner_bytes + bytes > principal->quota.storage_bytes)
+        return spl_jobs_refuse_limit(ret_problem, SPL_LIMIT_OWNER_BYTES);
+    return 0;
+}
+
+int spl_jobs_refuse_limit(spl_problem *ret_problem, spl_store_limit limit) {
+    int status;
+    switch (limit) {
+    case SPL_LIMIT_OWNER_JOBS:
+        status = spl_refuse_about(ret_problem, SPL_PROBLEM_QUOTA, NULL, "SPLEETER_JOBS_PER_KEY",
+                                  "this key has as many jobs queued and running as it may; wait "
+                                  "for one to end or cancel one");
+        break;
+    case SPL_LIMIT_OWNER_BYTES:
+        return spl_refuse_about(ret_problem, SPL_PROBLEM_QUOTA, NULL, "SPLEETER_STORAGE_PER_KEY_MB",
+                                "this key's storage is used up; delete jobs that are done with");
+    default:
+        status = spl_refuse_about(ret_problem, SPL_PROBLEM_QUEUE_FULL, NULL, "SPLEETER_QUEUE",
+                                  "as many jobs wait as may; try again later");
+    }
+    ret_problem->retry_after_s = QUEUE_RETRY_AFTER_S;
+    return status;
+}
+
+static int fill(spl_upload *upload, const char *name, const char *type, spl_problem *ret_problem) {
+    spl_error error;
+    upload->name = name ? clean_name(name) : NULL;
+    upload->type = type ? strdup(type) : NULL;
+    if ((name && !upload->name) || (type && !upload->type))
+        return spl_jobs_refuse_failure(ret_problem, "upload.failed",
+                                       &(spl_error){.status = SPL_E_MEMORY});
+    int status = spl_digest_new(&upload->digest, &error);
+    if (status == 0)
+        status = SPL_BLOBS(upload->jobs, upload, &upload->writer, &error);
+    return status < 0 ? spl_jobs_refuse_failure(ret_problem, "upload.failed", &error) : 0;
+}
+
+int spl_upload_open(spl_jobs *jobs, const spl_principal *principal, const char *name,
+                    const char *type, int64_t length_bytes, spl_upload **ret_upload,
+                    spl_problem *ret_problem) {
+    if (atomic_load(&jobs->draining))
+        return spl_refuse(ret_problem, SPL_PROBLEM_DRAINING,
+                          "the service is shutting down; try again in a minute");
+    const uint64_t length = length_bytes > 0 ? (uint64_t)length_bytes : 0;
+    int status = spl_media_check_declared(jobs->settings->formats, name, type, ret_problem);
+    if (status == 0 && length > jobs->settings->max_file_size_bytes)
+        status = refuse_too_large(jobs, ret_problem);
+    if (status == 0)
+        status = check_limits(jobs, principal, length, ret_problem);
+    if (status == 0)
+        status = check_room(jobs, length, ret_problem);
+    if (status < 0)
+        return status;
+
+    spl_upload *upload = calloc(1, sizeof(*upload));
+    if (!upload)
+        return spl_jobs_refuse_failure(ret_problem, "upload.failed",
+                                       &(spl_error){.status = SPL_E_MEMORY});
+    upload->jobs = jobs;
+    upload->writer.fd = -1;
+    upload->started_s = spl_now_s();
+    status = fill(upload, name, type, ret_problem);
+    if (status < 0)
+        spl_upload_free(upload);
+    else
+        *ret_upload = upload;
+    return status;
+}
+
+int spl_upload_write(spl_upload *upload, const void *data, size_t size, spl_problem *ret_problem) {
+    if (size > upload->jobs->settings->max_file_size_bytes - upload->bytes)
+        return refuse_too_large(upload->jobs, ret_problem);
+    if (upload->bytes + size - upload->checked_bytes > DISK_CHECK_BYTES) {
+        int status = check_room(upload->jobs, size, ret_problem);
+        if (status < 0)
+            return status;
+        upload->checked_bytes = upload->bytes;
+    }
+    spl_error error;
+    int status = spl_write_all(upload->writer.fd, data, size, "the upload", &error);
+    if (status == 0)
+        status = spl_digest_add(upload->digest, data, size, &error);
+    if (status < 0)
+        return spl_jobs_refuse_failure(ret_problem, "upload.failed", &error);
+    upload->bytes += size;
+    return 0;
+}
+
+int spl_upload_finish(spl_upload *upload, spl_problem *ret_problem) {
+    if (upload->sha256[0])
+        return 0;
+    spl_error error;
+    if (spl_digest_finish(upload->digest, upload->sha256, &error) < 0)
+        return spl_jobs_refuse_failure(ret_problem, "upload.failed", &error);
+    spl_metrics_phase(SPL_PHASE_UPLOAD, spl_now_s() - upload->started_s);
+    return 0;
+}
+
+void spl_upload_free(spl_upload *upload) {
+    if (!upload)
+        return;
+    SPL_BLOBS(upload->jobs, discard, &upload->writer);
+    spl_digest_free(upload->digest);
+    free(upload->name);
+    free(upload->type);
+    free(upload);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The sender of webhooks, by the Standard Webhooks specification (https://www.standardwebhooks.com): deliveries are stored with the
+ * end of their job, and tried until one is answered with a 2xx status or the attempts are used up. Each try is signed anew.
+ */
+#include "base/clock.h"
+#include "service/auth/auth.h"
+#include "service/auth/webhook_signature.h"
+#include "service/jobs/room.h"
+#include "service/net/outbound.h"
+#include "service/observe/log.h"
+#include "service/observe/metrics.h"
+#include "service/observe/trace.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define RETRY_BASE_MS    5000
+#define RETRY_MOST_MS    3600000
+#define WAIT_MS          1000
+#define LEASE_MARGIN_MS  30000
+#define ANSWER_MAX_BYTES 65536
+
+bool spl_webhook_of(const spl_job *job, spl_delivery *ret_delivery) {
+    if (!job->webhook_url)
+        return false;
+    *ret_delivery = (spl_delivery){.owner = job->owner, .url = job->webhook_url};
+    spl_uuid_make(ret_delivery->id);
+    snprintf(ret_delivery->job, sizeof(ret_delivery->job), "%s", job->id);
+    return true;
+}
+
+/* "job.succeeded"; of an expired job what it had been. */
+static const char *type_of(const spl_job *job) {
+    if (job->error_code)
+        return "job.failed";
+    return job->result ? "job.succeeded" : "job.canceled";
+}
+
+/* *ret_payload is the caller's. NOT_FOUND: the job was deleted. */
+static int make_payload(spl_jobs *jobs, const spl_delivery *delivery, char **ret_payload,
+                        spl_error *ret_error) {
+    spl_job job = {0};
+    int status = SPL_STORE(jobs, get, delivery->owner, delivery->job, &job, ret_error);
+    if (status < 0)
+        return status;
+    char finished[25];
+    spl_time_text(job.finished_ms, finished);
+    json_auto_t *payload = json_pack("{s:s, s:s, s:o}", "type", type_of(&job), "timestamp",
+                                     finished, "data", spl_job_json(jobs, &job, false));
+    spl_job_free(&job);
+    char *text = payload ? json_dumps(payload, JSON_COMPACT) : NULL;
+    if (!text)
+        return spl_fail_memory(ret_error);
+    *ret_payload = text;
+    return 0;
+}
+
+/* spl_outbound.canceled: a slow receiver does not hold up the end of the service. */
+static int ask_draining(void *user) {
+    spl_jobs *jobs = user;
+    return atomic_load(&jobs->draining);
+}
+
+static int post(spl_jobs *jobs, const spl_delivery *delivery, const char *payload, long *ret_status,
+                spl_error *ret_error) {
+    char secret[64], signature[SPL_WEBHOOK_SIGNATURE_SIZE];
+    const int64_t now_s = (int64_t)time(NULL);
+    int status = spl_webhook_secret(jobs->secret, delivery->owner, secret, ret_error);
+    if (status == 0 &&
+        spl_webhook_sign(secret, delivery->id, now_s, payload, strlen(payload), signature) < 0)
+        status = spl_fail_memory(ret_error);
+    if (status < 0)
+        return status;
+    char id[64], timestamp[64], signatures[80];
+    snprintf(id, sizeof(id), "webhook-id: %s", delivery->id);
+    snprintf(timestamp, sizeof(timestamp), "webhook-timestamp: %lld", (long long)now_s);
+    snprintf(signatures, sizeof(signatures), "webhook-signature: %s", signature);
+    const char *const headers[] = {"Content-Type: application/json", id, timestamp, signatures,
+                                   NULL};
+    const spl_outbound request = {
+        .url = delivery->url,
+        .allow = jobs->settings->webhook_allow,
+        .headers = headers,
+        .body = payload,
+        .body_size = strlen(payload),
+        .max_bytes = ANSWER_MAX_BYTES,
+        .timeout_s = jobs->settings->webhook_timeout_s,
+        .user = jobs,
+        .canceled = ask_draining,
+    };
+    spl_outbound_answer answer;
+    status = spl_outbound_run(&request, &answer, ret_error);
+    if (status == 0)
+        *ret_status = answer.status;
+    return status;
+}
+
+static bool is_final_failure(int status, long http_status) {
+    const long gone = 410;
+    return status == SPL_E_NOT_FOUND || http_status == gone;
+}
+
+static void settle(spl_jobs *jobs, const spl_delivery *delivery, int status, long http_status,
+                   const spl_error *failure) {
+    const bool delivered = status == 0 && http_status >= 200 && http_status < 300;
+    const unsigned attempts = delivery->attempts + 1;
+    const bool dead = !delivered && (is_final_failure(status, http_status) ||
+                                     attempts >= jobs->settings->webhook_attempts);
+    spl_log(delivered ? SPL_LOG_INFO : SPL_LOG_WARNING,
+            delivered ? "webhook.delivered"
+            : dead    ? "webhook.given_up"
+                      : "webhook.retried",
+            SPL_TEXT("delivery", delivery->id), SPL_TEXT("job_id", delivery->job),
+            SPL_INTEGER("attempt", attempts), SPL_INTEGER("status", http_status),
+            SPL_TEXT("error", status < 0 ? failure->message : NULL));
+    spl_metrics_count(delivered ? SPL_COUNTER_WEBHOOKS_DELIVERED
+                      : dead    ? SPL_COUNTER_WEBHOOKS_DEAD
+                                : SPL_COUNTER_WEBHOOKS_RETRIED,
+                      1);
+    spl_error error;
+    int stored = delivered || dead
+                     ? SPL_STORE(jobs, delivery_done, delivery->id, &error)
+                     : SPL_STORE(jobs, delivery_retry, delivery->id,
+                                 spl_wall_ms() + spl_backoff_ms(RETRY_BASE_MS, delivery->attempts,
+                                                                RETRY_MOST_MS),
+                                 &error);
+    if (stored < 0)
+        spl_jobs_log_failure("webhook.not_stored", &error);
+}
+
+static void deliver(spl_jobs *jobs, spl_delivery *delivery) {
+    spl_error error = {0};
+    long http_status = 0;
+    int status = 0;
+    if (!delivery->payload)
+        status = make_payload(jobs, delivery, &delivery->payload, &error);
+    if (status == 0)
+        status = post(jobs, delivery, delivery->payload, &http_status, &error);
+    if (status != SPL_E_CANCELED) /* else its lease runs out, and it is sent after the next start */
+        settle(jobs, delivery, status, http_status, &error);
+}
+
+void *spl_webhooks_run(void *user) {
+    spl_jobs *jobs = user;
+    const int64_t lease_ms = INT64_C(1000) * jobs->settings->webhook_timeout_s + LEASE_MARGIN_MS;
+    while (!atomic_load(&jobs->draining)) {
+        spl_delivery delivery = {0};
+        int64_t next_ms;
+        spl_error error;
+        int status =
+            SPL_STORE(jobs, delivery_claim, spl_wall_ms(), lease_ms, &delivery, &next_ms, &error);
+        if (status == 0) {
+            deliver(jobs, &delivery);
+            spl_delivery_free(&delivery);
+        } else if (status == SPL_E_NOT_FOUND) {
+            SPL_STORE(jobs, wait_delivery, WAIT_MS);
+        } else {
+            spl_jobs_log_failure("webhook.failed", &error);
+            spl_jobs_pause(jobs, WAIT_MS);
+        }
+    }
+    return NULL;
+}

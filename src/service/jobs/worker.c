@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Workers: each claims a job under a lease, separates it through the pipeline into outputs that can be read while they grow, and
+ * ends it. What a worker does to a job counts only as long as its lease holds: a heartbeat thread renews it, brings the progress
+ * along, and learns of cancels and of a lease that was lost; the engine asks several times a segment whether to stop.
+ */
+#include "base/clock.h"
+#include "base/pool.h"
+#include "service/jobs/digest.h"
+#include "service/jobs/room.h"
+#include "service/observe/log.h"
+#include "service/observe/metrics.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* HTTP answers come first. */
+#define NICE             10
+#define WAIT_MS          1000
+#define HEARTBEAT_MS     1000
+#define RETRY_BASE_MS    2000
+#define RETRY_MOST_MS    60000
+#define FINISH_TRIES     5
+#define FINISH_PAUSE_MS  1000
+#define SPEED_NEW_WEIGHT 0.3
+
+/* Why the engine is to stop. */
+typedef enum stop_reason {
+    STOP_NONE,
+    STOP_CANCEL,    /* the client asked */
+    STOP_LOST,      /* the job is not this worker's any more */
+    STOP_TIMEOUT,   /* SPLEETER_JOB_TIMEOUT_S */
+    STOP_GIVE_BACK, /* the service ends */
+} stop_reason;
+
+typedef struct job_work {
+    spl_jobs *jobs;
+    const spl_job *job;
+    double started_s;
+
+    _Atomic double progress;
+    _Atomic int stop; /* stop_reason */
+    pthread_mutex_t lock;
+    pthread_cond_t ended_changed;
+    bool ended; /* under `lock`: the heartbeat is to end */
+    pthread_t heartbeat;
+
+    spl_job_options options;
+    spl_model *model;
+    spl_models_entry entry;
+    spl_parts parts;
+    spl_job_output outputs[SPL_OUTPUTS_MAX];
+    spl_blob_writer writers[SPL_OUTPUTS_MAX];
+    size_t committed; /* outputs that have their place */
+    int input_fd;
+
+    spl_timings timings;
+    spl_pipeline_result result;
+} job_work;
+
+/* A failure: what is told to the client, and whether another try may help. */
+typedef struct job_failure {
+    const char *code;
+    bool transient;
+    char detail[1024];
+} job_failure;
+
+/* -------------------------------------------------------------------- heartbeat ---- */
+
+static void stop(job_work *work, stop_reason reason) {
+    int none = STOP_NONE;
+    atomic_compare_exchange_strong(&work->stop, &none, reason);
+}
+
+static int beat(job_work *work, spl_error *ret_error) {
+    bool cancel = false;
+    int status = SPL_STORE(work->jobs, heartbeat, work->job->id, work->job->fence, spl_wall_ms(),
+                           INT64_C(1000) * work->jobs->settings->lease_s,
+                           atomic_load(&work->progress), &cancel, ret_error);
+    if (status == SPL_E_CANCELED)
+        stop(work, STOP_LOST);
+    else if (status == 0 && cancel)
+        stop(work, STOP_CANCEL);
+    return status;
+}
+
+static void deadline_in(unsigned ms, struct timespec *ret_deadline) {
+    clock_gettime(CLOCK_MONOTONIC, ret_deadline);
+    ret_deadline->tv_sec += ms / 1000;
+    ret_deadline->tv_nsec += (long)(ms % 1000) * 1000000;
+    if (ret_deadline->tv_nsec >= 1000000000) {
+        ret_deadline->tv_sec++;
+        ret_deadline->tv_nsec -= 1000000000;
+    }
+}
+
+static void *run_heartbeat(void *user) {
+    job_work *work = user;
+    *spl_log_context_get() = (spl_log_context){0};
+    pthread_mutex_lock(&work->lock);
+    while (!work->ended) {
+        struct timespec deadline;
+        deadline_in(HEARTBEAT_MS, &deadline);
+        if (pthread_cond_timedwait(&work->ended_changed, &work->lock, &deadline) != ETIMEDOUT)
+            continue;
+        pthread_mutex_unlock(&work->lock);
+        spl_error error;
+        int status = beat(work, &error);
+        if (status < 0 && status != SPL_E_CANCELED)
+            spl_jobs_log_failure("job.heartbeat_failed", &error);
+        pthread_mutex_lock(&work->lock);
+    }
+    pthread_mutex_unlock(&work->lock);
+    return NULL;
+}
+
+static int start_heartbeat(job_work *work, spl_error *ret_error) {
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&work->lock, NULL);
+    pthread_cond_init(&work->ended_changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    int failed = pthread_create(&work->heartbeat, NULL, run_heartbeat, work);
+    return failed ? spl_fail_errno(ret_error, failed, "cannot start a thread") : 0;
+}
+
+static void end_heartbeat(job_work *work) {
+    pthread_mutex_lock(&work->lock);
+    work->ended = true;
+    pthread_cond_signal(&work->ended_changed);
+    pthread_mutex_unlock(&work->lock);
+    pthread_join(work->heartbeat, NULL);
+}
+
+/* spl_pipeline_options.progress */
+static int take_progress(void *user, const spl_progress *progress) {
+    job_work *work = user;
+    if (progress->samples_total > 0) {
+        const double done = (double)progress->samples_done / (double)progress->samples_total;
+        atomic_store(&work->progress, (progress->pass - 1 + fmin(done, 1)) / progress->passes);
+    }
+    if (atomic_load(&work->jobs->give_back))
+        stop(work, STOP_GIVE_BACK);
+    if (spl_now_s() - work->started_s > work->jobs->settings->job_timeout_s)
+        stop(work, STOP_TIMEOUT);
+    return atomic_load(&work->stop) != STOP_NONE;
+}
+
+/* -------------------------------------------------------------------- separation ---- */
+
+static int fail_with(job_failure *failure, const char *code, bool transient, const char *detail,
+                     int status) {
+    failure->code = code;
+    failure->transient = transient;
+    snprintf(failure->detail, sizeof(failure->detail), "%s", detail);
+    return status;
+}
+
+/* A failure of the service itself: logged, and told in general. */
+static int fail_inside(job_failure *failure, const spl_error *error) {
+    spl_jobs_log_failure("job.attempt_failed", error);
+    if (error->status == SPL_E_NO_SPACE)
+        return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_STORAGE_FULL), true,
+                         "the disk of the service is full", error->status);
+    return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_INTERNAL), true,
+                     "something failed inside the service; its log has the details", error->status);
+}
+
+static int open_model(job_work *work, job_failure *failure) {
+    spl_problem problem;
+    json_auto_t *options = json_loads(work->job->options, 0, NULL);
+    if (!options || spl_job_options_parse(options, "", &work->options, &problem) < 0)
+        return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_INTERNAL), false,
+                         "the stored options can't be read", SPL_E_FORMAT);
+    spl_error error;
+    int status = spl_models_use(work->jobs->models, work->job->model, work->job->model_sha256,
+                                &work->model, &work->entry, &error);
+    if (status == 0)
+        status = spl_job_options_parts(&work->options, spl_model_get_info(work->model),
+                                       &work->parts, &error);
+    if (status == SPL_E_MEMORY || status == SPL_E_IO)
+        return fail_inside(failure, &error);
+    if (status < 0) {
+        spl_jobs_log_failure("job.model_refused", &error);
+        return fail_with(failure, "model-unavailable", false,
+                         "the model that the job was made for is not there any more, or not the "
+                         "same",
+                         status);
+    }
+    return 0;
+}
+
+static int open_files(job_work *work, job_failure *failure) {
+    const spl_job *job = work->job;
+    spl_error error;
+    spl_blob input;
+    int status = SPL_BLOBS(work->jobs, open, job->id, SPL_INPUT_BLOB, 0, &input, &error);
+    if (status == 0)
+        work->input_fd = input.fd;
+    for (size_t i = 0; status == 0 && i < work->parts.count; i++) {
+        spl_job_output *output = &work->outputs[i];
+        snprintf(output->name, sizeof(output->name), "%s", work->parts.outputs[i].name);
+        spl_job_file_name(output->name, work->options.codec, output->file);
+        status = SPL_BLOBS(work->jobs, output, job->id, output->file, job->fence, &work->writers[i],
+                           &error);
+        if (status == 0)
+            status = SPL_STORE(work->jobs, set_output, job->id, job->fence, output, &error);
+        work->parts.outputs[i].fd = work->writers[i].fd;
+    }
+    if (status == SPL_E_CANCELED)
+        stop(work, STOP_LOST);
+    return status < 0 ? fail_inside(failure, &error) : 0;
+}
+
+static int fail_separation(spl_pipeline_stage stage, const spl_error *error, job_failure *failure) {
+    const bool unfit = error->status == SPL_E_FORMAT || error->status == SPL_E_UNSUPPORTED;
+    if (stage == SPL_STAGE_INPUT && unfit)
+        return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_UNREADABLE_AUDIO), false,
+                         error->message, error->status);
+    if (stage == SPL_STAGE_INPUT && error->status == SPL_E_LIMIT)
+        return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_TOO_LONG), false,
+                         error->message, error->status);
+    if (stage == SPL_STAGE_OUTPUT && unfit)
+        return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_INVALID), false, error->message,
+                         error->status);
+    if (stage == SPL_STAGE_INPUT && error->status == SPL_E_HELPER) {
+        spl_jobs_log_failure("job.attempt_failed", error);
+        return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_UNREADABLE_AUDIO), true,
+                         "the decoder failed on the file", error->status);
+    }
+    return fail_inside(failure, error);
+}
+
+static int separate(job_work *work, job_failure *failure) {
+    const spl_settings *settings = work->jobs->settings;
+    const spl_job_options *options = &work->options;
+    const spl_pipeline_options pipeline = {
+        .model = work->model,
+        .bandwidth = options->has_bandwidth ? options->bandwidth
+                                            : (spl_bandwidth)work->entry.choice.bandwidth,
+        .wiener = options->wiener,
+        .threads =
+            settings->threads ? settings->threads : SPL_MAX(spl_cpu_count() / settings->workers, 1),
+        .channels =
+            work->entry.choice.as_spleeter ? SPL_CHANNELS_FIRST_TWO : SPL_CHANNELS_STEREO_DOWNMIX,
+        .offset_s = options->offset_s,
+        .duration_s = options->duration_s,
+        .limit_s = settings->max_duration_s,
+        .keep_format = options->keep_format,
+        .codec = options->codec,
+        .sample_format = options->sample_format,
+        .bitrate_bps = options->bitrate_bps,
+        .progress = take_progress,
+        .progress_user = work,
+        .timings = &work->timings,
+        .spool_folder = settings->data_dir,
+    };
+    spl_pipeline_stage stage;
+    spl_error error;
+    int status = spl_pipeline_run(work->input_fd, "the file", &pipeline, work->parts.outputs,
+                                  work->parts.count, &work->result, &stage, &error);
+    return status < 0 ? fail_separation(stage, &error, failure) : 0;
+}
+
+/* Gives the outputs their places, and tells the store what they are. */
+static int commit_outputs(job_work *work, job_failure *failure) {
+    const spl_job *job = work->job;
+    spl_error error;
+    int status = beat(work, &error); /* a lost lease must not replace what another worker made */
+    for (size_t i = 0; status == 0 && i < work->parts.count; i++) {
+        spl_job_output *output = &work->outputs[i];
+        output->complete = true;
+        output->samples = work->result.samples;
+        output->clipped = work->result.clipped[i];
+        output->peak_dbfs = work->result.peak_dbfs[i];
+        status = spl_digest_file(work->writers[i].fd, output->sha256, &output->bytes, &error);
+        if (status == 0)
+            status =
+                SPL_BLOBS(work->jobs, commit, &work->writers[i], job->id, output->file, &error);
+        if (status == 0) {
+            work->committed = i + 1;
+            status = SPL_STORE(work->jobs, set_output, job->id, job->fence, output, &error);
+        }
+    }
+    if (status == SPL_E_CANCELED)
+        stop(work, STOP_LOST);
+    return status < 0 ? fail_inside(failure, &error) : 0;
+}
+
+/* ------------------------------------------------------------------------- ending ---- */
+
+/* The store may be out of order for a moment: tries a few times. */
+static int finish(job_work *work, spl_store_finish *finish) {
+    spl_delivery delivery;
+    spl_error error;
+    finish->now_ms = spl_wall_ms();
+    finish->expires_ms = finish->now_ms + INT64_C(1000) * work->jobs->settings->retention_s;
+    if (spl_webhook_of(work->job, &delivery))
+        finish->delivery = &delivery;
+    int status = 0;
+    for (unsigned i = 0; i < FINISH_TRIES; i++) {
+        status = SPL_STORE(work->jobs, finish, work->job->id, work->job->fence, finish, &error);
+        if (status == 0 || status == SPL_E_CANCELED)
+            break;
+        spl_jobs_log_failure("job.not_finished", &error);
+        usleep(FINISH_PAUSE_MS * 1000);
+    }
+    if (status == SPL_E_CANCELED)
+        stop(work, STOP_LOST);
+    return status;
+}
+
+static void remove_outputs(job_work *work) {
+    for (size_t i = 0; i < work->committed; i++)
+        SPL_BLOBS(work->jobs, remove, work->job->id, work->outputs[i].file, NULL);
+    work->committed = 0;
+}
+
+/* The job belongs to another worker now, or was deleted: then what this one made is in nobody's way but for the disk. */
+static void leave(job_work *work) {
+    spl_error error;
+    bool holds = true;
+    spl_metrics_count(SPL_COUNTER_LEASES_LOST, 1);
+    spl_log(SPL_LOG_WARNING, "job.lease_lost");
+    if (SPL_STORE(work->jobs, holds_files, work->job->id, &holds, &error) == 0 && !holds)
+        SPL_BLOBS(work->jobs, remove_job, work->job->id, NULL);
+}
+
+static void end_job(job_work *work, spl_store_finish *end, spl_job_outcome outcome) {
+    if (end->state != SPL_JOB_SUCCEEDED)
+        remove_outputs(work);
+    if (finish(work, end) < 0) {
+        if (atomic_load(&work->stop) == STOP_LOST)
+            leave(work);
+        return; /* or else the lease runs out, and the job is done again */
+    }
+    SPL_BLOBS(work->jobs, remove, work->job->id, SPL_INPUT_BLOB, NULL);
+    const double seconds = spl_now_s() - work->started_s;
+    const double audio_s = (double)work->result.samples / SPL_SAMPLE_RATE_HZ;
+    spl_metrics_job(outcome, audio_s, seconds);
+    if (end->dead_letter)
+        spl_metrics_count(SPL_COUNTER_DEAD_LETTERS, 1);
+    spl_log(end->state == SPL_JOB_FAILED ? SPL_LOG_WARNING : SPL_LOG_INFO, "job.finished",
+            SPL_TEXT("status", spl_job_state_text(end->state)), SPL_TEXT("error", end->error_code),
+            SPL_INTEGER("attempt", work->job->attempts), SPL_NUMBER("audio_s", audio_s),
+            SPL_NUMBER("seconds", seconds));
+}
+
+static void give_back(job_work *work, int64_t available_ms, bool counts) {
+    spl_error error;
+    remove_outputs(work);
+    if (SPL_STORE(work->jobs, release, work->job->id, work->job->fence, available_ms, counts,
+                  &error) < 0)
+        spl_jobs_log_failure("job.not_released", &error);
+}
+
+static void end_failed(job_work *work, const job_failure *failure) {
+    const spl_settings *settings = work->jobs->settings;
+    if (failure->transient && work->job->attempts < settings->attempts) {
+        const int64_t wait_ms =
+            spl_backoff_ms(RETRY_BASE_MS, work->job->attempts - 1, RETRY_MOST_MS);
+        spl_log(SPL_LOG_WARNING, "job.retried", SPL_TEXT("error", failure->code),
+                SPL_INTEGER("attempt", work->job->attempts), SPL_INTEGER("wait_ms", wait_ms));
+        spl_metrics_job(SPL_OUTCOME_RETRIED, 0, 0);
+        give_back(work, spl_wall_ms() + wait_ms, true);
+        return;
+    }
+    end_job(work,
+            &(spl_store_finish){.state = SPL_JOB_FAILED,
+                                .error_code = failure->code,
+                                .error_detail = failure->detail,
+                                .dead_letter = failure->transient},
+            SPL_OUTCOME_FAILED);
+}
+
+static void end_stopped(job_work *work) {
+    job_failure failure;
+    switch ((stop_reason)atomic_load(&work->stop)) {
+    case STOP_CANCEL:
+        end_job(work, &(spl_store_finish){.state = SPL_JOB_CANCELED}, SPL_OUTCOME_CANCELED);
+        break;
+    case STOP_TIMEOUT:
+        snprintf(failure.detail, sizeof(failure.detail),
+                 "the job took longer than the %u seconds that SPLEETER_JOB_TIMEOUT_S allows",
+                 work->jobs->settings->job_timeout_s);
+        failure.code = "job-timeout";
+        failure.transient = false;
+        end_failed(work, &failure);
+        break;
+    case STOP_GIVE_BACK:
+        spl_log(SPL_LOG_INFO, "job.given_back");
+        give_back(work, spl_wall_ms(), false);
+        break;
+    default:
+        leave(work);
+    }
+}
+
+static void learn_speed(spl_jobs *jobs, double speed) {
+    pthread_mutex_lock(&jobs->lock);
+    jobs->speed = jobs->speed == 0 ? speed : jobs->speed + SPEED_NEW_WEIGHT * (speed - jobs->speed);
+    pthread_mutex_unlock(&jobs->lock);
+}
+
+static int end_succeeded(job_work *work, job_failure *failure) {
+    const spl_timings *timings = &work->timings;
+    const spl_manifest_facts facts = {
+        .job = work->job,
+        .outputs = work->outputs,
+        .output_count = work->parts.count,
+        .model = spl_model_get_info(work->model),
+        .result = &work->result,
+        .timings = timings,
+    };
+    SPL_CLEANUP(spl_free_p) char *manifest = NULL;
+    spl_error error;
+    if (spl_manifest_write(&facts, &manifest, &error) < 0)
+        return fail_inside(failure, &error);
+    spl_store_finish end = {.state = SPL_JOB_SUCCEEDED, .result = manifest};
+    for (size_t i = 0; i < work->parts.count; i++)
+        end.stored_bytes += work->outputs[i].bytes;
+    spl_metrics_phase(SPL_PHASE_DECODE, timings->read_s);
+    spl_metrics_phase(SPL_PHASE_SEPARATE,
+                      timings->forward_s + timings->nets_s + timings->masks_s + timings->inverse_s);
+    spl_metrics_phase(SPL_PHASE_ENCODE, timings->write_s);
+    learn_speed(work->jobs, (double)work->result.samples / SPL_SAMPLE_RATE_HZ /
+                                (spl_now_s() - work->started_s));
+    end_job(work, &end, SPL_OUTCOME_SUCCEEDED);
+    return 0;
+}
+
+static void work_free(job_work *work) {
+    for (size_t i = 0; i < work->parts.count; i++)
+        SPL_BLOBS(work->jobs, discard, &work->writers[i]);
+    spl_close_p(&work->input_fd);
+    spl_parts_free(&work->parts);
+    spl_model_unref(work->model);
+    spl_job_options_free(&work->options);
+}
+
+static void do_job(spl_jobs *jobs, const spl_job *job) {
+    job_work work = {.jobs = jobs, .job = job, .started_s = spl_now_s(), .input_fd = -1};
+    for (size_t i = 0; i < SPL_OUTPUTS_MAX; i++)
+        work.writers[i].fd = -1;
+    job_failure failure;
+    spl_error error;
+    int status = start_heartbeat(&work, &error);
+    if (status < 0) {
+        fail_inside(&failure, &error);
+        end_failed(&work, &failure);
+        return;
+    }
+    status = open_model(&work, &failure);
+    if (status == 0)
+        status = open_files(&work, &failure);
+    if (status == 0)
+        status = separate(&work, &failure);
+    if (status == 0)
+        status = commit_outputs(&work, &failure);
+    if (status == 0)
+        status = end_succeeded(&work, &failure);
+    if (status < 0 && atomic_load(&work.stop) != STOP_NONE)
+        end_stopped(&work);
+    else if (status < 0)
+        end_failed(&work, &failure);
+    end_heartbeat(&work);
+    work_free(&work);
+}
+
+/* Log lines of this thread name the job and whose it is. */
+static void set_context(const spl_job *job) {
+    spl_log_context *context = spl_log_context_get();
+    *context = (spl_log_context){0};
+    snprintf(context->job, sizeof(context->job), "%s", job->id);
+    snprintf(context->key, sizeof(context->key), "%s", job->owner);
+    snprintf(context->request_id, sizeof(context->request_id), "%s",
+             job->request_id ? job->request_id : "");
+    const size_t version = 3, trace = 32; /* of "00-<trace id>-..." */
+    if (job->traceparent && strlen(job->traceparent) > version + trace)
+        snprintf(context->trace_id, sizeof(context->trace_id), "%s", job->traceparent + version);
+}
+
+/* Claims a job and does it; false when there is none. */
+static bool do_next(spl_jobs *jobs) {
+    const spl_settings *settings = jobs->settings;
+    const spl_store_claim claim = {
+        .worker = "serve",
+        .now_ms = spl_wall_ms(),
+        .lease_ms = INT64_C(1000) * settings->lease_s,
+        .attempts_max = settings->attempts,
+        .retention_ms = INT64_C(1000) * settings->retention_s,
+    };
+    spl_job job = {0};
+    unsigned dead = 0;
+    spl_error error;
+    int status = SPL_STORE(jobs, claim, &claim, &job, &dead, &error);
+    spl_metrics_count(SPL_COUNTER_DEAD_LETTERS, dead);
+    if (status < 0) {
+        if (status != SPL_E_NOT_FOUND)
+            spl_jobs_log_failure("job.not_claimed", &error);
+        return false;
+    }
+    set_context(&job);
+    spl_metrics_add(SPL_GAUGE_CURRENT_JOBS, 1);
+    do_job(jobs, &job);
+    spl_metrics_add(SPL_GAUGE_CURRENT_JOBS, -1);
+    *spl_log_context_get() = (spl_log_context){0};
+    spl_job_free(&job);
+    return true;
+}
+
+void *spl_worker_run(void *user) {
+    spl_jobs *jobs = user;
+    setpriority(PRIO_PROCESS, (id_t)gettid(), NICE); /* the engine's threads inherit it */
+    while (!atomic_load(&jobs->draining)) {
+        if (!do_next(jobs))
+            SPL_STORE(jobs, wait_queue, WAIT_MS);
+    }
+    pthread_mutex_lock(&jobs->lock);
+    jobs->working--;
+    pthread_cond_broadcast(&jobs->changed);
+    pthread_mutex_unlock(&jobs->lock);
+    return NULL;
+}
