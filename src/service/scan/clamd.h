@@ -14,6 +14,10 @@ typedef enum spl_scan_verdict { SPL_SCAN_CLEAN, SPL_SCAN_INFECTED } spl_scan_ver
 SPL_WARN_UNUSED int spl_clamd_scan(const char *socket, int fd, unsigned timeout_s,
                                    spl_scan_verdict *ret_verdict, char ret_signature[128],
                                    spl_error *ret_error);
+/* What an answer to INSTREAM says, without the NUL at its end; `all_sent`: it came after the whole file was sent. Errors: LIMIT, FORMAT. */
+SPL_WARN_UNUSED int spl_clamd_parse_answer(const char *answer, bool all_sent,
+                                           spl_scan_verdict *ret_verdict, char ret_signature[128],
+                                           spl_error *ret_error);
 /* Whether it answers PING within two seconds; for /ready. */
 bool spl_clamd_alive(const char *socket);
 
