@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Blobs in a directory.
+ *
+ *     blobs/JOB/NAME               complete
+ *     blobs/JOB/NAME.FENCE.part    an output that the worker with this fence is writing
+ *     incoming/NUMBER              an upload
+ *
+ * Everything is reached from two open folders, by one checked name at a time and without following links. A blob gets its name by a rename
+ * after its content is flushed, and the folder is flushed after that.
+ */
+#include "service/blobs/blobs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#define NAME_MAX_LENGTH 80
+#define PART_SUFFIX     ".part"
+#define RACES_MAX       100 /* how often another thread may make or remove a folder under our hands */
+
+typedef struct directory {
+    spl_blobs base;
+    int jobs, incoming; /* folders */
+    atomic_uint_least64_t next_upload;
+} directory;
+
+/* What a writer holds besides its descriptor. */
+typedef struct unfinished {
+    char job[NAME_MAX_LENGTH + 1]; /* "" for an upload */
+    int folder;                    /* where it is */
+    char name[NAME_MAX + 1];
+} unfinished;
+
+static directory *of(spl_blobs *blobs) {
+    return (directory *)blobs;
+}
+
+static int check_name(const char *name, spl_error *ret_error) {
+    const size_t length = strlen(name), suffix = strlen(PART_SUFFIX);
+    if (length == 0 || length > NAME_MAX_LENGTH || name[0] == '.' ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
+            length ||
+        (length > suffix && strcmp(name + length - suffix, PART_SUFFIX) == 0))
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "'%.100s' is no name of a blob", name);
+    return 0;
+}
+
+static int check_names(const char *job, const char *name, spl_error *ret_error) {
+    int status = check_name(job, ret_error);
+    return status < 0 ? status : check_name(name, ret_error);
+}
+
+static void make_part_name(const char *name, int64_t fence, char ret_part[NAME_MAX + 1]) {
+    snprintf(ret_part, NAME_MAX + 1, "%s.%" PRId64 PART_SUFFIX, name, fence);
+}
+
+/* ------------------------------------------------------------ folders ---- */
+
+static int open_folder(int parent, const char *name) {
+    return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Opens a folder that is made when it is missing, and flushes its name. */
+static int make_folder(int parent, const char *name, int *ret_folder, spl_error *ret_error) {
+    for (int races = 0;; races++) {
+        if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
+            return spl_fail_errno(ret_error, errno, "cannot make the folder %s", name);
+        SPL_CLEANUP(spl_close_p) int folder = open_folder(parent, name);
+        if (folder >= 0 && fsync(parent) == 0) {
+            *ret_folder = spl_steal_fd(&folder);
+            return 0;
+        }
+        if (folder >= 0 || errno != ENOENT || races == RACES_MAX)
+            return spl_fail_errno(ret_error, errno, "cannot open the folder %s", name);
+    }
+}
+
+static bool is_dots(const char *name) {
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* Calls `visit` for each entry of a folder until an answer is not 0, which is returned. */
+static int visit_folder(int folder, int (*visit)(void *user, int folder, const char *name),
+                        void *user, spl_error *ret_error) {
+    int again = open_folder(folder, ".");
+    DIR *listing = again < 0 ? NULL : fdopendir(again);
+    if (!listing) {
+        int number = errno;
+        spl_close_p(&again);
+        return spl_fail_errno(ret_error, number, "cannot list a folder of blobs");
+    }
+    int status = 0;
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(listing);
+        if (!entry) {
+            if (errno)
+                status = spl_fail_errno(ret_error, errno, "cannot list a folder of blobs");
+            break;
+        }
+        if (!is_dots(entry->d_name) && (status = visit(user, folder, entry->d_name)) != 0)
+            break;
+    }
+    closedir(listing);
+    return status;
+}
+
+static int unlink_entry(void *user, int folder, const char *name) {
+    if (unlinkat(folder, name, 0) < 0 && errno != ENOENT)
+        return spl_fail_errno(user, errno, "cannot remove the blob %s", name);
+    return 0;
+}
+
+static int unlink_part(void *user, int folder, const char *name) {
+    const size_t length = strlen(name), suffix = strlen(PART_SUFFIX);
+    if (length < suffix || strcmp(name + length - suffix, PART_SUFFIX) != 0)
+        return 0;
+    return unlink_entry(user, folder, name);
+}
+
+/* Removes what an earlier process did not finish in a job's folder, and the folder when nothing is left. */
+static int clean_job(void *user, int jobs, const char *name) {
+    SPL_CLEANUP(spl_close_p) int folder = open_folder(jobs, name);
+    if (folder < 0 && errno == ENOTDIR)
+        return 0; /* nothing of ours */
+    if (folder < 0)
+        return spl_fail_errno(user, errno, "cannot open the folder of the job %s", name);
+    int status = visit_folder(folder, unlink_part, user, user);
+    if (status < 0)
+        return status;
+    unlinkat(jobs, name, AT_REMOVEDIR);
+    return 0;
+}
+
+/* ------------------------------------------------------------ writing ---- */
+
+/* Makes the file of a writer; takes over *folder. */
+static int start_writer(int *folder, const char *job, const char *name, spl_blob_writer *ret_writer,
+                        spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) unfinished *state = malloc(sizeof(*state));
+    if (!state)
+        return spl_fail_memory(ret_error);
+    snprintf(state->job, sizeof(state->job), "%s", job);
+    snprintf(state->name, sizeof(state->name), "%s", name);
+    int fd = openat(*folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return spl_fail_errno(ret_error, errno, "cannot make the blob %s", name);
+    state->folder = spl_steal_fd(folder);
+    *ret_writer = (spl_blob_writer){.fd = fd, .state = SPL_STEAL(state)};
+    return 0;
+}
+
+static int directory_upload(spl_blobs *blobs, spl_blob_writer *ret_writer, spl_error *ret_error) {
+    directory *own = of(blobs);
+    SPL_CLEANUP(spl_close_p) int folder = open_folder(own->incoming, ".");
+    if (folder < 0)
+        return spl_fail_errno(ret_error, errno, "cannot open the folder of uploads");
+    char name[32];
+    snprintf(name, sizeof(name), "%" PRIu64, (uint64_t)atomic_fetch_add(&own->next_upload, 1));
+    return start_writer(&folder, "", name, ret_writer, ret_error);
+}
+
+static int directory_output(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
+                            spl_blob_writer *ret_writer, spl_error *ret_error) {
+    int status = check_names(job, name, ret_error);
+    if (status < 0)
+        return status;
+    char part[NAME_MAX + 1];
+    make_part_name(name, fence, part);
+    for (int races = 0;; races++) {
+        SPL_CLEANUP(spl_close_p) int folder = -1;
+        status = make_folder(of(blobs)->jobs, job, &folder, ret_error);
+        if (status == 0)
+            status = start_writer(&folder, job, part, ret_writer, ret_error);
+        if (status != SPL_E_NOT_FOUND || races == RACES_MAX)
+            return status;
+    }
+}
+
+static void free_writer(spl_blob_writer *writer) {
+    unfinished *state = writer->state;
+    spl_close_p(&writer->fd);
+    close(state->folder);
+    free(state);
+    *writer = (spl_blob_writer){.fd = -1};
+}
+
+static void directory_discard(spl_blobs *blobs, spl_blob_writer *writer) {
+    const unfinished *state = writer->state;
+    if (!state)
+        return;
+    unlinkat(state->folder, state->name, 0);
+    if (state->job[0])
+        unlinkat(of(blobs)->jobs, state->job, AT_REMOVEDIR); /* when it was the only one */
+    free_writer(writer);
+}
+
+/* Moves a flushed file to its place in `folder`. */
+static int move_into(const unfinished *state, int folder, const char *job, const char *name,
+                     spl_error *ret_error) {
+    if (renameat(state->folder, state->name, folder, name) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot name the blob %s of the job %s", name, job);
+    if (fsync(folder) < 0) {
+        int number = errno;
+        unlinkat(folder, name, 0);
+        return spl_fail_errno(ret_error, number, "cannot flush the folder of the job %s", job);
+    }
+    return 0;
+}
+
+static int commit_upload(directory *own, const unfinished *state, const char *job, const char *name,
+                         spl_error *ret_error) {
+    for (int races = 0;; races++) {
+        SPL_CLEANUP(spl_close_p) int folder = -1;
+        int status = make_folder(own->jobs, job, &folder, ret_error);
+        if (status == 0)
+            status = move_into(state, folder, job, name, ret_error);
+        if (status != SPL_E_NOT_FOUND || races == RACES_MAX)
+            return status;
+    }
+}
+
+static int directory_commit(spl_blobs *blobs, spl_blob_writer *writer, const char *job,
+                            const char *name, spl_error *ret_error) {
+    directory *own = of(blobs);
+    const unfinished *state = writer->state;
+    int status = check_names(job, name, ret_error);
+    if (status == 0 && fsync(writer->fd) < 0)
+        status =
+            spl_fail_errno(ret_error, errno, "cannot flush the blob %s of the job %s", name, job);
+    if (status == 0)
+        status = state->job[0] ? move_into(state, state->folder, job, name, ret_error)
+                               : commit_upload(own, state, job, name, ret_error);
+    if (status == 0)
+        free_writer(writer);
+    else
+        directory_discard(blobs, writer);
+    return status;
+}
+
+/* ------------------------------------------------------------ reading ---- */
+
+static int open_file(int folder, const char *name) {
+    return openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+}
+
+static int open_job(spl_blobs *blobs, const char *job, int *ret_folder, spl_error *ret_error) {
+    int folder = open_folder(of(blobs)->jobs, job);
+    if (folder < 0)
+        return spl_fail_errno(ret_error, errno, "cannot open the blobs of the job %s", job);
+    *ret_folder = folder;
+    return 0;
+}
+
+static int directory_open(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
+                          spl_blob *ret_blob, spl_error *ret_error) {
+    int status = check_names(job, name, ret_error);
+    SPL_CLEANUP(spl_close_p) int folder = -1;
+    if (status == 0)
+        status = open_job(blobs, job, &folder, ret_error);
+    if (status < 0)
+        return status;
+    bool complete = true;
+    SPL_CLEANUP(spl_close_p) int fd = open_file(folder, name);
+    if (fd < 0 && errno == ENOENT && fence > 0) {
+        char part[NAME_MAX + 1];
+        make_part_name(name, fence, part);
+        fd = open_file(folder, part);
+        complete = fd < 0;
+        if (fd < 0 && errno == ENOENT) /* or has it just been completed? */
+            fd = open_file(folder, name);
+    }
+    struct stat file;
+    if (fd < 0 || fstat(fd, &file) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot open the blob %s of the job %s", name, job);
+    if (!S_ISREG(file.st_mode))
+        return spl_fail(ret_error, SPL_E_IO, "the blob %s of the job %s is not a file", name, job);
+    *ret_blob =
+        (spl_blob){.fd = spl_steal_fd(&fd), .bytes = (uint64_t)file.st_size, .complete = complete};
+    return 0;
+}
+
+/* ------------------------------------------------- copying, removing ---- */
+
+/* For file systems without links. */
+static int copy_content(spl_blobs *blobs, const char *from_job, const char *to_job,
+                        const char *name, spl_error *ret_error) {
+    spl_blob blob;
+    int status = directory_open(blobs, from_job, name, 0, &blob, ret_error);
+    if (status < 0)
+        return status;
+    SPL_CLEANUP(spl_close_p) int from = blob.fd;
+    spl_blob_writer writer = {.fd = -1};
+    status = directory_upload(blobs, &writer, ret_error);
+    if (status < 0)
+        return status;
+    ssize_t copied;
+    do {
+        copied = copy_file_range(from, NULL, writer.fd, NULL, SSIZE_MAX & ~0xfff, 0);
+    } while (copied > 0);
+    if (copied < 0) {
+        status = spl_fail_errno(ret_error, errno, "cannot copy the blob %s of the job %s", name,
+                                from_job);
+        directory_discard(blobs, &writer);
+        return status;
+    }
+    return directory_commit(blobs, &writer, to_job, name, ret_error);
+}
+
+static int directory_copy(spl_blobs *blobs, const char *from_job, const char *to_job,
+                          const char *name, spl_error *ret_error) {
+    int status = check_names(from_job, name, ret_error);
+    if (status == 0)
+        status = check_name(to_job, ret_error);
+    SPL_CLEANUP(spl_close_p) int from = -1;
+    SPL_CLEANUP(spl_close_p) int to = -1;
+    if (status == 0)
+        status = open_job(blobs, from_job, &from, ret_error);
+    if (status == 0)
+        status = make_folder(of(blobs)->jobs, to_job, &to, ret_error);
+    if (status < 0)
+        return status;
+    if (linkat(from, name, to, name, 0) == 0) {
+        if (fsync(to) == 0)
+            return 0;
+        status = spl_fail_errno(ret_error, errno, "cannot flush the folder of the job %s", to_job);
+        unlinkat(to, name, 0);
+    } else if (errno == EPERM || errno == EMLINK || errno == EOPNOTSUPP) {
+        status = copy_content(blobs, from_job, to_job, name, ret_error);
+    } else {
+        status = spl_fail_errno(ret_error, errno, "cannot link the blob %s of the job %s", name,
+                                from_job);
+    }
+    if (status < 0)
+        unlinkat(of(blobs)->jobs, to_job, AT_REMOVEDIR); /* when there is nothing else in it */
+    return status;
+}
+
+static int directory_remove(spl_blobs *blobs, const char *job, const char *name,
+                            spl_error *ret_error) {
+    int status = check_names(job, name, ret_error);
+    SPL_CLEANUP(spl_close_p) int folder = -1;
+    if (status == 0)
+        status = open_job(blobs, job, &folder, ret_error);
+    if (status < 0)
+        return status == SPL_E_NOT_FOUND ? 0 : status;
+    status = unlink_entry(ret_error, folder, name);
+    if (status == 0 && fsync(folder) < 0)
+        status = spl_fail_errno(ret_error, errno, "cannot flush the folder of the job %s", job);
+    return status;
+}
+
+static int directory_remove_job(spl_blobs *blobs, const char *job, spl_error *ret_error) {
+    const int jobs = of(blobs)->jobs;
+    int status = check_name(job, ret_error);
+    for (int races = 0; status == 0; races++) {
+        SPL_CLEANUP(spl_close_p) int folder = -1;
+        status = open_job(blobs, job, &folder, ret_error);
+        if (status == 0)
+            status = visit_folder(folder, unlink_entry, ret_error, ret_error);
+        if (status == 0 && unlinkat(jobs, job, AT_REMOVEDIR) == 0)
+            break;
+        if (status == 0 && (errno != ENOTEMPTY || races == RACES_MAX))
+            status =
+                spl_fail_errno(ret_error, errno, "cannot remove the folder of the job %s", job);
+    }
+    if (status == SPL_E_NOT_FOUND)
+        return 0;
+    if (status == 0 && fsync(jobs) < 0)
+        status = spl_fail_errno(ret_error, errno, "cannot flush the folder of all jobs");
+    return status;
+}
+
+/* ------------------------------------------------------ looking around ---- */
+
+typedef struct job_visitor {
+    int (*visit)(void *user, const char *job);
+    void *user;
+} job_visitor;
+
+static int visit_job(void *user, int folder, const char *name) {
+    (void)folder;
+    const job_visitor *visitor = user;
+    return check_name(name, NULL) == 0 ? visitor->visit(visitor->user, name) : 0;
+}
+
+static int directory_list_jobs(spl_blobs *blobs, int (*visit)(void *user, const char *job),
+                               void *user, spl_error *ret_error) {
+    job_visitor visitor = {.visit = visit, .user = user};
+    return visit_folder(of(blobs)->jobs, visit_job, &visitor, ret_error);
+}
+
+static int directory_free_bytes(spl_blobs *blobs, uint64_t *ret_bytes, spl_error *ret_error) {
+    struct statvfs disk;
+    if (fstatvfs(of(blobs)->jobs, &disk) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot see how full the disk of the blobs is");
+    *ret_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    return 0;
+}
+
+/* --------------------------------------------------- opening, closing ---- */
+
+static void directory_close(spl_blobs *blobs) {
+    directory *own = of(blobs);
+    spl_close_p(&own->jobs);
+    spl_close_p(&own->incoming);
+    free(own);
+}
+
+static const spl_blobs_functions directory_functions = {
+    .close = directory_close,
+    .upload = directory_upload,
+    .output = directory_output,
+    .commit = directory_commit,
+    .discard = directory_discard,
+    .open = directory_open,
+    .copy = directory_copy,
+    .remove = directory_remove,
+    .remove_job = directory_remove_job,
+    .list_jobs = directory_list_jobs,
+    .free_bytes = directory_free_bytes,
+};
+
+int spl_blobs_open_directory(const char *data_dir, spl_blobs **ret_blobs, spl_error *ret_error) {
+    SPL_CLEANUP(spl_close_p) int data = open(data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (data < 0)
+        return spl_fail_errno(ret_error, errno, "cannot open the folder %s", data_dir);
+    directory *own = malloc(sizeof(*own));
+    if (!own)
+        return spl_fail_memory(ret_error);
+    *own = (directory){.base.functions = &directory_functions, .jobs = -1, .incoming = -1};
+    int status = make_folder(data, "blobs", &own->jobs, ret_error);
+    if (status == 0)
+        status = make_folder(data, "incoming", &own->incoming, ret_error);
+    if (status == 0)
+        status = visit_folder(own->incoming, unlink_entry, ret_error, ret_error);
+    if (status == 0)
+        status = visit_folder(own->jobs, clean_job, ret_error, ret_error);
+    if (status < 0) {
+        directory_close(&own->base);
+        return status;
+    }
+    *ret_blobs = &own->base;
+    return 0;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A counter and a condition variable.
+ */
+#include "service/store/signals.h"
+
+#include <errno.h>
+#include <time.h>
+
+void spl_signal_init(spl_signal *signal) {
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&signal->condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&signal->mutex, NULL);
+    signal->count = 0;
+}
+
+void spl_signal_destroy(spl_signal *signal) {
+    pthread_cond_destroy(&signal->condition);
+    pthread_mutex_destroy(&signal->mutex);
+}
+
+void spl_signal_raise(spl_signal *signal) {
+    pthread_mutex_lock(&signal->mutex);
+    signal->count++;
+    pthread_cond_broadcast(&signal->condition);
+    pthread_mutex_unlock(&signal->mutex);
+}
+
+uint64_t spl_signal_count(spl_signal *signal) {
+    pthread_mutex_lock(&signal->mutex);
+    uint64_t count = signal->count;
+    pthread_mutex_unlock(&signal->mutex);
+    return count;
+}
+
+void spl_signal_wait(spl_signal *signal, uint64_t seen, unsigned timeout_ms) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&signal->mutex);
+    int waited = 0;
+    while (signal->count == seen && waited != ETIMEDOUT)
+        waited = pthread_cond_timedwait(&signal->condition, &signal->mutex, &until);
+    pthread_mutex_unlock(&signal->mutex);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The statements of the job store, in the SQL that SQLite and PostgreSQL have in common; the tables are in schema.sql.
+ * Parameters are $1, $2 ...; CAST tells PostgreSQL the type of one that may be NULL.
+ *
+ * States are written as numbers, since partial indexes want constants: 0 queued, 1 running, 2 succeeded, 3 failed, 4 canceled, 5 expired.
+ */
+#ifndef SPL_SERVICE_STORE_STATEMENTS_H
+#define SPL_SERVICE_STORE_STATEMENTS_H
+
+#include "service/store/store.h"
+
+_Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED == 2 &&
+                   SPL_JOB_FAILED == 3 && SPL_JOB_CANCELED == 4 && SPL_JOB_EXPIRED == 5,
+               "the statements and tables hold these numbers");
+
+/* The columns of a job that have a field of the same name in spl_job, after its id. */
+#define SPL_JOB_COLUMNS(TEXT, WHOLE, REAL)                                                         \
+    TEXT(owner)                                                                                    \
+    WHOLE(state)                                                                                   \
+    WHOLE(priority)                                                                                \
+    WHOLE(created_ms)                                                                              \
+    WHOLE(started_ms)                                                                              \
+    WHOLE(finished_ms)                                                                             \
+    WHOLE(expires_ms)                                                                              \
+    WHOLE(available_ms)                                                                            \
+    WHOLE(attempts)                                                                                \
+    WHOLE(cancel_requested)                                                                        \
+    WHOLE(dead_letter)                                                                             \
+    WHOLE(reused)                                                                                  \
+    TEXT(options)                                                                                  \
+    TEXT(model)                                                                                    \
+    TEXT(model_sha256)                                                                             \
+    TEXT(input_name)                                                                               \
+    TEXT(input_sha256)                                                                             \
+    WHOLE(input_bytes)                                                                             \
+    REAL(input_s)                                                                                  \
+    TEXT(cache_key)                                                                                \
+    TEXT(metadata)                                                                                 \
+    TEXT(webhook_url)                                                                              \
+    TEXT(request_id)                                                                               \
+    TEXT(traceparent)                                                                              \
+    REAL(progress)                                                                                 \
+    TEXT(error_code)                                                                               \
+    TEXT(error_detail)                                                                             \
+    TEXT(result)                                                                                   \
+    WHOLE(fence)                                                                                   \
+    WHOLE(version)                                                                                 \
+    WHOLE(stored_bytes)
+
+#define SPL_JOB_COLUMN_NAME(name) ", " #name
+#define SPL_JOB                   "id" SPL_JOB_COLUMNS(SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME)
+
+#define SPL_OF_OWNER "(CAST($2 AS TEXT) IS NULL OR owner = $2)"
+
+#define SPL_LIST                                                                                   \
+    " (CAST($2 AS INTEGER) = 0 OR (CAST($2 AS INTEGER) & (1 << state)) <> 0)"                      \
+    " AND (CAST($3 AS TEXT) IS NULL OR model = $3)"                                                \
+    " AND created_ms > $4 AND ($5 = 0 OR created_ms < $5)"                                         \
+    " AND id < $1 ORDER BY id DESC LIMIT $6"
+
+#define SPL_END                                                                                    \
+    "UPDATE jobs SET state = $2, finished_ms = $3, expires_ms = $4, result = $5,"                  \
+    " error_code = $6, error_detail = $7, dead_letter = $8, stored_bytes = $9,"                    \
+    " progress = CASE WHEN $2 = 2 THEN 1 ELSE progress END,"                                       \
+    " worker = NULL, lease_until_ms = 0, version = version + 1 WHERE id = $1"
+
+#define SPL_REQUEUE                                                                                \
+    "UPDATE jobs SET state = 0, available_ms = $1, started_ms = 0, progress = 0,"                  \
+    " worker = NULL, lease_until_ms = 0, version = version + 1"
+
+/* X(name, text) */
+#define SPL_STATEMENTS(X)                                                                                             \
+    X(PING, "SELECT id FROM jobs LIMIT 1")                                                                            \
+                                                                                                                      \
+    X(COUNT_QUEUED, "SELECT count(*) FROM jobs WHERE state = 0")                                                      \
+    X(OWNER_USAGE, "SELECT coalesce(sum(CASE WHEN state IN (0, 1) THEN 1 ELSE 0 END), 0),"                            \
+                   " coalesce(sum(stored_bytes), 0) FROM jobs WHERE owner = $1")                                      \
+    X(INSERT_JOB, "INSERT INTO jobs (" SPL_JOB ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"                        \
+                  " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,"                       \
+                  " $25, $26, $27, $28, $29, $30, $31, $32)")                                                         \
+    X(GET_JOB, "SELECT " SPL_JOB " FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                                        \
+    X(LIST_ALL, "SELECT " SPL_JOB " FROM jobs WHERE" SPL_LIST)                                                        \
+    X(LIST_OWNED, "SELECT " SPL_JOB " FROM jobs WHERE owner = $7 AND" SPL_LIST)                                       \
+    X(JOB_STATE, "SELECT state, version FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                                   \
+    X(FIND_RESULT, "SELECT " SPL_JOB " FROM jobs WHERE state = 2 AND owner = $1"                                      \
+                   " AND cache_key = $2 AND expires_ms > $3 ORDER BY expires_ms DESC LIMIT 1")                        \
+    X(REMOVE_JOB, "DELETE FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                                                 \
+                                                                                                                      \
+    X(PUT_OUTPUT, "INSERT INTO outputs (job, name, file, complete, bytes, samples, clipped,"                          \
+                  " peak_dbfs, sha256, position) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"                         \
+                  " (SELECT count(*) FROM outputs WHERE job = $1))"                                                   \
+                  " ON CONFLICT (job, name) DO UPDATE SET file = excluded.file,"                                      \
+                  " complete = excluded.complete, bytes = excluded.bytes,"                                            \
+                  " samples = excluded.samples, clipped = excluded.clipped,"                                          \
+                  " peak_dbfs = excluded.peak_dbfs, sha256 = excluded.sha256")                                        \
+    X(GET_OUTPUTS, "SELECT name, file, complete, bytes, samples, clipped, peak_dbfs, sha256"                          \
+                   " FROM outputs WHERE job = $1 ORDER BY position")                                                  \
+    X(FORGET_OUTPUTS, "DELETE FROM outputs WHERE job = $1")                                                           \
+                                                                                                                      \
+    /* An owner's jobs get turns 1, 2 ... in order of age; turn by turn, the owner who waited longest comes first. */ \
+    X(QUEUE_POSITION, "WITH waiting AS (SELECT j.id, j.priority, j.input_s,"                                          \
+                      " coalesce(o.last_claim, 0) AS last_claim,"                                                     \
+                      " min(j.id) OVER (PARTITION BY j.priority, j.owner) AS oldest,"                                 \
+                      " row_number() OVER (PARTITION BY j.priority, j.owner ORDER BY j.id)"                           \
+                      " AS turn FROM jobs j LEFT JOIN owners o ON o.owner = j.owner"                                  \
+                      " WHERE j.state = 0)"                                                                           \
+                      " SELECT count(*), coalesce(sum(w.input_s), 0)"                                                 \
+                      " + (SELECT coalesce(sum(input_s * (1 - progress)), 0) FROM jobs"                               \
+                      " WHERE state = 1)"                                                                             \
+                      " FROM waiting w JOIN waiting me ON me.id = $1"                                                 \
+                      " WHERE w.priority > me.priority OR (w.priority = me.priority"                                  \
+                      " AND (w.turn, w.last_claim, w.oldest)"                                                         \
+                      " < (me.turn, me.last_claim, me.oldest))")                                                      \
+    X(NEXT_TO_END, "SELECT id, owner, webhook_url, stored_bytes, cancel_requested FROM jobs"                          \
+                   " WHERE state = 0 AND (attempts >= $1 OR cancel_requested <> 0) LIMIT 1")                          \
+    X(CLAIM, "UPDATE jobs SET state = 1, started_ms = $1, lease_until_ms = $2, worker = $3,"                          \
+             " attempts = attempts + 1, fence = fence + 1, progress = 0, version = version + 1"                       \
+             " WHERE id = (SELECT j.id FROM jobs j LEFT JOIN owners o ON o.owner = j.owner"                           \
+             " WHERE j.state = 0 AND j.available_ms <= $1"                                                            \
+             " ORDER BY j.priority DESC, coalesce(o.last_claim, 0), j.id LIMIT 1)"                                    \
+             " RETURNING " SPL_JOB)                                                                                   \
+    X(TAKE_TURN, "INSERT INTO owners (owner, last_claim)"                                                             \
+                 " VALUES ($1, (SELECT coalesce(max(last_claim), 0) + 1 FROM owners))"                                \
+                 " ON CONFLICT (owner) DO UPDATE SET last_claim = excluded.last_claim")                               \
+    X(HEARTBEAT, "UPDATE jobs SET lease_until_ms = $4,"                                                               \
+                 " version = version + CASE WHEN progress <> $5 THEN 1 ELSE 0 END, progress = $5"                     \
+                 " WHERE id = $1 AND state = 1 AND fence = $2 AND lease_until_ms > $3"                                \
+                 " RETURNING cancel_requested")                                                                       \
+    X(TOUCH_CLAIMED, "UPDATE jobs SET version = version + 1"                                                          \
+                     " WHERE id = $1 AND state = 1 AND fence = $2")                                                   \
+    X(FINISH, SPL_END " AND state = 1 AND fence = $10 AND lease_until_ms > $3")                                       \
+    X(END_QUEUED, SPL_END " AND state = 0")                                                                           \
+    X(RELEASE, SPL_REQUEUE ", attempts = attempts - $4"                                                               \
+                           " WHERE id = $2 AND state = 1 AND fence = $3")                                             \
+    X(REQUEUE_LOST, SPL_REQUEUE " WHERE id = (SELECT id FROM jobs WHERE state = 1"                                    \
+                                " AND lease_until_ms <= $2 LIMIT 1) RETURNING id")                                    \
+    X(RESCUE, SPL_REQUEUE " WHERE state = 1")                                                                         \
+    X(FORGET_OUTPUTS_OF_QUEUED, "DELETE FROM outputs WHERE job IN"                                                    \
+                                " (SELECT id FROM jobs WHERE state = 0)")                                             \
+    X(ASK_TO_CANCEL, "UPDATE jobs SET version = version + 1 - cancel_requested,"                                      \
+                     " cancel_requested = 1 WHERE id = $1")                                                           \
+                                                                                                                      \
+    X(EXPIRE, "UPDATE jobs SET state = 5, stored_bytes = 0, version = version + 1"                                    \
+              " WHERE id IN (SELECT id FROM jobs WHERE state IN (2, 3, 4)"                                            \
+              " AND expires_ms > 0 AND expires_ms <= $1 LIMIT $2) RETURNING id")                                      \
+    X(REMOVE_EXPIRED, "DELETE FROM jobs WHERE state = 5 AND expires_ms <= $1")                                        \
+    X(REMOVE_OLD_KEYS, "DELETE FROM idempotency WHERE reserved_ms <= $1")                                             \
+    X(REMOVE_IDLE_OWNERS, "DELETE FROM owners WHERE NOT EXISTS"                                                       \
+                          " (SELECT 1 FROM jobs WHERE jobs.owner = owners.owner)")                                    \
+                                                                                                                      \
+    X(RESERVE_KEY, "INSERT INTO idempotency (owner, key, reserved_ms) VALUES ($1, $2, $3)"                            \
+                   " ON CONFLICT (owner, key) DO NOTHING")                                                            \
+    X(GET_KEY, "SELECT fingerprint, answer FROM idempotency WHERE owner = $1 AND key = $2")                           \
+    X(ANSWER_KEY, "UPDATE idempotency SET fingerprint = $3, answer = $4"                                              \
+                  " WHERE owner = $1 AND key = $2")                                                                   \
+    X(FREE_KEY, "DELETE FROM idempotency WHERE owner = $1 AND key = $2 AND answer IS NULL")                           \
+    X(FREE_ALL_KEYS, "DELETE FROM idempotency WHERE answer IS NULL")                                                  \
+                                                                                                                      \
+    X(INSERT_DELIVERY, "INSERT INTO deliveries (id, job, owner, url, payload, attempts, next_ms)"                     \
+                       " VALUES ($1, $2, $3, $4, $5, 0, $6)")                                                         \
+    X(CLAIM_DELIVERY, "UPDATE deliveries SET next_ms = $2 WHERE id = (SELECT id FROM deliveries"                      \
+                      " WHERE next_ms <= $1 ORDER BY next_ms, id LIMIT 1)"                                            \
+                      " RETURNING id, job, owner, url, payload, attempts")                                            \
+    X(NEXT_DELIVERY, "SELECT coalesce(min(next_ms), 0) FROM deliveries")                                              \
+    X(REMOVE_DELIVERY, "DELETE FROM deliveries WHERE id = $1")                                                        \
+    X(RETRY_DELIVERY, "UPDATE deliveries SET attempts = attempts + 1, next_ms = $2"                                   \
+                      " WHERE id = $1")                                                                               \
+                                                                                                                      \
+    X(STATS, "SELECT (SELECT count(*) FROM jobs WHERE state = 0),"                                                    \
+             " (SELECT count(*) FROM jobs WHERE state = 1),"                                                          \
+             " (SELECT coalesce(min(created_ms), 0) FROM jobs WHERE state = 0),"                                      \
+             " (SELECT coalesce(sum(stored_bytes), 0) FROM jobs),"                                                    \
+             " (SELECT count(*) FROM deliveries)")
+
+typedef enum spl_statement {
+#define SPL_STATEMENT_NAME(name, text) SPL_SQL_##name,
+    SPL_STATEMENTS(SPL_STATEMENT_NAME)
+#undef SPL_STATEMENT_NAME
+        SPL_STATEMENT_COUNT,
+} spl_statement;
+
+#endif
