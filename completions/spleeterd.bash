@@ -14,12 +14,12 @@ _spleeterd() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'separate models bench help --version --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench help --version --help' -- "$current")
         return
     fi
     case ${COMP_WORDS[1]}:$previous in
     help:*)
-        mapfile -t COMPREPLY < <(compgen -W 'separate models bench' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench' -- "$current")
         return
         ;;
     separate:-c | separate:--codec)
@@ -30,15 +30,15 @@ _spleeterd() {
         mapfile -t COMPREPLY < <(compgen -W '16 24 float' -- "$current")
         return
         ;;
-    separate:--bandwidth | bench:--bandwidth)
+    *:--bandwidth)
         mapfile -t COMPREPLY < <(compgen -W '11k 16k full' -- "$current")
         return
         ;;
-    separate:-o | separate:--output_path | models:-o | models:--folder)
+    separate:-o | separate:--output_path | models:-o | models:--folder | evaluate:--estimates)
         mapfile -t COMPREPLY < <(compgen -d -- "$current")
         return
         ;;
-    separate:-p | separate:--params_filename | bench:-p | bench:--params_filename | models:info | models:verify)
+    separate:-p | separate:--params_filename | bench:-p | bench:--params_filename | evaluate:-p | evaluate:--params_filename | models:info | models:verify)
         mapfile -t COMPREPLY < <(compgen -W "$(_spleeterd_models)" -- "$current")
         mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$current")
         return
@@ -52,6 +52,8 @@ _spleeterd() {
                 --json --verbose --adapter --version --help'
         elif [[ ${COMP_WORDS[1]} == bench ]]; then
             options='--params_filename --bandwidth --duration --threads --json --compare --help'
+        elif [[ ${COMP_WORDS[1]} == evaluate ]]; then
+            options='--estimates --params_filename --bandwidth --mwf --threads --json --plot --help'
         fi
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
         return

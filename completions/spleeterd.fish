@@ -9,15 +9,17 @@ function __spleeterd_models
 end
 
 set -l in_separate -c spleeterd -n '__fish_seen_subcommand_from separate'
+set -l in_evaluate -c spleeterd -n '__fish_seen_subcommand_from evaluate'
 set -l in_bench -c spleeterd -n '__fish_seen_subcommand_from bench'
 set -l in_models -c spleeterd -n '__fish_seen_subcommand_from models'
 
 complete -c spleeterd -n __fish_use_subcommand -f -a separate -d 'Separate songs into stems'
 complete -c spleeterd -n __fish_use_subcommand -f -a models -d 'List, describe, check and import models'
+complete -c spleeterd -n __fish_use_subcommand -f -a evaluate -d 'Measure how good a separation is'
 complete -c spleeterd -n __fish_use_subcommand -f -a bench -d 'Measure the speed of separation'
 complete -c spleeterd -n __fish_use_subcommand -f -a help -d 'Print the help of a command'
 complete -c spleeterd -n __fish_use_subcommand -l version -d 'Print the version'
-complete -c spleeterd -n '__fish_seen_subcommand_from help' -f -a 'separate models bench'
+complete -c spleeterd -n '__fish_seen_subcommand_from help' -f -a 'separate models evaluate bench'
 
 complete $in_separate -s i -l inputs -r -F -d 'An input'
 complete $in_separate -s p -l params_filename -r -a '(__spleeterd_models)' -d 'Model'
@@ -50,6 +52,15 @@ complete $in_models -s o -l folder -x -a '(__fish_complete_directories)' -d 'Mod
 complete $in_models -l licence -x -d 'Licence of the weights'
 complete $in_models -l source -x -d 'Where the weights come from'
 complete $in_models -s h -l help -d 'Print the options'
+
+complete $in_evaluate -l estimates -x -a '(__fish_complete_directories)' -d 'Evaluate these instead of separating'
+complete $in_evaluate -s p -l params_filename -r -a '(__spleeterd_models)' -d 'Model'
+complete $in_evaluate -l bandwidth -x -a '11k 16k full' -d 'How far up the stems reach'
+complete $in_evaluate -l mwf -d 'Multichannel Wiener filter'
+complete $in_evaluate -l threads -x -d 'CPU threads to use'
+complete $in_evaluate -l json -d 'JSON to standard output'
+complete $in_evaluate -l plot -r -F -d 'SVG picture of the SDR'
+complete $in_evaluate -s h -l help -d 'Print the options'
 
 complete $in_bench -s p -l params_filename -r -a '(__spleeterd_models)' -d 'Model'
 complete $in_bench -l bandwidth -x -a '11k 16k full' -d 'How far up the stems reach'

@@ -19,7 +19,7 @@
 
 #define SPL_CHANNELS_MAX 64
 
-/* What a file says of its first audio track. A header may lie: only decoded samples count. */
+/* What a file says of the audio track that is decoded. A header may lie: only decoded samples count. */
 typedef struct spl_audio_info {
     char container[32];      /* "mp3", "mov,mp4,m4a,3gp,3g2,mj2" */
     char codec[32];          /* "mp3", "aac" */
@@ -38,6 +38,7 @@ typedef enum spl_channel_policy {
 
 typedef struct spl_decode_options {
     spl_channel_policy channels;
+    unsigned track;    /* 0: the audio track that ffmpeg takes; n: the n-th audio track */
     double offset_s;   /* seconds to skip, >= 0; rounded to a sample of the output */
     double duration_s; /* seconds to give at most; 0: to the end */
     double

@@ -26,7 +26,7 @@
 
 #include "audio/audio.h"
 
-#define SPL_PROTOCOL_VERSION 1
+#define SPL_PROTOCOL_VERSION 2
 #define SPL_SAMPLE_RATE_HZ   44100
 
 /* Descriptors of the helper. */

@@ -19,6 +19,7 @@ static const struct {
 } commands[] = {
     {&cli_separate_command, cli_separate},
     {&cli_models_command, cli_models},
+    {&cli_evaluate_command, cli_evaluate},
     {&cli_bench_command, cli_bench},
 };
 

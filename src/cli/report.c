@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "cli/signals.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -35,13 +34,11 @@ static void emit(cli_report *report, json_t *object) {
     report->json_failed |= failed;
 }
 
-/* JSON has no infinities: they are null. */
-static json_t *number(double value) {
+json_t *cli_json_number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-/* File names may be any bytes, JSON strings are UTF-8: the names that are not have '?' for each byte above ASCII. */
-static json_t *text(const char *value) {
+json_t *cli_json_text(const char *value) {
     json_t *string = json_string(value);
     if (string)
         return string;
@@ -150,11 +147,12 @@ int cli_report_progress(void *user, const spl_progress *progress) {
     else
         emit(report,
              json_pack("{s:s, s:o, s:o, s:I, s:I, s:i, s:i, s:o, s:o, s:o}", "event", "progress",
-                       "input", text(report->input), "fraction", number(song.fraction),
-                       "samples_done", (json_int_t)progress->samples_done, "samples_total",
+                       "input", cli_json_text(report->input), "fraction",
+                       cli_json_number(song.fraction), "samples_done",
+                       (json_int_t)progress->samples_done, "samples_total",
                        (json_int_t)progress->samples_total, "pass", (int)progress->pass, "passes",
-                       (int)progress->passes, "elapsed_s", number(song.elapsed_s), "eta_s",
-                       number(song.left_s), "speed", number(song.speed)));
+                       (int)progress->passes, "elapsed_s", cli_json_number(song.elapsed_s), "eta_s",
+                       cli_json_number(song.left_s), "speed", cli_json_number(song.speed)));
     return 0;
 }
 
@@ -163,24 +161,24 @@ static void emit_success(cli_report *report, const char *model, const spl_output
     json_t *files = json_array();
     for (size_t i = 0; i < output_count; i++) {
         const char *path = outputs[i].path ? outputs[i].path : "-";
-        json_array_append_new(files, json_pack("{s:o, s:o, s:I, s:o}", "name",
-                                               text(outputs[i].name), "path", text(path), "clipped",
-                                               (json_int_t)result->clipped[i], "peak_dbfs",
-                                               number(result->peak_dbfs[i])));
+        json_array_append_new(
+            files, json_pack("{s:o, s:o, s:I, s:o}", "name", cli_json_text(outputs[i].name), "path",
+                             cli_json_text(path), "clipped", (json_int_t)result->clipped[i],
+                             "peak_dbfs", cli_json_number(result->peak_dbfs[i])));
     }
     double duration_s = (double)result->samples / SPL_SAMPLE_RATE_HZ;
-    json_t *object =
-        json_pack("{s:s, s:o, s:s, s:o, s:{s:o, s:o, s:i, s:i}, s:I, s:i, s:f, s:f, s:f, s:o, s:o}",
-                  "event", "result", "input", text(report->input), "status", "succeeded", "model",
-                  text(model), "input_format", "container", text(result->input.container), "codec",
-                  text(result->input.codec), "sample_rate_hz", (int)result->input.sample_rate_hz,
-                  "channels", (int)result->input.channels, "samples", (json_int_t)result->samples,
-                  "sample_rate_hz", SPL_SAMPLE_RATE_HZ, "duration_s", duration_s, "seconds",
-                  result->seconds, "speed", duration_s / result->seconds, "warning",
-                  result->warning[0] ? text(result->warning) : json_null(), "outputs", files);
+    json_t *object = json_pack(
+        "{s:s, s:o, s:s, s:o, s:{s:o, s:o, s:i, s:i}, s:I, s:i, s:f, s:f, s:f, s:o, s:o}", "event",
+        "result", "input", cli_json_text(report->input), "status", "succeeded", "model",
+        cli_json_text(model), "input_format", "container", cli_json_text(result->input.container),
+        "codec", cli_json_text(result->input.codec), "sample_rate_hz",
+        (int)result->input.sample_rate_hz, "channels", (int)result->input.channels, "samples",
+        (json_int_t)result->samples, "sample_rate_hz", SPL_SAMPLE_RATE_HZ, "duration_s", duration_s,
+        "seconds", result->seconds, "speed", duration_s / result->seconds, "warning",
+        result->warning[0] ? cli_json_text(result->warning) : json_null(), "outputs", files);
     /* Left out when it was not measured; null when nothing at all is left. */
     if (object && !isnan(result->residual_db))
-        json_object_set_new(object, "residual_db", number(result->residual_db));
+        json_object_set_new(object, "residual_db", cli_json_number(result->residual_db));
     emit(report, object);
 }
 
@@ -229,10 +227,10 @@ void cli_report_failure(cli_report *report, cli_exit code, const spl_error *erro
     clear_bar(report);
     cli_complain("%s", error->message);
     if (report->json)
-        emit(report,
-             json_pack("{s:s, s:o, s:s, s:i, s:s, s:o}", "event", "result", "input",
-                       text(report->input), "status", "failed", "exit_code", (int)code, "error",
-                       spl_status_text(error->status), "message", text(error->message)));
+        emit(report, json_pack("{s:s, s:o, s:s, s:i, s:s, s:o}", "event", "result", "input",
+                               cli_json_text(report->input), "status", "failed", "exit_code",
+                               (int)code, "error", spl_status_text(error->status), "message",
+                               cli_json_text(error->message)));
     char **longer =
         reallocarray(report->failures, report->failure_count + 1, sizeof(*report->failures));
     if (!longer)

@@ -9,6 +9,8 @@
 #include "cli/exit_code.h"
 #include "pipeline/pipeline.h"
 
+#include <jansson.h>
+
 typedef struct cli_report {
     bool json, verbose, bar;
     bool json_failed; /* standard output is gone */
@@ -42,6 +44,13 @@ void cli_report_failure(cli_report *report, cli_exit code, const spl_error *erro
 void cli_report_end(cli_report *report, cli_exit code);
 
 void cli_report_free(cli_report *report);
+
+/* A JSON string. File names may be any bytes, JSON strings are UTF-8: the names that are not have '?' for each byte above
+ * ASCII. NULL when memory runs out. */
+json_t *cli_json_text(const char *value);
+
+/* A JSON number; JSON has neither infinities nor NaN: they are null. */
+json_t *cli_json_number(double value);
 
 /* Prints "spleeterd: MESSAGE" and a line end to standard error. */
 void cli_complain(const char *format, ...) SPL_PRINTF(1, 2);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Decodes the first audio track of the media file to 44,100 Hz float.
+ * Decodes one audio track of the media file to 44,100 Hz float.
  *
  * The result is that of `ffmpeg -i FILE -ar 44100 -f f32le`: the same track
  * is chosen, samples that a format declares as encoder delay or padding are
@@ -112,14 +112,18 @@ static int refuse_open(AVFormatContext *container, AVIOContext **ret_io, const c
     return AVERROR(EACCES);
 }
 
-/* The track that ffmpeg takes by default: of those with packets, of the default ones, the one with most channels. */
-static AVStream *choose_track(const AVFormatContext *container) {
+/* The `wanted`-th audio track. 0 is the one that ffmpeg takes by default: of those with packets, of the default ones, the one
+ * with most channels. */
+static AVStream *choose_track(const AVFormatContext *container, unsigned wanted) {
     AVStream *best = NULL;
     int64_t best_score = -1;
+    unsigned number = 0;
     for (unsigned i = 0; i < container->nb_streams; i++) {
         AVStream *stream = container->streams[i];
         if (stream->codecpar->codec_type != AVMEDIA_TYPE_AUDIO)
             continue;
+        if (++number == wanted)
+            return stream;
         int64_t score = stream->codecpar->ch_layout.nb_channels;
         if (stream->event_flags & AVSTREAM_EVENT_FLAG_NEW_PACKETS)
             score += 100000000;
@@ -130,7 +134,7 @@ static AVStream *choose_track(const AVFormatContext *container) {
             best_score = score;
         }
     }
-    return best;
+    return wanted == 0 ? best : NULL;
 }
 
 static int open_container(decode *d, spl_error *ret_error) {
@@ -170,7 +174,11 @@ static int open_container(decode *d, spl_error *ret_error) {
 }
 
 static int open_codec(decode *d, spl_error *ret_error) {
-    d->track = choose_track(d->container);
+    const unsigned wanted = d->options.track;
+    d->track = choose_track(d->container, wanted);
+    if (!d->track && wanted > 1)
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED, "the file has no audio track number %u",
+                        wanted);
     if (!d->track)
         return spl_fail(ret_error, SPL_E_UNSUPPORTED, "the file has no audio track");
     for (unsigned i = 0; i < d->container->nb_streams; i++) {

@@ -11,7 +11,7 @@ from conftest import REPOSITORY
 COMPLETIONS = sorted((REPOSITORY / "completions").iterdir())
 
 
-@pytest.fixture(params=["separate", "models", "bench"])
+@pytest.fixture(params=["separate", "models", "evaluate", "bench"])
 def options(request, spleeterd):
     """The (short, long) options that the help text of a command lists."""
     found = re.findall(r"^  (?:-(\w), |    )--([\w-]+)", spleeterd(request.param, "--help").out, re.M)
@@ -42,7 +42,8 @@ def test_completions_parse(path):
 
 def test_bash_completes(options):
     names = [f"--{name}" for _, name in options]
-    command = "separate" if "--codec" in names else "bench" if "--compare" in names else "models"
+    marks = {"--codec": "separate", "--compare": "bench", "--estimates": "evaluate", "--licence": "models"}
+    command = next(command for mark, command in marks.items() if mark in names)
     script = (f"source {REPOSITORY}/completions/spleeterd.bash; COMP_WORDS=(spleeterd {command} --); COMP_CWORD=2; "
               "_spleeterd; printf '%s\\n' \"${COMPREPLY[@]}\"")
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)

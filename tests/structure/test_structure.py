@@ -28,8 +28,9 @@ ARROWS = {
     "audio": {"base"},
     "codec": {"base", "audio/codec_protocol.h", "audio/pcm.h", "audio/wav.h"},
     "pipeline": {"audio", "base"},
+    "evaluate": {"pipeline", "audio", "base"},
     "service": {"pipeline", "audio", "base"},
-    "cli": {"service", "pipeline", "audio", "base"},
+    "cli": {"evaluate", "service", "pipeline", "audio", "base"},
 }
 
 # Inside the service, which of its rooms a room may include; all may include the headers in the service's own folder.
