@@ -2,7 +2,7 @@
  *
  * The audio room as a command, for the tests in this folder. Samples are raw 32-bit floats, interleaved.
  *
- *   codec_tool decode FILE [channels=downmix|first|all] [offset=S] [duration=S] [limit=S]  > samples
+ *   codec_tool decode FILE [track=N] [channels=downmix|first|all] [offset=S] [duration=S] [limit=S]  > samples
  *   codec_tool info FILE
  *   codec_tool encode FILE codec=NAME [bits=16|24|32] [bitrate=BPS] [channels=N] [mask=N] [rate=HZ] [length=SAMPLES] < samples
  *   codec_tool header BYTES [bits=...] [channels=...]   > header of a WAV file with that many bytes of samples
@@ -43,6 +43,7 @@ static int decode(const char *path, char **arguments, bool info_only, spl_error 
         .channels = strcmp(channels, "downmix") == 0 ? SPL_CHANNELS_STEREO_DOWNMIX
                     : strcmp(channels, "first") == 0 ? SPL_CHANNELS_FIRST_TWO
                                                      : SPL_CHANNELS_ALL,
+        .track = (unsigned)number(arguments, "track", "0"),
         .offset_s = number(arguments, "offset", "0"),
         .duration_s = number(arguments, "duration", "0"),
         .limit_s = number(arguments, "limit", "0"),

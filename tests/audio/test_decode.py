@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from audio_tool import LIMIT, RATE, TOOL, decode, ffmpeg, info, make, music, reference, snr_db, tool
+from audio_tool import LIMIT, RATE, TOOL, UNSUPPORTED, decode, ffmpeg, info, make, music, reference, snr_db, tool
 
 WANTED_DB = 100
 
@@ -167,6 +167,20 @@ def test_video_and_cover_are_ignored(tmp_path):
     ffmpeg("-f", "lavfi", "-i", "testsrc", "-frames:v", 1, cover)
     ffmpeg("-i", sound, "-i", cover, "-map", "0", "-map", "1", "-disposition:v", "attached_pic", song)
     assert np.array_equal(decode(song), reference(song))
+
+
+def test_a_track_by_number(tmp_path):
+    """As in a stem.mp4; the picture between them does not count."""
+    signals = [music(1, channels, seed) for seed, channels in enumerate((2, 1, 2))]
+    files = [make(tmp_path / f"{i}.wav", signal) for i, signal in enumerate(signals)]
+    ffmpeg("-f", "lavfi", "-i", "color=s=64x64:d=1", *(part for file in files for part in ("-i", file)),
+           "-map", "1", "-map", "0", "-map", "2", "-map", "3", "-c:v", "mpeg4", "-c:a", "flac", tmp_path / "three.mka")
+    for number, signal in enumerate(signals, 1):
+        raw = ffmpeg("-i", tmp_path / "three.mka", "-map", f"0:a:{number - 1}", "-f", "f32le", "-")
+        assert np.array_equal(decode(tmp_path / "three.mka", f"track={number}"), np.frombuffer(raw, "<f4"))
+        assert snr_db(signal.ravel(), np.frombuffer(raw, "<f4")) > 80
+    done = tool("decode", tmp_path / "three.mka", "track=4")
+    assert done.returncode == UNSUPPORTED and b"no audio track number 4" in done.stderr
 
 
 def test_the_track_is_ffmpegs_choice(tmp_path):
