@@ -14,16 +14,20 @@ _spleeterd() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench help --version --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench keys webhooks help --version --help' -- "$current")
         return
     fi
     case ${COMP_WORDS[1]}:$previous in
     help:*)
-        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench keys webhooks' -- "$current")
         return
         ;;
     separate:-c | separate:--codec)
         mapfile -t COMPREPLY < <(compgen -W 'wav flac mp3 ogg opus m4a wma' -- "$current")
+        return
+        ;;
+    keys:--role)
+        mapfile -t COMPREPLY < <(compgen -W 'user reader metrics admin' -- "$current")
         return
         ;;
     separate:--bit-depth)
@@ -34,7 +38,7 @@ _spleeterd() {
         mapfile -t COMPREPLY < <(compgen -W '11k 16k full' -- "$current")
         return
         ;;
-    separate:-o | separate:--output_path | models:-o | models:--folder | evaluate:--estimates)
+    separate:-o | separate:--output_path | models:-o | models:--folder | evaluate:--estimates | keys:--data-dir)
         mapfile -t COMPREPLY < <(compgen -d -- "$current")
         return
         ;;
@@ -54,12 +58,24 @@ _spleeterd() {
             options='--params_filename --bandwidth --duration --threads --json --compare --help'
         elif [[ ${COMP_WORDS[1]} == evaluate ]]; then
             options='--estimates --params_filename --bandwidth --mwf --threads --json --plot --help'
+        elif [[ ${COMP_WORDS[1]} == keys ]]; then
+            options='--role --rate-per-minute --jobs-per-key --storage-per-key-mb --priority --data-dir --help'
+        elif [[ ${COMP_WORDS[1]} == webhooks ]]; then
+            options='--id --timestamp --signature --secret-file --help'
         fi
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
         return
     fi
     if [[ ${COMP_WORDS[1]} == models ]] && ((COMP_CWORD == 2)); then
         mapfile -t COMPREPLY < <(compgen -W 'list info verify import' -- "$current")
+        return
+    fi
+    if [[ ${COMP_WORDS[1]} == keys ]] && ((COMP_CWORD == 2)); then
+        mapfile -t COMPREPLY < <(compgen -W 'add list revoke' -- "$current")
+        return
+    fi
+    if [[ ${COMP_WORDS[1]} == webhooks ]] && ((COMP_CWORD == 2)); then
+        mapfile -t COMPREPLY < <(compgen -W 'verify' -- "$current")
         return
     fi
     mapfile -t COMPREPLY < <(compgen -f -- "$current")

@@ -21,6 +21,8 @@ static const struct {
     {&cli_models_command, cli_models},
     {&cli_evaluate_command, cli_evaluate},
     {&cli_bench_command, cli_bench},
+    {&cli_keys_command, cli_keys},
+    {&cli_webhooks_command, cli_webhooks},
 };
 
 static void print_help(FILE *stream) {

@@ -11,10 +11,15 @@ from conftest import REPOSITORY
 COMPLETIONS = sorted((REPOSITORY / "completions").iterdir())
 
 
-@pytest.fixture(params=["separate", "models", "evaluate", "bench"])
-def options(request, spleeterd):
+@pytest.fixture(params=["separate", "models", "evaluate", "bench", "keys", "webhooks"])
+def command(request):
+    return request.param
+
+
+@pytest.fixture
+def options(command, spleeterd):
     """The (short, long) options that the help text of a command lists."""
-    found = re.findall(r"^  (?:-(\w), |    )--([\w-]+)", spleeterd(request.param, "--help").out, re.M)
+    found = re.findall(r"^  (?:-(\w), |    )--([\w-]+)", spleeterd(command, "--help").out, re.M)
     assert found
     return found
 
@@ -40,10 +45,8 @@ def test_completions_parse(path):
     subprocess.run([shell, "-n", path], check=True)
 
 
-def test_bash_completes(options):
+def test_bash_completes(command, options):
     names = [f"--{name}" for _, name in options]
-    marks = {"--codec": "separate", "--compare": "bench", "--estimates": "evaluate", "--licence": "models"}
-    command = next(command for mark, command in marks.items() if mark in names)
     script = (f"source {REPOSITORY}/completions/spleeterd.bash; COMP_WORDS=(spleeterd {command} --); COMP_CWORD=2; "
               "_spleeterd; printf '%s\\n' \"${COMPREPLY[@]}\"")
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)

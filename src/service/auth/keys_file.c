@@ -161,9 +161,8 @@ int spl_key_file_read(const char *data_dir, spl_key_file *ret_file, spl_error *r
 
 static json_t *pack_key(const spl_key *key) {
     char sha256[65];
-    size_t length;
-    if (OPENSSL_buf2hexstr_ex(sha256, sizeof(sha256), &length, key->sha256, 32, '\0') != 1)
-        return NULL;
+    for (size_t i = 0; i < sizeof(key->sha256); i++)
+        snprintf(sha256 + 2 * i, 3, "%02x", key->sha256[i]);
     return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "name", key->name, "role",
                      spl_role_name(key->role), "sha256", sha256, "created", key->created,
                      "rate_per_minute", (json_int_t)key->quota.rate_per_minute, "jobs",

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""`spleeterd keys` and `spleeterd webhooks verify`, and the sample receiver of webhooks."""
+import base64
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import REPOSITORY
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+BODY = b'{"type": "job.succeeded", "timestamp": "2026-01-01T00:00:00.000Z", "data": {"id": "0190"}}'
+
+
+@pytest.fixture
+def keys(spleeterd, tmp_path):
+    def run(*arguments, **keywords):
+        return spleeterd("keys", *arguments, env={"SPLEETER_DATA_DIR": str(tmp_path / "data")}, **keywords)
+
+    return run
+
+
+def test_a_key_is_shown_once_and_kept_as_hash(keys, tmp_path):
+    key = keys("add", "app").out.strip()
+    assert re.fullmatch(r"spl_[\w-]{43}", key)
+    stored = tmp_path / "data" / "keys.json"
+    assert stored.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+    (entry,) = json.loads(stored.read_text())["keys"]
+    assert entry["sha256"] == hashlib.sha256(key.encode()).hexdigest()
+    assert key[4:] not in stored.read_text() and key[4:] not in keys("list").out
+
+
+def test_keys_have_roles_and_quotas(keys):
+    keys("add", "app", "--role", "reader", "--rate-per-minute", "10", "--jobs-per-key", "2",
+         "--storage-per-key-mb", "100", "--priority", "-3")
+    keys("add", "prometheus", "--role", "metrics")
+    app, prometheus = keys("list").out.splitlines()
+    assert re.match(r"app +reader +\d{4}-", app)
+    assert "10 requests a minute" in app and "2 jobs" in app and "104857600 bytes" in app and "priority -3" in app
+    assert re.match(r"prometheus +metrics +\d{4}-", prometheus)
+
+
+def test_a_revoked_key_is_gone(keys):
+    keys("add", "one"), keys("add", "two"), keys("revoke", "one")
+    assert keys("list").out.split()[0] == "two"
+    assert "no key named one" in keys("revoke", "one", code=3).err
+
+
+@pytest.mark.parametrize("arguments", [
+    ("add",), ("add", "a", "b"), ("add", "a/b"), ("add", ""), ("add", "default"), ("add", "x" * 49), ("add", "a", "--role", "root"),
+    ("add", "a", "--priority", "11"), ("add", "a", "--jobs-per-key", "0"), ("add", "a", "--rate-per-minute", "ten"),
+    ("add", "a", "--storage-per-key-mb", "-1"), ("revoke",), ("list", "a"), ("remove", "a"), (),
+])
+def test_wrong_arguments_change_nothing(keys, tmp_path, arguments):
+    keys(*arguments, code=2)
+    assert not (tmp_path / "data" / "keys.json").exists()
+
+
+def test_a_name_is_taken_once(keys):
+    keys("add", "app")
+    assert "already a key named app" in keys("add", "app", code=2).err
+    assert len(keys("list").out.splitlines()) == 1
+
+
+def test_a_damaged_file_is_left_alone(keys, tmp_path):
+    (tmp_path / "data").mkdir()
+    stored = tmp_path / "data" / "keys.json"
+    stored.write_text('{"version": 1, "keys": [{}]}')
+    assert "keys.json: key 1" in keys("add", "app", code=3).err
+    assert stored.read_text() == '{"version": 1, "keys": [{}]}'
+
+
+def sign(body=BODY, identifier="0190-1", when=None, secret=SECRET):
+    """The three headers, made by Python."""
+    timestamp = str(int(time.time() if when is None else when))
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    mac = hmac.new(key, f"{identifier}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return {"webhook-id": identifier, "webhook-timestamp": timestamp,
+            "webhook-signature": "v1," + base64.b64encode(mac).decode()}
+
+
+@pytest.fixture
+def verify(spleeterd):
+    def run(headers, body=BODY, secret=SECRET, **keywords):
+        arguments = [part for name, value in headers.items() for part in ("--" + name.removeprefix("webhook-"), value)]
+        return spleeterd("webhooks", "verify", *arguments, stdin=body, env={"SPLEETER_WEBHOOK_SECRET": secret}, **keywords)
+
+    return run
+
+
+def test_webhooks_are_verified(verify):
+    verify(sign())
+    verify(sign(b""), b"")
+    several = sign()
+    several["webhook-signature"] = "v1,AAAA " + several["webhook-signature"]
+    verify(several)
+
+
+def test_forged_webhooks_are_refused(verify):
+    assert "signature is wrong" in verify(sign(), BODY + b" ", code=4).err
+    assert "signature is wrong" in verify(sign(), secret="whsec_" + "A" * 32, code=4).err
+    assert "signature is wrong" in verify({**sign(), "webhook-id": "0190-2"}, code=4).err
+    assert "away from this clock" in verify(sign(when=time.time() - 400), code=4).err
+    verify({"webhook-id": "1"}, code=2)
+    verify(sign(), secret="guess", code=2)
+
+
+def test_the_secret_may_be_in_a_file(spleeterd, tmp_path):
+    (tmp_path / "secret").write_text(SECRET + "\n")
+    headers = sign()
+    spleeterd("webhooks", "verify", "--id", headers["webhook-id"], "--timestamp", headers["webhook-timestamp"],
+              "--signature", headers["webhook-signature"], "--secret-file", "secret", stdin=BODY)
+
+
+@pytest.fixture
+def receiver():
+    """The sample on a free port; answers statuses."""
+    sys.path.insert(0, str(REPOSITORY / "examples"))
+    import webhook_receiver
+    import http.server
+    import threading
+
+    webhook_receiver.Receiver.secret = SECRET
+    webhook_receiver.Receiver.seen.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), webhook_receiver.Receiver)
+    threading.Thread(target=server.serve_forever).start()
+
+    def post(headers, body=BODY):
+        connection = http.client.HTTPConnection(*server.server_address, timeout=20)
+        connection.request("POST", "/", body, headers)
+        return connection.getresponse().status
+
+    yield post
+    server.shutdown()
+    server.server_close()
+    sys.path.pop(0)
+
+
+def test_the_sample_receiver_verifies(receiver, capsys):
+    headers = sign()
+    assert receiver(headers) == 204
+    assert receiver(headers) == 204
+    assert capsys.readouterr().out == "job.succeeded 0190\n"  # once
+    assert receiver({}) == 401
+    assert receiver(headers, BODY + b" ") == 401
+    assert receiver(sign(when=time.time() - 400)) == 401
+    assert receiver({**headers, "webhook-timestamp": "soon"}) == 401
+    assert receiver(headers, b"x" * (2 << 20)) == 413
+
+
+def test_the_sample_receiver_needs_a_secret():
+    done = subprocess.run([sys.executable, REPOSITORY / "examples/webhook_receiver.py", "9000"], capture_output=True,
+                          text=True, env={k: v for k, v in os.environ.items() if k != "SPLEETER_WEBHOOK_SECRET"})
+    assert done.returncode != 0 and "usage" in done.stderr
