@@ -14,12 +14,12 @@ _spleeterd() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench keys webhooks help --version --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench keys webhooks config audit help --version --help' -- "$current")
         return
     fi
     case ${COMP_WORDS[1]}:$previous in
     help:*)
-        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench keys webhooks' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench keys webhooks config audit' -- "$current")
         return
         ;;
     separate:-c | separate:--codec)
@@ -62,6 +62,10 @@ _spleeterd() {
             options='--role --rate-per-minute --jobs-per-key --storage-per-key-mb --priority --data-dir --help'
         elif [[ ${COMP_WORDS[1]} == webhooks ]]; then
             options='--id --timestamp --signature --secret-file --help'
+        elif [[ ${COMP_WORDS[1]} == config ]]; then
+            options='--help'
+        elif [[ ${COMP_WORDS[1]} == audit ]]; then
+            options='--data-dir --help'
         fi
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
         return
@@ -74,7 +78,11 @@ _spleeterd() {
         mapfile -t COMPREPLY < <(compgen -W 'add list revoke' -- "$current")
         return
     fi
-    if [[ ${COMP_WORDS[1]} == webhooks ]] && ((COMP_CWORD == 2)); then
+    if [[ ${COMP_WORDS[1]} == config ]] && ((COMP_CWORD == 2)); then
+        mapfile -t COMPREPLY < <(compgen -W 'check table' -- "$current")
+        return
+    fi
+    if [[ ${COMP_WORDS[1]} == @(audit|webhooks) ]] && ((COMP_CWORD == 2)); then
         mapfile -t COMPREPLY < <(compgen -W 'verify' -- "$current")
         return
     fi

@@ -13,6 +13,8 @@ set -l in_evaluate -c spleeterd -n '__fish_seen_subcommand_from evaluate'
 set -l in_bench -c spleeterd -n '__fish_seen_subcommand_from bench'
 set -l in_keys -c spleeterd -n '__fish_seen_subcommand_from keys'
 set -l in_webhooks -c spleeterd -n '__fish_seen_subcommand_from webhooks'
+set -l in_config -c spleeterd -n '__fish_seen_subcommand_from config'
+set -l in_audit -c spleeterd -n '__fish_seen_subcommand_from audit'
 set -l in_models -c spleeterd -n '__fish_seen_subcommand_from models'
 
 complete -c spleeterd -n __fish_use_subcommand -f -a separate -d 'Separate songs into stems'
@@ -21,9 +23,11 @@ complete -c spleeterd -n __fish_use_subcommand -f -a evaluate -d 'Measure how go
 complete -c spleeterd -n __fish_use_subcommand -f -a bench -d 'Measure the speed of separation'
 complete -c spleeterd -n __fish_use_subcommand -f -a keys -d 'Add, list and revoke API keys of the service'
 complete -c spleeterd -n __fish_use_subcommand -f -a webhooks -d 'Check that a webhook is from the service'
+complete -c spleeterd -n __fish_use_subcommand -f -a config -d 'Check the settings of the service'
+complete -c spleeterd -n __fish_use_subcommand -f -a audit -d 'Check the audit log of the service'
 complete -c spleeterd -n __fish_use_subcommand -f -a help -d 'Print the help of a command'
 complete -c spleeterd -n __fish_use_subcommand -l version -d 'Print the version'
-complete -c spleeterd -n '__fish_seen_subcommand_from help' -f -a 'separate models evaluate bench keys webhooks'
+complete -c spleeterd -n '__fish_seen_subcommand_from help' -f -a 'separate models evaluate bench keys webhooks config audit'
 
 complete $in_separate -s i -l inputs -r -F -d 'An input'
 complete $in_separate -s p -l params_filename -r -a '(__spleeterd_models)' -d 'Model'
@@ -89,3 +93,10 @@ complete $in_webhooks -l timestamp -x -d 'Header webhook-timestamp'
 complete $in_webhooks -l signature -x -d 'Header webhook-signature'
 complete $in_webhooks -l secret-file -r -F -d 'Where the secret is'
 complete $in_webhooks -s h -l help -d 'Print the options'
+
+complete $in_config -f -a 'check table'
+complete $in_config -s h -l help -d 'Print the options'
+
+complete $in_audit -f -a verify
+complete $in_audit -l data-dir -x -a '(__fish_complete_directories)' -d 'Data folder of the service'
+complete $in_audit -s h -l help -d 'Print the options'

@@ -4,6 +4,8 @@
  */
 #include "service/settings.h"
 
+#include "service/net/address.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -14,6 +16,7 @@
 #define PREFIX      "SPLEETER_"
 #define FORMATS     "mp3,wav,flac,ogg,opus,m4a,aac,aif,aiff,wma,webm,mp4,mov,mkv"
 #define ALGORITHMS  "RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512"
+#define CIDRS       "networks, such as 10.0.0.0/8,fd00::/8"
 #define SECRET_SIZE 4096
 #define MIB         1048576
 
@@ -110,6 +113,10 @@ static bool is_clamd(const char *value) {
            port[1 + strspn(port + 1, "0123456789")] == '\0';
 }
 
+static bool are_cidrs(const char *value) {
+    return spl_cidr_check(value, NULL) == 0;
+}
+
 static bool is_key(const char *value) {
     size_t length = 0;
     for (; value[length]; length++) {
@@ -140,8 +147,7 @@ static const setting table[] = {
         .expected = "an IP address, such as 127.0.0.1, 0.0.0.0 or ::",
         .help = "Address to listen on"),
     ROW(COUNT, port, "PORT", "8080", .max = 65535,
-        .help = "Port to listen on; 0: any free one, which the log names. (Kubernetes sets this "
-                "variable for a Service named spleeter: use enableServiceLinks: false)"),
+        .help = "Port to listen on; 0: any free one, which the log names"),
     ROW(TEXT, data_dir, "DATA_DIR", "$XDG_DATA_HOME/spleeterd/service", .valid = is_not_empty,
         .expected = "a folder",
         .help = "Folder of the database, uploads, stems, keys, secret and audit log; made when "
@@ -152,7 +158,7 @@ static const setting table[] = {
     ROW(TEXT, public_url, "PUBLIC_URL", "", .valid = is_base_url,
         .expected = "an http or https URL without a slash at its end",
         .help = "What links in answers and webhooks start with, such as https://stems.example"),
-    ROW(TEXT, trusted_proxies, "TRUSTED_PROXIES", "",
+    ROW(TEXT, trusted_proxies, "TRUSTED_PROXIES", "", .valid = are_cidrs, .expected = CIDRS,
         .help = "CIDRs of proxies whose X-Forwarded-For is believed"),
 
     {.help = "Who may use it"},
@@ -187,7 +193,7 @@ static const setting table[] = {
         .expected = "a list out of " FORMATS, .help = "File name extensions that are accepted"),
     ROW(MEBIBYTES, min_free_bytes, "MIN_FREE_DISK_MB", "1024", .max = 1 << 30,
         .help = "Free disk below which uploads are answered with 507, in MiB"),
-    ROW(TEXT, source_allow, "SOURCE_ALLOW", "",
+    ROW(TEXT, source_allow, "SOURCE_ALLOW", "", .valid = are_cidrs, .expected = CIDRS,
         .help = "CIDRs of private hosts that source URLs may name"),
     ROW(TEXT, clamd, "CLAMD", "", .valid = is_clamd,
         .expected = "unix:/PATH or tcp:HOST:PORT, such as unix:/run/clamav/clamd.ctl",
@@ -231,7 +237,7 @@ static const setting table[] = {
                 "again"),
 
     {.help = "Webhooks"},
-    ROW(TEXT, webhook_allow, "WEBHOOK_ALLOW", "",
+    ROW(TEXT, webhook_allow, "WEBHOOK_ALLOW", "", .valid = are_cidrs, .expected = CIDRS,
         .help = "CIDRs of private receivers (http is then allowed too)"),
     ROW(COUNT, webhook_attempts, "WEBHOOK_ATTEMPTS", "10", .min = 1, .max = 100,
         .help = "Tries of a delivery"),
@@ -564,8 +570,7 @@ void spl_settings_print(const spl_settings *settings, FILE *stream) {
         char name[64], text[256];
         variable_name(&table[i], "", name);
         print_value(settings, &table[i], text);
-        fprintf(stream, "%-33s %-34s %s\n", name, *text ? text : "-",
-                origin_texts[settings->origins[i]]);
+        fprintf(stream, "%-33s %-11s %s\n", name, origin_texts[settings->origins[i]], text);
     }
     for (char **variable = environ; *variable; variable++) {
         if (strncmp(*variable, PREFIX, strlen(PREFIX)) == 0 && !is_known(*variable))

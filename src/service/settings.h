@@ -80,7 +80,8 @@ typedef struct spl_settings {
     char *log_file;  /* SPLEETER_LOG_FILE: "": standard error */
     char *log_level; /* SPLEETER_LOG_LEVEL: debug, info, warning, error; info */
 
-    unsigned char *origins; /* where each value came from, by row of the table; for spl_settings_print */
+    unsigned char
+        *origins; /* where each value came from, by row of the table; for spl_settings_print */
 } spl_settings;
 
 /* Takes flags (argv[0] is not looked at; argv may be NULL with argc 0), then the environment, then defaults, and checks each value and what

@@ -11,7 +11,7 @@ from conftest import REPOSITORY
 COMPLETIONS = sorted((REPOSITORY / "completions").iterdir())
 
 
-@pytest.fixture(params=["separate", "models", "evaluate", "bench", "keys", "webhooks"])
+@pytest.fixture(params=["separate", "models", "evaluate", "bench", "keys", "webhooks", "config", "audit"])
 def command(request):
     return request.param
 
