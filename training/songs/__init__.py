@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+"""Multitrack songs for training and validation: composed, played and mixed by a seed."""
+
+RATE_HZ = 44100
+STEMS = ("vocals", "drums", "bass", "piano", "other")
