@@ -16,7 +16,6 @@
 #include "service/jobs/media.h"
 #include "service/jobs/room.h"
 #include "service/net/outbound.h"
-#include "service/observe/log.h"
 #include "service/observe/metrics.h"
 #include "service/observe/trace.h"
 #include "service/scan/clamd.h"
@@ -180,7 +179,7 @@ static int scan(const job_admission *admission) {
     spl_metrics_phase(SPL_PHASE_SCAN, spl_now_s() - started_s);
     if (status < 0) {
         spl_metrics_count(SPL_COUNTER_SCAN_FAILURES, 1);
-        spl_jobs_log_failure("upload.not_scanned", &error);
+        spl_jobs_log_failure(SPL_LOG_ERROR, "upload.not_scanned", &error);
         if (status == SPL_E_LIMIT)
             return spl_refuse_about(admission->problem, SPL_PROBLEM_TOO_LARGE, "file", NULL,
                                     "the file is larger than the virus scanner takes");
@@ -210,15 +209,16 @@ static int decode_beginning(const job_admission *admission, spl_audio_info *ret_
                             spl_error *ret_error) {
     const spl_decode_options options = {.channels = SPL_CHANNELS_FIRST_TWO, .duration_s = PROBE_S};
     spl_decoder *decoder;
+    const char *name = admission->upload->name ? admission->upload->name : "the file";
     int status =
-        spl_decoder_open(admission->upload->writer.fd, "the file", &options, &decoder, ret_error);
+        spl_decoder_open(admission->upload->writer.fd, name, &options, &decoder, ret_error);
     if (status < 0)
         return status;
     float samples[2 * 1024];
     size_t count = 0;
     status = spl_decoder_read(decoder, samples, SPL_ARRAY_SIZE(samples) / 2, &count, ret_error);
     if (status == 0 && count == 0)
-        status = spl_fail(ret_error, SPL_E_FORMAT, "the file: there are no audio samples in it");
+        status = spl_fail(ret_error, SPL_E_FORMAT, "%s: there are no audio samples in it", name);
     if (status == 0)
         *ret_info = *spl_decoder_info(decoder);
     spl_decoder_free(decoder);
@@ -273,7 +273,7 @@ static int probe(job_admission *admission) {
     int status = decode_in_turn(admission, &audio, &error);
     if (status == 0)
         return check_length(admission, &audio);
-    spl_jobs_log_failure("upload.unreadable", &error);
+    spl_jobs_log_failure(SPL_LOG_INFO, "upload.unreadable", &error);
     if (status == SPL_E_FORMAT || status == SPL_E_UNSUPPORTED || status == SPL_E_LIMIT)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_UNREADABLE_AUDIO, "file", NULL,
                                 "%s", error.message);
@@ -369,7 +369,7 @@ static void reuse(job_admission *admission) {
     if (status == 0)
         status = take_over(admission, &from, &error);
     if (status < 0 && status != SPL_E_NOT_FOUND)
-        spl_jobs_log_failure("job.not_reused", &error);
+        spl_jobs_log_failure(SPL_LOG_ERROR, "job.not_reused", &error);
     spl_metrics_count(status == 0 ? SPL_COUNTER_CACHE_HITS : SPL_COUNTER_CACHE_MISSES, 1);
     spl_job_free(&from);
 }
@@ -421,7 +421,7 @@ static int create(job_admission *admission) {
     if (status < 0) {
         SPL_BLOBS(jobs, remove_job, job->id, NULL);
         if (write_audit(admission, spl_problem_code_text(admission->problem->code), &error) < 0)
-            spl_jobs_log_failure("audit.failed", &error);
+            spl_jobs_log_failure(SPL_LOG_ERROR, "audit.failed", &error);
         return status;
     }
     spl_log(SPL_LOG_INFO, "job.created", SPL_TEXT("id", job->id), SPL_TEXT("model", job->model),

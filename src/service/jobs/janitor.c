@@ -4,7 +4,6 @@
  */
 #include "base/clock.h"
 #include "service/jobs/room.h"
-#include "service/observe/log.h"
 #include "service/observe/metrics.h"
 
 #define PERIOD_MS      5000
@@ -23,7 +22,7 @@ static int remove_orphan(void *user, const char *job) {
         status = SPL_BLOBS(jobs, remove_job, job, &error);
     }
     if (status < 0)
-        spl_jobs_log_failure("janitor.failed", &error);
+        spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
     return status;
 }
 
@@ -44,12 +43,12 @@ static size_t expire(spl_jobs *jobs) {
     spl_error error;
     if (SPL_STORE(jobs, expire, spl_wall_ms(), EXPIRED_KEEP_MS, EXPIRE_AT_ONCE, &ids, &count,
                   &error) < 0) {
-        spl_jobs_log_failure("janitor.failed", &error);
+        spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
         return 0;
     }
     for (size_t i = 0; i < count; i++) {
         if (SPL_BLOBS(jobs, remove_job, ids[i], &error) < 0)
-            spl_jobs_log_failure("janitor.failed", &error);
+            spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
         spl_log(SPL_LOG_INFO, "job.expired", SPL_TEXT("id", ids[i]));
     }
     free(ids);
@@ -61,7 +60,7 @@ static void set_gauges(spl_jobs *jobs) {
     uint64_t free_bytes;
     spl_error error;
     if (SPL_STORE(jobs, stats, &stats, &error) < 0) {
-        spl_jobs_log_failure("janitor.failed", &error);
+        spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
     } else {
         const int64_t oldest_ms = stats.oldest_queued_ms;
         spl_metrics_set(SPL_GAUGE_QUEUE_DEPTH, (double)stats.queued);
@@ -70,7 +69,7 @@ static void set_gauges(spl_jobs *jobs) {
         spl_metrics_set(SPL_GAUGE_STORED_BYTES, (double)stats.stored_bytes);
     }
     if (SPL_BLOBS(jobs, free_bytes, &free_bytes, &error) < 0)
-        spl_jobs_log_failure("janitor.failed", &error);
+        spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
     else
         spl_metrics_set(SPL_GAUGE_DISK_FREE_BYTES, (double)free_bytes);
     spl_problem problem;

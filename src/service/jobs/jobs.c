@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "service/jobs/media.h"
 #include "service/jobs/room.h"
-#include "service/observe/log.h"
 #include "service/observe/metrics.h"
 #include "service/observe/trace.h"
 #include "service/scan/clamd.h"
@@ -18,13 +17,13 @@
 
 /* -------------------------------------------------------------------- for the room ---- */
 
-void spl_jobs_log_failure(const char *event, const spl_error *error) {
-    spl_log(SPL_LOG_ERROR, event, SPL_TEXT("status", spl_status_text(error->status)),
+void spl_jobs_log_failure(spl_log_level level, const char *event, const spl_error *error) {
+    spl_log(level, event, SPL_TEXT("status", spl_status_text(error->status)),
             SPL_TEXT("error", error->message));
 }
 
 int spl_jobs_refuse_failure(spl_problem *ret_problem, const char *event, const spl_error *error) {
-    spl_jobs_log_failure(event, error);
+    spl_jobs_log_failure(SPL_LOG_ERROR, event, error);
     return spl_refuse_error(ret_problem, error);
 }
 
@@ -131,6 +130,7 @@ void spl_jobs_stop(spl_jobs *jobs, unsigned drain_s) {
     pthread_mutex_unlock(&jobs->lock);
 
     atomic_store(&jobs->give_back, true);
+    jobs->store->functions->wake(jobs->store);
     for (size_t i = 0; i < jobs->thread_count; i++)
         pthread_join(jobs->threads[i], NULL);
     jobs->thread_count = 0;
@@ -181,7 +181,7 @@ int spl_jobs_idempotency_reserve(spl_jobs *jobs, const spl_principal *principal,
 void spl_jobs_idempotency_release(spl_jobs *jobs, const spl_principal *principal, const char *key) {
     spl_error error;
     if (SPL_STORE(jobs, idempotency_release, principal->id, key, &error) < 0)
-        spl_jobs_log_failure("idempotency.failed", &error);
+        spl_jobs_log_failure(SPL_LOG_ERROR, "idempotency.failed", &error);
 }
 
 /* ------------------------------------------------------------------------- questions ---- */
@@ -284,7 +284,7 @@ int spl_jobs_cancel(spl_jobs *jobs, const spl_principal *principal, const char *
     if (now) {
         spl_metrics_job(SPL_OUTCOME_CANCELED, 0, 0);
         if (SPL_BLOBS(jobs, remove_job, id, &error) < 0)
-            spl_jobs_log_failure("job.not_removed", &error);
+            spl_jobs_log_failure(SPL_LOG_ERROR, "job.not_removed", &error);
     }
     return 0;
 }

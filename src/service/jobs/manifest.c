@@ -45,8 +45,8 @@ static json_t *describe_outputs(const spl_manifest_facts *facts) {
 static json_t *describe_timings(const spl_manifest_facts *facts) {
     const spl_timings *timings = facts->timings;
     return json_pack("{s:f, s:f, s:f, s:f}", "decode_s", timings->read_s, "separate_s",
-                     timings->forward_s + timings->nets_s + timings->masks_s + timings->inverse_s,
-                     "encode_s", timings->write_s, "total_s", facts->result->seconds);
+                     spl_separating_s(timings), "encode_s", spl_encoding_s(timings, facts->result),
+                     "total_s", facts->result->seconds);
 }
 
 int spl_manifest_write(const spl_manifest_facts *facts, char **ret_text, spl_error *ret_error) {

@@ -12,6 +12,7 @@
 #define SPL_SERVICE_JOBS_ROOM_H
 
 #include "service/jobs/jobs.h"
+#include "service/observe/log.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -44,12 +45,12 @@ struct spl_jobs {
 #define SPL_BLOBS(jobs, function, ...)                                                             \
     ((jobs)->blobs->functions->function((jobs)->blobs, __VA_ARGS__))
 
-/* Logs `error` as the event's failure, and turns it into a problem (spl_refuse_error). */
+/* Logs a failure with what the library says of it. */
+void spl_jobs_log_failure(spl_log_level level, const char *event, const spl_error *error);
+/* Logs it as an error of the service, and turns it into a problem (spl_refuse_error). */
 int spl_jobs_refuse_failure(spl_problem *ret_problem, const char *event, const spl_error *error);
 /* The limit that keeps a job out: QUEUE_FULL or QUOTA. */
 int spl_jobs_refuse_limit(spl_problem *ret_problem, spl_store_limit limit);
-/* Logs a failure that nobody waits for. */
-void spl_jobs_log_failure(const char *event, const spl_error *error);
 
 /* Waits on `changed` for up to `ms`, or until nothing new is taken; for threads that look around now and then. */
 void spl_jobs_pause(spl_jobs *jobs, unsigned ms);
@@ -95,6 +96,13 @@ typedef struct spl_manifest_facts {
     const spl_pipeline_result *result;
     const spl_timings *timings;
 } spl_manifest_facts;
+/* Where the time of a job went, beside decoding (timings->read_s). */
+static inline double spl_separating_s(const spl_timings *timings) {
+    return timings->forward_s + timings->nets_s + timings->masks_s + timings->inverse_s;
+}
+static inline double spl_encoding_s(const spl_timings *timings, const spl_pipeline_result *result) {
+    return SPL_MAX(result->seconds - timings->read_s - spl_separating_s(timings), 0);
+}
 /* JSON; the caller's. */
 SPL_WARN_UNUSED int spl_manifest_write(const spl_manifest_facts *facts, char **ret_text,
                                        spl_error *ret_error);

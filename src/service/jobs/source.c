@@ -57,7 +57,7 @@ static int refuse_source(spl_problem *ret_problem, const char *text) {
 static int refuse_failed(const source_fetch *fetch, const spl_error *error) {
     if (fetch->refused)
         return error->status;
-    spl_jobs_log_failure("source.failed", error);
+    spl_jobs_log_failure(SPL_LOG_INFO, "source.refused", error);
     switch (error->status) {
     case SPL_E_ARGUMENT:
         return refuse_source(fetch->problem,

@@ -8,7 +8,6 @@
 #include "service/auth/webhook_signature.h"
 #include "service/jobs/room.h"
 #include "service/net/outbound.h"
-#include "service/observe/log.h"
 #include "service/observe/metrics.h"
 #include "service/observe/trace.h"
 
@@ -126,7 +125,7 @@ static void settle(spl_jobs *jobs, const spl_delivery *delivery, int status, lon
                                                                 RETRY_MOST_MS),
                                  &error);
     if (stored < 0)
-        spl_jobs_log_failure("webhook.not_stored", &error);
+        spl_jobs_log_failure(SPL_LOG_ERROR, "webhook.not_stored", &error);
 }
 
 static void deliver(spl_jobs *jobs, spl_delivery *delivery) {
@@ -156,7 +155,7 @@ void *spl_webhooks_run(void *user) {
         } else if (status == SPL_E_NOT_FOUND) {
             SPL_STORE(jobs, wait_delivery, WAIT_MS);
         } else {
-            spl_jobs_log_failure("webhook.failed", &error);
+            spl_jobs_log_failure(SPL_LOG_ERROR, "webhook.failed", &error);
             spl_jobs_pause(jobs, WAIT_MS);
         }
     }

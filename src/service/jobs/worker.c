@@ -8,7 +8,6 @@
 #include "base/pool.h"
 #include "service/jobs/digest.h"
 #include "service/jobs/room.h"
-#include "service/observe/log.h"
 #include "service/observe/metrics.h"
 
 #include <errno.h>
@@ -110,7 +109,7 @@ static void *run_heartbeat(void *user) {
         spl_error error;
         int status = beat(work, &error);
         if (status < 0 && status != SPL_E_CANCELED)
-            spl_jobs_log_failure("job.heartbeat_failed", &error);
+            spl_jobs_log_failure(SPL_LOG_ERROR, "job.heartbeat_failed", &error);
         pthread_mutex_lock(&work->lock);
     }
     pthread_mutex_unlock(&work->lock);
@@ -162,7 +161,9 @@ static int fail_with(job_failure *failure, const char *code, bool transient, con
 
 /* A failure of the service itself: logged, and told in general. */
 static int fail_inside(job_failure *failure, const spl_error *error) {
-    spl_jobs_log_failure("job.attempt_failed", error);
+    if (error->status == SPL_E_CANCELED) /* the work's stop_reason says why */
+        return error->status;
+    spl_jobs_log_failure(SPL_LOG_ERROR, "job.attempt_failed", error);
     if (error->status == SPL_E_NO_SPACE)
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_STORAGE_FULL), true,
                          "the disk of the service is full", error->status);
@@ -185,7 +186,7 @@ static int open_model(job_work *work, job_failure *failure) {
     if (status == SPL_E_MEMORY || status == SPL_E_IO)
         return fail_inside(failure, &error);
     if (status < 0) {
-        spl_jobs_log_failure("job.model_refused", &error);
+        spl_jobs_log_failure(SPL_LOG_ERROR, "job.model_refused", &error);
         return fail_with(failure, "model-unavailable", false,
                          "the model that the job was made for is not there any more, or not the "
                          "same",
@@ -228,7 +229,7 @@ static int fail_separation(spl_pipeline_stage stage, const spl_error *error, job
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_INVALID), false, error->message,
                          error->status);
     if (stage == SPL_STAGE_INPUT && error->status == SPL_E_HELPER) {
-        spl_jobs_log_failure("job.attempt_failed", error);
+        spl_jobs_log_failure(SPL_LOG_ERROR, "job.attempt_failed", error);
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_UNREADABLE_AUDIO), true,
                          "the decoder failed on the file", error->status);
     }
@@ -261,7 +262,8 @@ static int separate(job_work *work, job_failure *failure) {
     };
     spl_pipeline_stage stage;
     spl_error error;
-    int status = spl_pipeline_run(work->input_fd, "the file", &pipeline, work->parts.outputs,
+    const char *name = work->job->input_name ? work->job->input_name : "the file";
+    int status = spl_pipeline_run(work->input_fd, name, &pipeline, work->parts.outputs,
                                   work->parts.count, &work->result, &stage, &error);
     return status < 0 ? fail_separation(stage, &error, failure) : 0;
 }
@@ -306,7 +308,7 @@ static int finish(job_work *work, spl_store_finish *finish) {
         status = SPL_STORE(work->jobs, finish, work->job->id, work->job->fence, finish, &error);
         if (status == 0 || status == SPL_E_CANCELED)
             break;
-        spl_jobs_log_failure("job.not_finished", &error);
+        spl_jobs_log_failure(SPL_LOG_ERROR, "job.not_finished", &error);
         usleep(FINISH_PAUSE_MS * 1000);
     }
     if (status == SPL_E_CANCELED)
@@ -355,7 +357,7 @@ static void give_back(job_work *work, int64_t available_ms, bool counts) {
     remove_outputs(work);
     if (SPL_STORE(work->jobs, release, work->job->id, work->job->fence, available_ms, counts,
                   &error) < 0)
-        spl_jobs_log_failure("job.not_released", &error);
+        spl_jobs_log_failure(SPL_LOG_ERROR, "job.not_released", &error);
 }
 
 static void end_failed(job_work *work, const job_failure *failure) {
@@ -484,9 +486,22 @@ static void set_context(const spl_job *job) {
         snprintf(context->trace_id, sizeof(context->trace_id), "%s", job->traceparent + version);
 }
 
+/* While the disk is full, jobs wait instead of failing one after the other. */
+static bool has_room(spl_jobs *jobs) {
+    uint64_t free_bytes;
+    spl_error error;
+    if (SPL_BLOBS(jobs, free_bytes, &free_bytes, &error) < 0) {
+        spl_jobs_log_failure(SPL_LOG_ERROR, "worker.failed", &error);
+        return false;
+    }
+    return free_bytes >= jobs->settings->min_free_bytes;
+}
+
 /* Claims a job and does it; false when there is none. */
 static bool do_next(spl_jobs *jobs) {
     const spl_settings *settings = jobs->settings;
+    if (!has_room(jobs))
+        return false;
     const spl_store_claim claim = {
         .worker = "serve",
         .now_ms = spl_wall_ms(),
@@ -501,7 +516,7 @@ static bool do_next(spl_jobs *jobs) {
     spl_metrics_count(SPL_COUNTER_DEAD_LETTERS, dead);
     if (status < 0) {
         if (status != SPL_E_NOT_FOUND)
-            spl_jobs_log_failure("job.not_claimed", &error);
+            spl_jobs_log_failure(SPL_LOG_ERROR, "job.not_claimed", &error);
         return false;
     }
     set_context(&job);

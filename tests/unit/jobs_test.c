@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The room of jobs with the real store, blobs, model and codec helper: what goes in as the bundled song comes out as the bytes
+ * that the pipeline writes for the same options; and what becomes of jobs that are refused, canceled, retried, given back, expired.
+ */
+#include "base/clock.h"
+#include "base/file.h"
+#include "http_fixture.h"
+#include "service/jobs/jobs.h"
+#include "service/net/outbound.h"
+#include "service/observe/log.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define WAIT_S 120
+
+/* A service without HTTP, in a folder of its own. */
+typedef struct jobs_room {
+    char folder[64];
+    spl_settings settings;
+    spl_store *store;
+    spl_blobs *blobs;
+    spl_models *models;
+    spl_audit *audit;
+    spl_jobs *jobs;
+} jobs_room;
+
+static const spl_principal alice = {.id = "key:alice",
+                                    .quota = {.jobs = 10, .storage_bytes = UINT64_C(1) << 30}};
+
+static void open_room(jobs_room *room) {
+    spl_error error;
+    const uint8_t key[32] = {0};
+    char audit[128];
+    snprintf(audit, sizeof(audit), "%s/audit", room->folder);
+    assert_int_equal(spl_store_open_sqlite(room->folder, &room->store, &error), 0);
+    assert_int_equal(spl_blobs_open_directory(room->folder, &room->blobs, &error), 0);
+    assert_int_equal(spl_models_open(&room->models, &error), 0);
+    assert_int_equal(spl_audit_open(audit, key, &room->audit, &error), 0);
+    const spl_jobs_parts parts = {.settings = &room->settings,
+                                  .store = room->store,
+                                  .blobs = room->blobs,
+                                  .models = room->models,
+                                  .audit = room->audit};
+    if (spl_jobs_start(&parts, &room->jobs, &error) < 0)
+        fail_msg("%s", error.message);
+}
+
+static void close_room(jobs_room *room, unsigned drain_s) {
+    spl_jobs_stop(room->jobs, drain_s);
+    spl_jobs_free(room->jobs);
+    spl_audit_close(room->audit);
+    spl_models_free(room->models);
+    room->blobs->functions->close(room->blobs);
+    room->store->functions->close(room->store);
+}
+
+static int set_up(void **state) {
+    jobs_room *room = calloc(1, sizeof(*room));
+    spl_error error;
+    snprintf(room->folder, sizeof(room->folder), "/tmp/jobs_test.XXXXXX");
+    assert_non_null(mkdtemp(room->folder));
+    setenv("SPLEETER_ENV", "development", 1);
+    setenv("SPLEETER_DATA_DIR", room->folder, 1);
+    setenv("SPLEETER_MIN_FREE_DISK_MB", "0", 1);
+    if (spl_settings_load(0, NULL, &room->settings, &error) < 0)
+        fail_msg("%s", error.message);
+    open_room(room);
+    *state = room;
+    return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk) {
+    (void)status, (void)type, (void)walk;
+    return remove(path);
+}
+
+static int tear_down(void **state) {
+    jobs_room *room = *state;
+    close_room(room, 0);
+    spl_settings_free(&room->settings);
+    nftw(room->folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    free(room);
+    return 0;
+}
+
+/* What the room settled on is as SPLEETER_... would set it; takes effect with the next start. */
+static void restart(jobs_room *room, unsigned drain_s) {
+    close_room(room, drain_s);
+    open_room(room);
+}
+
+static spl_upload *upload_bytes(jobs_room *room, const char *name, const void *data, size_t size) {
+    spl_upload *upload;
+    spl_problem problem = {0};
+    if (spl_upload_open(room->jobs, &alice, name, NULL, (int64_t)size, &upload, &problem) < 0)
+        fail_msg("%s", problem.detail);
+    for (size_t begin = 0; begin < size; begin += 10000)
+        assert_int_equal(spl_upload_write(upload, (const char *)data + begin,
+                                          SPL_MIN(size - begin, (size_t)10000), &problem),
+                         0);
+    return upload;
+}
+
+static spl_upload *upload_song(jobs_room *room) {
+    spl_file_map song;
+    spl_error error;
+    assert_int_equal(spl_file_map_open(SPL_TEST_SONG, SIZE_MAX, &song, &error), 0);
+    spl_upload *upload = upload_bytes(room, "Some Song.mp3", song.data, song.size_bytes);
+    spl_file_map_close(&song);
+    return upload;
+}
+
+/* `options` uses ' for ". The upload is used up in any case. */
+static int submit(jobs_room *room, spl_upload *upload, const char *options, spl_submission more,
+                  json_t **ret_job, spl_problem *ret_problem) {
+    SPL_CLEANUP(spl_free_p) char *text = strdup(options);
+    for (char *c = text; *c; c++)
+        *c = *c == '\'' ? '"' : *c;
+    json_auto_t *object = json_loads(text, 0, NULL);
+    assert_non_null(object);
+    more.principal = &alice;
+    more.upload = upload;
+    more.options = object;
+    bool replayed = false;
+    int status = spl_jobs_submit(room->jobs, &more, ret_job, &replayed, ret_problem);
+    if (status < 0)
+        spl_upload_free(upload);
+    return status < 0 ? status : replayed;
+}
+
+static json_t *submit_song(jobs_room *room, const char *options) {
+    json_t *job;
+    spl_problem problem = {0};
+    if (submit(room, upload_song(room), options, (spl_submission){0}, &job, &problem) < 0)
+        fail_msg("%s", problem.detail);
+    return job;
+}
+
+static const char *text_in(const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+    assert_non_null(text);
+    return text;
+}
+
+/* Waits until the job's status is none of `before`; the job is the caller's. */
+static json_t *wait_while(jobs_room *room, const char *id, const char *before) {
+    const double deadline_s = spl_now_s() + WAIT_S;
+    for (;;) {
+        json_t *job;
+        int64_t version;
+        spl_problem problem = {0};
+        if (spl_jobs_get(room->jobs, alice.id, id, &job, &version, &problem) < 0)
+            fail_msg("%s", problem.detail);
+        if (!strstr(before, text_in(job, "status")))
+            return job;
+        json_decref(job);
+        if (spl_now_s() > deadline_s)
+            fail_msg("the job is still %s", before);
+        spl_jobs_wait(room->jobs, id, version, 1000);
+    }
+}
+
+static json_t *wait_for_end(jobs_room *room, const char *id) {
+    return wait_while(room, id, "queued running");
+}
+
+static void expect_status(const json_t *job, const char *status) {
+    if (strcmp(text_in(job, "status"), status) != 0) {
+        SPL_CLEANUP(spl_free_p) char *text = json_dumps(job, JSON_INDENT(2));
+        fail_msg("not %s: %s", status, text);
+    }
+}
+
+static char *read_all(int fd, size_t *ret_size) {
+    struct stat status;
+    assert_int_equal(fstat(fd, &status), 0);
+    char *bytes = malloc((size_t)status.st_size + 1);
+    assert_int_equal(pread(fd, bytes, (size_t)status.st_size, 0), status.st_size);
+    *ret_size = (size_t)status.st_size;
+    return bytes;
+}
+
+static char *read_output(jobs_room *room, const char *id, const char *file, size_t *ret_size) {
+    spl_job_file opened;
+    spl_problem problem = {0};
+    if (spl_jobs_open_file(room->jobs, alice.id, id, file, &opened, &problem) < 0)
+        fail_msg("%s: %s", file, problem.detail);
+    assert_true(opened.blob.complete);
+    SPL_CLEANUP(spl_close_p) int fd = opened.blob.fd;
+    char *bytes = read_all(fd, ret_size);
+    char sha256[65];
+    spl_error error;
+    assert_int_equal(spl_sha256_hex(bytes, *ret_size, sha256, &error), 0);
+    assert_string_equal(sha256, opened.sha256);
+    return bytes;
+}
+
+/* Both stems of the bundled song by the pipeline, as the command runs it. */
+static void run_pipeline(spl_pipeline_options options, const char *model, const char *paths[2]) {
+    spl_error error;
+    spl_model_choice choice;
+    assert_int_equal(spl_model_resolve(model, getenv("SPLEETER_MODEL_PATH"), &choice, &error), 0);
+    assert_int_equal(spl_model_open(choice.path, &options.model, &error), 0);
+    options.bandwidth = (spl_bandwidth)choice.bandwidth;
+    options.channels = choice.as_spleeter ? SPL_CHANNELS_FIRST_TWO : SPL_CHANNELS_STEREO_DOWNMIX;
+    const spl_output outputs[] = {
+        {.name = "vocals", .stems = 1, .path = paths[0], .fd = -1},
+        {.name = "accompaniment", .stems = 2, .path = paths[1], .fd = -1}};
+    SPL_CLEANUP(spl_close_p) int fd = open(SPL_TEST_SONG, O_RDONLY | O_CLOEXEC);
+    spl_pipeline_result result;
+    if (spl_pipeline_run(fd, "song", &options, outputs, 2, &result, NULL, &error) < 0)
+        fail_msg("%s", error.message);
+    spl_model_unref(options.model);
+}
+
+static void expect_same_bytes(jobs_room *room, const char *id, const char *file, const char *path) {
+    size_t size, expected_size;
+    SPL_CLEANUP(spl_free_p) char *bytes = read_output(room, id, file, &size);
+    SPL_CLEANUP(spl_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    SPL_CLEANUP(spl_free_p) char *expected = read_all(fd, &expected_size);
+    assert_int_equal(size, expected_size);
+    assert_memory_equal(bytes, expected, size);
+}
+
+static void compare_with_pipeline(jobs_room *room, const char *options, const char *model,
+                                  spl_pipeline_options pipeline) {
+    const char *codec = spl_codec_name(pipeline.codec);
+    char paths[2][256], files[2][80];
+    const char *const names[] = {"vocals", "accompaniment"};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(files[i], sizeof(files[i]), "%s.%s", names[i], codec);
+        snprintf(paths[i], sizeof(paths[i]), "%s/%s", room->folder, files[i]);
+    }
+    run_pipeline(pipeline, model, (const char *[]){paths[0], paths[1]});
+    json_auto_t *created = submit_song(room, options);
+    json_auto_t *job = wait_for_end(room, text_in(created, "id"));
+    expect_status(job, "succeeded");
+    for (size_t i = 0; i < 2; i++)
+        expect_same_bytes(room, text_in(job, "id"), files[i], paths[i]);
+}
+
+static void makes_the_bytes_of_the_command(void **state) {
+    compare_with_pipeline(*state, "{}", "2stems", (spl_pipeline_options){0});
+    compare_with_pipeline(*state,
+                          "{'model': 'spleeter:2stems', 'codec': 'flac', 'bit_depth': '24', "
+                          "'offset': 1.5, 'duration': 2}",
+                          "spleeter:2stems",
+                          (spl_pipeline_options){.codec = SPL_CODEC_FLAC,
+                                                 .sample_format = SPL_SAMPLES_24,
+                                                 .offset_s = 1.5,
+                                                 .duration_s = 2});
+    compare_with_pipeline(
+        *state, "{'codec': 'mp3', 'bitrate': '192k', 'duration': 3}", "2stems",
+        (spl_pipeline_options){.codec = SPL_CODEC_MP3, .bitrate_bps = 192000, .duration_s = 3});
+}
+
+static void tells_all_about_a_job(void **state) {
+    jobs_room *room = *state;
+    spl_problem problem = {0};
+    json_auto_t *metadata = json_pack("{s:s}", "album", "one");
+    json_t *answer;
+    if (submit(room, upload_song(room), "{'mixes': 'all=vocals+accompaniment', 'duration': 2}",
+               (spl_submission){.metadata = metadata, .request_id = "r-1"}, &answer, &problem) < 0)
+        fail_msg("%s", problem.detail);
+    json_auto_t *created = answer;
+    json_auto_t *job = wait_for_end(room, text_in(created, "id"));
+    expect_status(job, "succeeded");
+    assert_string_equal(text_in(job, "request_id"), "r-1");
+    assert_true(json_equal(json_object_get(job, "metadata"), metadata));
+    assert_true(json_number_value(json_object_get(job, "progress")) == 1);
+    const json_t *outputs = json_object_get(job, "outputs");
+    assert_int_equal(json_array_size(outputs), 1);
+    const json_t *output = json_array_get(outputs, 0);
+    assert_string_equal(text_in(output, "file"), "all.wav");
+    assert_int_equal(json_integer_value(json_object_get(output, "samples")), 88200);
+    assert_non_null(strstr(text_in(output, "url"), "/stems/all.wav"));
+
+    json_t *manifest;
+    assert_int_equal(
+        spl_jobs_manifest(room->jobs, alice.id, text_in(job, "id"), &manifest, &problem), 0);
+    assert_string_equal(text_in(json_object_get(manifest, "model"), "sha256"),
+                        text_in(json_object_get(job, "model"), "sha256"));
+    assert_true(json_equal(json_object_get(manifest, "options"), json_object_get(job, "options")));
+    assert_int_equal(json_integer_value(json_object_get(manifest, "samples")), 88200);
+    json_decref(manifest);
+
+    spl_job_file file;
+    assert_int_equal(
+        spl_jobs_open_file(room->jobs, alice.id, text_in(job, "id"), "all.wav", &file, &problem),
+        0);
+    close(file.blob.fd);
+    assert_string_equal(file.media_type, "audio/wav");
+    assert_string_equal(file.download_name, "Some Song - all.wav");
+    assert_true(
+        spl_jobs_open_file(room->jobs, alice.id, text_in(job, "id"), "input", &file, &problem) < 0);
+    assert_int_equal(problem.code, SPL_PROBLEM_NOT_FOUND);
+
+    json_t *hidden;
+    assert_true(spl_jobs_get(room->jobs, "key:bob", text_in(job, "id"), &hidden, NULL, &problem) <
+                0);
+    assert_int_equal(problem.code, SPL_PROBLEM_NOT_FOUND);
+}
+
+static void replays_and_reuses(void **state) {
+    jobs_room *room = *state;
+    spl_problem problem = {0};
+    spl_idempotency idempotency;
+    const spl_submission keyed = {.idempotency_key = "k1"};
+    assert_int_equal(spl_jobs_idempotency_reserve(room->jobs, &alice, "k1", &idempotency, &problem),
+                     0);
+    assert_int_equal(idempotency, SPL_IDEMPOTENCY_NEW);
+    json_t *answer;
+    assert_int_equal(submit(room, upload_song(room), "{'duration': 1}", keyed, &answer, &problem),
+                     0);
+    json_auto_t *first = answer;
+    assert_int_equal(submit(room, upload_song(room), "{'duration': 1}", keyed, &answer, &problem),
+                     1);
+    json_auto_t *second = answer;
+    assert_string_equal(text_in(first, "id"), text_in(second, "id"));
+    assert_true(submit(room, upload_song(room), "{'duration': 2}", keyed, &answer, &problem) < 0);
+    assert_int_equal(problem.code, SPL_PROBLEM_IDEMPOTENCY_REUSED);
+
+    json_decref(wait_for_end(room, text_in(first, "id")));
+    json_auto_t *again = submit_song(room, "{'duration': 1}");
+    assert_string_not_equal(text_in(again, "id"), text_in(first, "id"));
+    expect_status(again, "succeeded");
+    assert_true(json_is_true(json_object_get(again, "reused")));
+    size_t size, reused_size;
+    SPL_CLEANUP(spl_free_p)
+    char *bytes = read_output(room, text_in(first, "id"), "vocals.wav", &size);
+    assert_int_equal(spl_jobs_delete(room->jobs, &alice, NULL, text_in(first, "id"), &problem), 0);
+    SPL_CLEANUP(spl_free_p)
+    char *reused = read_output(room, text_in(again, "id"), "vocals.wav", &reused_size);
+    assert_int_equal(size, reused_size);
+    assert_memory_equal(bytes, reused, size);
+}
+
+static void expect_refused(jobs_room *room, spl_upload *upload, const char *options,
+                           spl_submission more, spl_problem_code code, const char *words) {
+    json_t *job;
+    spl_problem problem = {0};
+    assert_true(submit(room, upload, options, more, &job, &problem) < 0);
+    if (problem.code != code || !strstr(problem.detail, words))
+        fail_msg("%s: %s", spl_problem_code_text(problem.code), problem.detail);
+}
+
+static void refuses_what_can_not_be_separated(void **state) {
+    jobs_room *room = *state;
+    const spl_submission plain = {0};
+    const char nonsense[200] = "fLaC and nothing that belongs there";
+    expect_refused(room, upload_bytes(room, "a.flac", nonsense, sizeof(nonsense)), "{}", plain,
+                   SPL_PROBLEM_UNREADABLE_AUDIO, "");
+    expect_refused(room, upload_bytes(room, "a.wav", nonsense, sizeof(nonsense)), "{}", plain,
+                   SPL_PROBLEM_MEDIA_TYPE, "does not start as *.wav files do");
+    expect_refused(room, upload_bytes(room, "a.wav", "", 0), "{}", plain, SPL_PROBLEM_INVALID,
+                   "empty");
+    expect_refused(room, upload_song(room), "{'model': '99stems'}", plain, SPL_PROBLEM_INVALID,
+                   "no model 99stems");
+    expect_refused(room, upload_song(room), "{'model': '/etc/passwd'}", plain, SPL_PROBLEM_INVALID,
+                   "no model");
+    expect_refused(room, upload_song(room), "{'stems': 'kazoo'}", plain, SPL_PROBLEM_INVALID,
+                   "no stem \"kazoo\"");
+    expect_refused(room, upload_song(room), "{'offset': 1000}", plain, SPL_PROBLEM_INVALID,
+                   "before the offset");
+    expect_refused(room, upload_song(room), "{}",
+                   (spl_submission){.webhook_url = "http://127.0.0.1/"}, SPL_PROBLEM_INVALID, "");
+    expect_refused(room, NULL, "{}", (spl_submission){.source_url = "https://127.0.0.1:1/a.mp3"},
+                   SPL_PROBLEM_SOURCE_REFUSED, "not public");
+
+    room->settings.max_duration_s = 5;
+    expect_refused(room, upload_song(room), "{}", plain, SPL_PROBLEM_TOO_LONG, "more than the 5");
+    room->settings.max_duration_s = 7200;
+
+    spl_upload *upload;
+    spl_problem problem = {0};
+    room->settings.max_file_size_bytes = 1000;
+    assert_true(spl_upload_open(room->jobs, &alice, "a.mp3", NULL, 1001, &upload, &problem) < 0);
+    assert_int_equal(problem.code, SPL_PROBLEM_TOO_LARGE);
+    assert_string_equal(problem.setting, "SPLEETER_MAX_FILE_SIZE_MB");
+    assert_int_equal(spl_upload_open(room->jobs, &alice, "a.mp3", NULL, -1, &upload, &problem), 0);
+    assert_int_equal(spl_upload_write(upload, nonsense, 200, &problem), 0);
+    assert_true(spl_upload_write(upload, (const char[801]){0}, 801, &problem) < 0);
+    assert_int_equal(problem.code, SPL_PROBLEM_TOO_LARGE);
+    spl_upload_free(upload);
+    room->settings.min_free_bytes = UINT64_MAX / 2;
+    assert_true(spl_upload_open(room->jobs, &alice, "a.mp3", NULL, 10, &upload, &problem) < 0);
+    assert_int_equal(problem.code, SPL_PROBLEM_STORAGE_FULL);
+}
+
+static bool folder_is_empty(const char *folder, const char *name) {
+    char path[128];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return rmdir(path) == 0 && mkdir(path, 0700) == 0;
+}
+
+static void cancels_and_deletes(void **state) {
+    jobs_room *room = *state;
+    spl_problem problem = {0};
+    json_auto_t *running = submit_song(room, "{'mwf': true}");
+    json_auto_t *queued = submit_song(room, "{'duration': 3}");
+    json_auto_t *deleted = submit_song(room, "{'duration': 4}");
+    assert_int_equal(spl_jobs_cancel(room->jobs, &alice, NULL, text_in(queued, "id"), &problem), 0);
+    json_auto_t *canceled = wait_for_end(room, text_in(queued, "id"));
+    expect_status(canceled, "canceled");
+    json_decref(wait_while(room, text_in(running, "id"), "queued"));
+    assert_int_equal(spl_jobs_cancel(room->jobs, &alice, NULL, text_in(running, "id"), &problem),
+                     0);
+    json_auto_t *stopped = wait_for_end(room, text_in(running, "id"));
+    expect_status(stopped, "canceled");
+    spl_job_file file;
+    assert_true(spl_jobs_open_file(room->jobs, alice.id, text_in(running, "id"), "vocals.wav",
+                                   &file, &problem) < 0);
+    assert_int_equal(problem.code, SPL_PROBLEM_CONFLICT);
+    assert_true(spl_jobs_cancel(room->jobs, &alice, NULL, text_in(running, "id"), &problem) < 0);
+    assert_int_equal(problem.code, SPL_PROBLEM_CONFLICT);
+
+    json_decref(wait_while(room, text_in(deleted, "id"), "queued"));
+    assert_int_equal(spl_jobs_delete(room->jobs, &alice, NULL, text_in(deleted, "id"), &problem),
+                     0);
+    json_t *gone;
+    assert_true(spl_jobs_get(room->jobs, alice.id, text_in(deleted, "id"), &gone, NULL, &problem) <
+                0);
+    restart(room, 60); /* the worker that was at it has ended */
+    assert_true(folder_is_empty(room->folder, "blobs"));
+    assert_true(folder_is_empty(room->folder, "incoming"));
+}
+
+static void plays_while_it_grows(void **state) {
+    jobs_room *room = *state;
+    room->settings.threads = 1;
+    json_auto_t *created = submit_song(room, "{}");
+    const double deadline_s = spl_now_s() + WAIT_S;
+    spl_job_file file = {0};
+    spl_problem problem;
+    while (file.blob.bytes == 0 && spl_now_s() < deadline_s) {
+        if (spl_jobs_open_file(room->jobs, alice.id, text_in(created, "id"), "vocals.wav", &file,
+                               &problem) < 0)
+            assert_int_equal(problem.code, SPL_PROBLEM_CONFLICT);
+        else if (file.blob.bytes == 0)
+            close(file.blob.fd);
+        usleep(1000);
+    }
+    assert_false(file.blob.complete);
+    assert_string_equal(file.sha256, "");
+    SPL_CLEANUP(spl_close_p) int fd = file.blob.fd;
+    uint8_t header[8];
+    assert_int_equal(pread(fd, header, sizeof(header), 0), sizeof(header));
+    assert_memory_equal(header, "RIFF\xff\xff\xff\xff", sizeof(header));
+
+    json_auto_t *job = wait_for_end(room, text_in(created, "id"));
+    expect_status(job, "succeeded");
+    size_t size, followed_size;
+    SPL_CLEANUP(spl_free_p)
+    char *bytes = read_output(room, text_in(job, "id"), "vocals.wav", &size);
+    SPL_CLEANUP(spl_free_p) char *followed = read_all(fd, &followed_size);
+    assert_int_equal(followed_size, size);
+    assert_memory_equal(followed, bytes, size);
+}
+
+static void gives_back_and_resumes(void **state) {
+    jobs_room *room = *state;
+    json_auto_t *created = submit_song(room, "{}");
+    json_decref(wait_while(room, text_in(created, "id"), "queued"));
+    restart(room, 0);
+    json_auto_t *job = wait_for_end(room, text_in(created, "id"));
+    expect_status(job, "succeeded");
+    assert_int_equal(json_integer_value(json_object_get(job, "attempts")), 1);
+}
+
+static void gives_up_after_the_attempts(void **state) {
+    jobs_room *room = *state;
+    room->settings.attempts = 2;
+    json_auto_t *created = submit_song(room, "{'duration': 1}");
+    setenv("SPLEETER_CODEC", "/bin/false", 1);
+    json_auto_t *job = wait_for_end(room, text_in(created, "id"));
+    setenv("SPLEETER_CODEC", SPL_TEST_CODEC, 1);
+    expect_status(job, "failed");
+    assert_int_equal(json_integer_value(json_object_get(job, "attempts")), 2);
+    assert_string_equal(text_in(json_object_get(job, "error"), "code"), "unreadable-audio");
+    restart(room, 60);
+    assert_true(folder_is_empty(room->folder, "blobs"));
+}
+
+static void stops_at_the_timeout(void **state) {
+    jobs_room *room = *state;
+    room->settings.job_timeout_s = 0;
+    json_auto_t *created = submit_song(room, "{'duration': 8}");
+    json_auto_t *job = wait_for_end(room, text_in(created, "id"));
+    expect_status(job, "failed");
+    assert_string_equal(text_in(json_object_get(job, "error"), "code"), "job-timeout");
+}
+
+static void expires(void **state) {
+    jobs_room *room = *state;
+    spl_problem problem = {0};
+    room->settings.retention_s = 1;
+    json_auto_t *created = submit_song(room, "{'duration': 1}");
+    json_decref(wait_for_end(room, text_in(created, "id")));
+    json_auto_t *job = wait_while(room, text_in(created, "id"), "succeeded");
+    expect_status(job, "expired");
+    spl_job_file file;
+    assert_true(spl_jobs_open_file(room->jobs, alice.id, text_in(created, "id"), "vocals.wav",
+                                   &file, &problem) < 0);
+    assert_int_equal(problem.code, SPL_PROBLEM_GONE);
+    restart(room, 60);
+    assert_true(folder_is_empty(room->folder, "blobs"));
+}
+
+static void sends_webhooks(void **state) {
+    jobs_room *room = *state;
+    http_fixture receiver;
+    http_fixture_start(&receiver, false);
+    free(room->settings.webhook_allow);
+    room->settings.webhook_allow = strdup("127.0.0.0/8");
+    char url[64];
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u/hook", receiver.port);
+    json_t *answer;
+    spl_problem problem = {0};
+    if (submit(room, upload_song(room), "{'duration': 1}", (spl_submission){.webhook_url = url},
+               &answer, &problem) < 0)
+        fail_msg("%s", problem.detail);
+    json_auto_t *created = answer;
+    json_decref(wait_for_end(room, text_in(created, "id")));
+    const double deadline_s = spl_now_s() + WAIT_S;
+    while (atomic_load(&receiver.requests) == 0 && spl_now_s() < deadline_s)
+        usleep(10000);
+    assert_string_equal(receiver.method, "POST");
+    assert_string_equal(receiver.path, "/hook");
+    assert_true(receiver.received_size > 0);
+    restart(room, 60);
+    spl_store_stats stats;
+    assert_int_equal(room->store->functions->stats(room->store, &stats, NULL), 0);
+    assert_int_equal(stats.deliveries, 0);
+    http_fixture_stop(&receiver);
+}
+
+int main(void) {
+    spl_error error;
+    if (spl_outbound_start(&error) < 0 || spl_log_open(NULL, SPL_LOG_ERROR, &error) < 0)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(makes_the_bytes_of_the_command, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tells_all_about_a_job, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(replays_and_reuses, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refuses_what_can_not_be_separated, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(cancels_and_deletes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(plays_while_it_grows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(gives_back_and_resumes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(gives_up_after_the_attempts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(stops_at_the_timeout, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(expires, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sends_webhooks, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
