@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * manifest.json: any bytes. A manifest that is accepted is within what the
- * engine can serve, and names files of its own folder only.
+ * engine can serve, and names files of its own folder and of those beside it only.
  */
 #include "model/manifest.h"
 
@@ -15,12 +15,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (spl_manifest_parse(data, size, "input", &root, &info, NULL) < 0)
         return 0;
     if (info.frames % 64 != 0 || info.bins % 64 != 0 || info.bins < 64 || info.bins > 2048 ||
-        info.stem_count < 2 || info.stem_count > SPL_STEMS_MAX || !(info.separation_exponent > 0))
+        info.stem_count < 2 || info.stem_count + info.group_count > SPL_STEMS_MAX ||
+        !(info.separation_exponent > 0))
         __builtin_trap();
-    for (unsigned i = 0; i < info.stem_count; i++) {
+    for (unsigned i = 0; i < info.stem_count + info.group_count; i++) {
         const spl_stem_info *stem = &info.stems[i];
-        if (strchr(stem->net, '/') || stem->net[0] == '.' || strchr(stem->name, '/') ||
-            stem->name[0] == '.' || strlen(stem->sha256) != 64)
+        const char *slash = strrchr(stem->net, '/');
+        const bool beside = slash && strncmp(stem->net, "../", 3) == 0 && stem->net + 2 < slash &&
+                            !memchr(stem->net + 3, '/', (size_t)(slash - stem->net - 3));
+        const char *name = slash ? slash + 1 : stem->net;
+        if ((slash && (!beside || stem->net[3] == '.')) || !*name || *name == '.' ||
+            strchr(stem->name, '/') || stem->name[0] == '.' || strlen(stem->sha256) != 64)
             __builtin_trap();
     }
     json_decref(root);

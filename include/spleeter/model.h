@@ -42,15 +42,18 @@ typedef enum spl_mask_extension {
 } spl_mask_extension;
 
 typedef struct spl_stem_info {
-    const char *name;                 /* "vocals" */
-    const char *net;                  /* file name in the model folder, or the checkpoint's path */
-    const char *sha256;               /* 64 hex digits, or "" for a net read from a checkpoint */
-    spl_activation conv_activation;   /* of the encoder */
+    const char *name;               /* "vocals" */
+    const char *group;              /* the group whose part this is; NULL: a part of the mixture */
+    const char *net;                /* file name in the model folder, "../FOLDER/NAME" in the
+                                         one beside it, or the checkpoint's path */
+    const char *sha256;             /* 64 hex digits, or "" for a net read from a checkpoint */
+    spl_activation conv_activation; /* of the encoder */
     spl_activation deconv_activation; /* of the decoder */
     uint64_t parameters;              /* numbers in the net */
 } spl_stem_info;
 
-/* Describes a model. Strings belong to the model and live as long as it. */
+/* Describes a model. The mixture is split into the stems without a group and the groups, and each group into its
+ * stems; every one of these has a net. Strings belong to the model and live as long as it. */
 typedef struct spl_model_info {
     const char *name;
     const char *path; /* the folder or configuration file that was opened */
@@ -61,8 +64,9 @@ typedef struct spl_model_info {
     double separation_exponent; /* 2 in all official models */
     const char *licence;
     const char *source;
-    unsigned stem_count; /* 2 to SPL_STEMS_MAX */
-    spl_stem_info stems[SPL_STEMS_MAX];
+    unsigned stem_count;                /* at least 2 */
+    unsigned group_count;               /* stems and groups together are at most SPL_STEMS_MAX */
+    spl_stem_info stems[SPL_STEMS_MAX]; /* the stems in order, then the groups */
 } spl_model_info;
 
 typedef struct spl_model spl_model;

@@ -7,8 +7,11 @@
  *
  *   input      T - 1 hops and one frame of samples; the last three hops also begin the next segment
  *   spectra    T packed spectra of the mixture
- *   magnitudes and estimates (one set a stem), [T][channel][F]; masks are computed in place of the estimates
+ *   magnitudes and estimates (one set a net), [T][channel][F]; masks are computed in place of the estimates
  *   output     one set a stem: T hops of samples, and three more that the next segment adds to
+ *
+ * The mixture is split into groups and stems without a group, and each group's share of it into the group's stems. Nets of
+ * groups that nobody asked for do not run.
  *
  * Frames beyond the end of the song are zeros to the nets, and nothing after them.
  *
@@ -34,6 +37,13 @@ enum {
     BLOCK_BINS = 64,
 };
 
+/* The nets whose stems and groups share one mask. */
+typedef struct mask_split {
+    int whole; /* the net of the group whose mask it is; -1: the mixture, all of it */
+    unsigned count;
+    unsigned nets[SPL_STEMS_MAX];
+} mask_split;
+
 /* Memory of one thread. */
 struct scratch {
     float fft[2 * FRAME];
@@ -50,9 +60,13 @@ struct separation {
     spl_error *error;
 
     unsigned frames, bins, stems; /* T, F, N */
-    bool extend;                  /* mask_extension average */
-    bool conserve;                /* the stems of the Wiener filter sum to the mixture */
-    uint64_t wanted;              /* bit i: the i-th stem */
+    unsigned nets;                /* of the stems, then of the groups */
+    unsigned nets_needed;
+    mask_split splits[SPL_STEMS_MAX]; /* that of the mixture, then those of groups */
+    unsigned split_count;
+    bool extend;     /* mask_extension average */
+    bool conserve;   /* the stems of the Wiener filter sum to the mixture */
+    uint64_t wanted; /* bit i: the i-th stem */
 
     spl_pool *pool;
     spl_stft stft;
@@ -65,7 +79,7 @@ struct separation {
     bool input_ended;
     float *re, *im;                   /* [T][FRAME] */
     float *magnitudes;                /* [T][2][F] */
-    float *estimates[SPL_STEMS_MAX];  /* [T][2][F]; then the gains */
+    float *estimates[SPL_STEMS_MAX];  /* [T][2][F]; then the gains; NULL: not needed */
     float *extensions[SPL_STEMS_MAX]; /* [T][2]: the gain of the bins from F on */
     float *output[SPL_STEMS_MAX];     /* stereo, T + OVERLAP_HOPS hops; NULL: not wanted */
 
@@ -90,8 +104,8 @@ static bool step(void *user) {
         return false;
     enum { STEPS_OF_A_NET = 2 * SPL_UNET_DEPTH };
     const uint64_t segment = (uint64_t)s->frames * HOP;
-    const uint64_t part =
-        segment * SPL_MIN(s->steps_done, s->stems * STEPS_OF_A_NET) / (s->stems * STEPS_OF_A_NET);
+    const unsigned steps = s->nets_needed * STEPS_OF_A_NET;
+    const uint64_t part = segment * SPL_MIN(s->steps_done, steps) / steps;
     s->steps_done++;
     uint64_t done = s->position + part;
     done -= SPL_MIN(done, (uint64_t)FRAME);
@@ -166,6 +180,24 @@ static float mean(const float *values, unsigned count) {
     return sum / (float)count;
 }
 
+/* The estimates of `split` in one row of bins become gains. */
+static void share_row(const struct separation *s, const mask_split *split, size_t row) {
+    float *values[SPL_STEMS_MAX];
+    for (unsigned i = 0; i < split->count; i++)
+        values[i] = s->estimates[split->nets[i]] + row;
+    if (s->wiener)
+        s->stft.kernels->gains(values, split->count, s->bins, 1, 0, SPL_WIENER_EPSILON);
+    else
+        s->stft.kernels->gains(values, split->count, s->bins, (float)s->info->separation_exponent,
+                               1e-10f / (float)split->count, 1e-10f);
+    if (split->whole < 0)
+        return;
+    const float *whole = s->estimates[split->whole] + row;
+    for (unsigned i = 0; i < split->count; i++)
+        for (unsigned k = 0; k < s->bins; k++)
+            values[i][k] *= whole[k];
+}
+
 /* Estimates become gains. */
 static void gains_task(void *user, size_t task, unsigned thread) {
     (void)thread;
@@ -174,17 +206,13 @@ static void gains_task(void *user, size_t task, unsigned thread) {
     const unsigned end = SPL_MIN(first + BLOCK_FRAMES, s->valid_frames);
     for (unsigned t = first; t < end; t++)
         for (unsigned c = 0; c < 2; c++) {
-            float *values[SPL_STEMS_MAX];
+            const size_t row = ((size_t)t * 2 + c) * s->bins;
+            for (unsigned i = 0; i < s->split_count; i++)
+                share_row(s, &s->splits[i], row);
             for (unsigned i = 0; i < s->stems; i++)
-                values[i] = s->estimates[i] + ((size_t)t * 2 + c) * s->bins;
-            if (s->wiener)
-                s->stft.kernels->gains(values, s->stems, s->bins, 1, 0, SPL_WIENER_EPSILON);
-            else
-                s->stft.kernels->gains(values, s->stems, s->bins,
-                                       (float)s->info->separation_exponent,
-                                       1e-10f / (float)s->stems, 1e-10f);
-            for (unsigned i = 0; i < s->stems; i++)
-                s->extensions[i][t * 2 + c] = s->extend ? mean(values[i], s->bins) : 0;
+                if (s->estimates[i])
+                    s->extensions[i][t * 2 + c] =
+                        s->extend ? mean(s->estimates[i] + row, s->bins) : 0;
         }
 }
 
@@ -301,7 +329,9 @@ static int estimate_segment(struct separation *s) {
     spl_pool_run(s->pool, blocks, forward_task, s);
     spl_clock_lap(&s->since_s, &s->timings->forward_s);
     s->steps_done = 0;
-    for (unsigned i = 0; i < s->stems; i++) {
+    for (unsigned i = 0; i < s->nets; i++) {
+        if (!s->estimates[i])
+            continue;
         const int status =
             spl_unet_run(spl_model_unet(s->model, i), s->workspace, s->pool,
                          softmax ? NULL : s->magnitudes, s->estimates[i], s->timings, step, s);
@@ -370,6 +400,28 @@ static void apply_bandwidth(struct separation *s) {
     s->extend = s->conserve = s->options->bandwidth == SPL_BANDWIDTH_FULL;
 }
 
+/* Adds the split of `whole` into what `group` names (NULL: what has no group) if a wanted stem needs it. */
+static void add_split(struct separation *s, int whole, const char *group, bool needed) {
+    mask_split added = {.whole = whole};
+    for (unsigned i = 0; i < s->nets; i++) {
+        const char *of = s->info->stems[i].group;
+        if (group ? !of || strcmp(of, group) != 0 : of != NULL)
+            continue;
+        added.nets[added.count++] = i;
+        needed = needed || s->wanted >> i & 1;
+    }
+    if (needed) {
+        s->splits[s->split_count++] = added;
+        s->nets_needed += added.count;
+    }
+}
+
+static void plan_splits(struct separation *s) {
+    add_split(s, -1, NULL, true);
+    for (unsigned i = s->stems; i < s->nets; i++)
+        add_split(s, (int)i, s->info->stems[i].name, s->options->wiener);
+}
+
 static float *floats(size_t count) {
     return calloc(count, sizeof(float));
 }
@@ -382,10 +434,14 @@ static int allocate(struct separation *s) {
     s->im = floats(frames * FRAME);
     s->magnitudes = floats(estimates);
     bool complete = s->scratch && s->input && s->re && s->im && s->magnitudes;
+    for (const mask_split *split = s->splits; split < s->splits + s->split_count; split++)
+        for (unsigned i = 0; i < split->count; i++) {
+            s->estimates[split->nets[i]] = floats(estimates);
+            complete = complete && s->estimates[split->nets[i]];
+        }
     for (unsigned i = 0; i < s->stems; i++) {
-        s->estimates[i] = floats(estimates);
         s->extensions[i] = floats(frames * 2);
-        complete = complete && s->estimates[i] && s->extensions[i];
+        complete = complete && s->extensions[i];
         if (s->wanted >> i & 1) {
             s->output[i] = floats((frames + OVERLAP_HOPS) * HOP * 2);
             complete = complete && s->output[i];
@@ -398,7 +454,7 @@ static int allocate(struct separation *s) {
 }
 
 static void release(struct separation *s) {
-    for (unsigned i = 0; i < s->stems; i++) {
+    for (unsigned i = 0; i < s->nets; i++) {
         free(s->estimates[i]);
         free(s->extensions[i]);
         free(s->output[i]);
@@ -459,6 +515,8 @@ SPL_API int spl_separate(spl_model *model, const spl_separate_options *options,
     s->frames = info->frames;
     s->stems = info->stem_count;
     s->wanted = options->stems ? options->stems : all;
+    s->nets = info->stem_count + info->group_count;
+    plan_splits(s);
     apply_bandwidth(s);
     spl_stft_init(&s->stft);
     s->progress = (spl_progress){

@@ -91,7 +91,7 @@ static int open_folder_nets(spl_model *model, const char *folder, spl_error *ret
     bool configured = model->config.root != NULL;
     unsigned filters[SPL_UNET_DEPTH];
     memcpy(filters, model->config.filters, sizeof(filters));
-    for (unsigned i = 0; i < info->stem_count; i++) {
+    for (unsigned i = 0; i < info->stem_count + info->group_count; i++) {
         spl_stem_info *stem = &info->stems[i];
         unsigned same = find_same_net(info, i);
         model->unet_of[i] = same;
@@ -170,6 +170,11 @@ static int open_configured_folder(spl_model *model, const char *folder, spl_erro
     int status = spl_manifest_load(folder, &model->manifest, &manifest, ret_error);
     if (status < 0)
         return status;
+    if (manifest.group_count > 0)
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                        "the model folder %s has groups, which no Spleeter configuration can use; "
+                        "name the folder itself",
+                        folder);
     if (manifest.stem_count != model->info.stem_count)
         return spl_fail(ret_error, SPL_E_FORMAT,
                         "the model folder %s has %u stems, but %s names %u instruments", folder,
@@ -293,7 +298,7 @@ SPL_API const spl_model_info *spl_model_get_info(const spl_model *model) {
 }
 
 const spl_unet *spl_model_unet(const spl_model *model, unsigned stem) {
-    assert(stem < model->info.stem_count);
+    assert(stem < model->info.stem_count + model->info.group_count);
     return model->unets[model->unet_of[stem]];
 }
 
@@ -306,7 +311,7 @@ SPL_API int spl_model_verify(const char *folder, spl_error *ret_error) {
     if (status < 0)
         return status;
     unsigned filters[SPL_UNET_DEPTH] = {0};
-    for (unsigned i = 0; i < info.stem_count && status == 0; i++) {
+    for (unsigned i = 0; i < info.stem_count + info.group_count && status == 0; i++) {
         spl_folder_net net;
         status = open_net_file(folder, &info.stems[i], filters, &net, ret_error);
         if (status == 0)

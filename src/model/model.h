@@ -7,7 +7,7 @@
 
 #include "model/unet.h"
 
-/* The prepared net of the `stem`-th stem; owned by the model. Stems whose nets have the same SHA-256 share one;
+/* The prepared net of the `stem`-th stem or group of spl_model_info; owned by the model. Those whose nets have the same SHA-256 share one;
  * all have the same filters. */
 const spl_unet *spl_model_unet(const spl_model *model, unsigned stem);
 

@@ -4,7 +4,8 @@
  *
  * The reader trusts nothing: the header's length has a cap, its JSON may not
  * repeat a key, each tensor's byte range must be as long as its shape says, and
- * the ranges, sorted, must join to exactly the data.
+ * the ranges, sorted, must join to exactly the data. Half precision is expanded,
+ * single precision used where it lies.
  */
 #include "model/safetensors.h"
 
@@ -17,11 +18,19 @@
 #define LENGTH_BYTES     sizeof(uint64_t)
 #define DATA_ALIGNMENT   64
 
+typedef struct file_tensor {
+    const char *name;
+    const uint8_t *begin, *end; /* in the file */
+    spl_tensor tensor;
+    bool half;
+    float *expanded; /* of halves; owned */
+} file_tensor;
+
 struct spl_safetensors {
     const char *path;
     json_t *header; /* owns the names */
     size_t count;
-    spl_named_tensor tensors[];
+    file_tensor tensors[];
 };
 
 static bool get_index(const json_t *array, size_t index, size_t *ret_value) {
@@ -32,52 +41,92 @@ static bool get_index(const json_t *array, size_t index, size_t *ret_value) {
     return true;
 }
 
-static int parse_tensor(const spl_safetensors *file, const char *name, const json_t *entry,
-                        const uint8_t *data, size_t data_bytes, spl_tensor *ret_tensor,
-                        spl_error *ret_error) {
-    const char *dtype = json_string_value(json_object_get(entry, "dtype"));
-    if (!dtype)
-        return spl_fail(ret_error, SPL_E_FORMAT, "%s: tensor %s has no dtype", file->path, name);
-    if (strcmp(dtype, "F32") != 0)
-        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
-                        "%s: tensor %s has the dtype %s; only F32 is supported", file->path, name,
-                        dtype);
-
+static int parse_shape(const spl_safetensors *file, const json_t *entry, file_tensor *named,
+                       spl_error *ret_error) {
     const json_t *shape = json_object_get(entry, "shape");
     if (!json_is_array(shape) || json_array_size(shape) > SPL_TENSOR_RANK_MAX)
         return spl_fail(ret_error, SPL_E_FORMAT,
-                        "%s: tensor %s needs a shape of at most %d numbers", file->path, name,
-                        SPL_TENSOR_RANK_MAX);
-    spl_tensor tensor = {.rank = (unsigned)json_array_size(shape)};
-    for (unsigned i = 0; i < tensor.rank; i++) {
-        if (!get_index(shape, i, &tensor.shape[i]) || tensor.shape[i] == 0)
+                        "%s: tensor %s needs a shape of at most %d numbers", file->path,
+                        named->name, SPL_TENSOR_RANK_MAX);
+    spl_tensor *tensor = &named->tensor;
+    tensor->rank = (unsigned)json_array_size(shape);
+    for (unsigned i = 0; i < tensor->rank; i++) {
+        if (!get_index(shape, i, &tensor->shape[i]) || tensor->shape[i] == 0)
             return spl_fail(ret_error, SPL_E_FORMAT,
                             "%s: tensor %s has a shape that is not of positive integers",
-                            file->path, name);
+                            file->path, named->name);
     }
+    return 0;
+}
 
+static int parse_tensor(const spl_safetensors *file, const json_t *entry, const uint8_t *data,
+                        size_t data_bytes, file_tensor *named, spl_error *ret_error) {
+    const char *dtype = json_string_value(json_object_get(entry, "dtype"));
+    if (!dtype)
+        return spl_fail(ret_error, SPL_E_FORMAT, "%s: tensor %s has no dtype", file->path,
+                        named->name);
+    named->half = strcmp(dtype, "F16") == 0;
+    if (!named->half && strcmp(dtype, "F32") != 0)
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                        "%s: tensor %s has the dtype %s; only F32 and F16 are supported",
+                        file->path, named->name, dtype);
+
+    int status = parse_shape(file, entry, named, ret_error);
+    if (status < 0)
+        return status;
     const json_t *offsets = json_object_get(entry, "data_offsets");
     size_t begin, end, bytes;
     if (json_array_size(offsets) != 2 || !get_index(offsets, 0, &begin) ||
         !get_index(offsets, 1, &end) || begin > end || end > data_bytes)
         return spl_fail(ret_error, SPL_E_FORMAT,
                         "%s: tensor %s does not lie within the file's %zu bytes of data",
-                        file->path, name, data_bytes);
-    if (!spl_tensor_bytes(tensor.rank, tensor.shape, &bytes) || bytes != end - begin)
+                        file->path, named->name, data_bytes);
+    if (!spl_tensor_bytes(named->tensor.rank, named->tensor.shape, &bytes) ||
+        bytes / (named->half ? 2 : 1) != end - begin)
         return spl_fail(ret_error, SPL_E_FORMAT,
                         "%s: tensor %s has %zu bytes, not as many as its shape says", file->path,
-                        name, end - begin);
-    if ((uintptr_t)(data + begin) % _Alignof(float) != 0)
+                        named->name, end - begin);
+    named->begin = data + begin;
+    named->end = data + end;
+    if (!named->half && (uintptr_t)named->begin % _Alignof(float) != 0)
         return spl_fail(ret_error, SPL_E_FORMAT,
-                        "%s: tensor %s does not start at a multiple of 4 bytes", file->path, name);
-    tensor.data = (const float *)(const void *)(data + begin);
-    *ret_tensor = tensor;
+                        "%s: tensor %s does not start at a multiple of 4 bytes", file->path,
+                        named->name);
+    return 0;
+}
+
+/* Half precision, bit by bit: the exponent's bias differs by 112, and 31 stays "not finite". */
+static void expand_halves(const uint8_t *halves, size_t count, float *ret_floats) {
+    for (size_t i = 0; i < count; i++) {
+        uint16_t half;
+        memcpy(&half, halves + i * sizeof(half), sizeof(half));
+        uint32_t bits = (half & 0x7fffu) << 13;
+        float value;
+        memcpy(&value, &bits, sizeof(value));
+        value *= 0x1p112f;
+        memcpy(&bits, &value, sizeof(bits));
+        bits |= (half & 0x7c00u) == 0x7c00u ? 0x7f800000u : 0;
+        bits |= (half & 0x8000u) << 16;
+        memcpy(&ret_floats[i], &bits, sizeof(bits));
+    }
+}
+
+/* Points tensor.data to the numbers. The tensors are known not to overlap, so that this takes twice the file's memory at most. */
+static int set_data(file_tensor *named, spl_error *ret_error) {
+    named->tensor.data = (const float *)(const void *)named->begin;
+    if (!named->half)
+        return 0;
+    const size_t count = (size_t)(named->end - named->begin) / sizeof(uint16_t);
+    named->expanded = calloc(count, sizeof(float));
+    if (!named->expanded)
+        return spl_fail_memory(ret_error);
+    expand_halves(named->begin, count, named->expanded);
+    named->tensor.data = named->expanded;
     return 0;
 }
 
 static int compare_positions(const void *a, const void *b) {
-    const float *x = ((const spl_named_tensor *)a)->tensor.data;
-    const float *y = ((const spl_named_tensor *)b)->tensor.data;
+    const uint8_t *x = ((const file_tensor *)a)->begin, *y = ((const file_tensor *)b)->begin;
     return (x > y) - (x < y);
 }
 
@@ -104,9 +153,9 @@ static int parse_entries(spl_safetensors *file, const uint8_t *data, size_t data
         if (strcmp(name, "__metadata__") == 0) {
             status = check_metadata(file, entry, ret_error);
         } else {
-            spl_named_tensor *named = &file->tensors[file->count++];
+            file_tensor *named = &file->tensors[file->count++];
             named->name = name;
-            status = parse_tensor(file, name, entry, data, data_bytes, &named->tensor, ret_error);
+            status = parse_tensor(file, entry, data, data_bytes, named, ret_error);
         }
         if (status < 0)
             return status;
@@ -115,18 +164,20 @@ static int parse_entries(spl_safetensors *file, const uint8_t *data, size_t data
     qsort(file->tensors, file->count, sizeof(file->tensors[0]), compare_positions);
     const uint8_t *position = data;
     for (size_t i = 0; i < file->count; i++) {
-        const spl_tensor *tensor = &file->tensors[i].tensor;
-        if ((const uint8_t *)tensor->data != position)
+        if (file->tensors[i].begin != position)
             return spl_fail(ret_error, SPL_E_FORMAT,
                             "%s: there is a gap or an overlap before tensor %s", file->path,
                             file->tensors[i].name);
-        size_t bytes = 0;
-        spl_tensor_bytes(tensor->rank, tensor->shape, &bytes);
-        position += bytes;
+        position = file->tensors[i].end;
     }
     if (position != data + data_bytes)
         return spl_fail(ret_error, SPL_E_FORMAT, "%s has %zu bytes after its last tensor",
                         file->path, (size_t)(data + data_bytes - position));
+    for (size_t i = 0; i < file->count; i++) {
+        int status = set_data(&file->tensors[i], ret_error);
+        if (status < 0)
+            return status;
+    }
     return 0;
 }
 
@@ -168,6 +219,8 @@ int spl_safetensors_parse(const void *bytes, size_t size, const char *path,
 void spl_safetensors_free(spl_safetensors *file) {
     if (!file)
         return;
+    for (size_t i = 0; i < file->count; i++)
+        free(file->tensors[i].expanded);
     json_decref(file->header);
     free(file);
 }

@@ -5,7 +5,7 @@
  * Format (huggingface/safetensors): 8 bytes little-endian length of a JSON
  * header, the header, the data. The header maps each name to {"dtype", "shape",
  * "data_offsets": [begin, end]}, offsets from the start of the data, and
- * "__metadata__" to a map of strings. We read and write F32 only.
+ * "__metadata__" to a map of strings. We read F32 and F16 and write F32.
  */
 #ifndef SPL_MODEL_SAFETENSORS_H
 #define SPL_MODEL_SAFETENSORS_H

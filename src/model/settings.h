@@ -35,7 +35,7 @@ bool spl_is_plain_name(const char *name, size_t max_bytes);
 SPL_WARN_UNUSED int spl_check_stem_array(const json_t *array, const char *key, const char *path,
                                          spl_error *ret_error);
 
-/* Succeeds if the stems have plain names, no two the same. */
+/* Succeeds if the stems and groups have plain names, no two the same. */
 SPL_WARN_UNUSED int spl_check_stem_names(const spl_model_info *info, const char *path,
                                          spl_error *ret_error);
 

@@ -8,21 +8,25 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 /* Three segments of the 2stems model, the last of them partial. */
-enum { SAMPLES = 2 * 512 * 1024 + 20000 };
+enum { SAMPLES = 2 * 512 * 1024 + 20000, STEMS = 3 };
 
 typedef struct song {
+    spl_model *model;
     float *samples;
     size_t count, at, read_size;
     unsigned rewinds;
     int fail_at_read; /* the number of the read that fails; 0: none */
     int reads;
-    float *stems[2];
+    float *stems[STEMS];
     size_t written;
     int fail_write;
     unsigned calls, cancel_after;
@@ -30,7 +34,7 @@ typedef struct song {
     unsigned last_pass;
 } song;
 
-static spl_model *model;
+static spl_model *model, *grouped;
 
 static int read_song(void *user, float *samples, size_t capacity, size_t *ret_count) {
     song *s = user;
@@ -58,7 +62,7 @@ static int write_song(void *user, const float *const *stems, size_t count) {
     song *s = user;
     if (s->fail_write)
         return SPL_E_LIMIT;
-    for (int i = 0; i < 2; i++)
+    for (unsigned i = 0; i < spl_model_get_info(s->model)->stem_count; i++)
         if (stems[i])
             memcpy(s->stems[i] + 2 * s->written, stems[i], 2 * count * sizeof(float));
     s->written += count;
@@ -78,9 +82,12 @@ static song *song_new(size_t count) {
     song *s = calloc(1, sizeof(*s));
     assert_non_null(s);
     s->samples = malloc((2 * count + 1) * sizeof(float));
-    for (int i = 0; i < 2; i++)
+    assert_non_null(s->samples);
+    for (int i = 0; i < STEMS; i++) {
         s->stems[i] = calloc(2 * count + 1, sizeof(float));
-    assert_true(s->samples && s->stems[0] && s->stems[1]);
+        assert_non_null(s->stems[i]);
+    }
+    s->model = model;
     s->count = count;
     s->read_size = 5000;
     uint32_t random = 3;
@@ -94,15 +101,15 @@ static song *song_new(size_t count) {
 
 static void song_free(song *s) {
     free(s->samples);
-    free(s->stems[0]);
-    free(s->stems[1]);
+    for (int i = 0; i < STEMS; i++)
+        free(s->stems[i]);
     free(s);
 }
 
 static int separate(song *s, const spl_separate_options *options, spl_error *error) {
     const spl_source source = {s, read_song, rewind_song, s->count};
     const spl_sink sink = {s, write_song};
-    return spl_separate(model, options, &source, &sink, error);
+    return spl_separate(s->model, options, &source, &sink, error);
 }
 
 static spl_separate_options defaults(song *s) {
@@ -191,6 +198,77 @@ static void one_stem_alone_has_the_same_bytes(void **state) {
     song_free(one);
 }
 
+/* Energy of the mixture without the stems that `stems` names, over that of the mixture. */
+static double rest_of_mixture(const song *s, unsigned stems) {
+    double rest = 0, energy = 0;
+    for (size_t n = 0; n < 2 * s->count; n++) {
+        double sample = (double)s->samples[n];
+        energy += sample * sample;
+        for (unsigned i = 0; i < STEMS; i++)
+            sample -= stems >> i & 1 ? (double)s->stems[i][n] : 0;
+        rest += sample * sample;
+    }
+    return rest / energy;
+}
+
+static void groups_are_split_within_their_mask(void **state) {
+    (void)state;
+    enum { COUNT = 512 * 1024 + 90000, ALL = 7 };
+    for (int wiener = 0; wiener < 2; wiener++) {
+        song *plain = song_new(COUNT), *split = song_new(COUNT);
+        spl_separate_options options = defaults(plain);
+        options.bandwidth = SPL_BANDWIDTH_FULL;
+        options.wiener = wiener;
+        assert_int_equal(separate(plain, &options, NULL), 0);
+        split->model = grouped;
+        options.progress_user = split;
+        options.threads = 1;
+        assert_int_equal(separate(split, &options, NULL), 0);
+        assert_true(rest_of_mixture(split, ALL) < 1e-12);
+        assert_true(rest_of_mixture(split, 1) > 1e-3);
+        if (!wiener) {
+            /* the accompaniment's two parts differ, and are all of it */
+            assert_memory_equal(plain->stems[0], split->stems[0], 2 * COUNT * sizeof(float));
+            assert_true(rest_of_mixture(split, 1 + 2) > 1e-9);
+            assert_true(rest_of_mixture(split, 1 + 4) > 1e-9);
+        }
+        song *other = song_new(COUNT);
+        other->model = grouped;
+        options.progress_user = other;
+        options.threads = 3;
+        assert_int_equal(separate(other, &options, NULL), 0);
+        for (int stem = 0; stem < STEMS; stem++)
+            assert_memory_equal(split->stems[stem], other->stems[stem], 2 * COUNT * sizeof(float));
+        song_free(plain);
+        song_free(split);
+        song_free(other);
+    }
+}
+
+static void nets_that_nobody_needs_do_not_run(void **state) {
+    (void)state;
+    double flop[3] = {0};
+    song *all = song_new(60000);
+    for (unsigned stem = 0; stem < STEMS; stem++) {
+        song *one = song_new(60000);
+        spl_timings timings = {0};
+        one->model = all->model = grouped;
+        spl_separate_options options = defaults(all);
+        all->at = all->written = all->last_done = 0;
+        assert_int_equal(separate(all, &options, NULL), 0);
+        options.progress_user = one;
+        options.stems = UINT64_C(1) << stem;
+        options.timings = &timings;
+        assert_int_equal(separate(one, &options, NULL), 0);
+        assert_memory_equal(all->stems[stem], one->stems[stem], 2 * 60000 * sizeof(float));
+        flop[stem] = timings.layers_flop[0];
+        song_free(one);
+    }
+    assert_true(flop[1] == 2 * flop[0]);
+    assert_true(flop[2] == 2 * flop[0]);
+    song_free(all);
+}
+
 static void cancel_stops_within_a_segment(void **state) {
     (void)state;
     song *s = song_new(SAMPLES);
@@ -242,13 +320,58 @@ static void bad_arguments_are_refused(void **state) {
     song_free(s);
 }
 
-static int open_model(void **state) {
-    (void)state;
-    return spl_model_open(SPL_TEST_MODEL, &model, NULL);
+/* Opens a model with the nets of 2stems: vocals, and the accompaniment split into two parts. */
+static int open_grouped(const char *folder) {
+    static const char net[] = "../spleeter-2stems/";
+    const spl_model_info *info = spl_model_get_info(model);
+    char path[300];
+    snprintf(path, sizeof(path), "%s/spleeter-2stems", folder);
+    assert_int_equal(symlink(SPL_TEST_MODEL, path), 0);
+    snprintf(path, sizeof(path), "%s/grouped", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof(path), "%s/grouped/manifest.json", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "{\"format\": \"spleeterd-model\", \"version\": 1, \"name\": \"grouped\", "
+                  "\"architecture\": \"unet\", \"frames\": 512, \"bins\": 1024, "
+                  "\"sample_rate_hz\": 44100, \"frame_length\": 4096, \"frame_step\": 1024, "
+                  "\"mask_extension\": \"zeros\", \"separation_exponent\": 2, \"stems\": [");
+    static const struct {
+        const char *name, *group;
+        unsigned net;
+    } stems[STEMS] = {{"vocals", "", 0},
+                      {"one", ", \"group\": \"accompaniment\"", 0},
+                      {"two", ", \"group\": \"accompaniment\"", 1}};
+    for (int i = 0; i < STEMS; i++)
+        fprintf(file, "%s{\"name\": \"%s\", \"net\": \"%s%s\", \"sha256\": \"%s\"%s}",
+                i ? ", " : "", stems[i].name, net, info->stems[stems[i].net].net,
+                info->stems[stems[i].net].sha256, stems[i].group);
+    fprintf(file,
+            "], \"groups\": [{\"name\": \"accompaniment\", \"net\": \"%s%s\", \"sha256\": "
+            "\"%s\"}], \"licence\": \"MIT\", \"source\": \"a test\"}",
+            net, info->stems[1].net, info->stems[1].sha256);
+    assert_int_equal(fclose(file), 0);
+    snprintf(path, sizeof(path), "%s/grouped", folder);
+    return spl_model_open(path, &grouped, NULL);
 }
 
-static int close_model(void **state) {
+static int open_models(void **state) {
     (void)state;
+    char folder[] = "/tmp/spleeter-engine-test.XXXXXX", path[300];
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(spl_model_open(SPL_TEST_MODEL, &model, NULL), 0);
+    const int status = open_grouped(folder);
+    static const char *const made[] = {"grouped/manifest.json", "grouped", "spleeter-2stems", ""};
+    for (size_t i = 0; i < sizeof(made) / sizeof(*made); i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, made[i]);
+        remove(path);
+    }
+    return status;
+}
+
+static int close_models(void **state) {
+    (void)state;
+    spl_model_unref(grouped);
     spl_model_unref(model);
     return 0;
 }
@@ -259,9 +382,11 @@ int main(void) {
         cmocka_unit_test(stems_sum_to_the_mixture_at_full_band),
         cmocka_unit_test(any_length_comes_out_whole),
         cmocka_unit_test(one_stem_alone_has_the_same_bytes),
+        cmocka_unit_test(groups_are_split_within_their_mask),
+        cmocka_unit_test(nets_that_nobody_needs_do_not_run),
         cmocka_unit_test(cancel_stops_within_a_segment),
         cmocka_unit_test(callers_errors_come_back),
         cmocka_unit_test(bad_arguments_are_refused),
     };
-    return cmocka_run_group_tests_name("engine", tests, open_model, close_model);
+    return cmocka_run_group_tests_name("engine", tests, open_models, close_models);
 }

@@ -72,6 +72,19 @@ static void manifest_reads(void **state) {
     json_decref(root);
 }
 
+/* Succeeds if each edit of `manifest` is refused as it says. */
+static void assert_edits_refused(const char *manifest, const edit_case *cases, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        char *text = edited(manifest, cases[i].from, cases[i].to);
+        json_t *root;
+        spl_model_info info;
+        spl_error error;
+        assert_fails(spl_manifest_parse(text, strlen(text), "m", &root, &info, &error), error,
+                     cases[i].status, cases[i].message);
+        free(text);
+    }
+}
+
 static void manifest_refuses(void **state) {
     (void)state;
     static const edit_case cases[] = {
@@ -102,6 +115,13 @@ static void manifest_refuses(void **state) {
         {"\"name\":\"b\"", "\"name\":\"../b\"", SPL_E_FORMAT, "stem's name"},
         {"\"name\":\"b\"", "\"nam\":\"b\"", SPL_E_FORMAT, "\"name\""},
         {"a.net", "../a.net", SPL_E_FORMAT, "plain name"},
+        {"a.net", "../../a.net", SPL_E_FORMAT, "plain name"},
+        {"a.net", "../m/../a.net", SPL_E_FORMAT, "plain name"},
+        {"a.net", ".././a.net", SPL_E_FORMAT, "plain name"},
+        {"a.net", "../m/n/a.net", SPL_E_FORMAT, "plain name"},
+        {"a.net", "../m/", SPL_E_FORMAT, "plain name"},
+        {"a.net", "..//a.net", SPL_E_FORMAT, "plain name"},
+        {"a.net", "m/a.net", SPL_E_FORMAT, "plain name"},
         {"a.net", ".a.net", SPL_E_FORMAT, "plain name"},
         {"a.net", "/etc/passwd", SPL_E_FORMAT, "plain name"},
         {"b.net", "a.net", SPL_E_FORMAT, "two different"},
@@ -112,21 +132,64 @@ static void manifest_refuses(void **state) {
         {"\"licence\":\"L\"", "\"license\":\"L\"", SPL_E_FORMAT, "\"licence\""},
         {"\"source\":\"S\"", "\"name\":\"S\"", SPL_E_FORMAT, "duplicate"},
     };
-    for (size_t i = 0; i < SPL_ARRAY_SIZE(cases); i++) {
-        char *text = edited(good_manifest, cases[i].from, cases[i].to);
-        json_t *root;
-        spl_model_info info;
-        spl_error error;
-        assert_fails(spl_manifest_parse(text, strlen(text), "m", &root, &info, &error), error,
-                     cases[i].status, cases[i].message);
-        free(text);
-    }
+    assert_edits_refused(good_manifest, cases, SPL_ARRAY_SIZE(cases));
     for (size_t size = 0; size < strlen(good_manifest); size++) {
         json_t *root;
         spl_model_info info;
         assert_int_equal(spl_manifest_parse(good_manifest, size, "m", &root, &info, NULL),
                          SPL_E_FORMAT);
     }
+}
+
+static const char grouped_manifest[] =
+    "{\"format\":\"spleeterd-model\",\"version\":1,\"name\":\"n\",\"architecture\":\"unet\","
+    "\"frames\":512,\"bins\":1024,\"sample_rate_hz\":44100,\"frame_length\":4096,"
+    "\"frame_step\":1024,\"mask_extension\":\"zeros\",\"separation_exponent\":2,\"stems\":["
+    "{\"name\":\"v\",\"net\":\"../m/v.net\",\"sha256\":\"" SHA_A "\"},"
+    "{\"name\":\"d\",\"net\":\"d.net\",\"sha256\":\"" SHA_B "\",\"group\":\"acc\"},"
+    "{\"name\":\"b\",\"net\":\"b.net\",\"sha256\":\"" SHA_B "\",\"group\":\"acc\"}],"
+    "\"groups\":[{\"name\":\"acc\",\"net\":\"../m/a.net\",\"sha256\":\"" SHA_A "\"}],"
+    "\"licence\":\"L\",\"source\":\"S\"}";
+
+static void manifest_reads_groups(void **state) {
+    (void)state;
+    json_t *root;
+    spl_model_info info;
+    assert_int_equal(
+        spl_manifest_parse(grouped_manifest, strlen(grouped_manifest), "m", &root, &info, NULL), 0);
+    assert_int_equal(info.stem_count, 3);
+    assert_int_equal(info.group_count, 1);
+    assert_string_equal(info.stems[0].net, "../m/v.net");
+    assert_null(info.stems[0].group);
+    assert_string_equal(info.stems[1].group, "acc");
+    assert_string_equal(info.stems[2].group, "acc");
+    assert_string_equal(info.stems[3].name, "acc");
+    assert_string_equal(info.stems[3].net, "../m/a.net");
+    assert_null(info.stems[3].group);
+    json_decref(root);
+}
+
+static void manifest_refuses_groups(void **state) {
+    (void)state;
+    static const edit_case cases[] = {
+        {"\"architecture\":\"unet\"", "\"architecture\":\"softmax_unet\"", SPL_E_UNSUPPORTED,
+         "unet only"},
+        {"\"group\":\"acc\"", "\"group\":\"rest\"", SPL_E_FORMAT, "stem d is not one of"},
+        {"\"group\":\"acc\"", "\"group\":\"b\"", SPL_E_FORMAT, "stem d is not one of"},
+        {"\"group\":\"acc\"", "\"group\":1", SPL_E_FORMAT, "stem d is not one of"},
+        {"\"group\":\"acc\"", "\"grouped\":1", SPL_E_FORMAT, "acc has 1 stems"},
+        {"\"name\":\"v\"", "\"group\":\"acc\",\"name\":\"v\"", SPL_E_FORMAT, "all stems"},
+        {"\"name\":\"v\"", "\"name\":\"acc\"", SPL_E_FORMAT, "twice"},
+        {"\"groups\":[", "\"groups\":7,\"x\":[", SPL_E_FORMAT, "not an array"},
+        {"\"groups\":[", "\"x\":[", SPL_E_FORMAT, "not one of its \"groups\""},
+        {"a.net\",\"sha256\":\"" SHA_A,
+         "a.net\",\"sha256\":\""
+         "A",
+         SPL_E_FORMAT, "64 lower-case"},
+        {"\"groups\":[", "\"groups\":[0,0,0,0,0,0,0,0,0,0,0,0,0,", SPL_E_UNSUPPORTED,
+         "more than 16 stems and groups"},
+    };
+    assert_edits_refused(grouped_manifest, cases, SPL_ARRAY_SIZE(cases));
 }
 
 /* ----------------------------------------------------- configurations ---- */
@@ -233,6 +296,52 @@ static void opens_folders_and_shares_nets(void **state) {
     spl_model_unref(model);
     spl_model_unref(NULL);
     assert_int_equal(spl_model_verify(folder, NULL), 0);
+}
+
+static void opens_groups_and_nets_of_the_folder_beside(void **state) {
+    const char *beside = in_folder(*state, "beside"), *folder = in_folder(*state, "m");
+    make_model(beside, 4, 4);
+    json_t *root;
+    spl_model_info info;
+    assert_int_equal(spl_manifest_load(beside, &root, &info, NULL), 0);
+    char nets[4][64];
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(nets[i], sizeof(nets[i]), "../beside/%s", info.stems[i].net);
+        info.stems[i].net = nets[i];
+    }
+    info.stem_count = 3;
+    info.group_count = 1;
+    info.stems[1].group = info.stems[2].group = info.stems[3].name;
+    info.stems[2].net = info.stems[0].net;
+    info.stems[2].sha256 = info.stems[0].sha256;
+    assert_int_equal(mkdir(folder, 0777), 0);
+    assert_int_equal(spl_manifest_write(in_folder(folder, "manifest.json"), &info, NULL), 0);
+    json_decref(root);
+
+    spl_model *model;
+    spl_error error = {0};
+    if (spl_model_open(folder, &model, &error) < 0)
+        fail_msg("%s", error.message);
+    const spl_model_info *opened = spl_model_get_info(model);
+    assert_int_equal(opened->stem_count, 3);
+    assert_int_equal(opened->group_count, 1);
+    assert_string_equal(opened->stems[3].name, "other");
+    assert_string_equal(opened->stems[1].group, "other");
+    assert_int_equal(opened->stems[3].parameters, opened->stems[0].parameters);
+    assert_ptr_equal(spl_model_unet(model, 0), spl_model_unet(model, 2));
+    assert_ptr_not_equal(spl_model_unet(model, 0), spl_model_unet(model, 3));
+    spl_model_unref(model);
+    assert_int_equal(spl_model_verify(folder, NULL), 0);
+
+    write_text(in_folder(*state, "mine.json"), good_config);
+    assert_int_equal(symlink("m", in_folder(*state, "nets")), 0);
+    assert_fails(spl_model_open(in_folder(*state, "mine.json"), &model, &error), error,
+                 SPL_E_UNSUPPORTED, "groups");
+    const char *group_net = in_folder(beside, "other.safetensors");
+    remove(group_net);
+    assert_fails(spl_model_verify(folder, &error), error, SPL_E_NOT_FOUND, "other.safetensors");
+    assert_fails(spl_model_open(folder, &model, &error), error, SPL_E_NOT_FOUND,
+                 "../beside/other.safetensors");
 }
 
 static void refuses_damaged_folders(void **state) {
@@ -548,10 +657,13 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(manifest_reads),
         cmocka_unit_test(manifest_refuses),
+        cmocka_unit_test(manifest_reads_groups),
+        cmocka_unit_test(manifest_refuses_groups),
         cmocka_unit_test(config_reads),
         cmocka_unit_test(config_activations_mean_what_they_mean_to_spleeter),
         cmocka_unit_test(config_refuses),
         IN_FOLDER(opens_folders_and_shares_nets),
+        IN_FOLDER(opens_groups_and_nets_of_the_folder_beside),
         IN_FOLDER(refuses_damaged_folders),
         IN_FOLDER(refuses_nets_with_different_filters),
         IN_FOLDER(opens_configurations),

@@ -58,6 +58,47 @@ static void reads_what_it_should(void **state) {
     bytes_free(&file);
 }
 
+static void expands_halves(void **state) {
+    (void)state;
+    static const struct {
+        uint16_t half;
+        float value;
+    } cases[] = {
+        {0x0000, 0},        {0x8000, -0.0f},       {0x3c00, 1},
+        {0xc000, -2},       {0x7bff, 65504},       {0x0400, 0x1p-14f},
+        {0x0001, 0x1p-24f}, {0x83ff, -0x3ffp-24f}, {0x3555, 0x1.554p-2f},
+    };
+    enum { COUNT = SPL_ARRAY_SIZE(cases) };
+    /* a tensor of halves may start where one of floats may not */
+    test_bytes file =
+        make_file("{\"a\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]},"
+                  "\"b\":{\"dtype\":\"F16\",\"shape\":[3,3],\"data_offsets\":[2,20]}}",
+                  2 + 2 * COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        memcpy(file.data + file.size - 2 * (COUNT - i), &cases[i].half, 2);
+    spl_safetensors *parsed;
+    assert_int_equal(spl_safetensors_parse(file.data, file.size, "x", &parsed, NULL), 0);
+    spl_tensor_source source = spl_safetensors_source(parsed);
+    spl_tensor tensor;
+    assert_int_equal(source.get(source.from, "b", &tensor, NULL), 0);
+    assert_int_equal(tensor.shape[1], 3);
+    for (size_t i = 0; i < COUNT; i++)
+        assert_memory_equal(&tensor.data[i], &cases[i].value, sizeof(float));
+    spl_safetensors_free(parsed);
+
+    static const uint16_t not_finite[] = {0x7c00, 0xfc00, 0x7e00, 0xfc01};
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(not_finite); i++) {
+        memcpy(file.data + file.size - 2, &not_finite[i], 2);
+        assert_int_equal(spl_safetensors_parse(file.data, file.size, "x", &parsed, NULL), 0);
+        source = spl_safetensors_source(parsed);
+        assert_int_equal(source.get(source.from, "b", &tensor, NULL), 0);
+        assert_false(isfinite(tensor.data[COUNT - 1]));
+        assert_int_equal(signbit(tensor.data[COUNT - 1]) != 0, not_finite[i] >> 15);
+        spl_safetensors_free(parsed);
+    }
+    bytes_free(&file);
+}
+
 static void refuses_what_lies(void **state) {
     (void)state;
     assert_refused("", 0, SPL_E_FORMAT, "JSON");
@@ -68,7 +109,12 @@ static void refuses_what_lies(void **state) {
     assert_refused("{}", 4, SPL_E_FORMAT, "after its last tensor");
 #define TENSOR(name, dtype, shape, offsets)                                                        \
     "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
-    assert_refused("{" TENSOR("a", "F16", "[2]", "[0,4]") "}", 4, SPL_E_UNSUPPORTED, "F16");
+    assert_refused("{" TENSOR("a", "BF16", "[2]", "[0,4]") "}", 4, SPL_E_UNSUPPORTED, "BF16");
+    assert_refused("{" TENSOR("a", "F16", "[2]", "[0,8]") "}", 8, SPL_E_FORMAT, "shape says");
+    assert_refused("{" TENSOR("a", "F16", "[2]", "[0,3]") "}", 4, SPL_E_FORMAT, "shape says");
+    assert_refused(
+        "{" TENSOR("a", "F16", "[4]", "[0,8]") "," TENSOR("b", "F16", "[4]", "[0,8]") "}", 8,
+        SPL_E_FORMAT, "overlap");
     assert_refused("{" TENSOR("a", "F32", "[1,1,1,1,1]", "[0,4]") "}", 4, SPL_E_FORMAT, "shape");
     assert_refused("{" TENSOR("a", "F32", "1", "[0,4]") "}", 4, SPL_E_FORMAT, "shape");
     assert_refused("{" TENSOR("a", "F32", "[0]", "[0,0]") "}", 0, SPL_E_FORMAT, "positive");
@@ -261,6 +307,7 @@ static void refuses_other_sha256(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_it_should),
+        cmocka_unit_test(expands_halves),
         cmocka_unit_test(refuses_what_lies),
         cmocka_unit_test(refuses_lying_lengths),
         cmocka_unit_test_setup_teardown(writes_what_it_reads, make_folder, remove_folder),
