@@ -536,6 +536,14 @@ static void sends_webhooks(void **state) {
     assert_string_equal(receiver.method, "POST");
     assert_string_equal(receiver.path, "/hook");
     assert_true(receiver.received_size > 0);
+
+    if (submit(room, upload_song(room), "{'duration': 1}", (spl_submission){.webhook_url = url},
+               &answer, &problem) < 0)
+        fail_msg("%s", problem.detail);
+    expect_status(answer, "succeeded"); /* at once, and that is told too */
+    json_decref(answer);
+    while (atomic_load(&receiver.requests) == 1 && spl_now_s() < deadline_s)
+        usleep(10000);
     restart(room, 60);
     spl_store_stats stats;
     assert_int_equal(room->store->functions->stats(room->store, &stats, NULL), 0);

@@ -358,10 +358,7 @@ static int take_over(job_admission *admission, spl_job *from, spl_error *ret_err
     return 0;
 }
 
-/* A job with a webhook runs: its end is what the webhook tells. */
 static void reuse(job_admission *admission) {
-    if (admission->job.webhook_url)
-        return;
     spl_job from = {0};
     spl_error error;
     int status = SPL_STORE(admission->jobs, find_result, admission->job.owner,
@@ -390,6 +387,8 @@ static int store_job(job_admission *admission) {
     admission->answer = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
     if (!admission->answer)
         return refuse_memory(admission);
+    spl_delivery delivery;
+    const bool notify = admission->job.reused && spl_webhook_of(&admission->job, &delivery);
     const spl_store_create create = {
         .job = &admission->job,
         .queue_max = admission->jobs->settings->queue,
@@ -398,6 +397,7 @@ static int store_job(job_admission *admission) {
         .idempotency_key = submission->idempotency_key,
         .fingerprint = admission->fingerprint,
         .answer = admission->answer,
+        .delivery = notify ? &delivery : NULL,
     };
     spl_store_limit limit = SPL_LIMIT_NONE;
     spl_error error;

@@ -69,9 +69,13 @@ typedef struct job_failure {
 
 /* -------------------------------------------------------------------- heartbeat ---- */
 
+/* The first reason counts, but a lost job is lost. */
 static void stop(job_work *work, stop_reason reason) {
     int none = STOP_NONE;
-    atomic_compare_exchange_strong(&work->stop, &none, reason);
+    if (reason == STOP_LOST)
+        atomic_store(&work->stop, STOP_LOST);
+    else
+        atomic_compare_exchange_strong(&work->stop, &none, reason);
 }
 
 static int beat(job_work *work, spl_error *ret_error) {
@@ -133,6 +137,8 @@ static void end_heartbeat(job_work *work) {
     pthread_cond_signal(&work->ended_changed);
     pthread_mutex_unlock(&work->lock);
     pthread_join(work->heartbeat, NULL);
+    pthread_cond_destroy(&work->ended_changed);
+    pthread_mutex_destroy(&work->lock);
 }
 
 /* spl_pipeline_options.progress */
@@ -448,7 +454,7 @@ static void do_job(spl_jobs *jobs, const spl_job *job) {
     job_work work = {.jobs = jobs, .job = job, .started_s = spl_now_s(), .input_fd = -1};
     for (size_t i = 0; i < SPL_OUTPUTS_MAX; i++)
         work.writers[i].fd = -1;
-    job_failure failure;
+    job_failure failure = {.code = spl_problem_code_text(SPL_PROBLEM_INTERNAL), .transient = true};
     spl_error error;
     int status = start_heartbeat(&work, &error);
     if (status < 0) {

@@ -235,6 +235,15 @@ static int store_answer(spl_connection *connection, const spl_store_create *crea
     return status;
 }
 
+static int insert_delivery(spl_connection *connection, const spl_delivery *delivery,
+                           spl_error *ret_error) {
+    return spl_change(connection, SPL_SQL_INSERT_DELIVERY,
+                      SPL_BIND(SPL_BIND_TEXT(delivery->id), SPL_BIND_TEXT(delivery->job),
+                               SPL_BIND_TEXT(delivery->owner), SPL_BIND_TEXT(delivery->url),
+                               SPL_BIND_TEXT(delivery->payload), SPL_BIND_WHOLE(delivery->next_ms)),
+                      NULL, ret_error);
+}
+
 static int sqlite_create(spl_store *base, const spl_store_create *create,
                          spl_store_limit *ret_limit, spl_error *ret_error) {
     sqlite_store *store = of(base);
@@ -254,12 +263,16 @@ static int sqlite_create(spl_store *base, const spl_store_create *create,
         status = insert_job(transaction.connection, &job, ret_error);
     for (size_t i = 0; i < job.output_count && status == 0; i++)
         status = put_output(transaction.connection, job.id, &job.outputs[i], ret_error);
+    if (status == 0 && create->delivery)
+        status = insert_delivery(transaction.connection, create->delivery, ret_error);
     if (status == 0 && create->idempotency_key)
         status = store_answer(transaction.connection, create, ret_error);
     if (status == 0)
         status = spl_transaction_commit(&transaction, ret_error);
     if (status == 0)
         spl_signal_raise(&store->queue.signal);
+    if (status == 0 && create->delivery)
+        spl_signal_raise(&store->deliveries.signal);
     return status;
 }
 
@@ -421,15 +434,6 @@ static int sqlite_stats(spl_store *base, spl_store_stats *ret_stats, spl_error *
 }
 
 /* ------------------------------------------------------------- ending ---- */
-
-static int insert_delivery(spl_connection *connection, const spl_delivery *delivery,
-                           spl_error *ret_error) {
-    return spl_change(connection, SPL_SQL_INSERT_DELIVERY,
-                      SPL_BIND(SPL_BIND_TEXT(delivery->id), SPL_BIND_TEXT(delivery->job),
-                               SPL_BIND_TEXT(delivery->owner), SPL_BIND_TEXT(delivery->url),
-                               SPL_BIND_TEXT(delivery->payload), SPL_BIND_WHOLE(delivery->next_ms)),
-                      NULL, ret_error);
-}
 
 /* Ends a job with what belongs to it. `fence` < 0: it is queued. CANCELED: it is not in the state that this needs. */
 static int end_job(spl_connection *connection, const char *id, int64_t fence,

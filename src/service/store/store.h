@@ -94,6 +94,7 @@ typedef struct spl_store_create {
     uint64_t owner_bytes_max;
     const char *idempotency_key;      /* reserved before; NULL none */
     const char *fingerprint, *answer; /* stored with the key */
+    const spl_delivery *delivery;     /* of a job that has ended already; NULL: no webhook */
 } spl_store_create;
 
 typedef struct spl_store_filter {

@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""How much of the command's speed the service keeps under a full queue, and how fast it answers meanwhile.
+
+    bench/service/load.py [--program build/spleeterd] [--jobs 50] [--seconds 60]
+
+Makes songs of the bundled one, separates half of them with one run of the command, all of them as queued jobs of a service
+that it starts on loopback, and the other half with the command again; so a machine that changes its speed shows. While the
+jobs run, a client asks for the state of a job 20 times a second, on a new connection each time. The songs differ in one
+sample, so that no result is reused. Prints a table in Markdown.
+"""
+
+import argparse
+import datetime
+import http.client
+import json
+import os
+import platform
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import wave
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "a key for the load benchmark"
+ASKED_EVERY_S = 0.05
+STEMS = 2
+
+
+def make_songs(program, folder, count, seconds):
+    """WAV files of the bundled song, repeated; each with another first sample."""
+    subprocess.run([program, "separate", ROOT / "examples/audio_example.mp3", "-o", folder, "-f", "whole.wav",
+                    "--mix", "whole=vocals+accompaniment"], check=True, stderr=subprocess.DEVNULL)
+    with wave.open(str(folder / "whole.wav")) as whole:
+        parameters, once = whole.getparams(), whole.readframes(whole.getnframes())
+    size = seconds * parameters.framerate * parameters.nchannels * parameters.sampwidth
+    samples = bytearray((once * (size // len(once) + 1))[:size])
+    songs = []
+    for number in range(count):
+        samples[0:2] = number.to_bytes(2, "little")
+        songs.append(folder / f"song{number}.wav")
+        with wave.open(str(songs[-1]), "wb") as song:
+            song.setparams(parameters)
+            song.writeframes(samples)
+    return songs
+
+
+def time_command(program, songs, folder):
+    start = time.monotonic()
+    subprocess.run([program, "separate", *songs, "-o", folder], check=True, stderr=subprocess.DEVNULL)
+    return time.monotonic() - start
+
+
+class Service:
+    def __init__(self, program, folder):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        environment = {
+            **os.environ, "SPLEETER_API_KEY": KEY, "SPLEETER_PORT": str(self.port),
+            "SPLEETER_DATA_DIR": str(folder / "service"), "SPLEETER_RATE_PER_MINUTE": "1000000",
+            "SPLEETER_JOBS_PER_KEY": "1000", "SPLEETER_MIN_FREE_DISK_MB": "0",
+        }
+        (folder / "service").mkdir()
+        self.log = open(folder / "service.log", "wb")
+        self.process = subprocess.Popen([program, "serve"], env=environment, stderr=self.log)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                if self.request("GET", "/ready")[0] == 200:
+                    break
+            except OSError:
+                pass
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"the service does not start; see {self.log.name}")
+            time.sleep(0.1)
+
+    def request(self, method, path, body=None, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, {"X-API-KEY": KEY, **(headers or {})})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def submit(self, song):
+        with open(song, "rb") as body:
+            size = str(os.fstat(body.fileno()).st_size)
+            status, answer = self.request("POST", "/v1/jobs", body,
+                                          {"Content-Type": "audio/wav", "Content-Length": size})
+        if status != 202:
+            sys.exit(f"a job was not taken: {status} {answer.decode()}")
+        return json.loads(answer)["id"]
+
+    def job(self, number):
+        status, answer = self.request("GET", f"/v1/jobs/{number}")
+        if status != 200:
+            sys.exit(f"a job was not told: {status} {answer.decode()}")
+        return json.loads(answer)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+
+
+class Asker(threading.Thread):
+    """Asks for one job after the other at a steady rate; the time counts from when it was due."""
+
+    def __init__(self, service, ids):
+        super().__init__()
+        self.service, self.ids, self.seconds, self.ended = service, ids, [], threading.Event()
+
+    def run(self):
+        due = time.monotonic()
+        while not self.ended.is_set():
+            self.service.job(self.ids[len(self.seconds) % len(self.ids)])
+            self.seconds.append(time.monotonic() - due)
+            due += ASKED_EVERY_S
+            time.sleep(max(due - time.monotonic(), 0))
+
+
+def moment(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def run_jobs(service, songs):
+    ids = [service.submit(songs[0])]
+    asker = Asker(service, ids)
+    asker.start()
+    for song in songs[1:]:
+        ids.append(service.submit(song))
+    while (jobs := [service.job(ids[-1])]) and jobs[0]["status"] in ("queued", "running"):
+        time.sleep(0.5)
+    jobs = [service.job(number) for number in ids]
+    asker.ended.set()
+    asker.join()
+    failed = [job for job in jobs if job["status"] != "succeeded" or len(job["outputs"]) != STEMS or job["reused"]]
+    if failed:
+        sys.exit(f"a job did not succeed: {json.dumps(failed[0], indent=2)}")
+    took = max(moment(job["finished"]) for job in jobs) - min(moment(job["started"]) for job in jobs)
+    return took, asker.seconds
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", type=Path, default=ROOT / "build/spleeterd")
+    parser.add_argument("--jobs", type=int, default=50)
+    parser.add_argument("--seconds", type=int, default=60)
+    arguments = parser.parse_args()
+    program, count = arguments.program.resolve(), arguments.jobs
+    with tempfile.TemporaryDirectory(prefix="spleeterd-load.") as name:
+        folder = Path(name)
+        songs = make_songs(program, folder, count, arguments.seconds)
+        before = time_command(program, songs[:count // 2], folder / "before")
+        service = Service(program, folder)
+        try:
+            jobs, asked = run_jobs(service, songs)
+        finally:
+            service.stop()
+        after = time_command(program, songs[count // 2:], folder / "after")
+    audio = count * arguments.seconds
+    command = audio / (before + after)
+    percentiles = statistics.quantiles(asked, n=100)
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
+    print(f"{version}, {os.cpu_count()} CPUs, {platform.machine()}, "
+          f"{datetime.date.today()}: {count} jobs of {arguments.seconds} s\n")
+    print("| | |")
+    print("|---|---|")
+    print(f"| command, first half of the songs | {before:.1f} s |")
+    print(f"| command, second half | {after:.1f} s |")
+    print(f"| service, all of them, from the first start to the last end | {jobs:.1f} s |")
+    print(f"| command | {command:.2f} x real time |")
+    print(f"| service | {audio / jobs:.2f} x real time |")
+    print(f"| **service / command** | **{100 * audio / jobs / command:.1f} %** |")
+    print(f"| status calls meanwhile | {len(asked)} |")
+    print(f"| median | {1e3 * percentiles[49]:.1f} ms |")
+    print(f"| **p99** | **{1e3 * percentiles[98]:.1f} ms** |")
+    print(f"| slowest | {1e3 * max(asked):.1f} ms |")
+
+
+if __name__ == "__main__":
+    main()
