@@ -86,6 +86,17 @@ typedef enum spl_store_limit {
     SPL_LIMIT_OWNER_BYTES
 } spl_store_limit;
 
+/* A webhook that waits. Written in the transaction that ends the job. */
+typedef struct spl_delivery {
+    char id[SPL_ID_SIZE]; /* webhook-id */
+    char job[SPL_ID_SIZE];
+    char *owner, *url;
+    char *payload; /* NULL: made when it is sent (a job that the store ended itself) */
+    unsigned attempts;
+    int64_t next_ms;
+} spl_delivery;
+void spl_delivery_free(spl_delivery *delivery);
+
 typedef struct spl_store_create {
     const spl_job *
         job; /* id, owner, priority, created_ms, options ... input_s as above; state QUEUED, or SUCCEEDED for a reused result
@@ -105,17 +116,6 @@ typedef struct spl_store_filter {
     const char *before_id; /* the cursor: jobs older than this one; NULL: from the newest */
     size_t limit;          /* 1 to 200 */
 } spl_store_filter;
-
-/* A webhook that waits. Written in the transaction that ends the job. */
-typedef struct spl_delivery {
-    char id[SPL_ID_SIZE]; /* webhook-id */
-    char job[SPL_ID_SIZE];
-    char *owner, *url;
-    char *payload; /* NULL: made when it is sent (a job that the store ended itself) */
-    unsigned attempts;
-    int64_t next_ms;
-} spl_delivery;
-void spl_delivery_free(spl_delivery *delivery);
 
 typedef struct spl_store_claim {
     const char *worker; /* for people */
