@@ -78,9 +78,10 @@ class Composer:
     def compose(self):
         rng = self.rng
         roles = list(rng.permutation(sorted(set(self.style.others))))
-        count = int(rng.choice([1, 2, 3, 4], p=[0.15, 0.4, 0.3, 0.15]))
+        held_out = self.book is patterns.held_out
+        count = int(rng.choice([1, 2]) if held_out else rng.choice([1, 2, 3, 4], p=[0.15, 0.4, 0.3, 0.15]))
         self.roles = [str(role) for role in roles[:count]] if "other" in self.cast else []
-        if self.style_name in ("rock", "metal") and self.roles:
+        if self.style_name in ("rock", "metal") and self.roles and not held_out:
             self.roles.append(self.style.others[0])
         sections = self._sections()
         score = Score(self.style_name, self.tempo_bpm, self._key_name(), self.bars, [], [], [], [])
@@ -226,7 +227,8 @@ class Composer:
         row = self.pick(self.book.CHORDS[kind])
         strummed = "guitar" in role
         voices = 5 if strummed else int(rng.choice([3, 4]))
-        left_hand = role == "piano" and rng.random() < 0.6
+        low_end_is_free = "bass" not in self.cast or self.book is patterns.training
+        left_hand = role == "piano" and low_end_is_free and rng.random() < 0.6
         notes, previous = [], None
         step_s = self.bar_s / STEPS
         for bar in range(section.bars):

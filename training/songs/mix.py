@@ -5,7 +5,7 @@ import numpy as np
 
 from . import RATE_HZ, effects
 
-_LEVELS_DB = {"vocals": 0.0, "drums": 0.5, "bass": -0.5, "piano": -1.0, "other": -1.0}
+_LEVELS_DB = {"vocals": 0.0, "drums": 1.8, "bass": 1.8, "piano": -1.2, "other": -1.6}
 _SENDS_DB = {"vocals": (-24, -12), "drums": (-26, -14), "piano": (-26, -12), "other": (-26, -10)}
 
 

@@ -78,7 +78,7 @@ def render(split, index):
         stems["vocals"] = mix.balance(sung, rng)
 
     stems = {name: audio for name, audio in stems.items() if mix.active_rms(audio) > 1e-5}
-    spread_db = 1.75 if held_out else 4.0
+    spread_db = 0.9 if held_out else 4.0
     stems = mix.mix(rng, {name: stems[name] for name in STEMS if name in stems}, spread_db, held_out)
     fade = np.minimum(1, np.arange(length, 0, -1) / (0.02 * RATE_HZ))[:, None]
     about = {
