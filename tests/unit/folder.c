@@ -9,13 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static unsigned counted;
 static const char *counted_suffix;
 
 void folder_make(char *ret_path, size_t size) {
     const char *parent = getenv("TMPDIR");
-    snprintf(ret_path, size, "%s/spleeterd-test.XXXXXX", parent ? parent : "/tmp");
+    if (!parent)
+        parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(ret_path, size, "%s/spleeterd-test.XXXXXX", parent);
     if (!mkdtemp(ret_path))
         abort();
 }
