@@ -134,4 +134,8 @@ void spl_encoder_free(spl_encoder *encoder);
 /* What is wrong with the sandbox on this kernel ("this kernel has no Landlock: ..."), or NULL. Constant text. */
 const char *spl_sandbox_warning(void);
 
+/* Lets the codec helper try to break out of its sandbox in every way it knows. Errors: HELPER (one of them worked, or it
+ * cannot be run), IO. */
+SPL_WARN_UNUSED int spl_sandbox_check(spl_error *ret_error);
+
 #endif

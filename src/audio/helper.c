@@ -182,3 +182,25 @@ int spl_helper_fail(spl_helper *helper, const char *name, spl_error *ret_error) 
 void spl_helper_end(spl_helper *helper) {
     end(helper);
 }
+
+int spl_sandbox_check(spl_error *ret_error) {
+    SPL_CLEANUP(spl_close_p) int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return spl_fail_errno(ret_error, errno, "cannot open /dev/null");
+    spl_helper helper = SPL_HELPER_INIT;
+    int status = spl_helper_start("self-test", file, &helper, ret_error);
+    if (status < 0)
+        return status;
+    int wait_status = 0;
+    pid_t waited;
+    do {
+        waited = waitpid(helper.pid, &wait_status, 0);
+    } while (waited < 0 && errno == EINTR);
+    helper.pid = 0;
+    spl_helper_end(&helper);
+    if (waited < 0 || !WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0)
+        return spl_fail(ret_error, SPL_E_HELPER,
+                        "the sandbox of the codec helper is not tight here; see what "
+                        "`" HELPER_NAME " self-test` says");
+    return 0;
+}

@@ -15,6 +15,8 @@ extern const cli_command cli_keys_command;
 extern const cli_command cli_webhooks_command;
 extern const cli_command cli_config_command;
 extern const cli_command cli_audit_command;
+extern const cli_command cli_serve_command;
+extern const cli_command cli_health_command;
 
 /* Run a subcommand; argv[0] is its name. Return the program's exit code. */
 int cli_separate(int argc, char **argv);
@@ -25,6 +27,8 @@ int cli_keys(int argc, char **argv);
 int cli_webhooks(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_audit(int argc, char **argv);
+int cli_serve(int argc, char **argv);
+int cli_health(int argc, char **argv);
 
 /* Prints name, version and instruction set. */
 void cli_print_version(void);

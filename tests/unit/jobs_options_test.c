@@ -132,7 +132,7 @@ static void refusals_name_the_field(void **state) {
     refused("{'mixes': 'a=vocals,a=drums'}", "mixes", "the same name");
     refused("{'mixes': {'a': []}}", "mixes", "1 to 64 names");
     refused("{'mixes': {}}", "mixes", "at least one name");
-    refused("{'colour': 'red'}", "colour", "There is no such option");
+    refused("{'colour': 'red'}", "colour", "there is no such option");
 }
 
 static const spl_model_info model = {

@@ -352,14 +352,10 @@ static int directory_remove(spl_blobs *blobs, const char *job, const char *name,
         status = open_job(blobs, job, &folder, ret_error);
     if (status < 0)
         return status == SPL_E_NOT_FOUND ? 0 : status;
-    if (unlinkat(folder, name, 0) < 0)
-        return errno == ENOENT
-                   ? 0
-                   : spl_fail_errno(ret_error, errno, "cannot remove the blob %s of the job %s",
-                                    name, job);
-    if (fsync(folder) < 0)
-        return spl_fail_errno(ret_error, errno, "cannot flush the folder of the job %s", job);
-    return 0;
+    status = unlink_entry(ret_error, folder, name);
+    if (status == 0 && fsync(folder) < 0)
+        status = spl_fail_errno(ret_error, errno, "cannot flush the folder of the job %s", job);
+    return status;
 }
 
 static int directory_remove_job(spl_blobs *blobs, const char *job, spl_error *ret_error) {

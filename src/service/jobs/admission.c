@@ -65,7 +65,7 @@ static int read_metadata(job_admission *admission) {
         return refuse_memory(admission);
     if (strlen(admission->job.metadata) > METADATA_MAX_BYTES)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID, "metadata", NULL,
-                                "The metadata has more than 16 KiB");
+                                "the metadata has more than 16 KiB");
     return 0;
 }
 
@@ -84,7 +84,7 @@ static int read_request(job_admission *admission) {
     const spl_submission *submission = admission->submission;
     if (!submission->upload == !submission->source_url)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID, "file", NULL,
-                                "Give a file or a source_url, and not both");
+                                "give a file or a source_url, and not both");
     int status =
         spl_job_options_parse(submission->options, admission->jobs->settings->default_model,
                               &admission->options, admission->problem);
@@ -107,7 +107,7 @@ static int find_model(job_admission *admission) {
     int status = spl_models_find(admission->jobs->models, name, model, &error);
     if (status == SPL_E_NOT_FOUND || status == SPL_E_ARGUMENT)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID, "model", NULL,
-                                "There is no model %.100s; GET /v1/models lists those there are",
+                                "there is no model %.100s; GET /v1/models lists those there are",
                                 name);
     if (status < 0)
         return fail(admission, &error);
@@ -158,7 +158,7 @@ static int replay(job_admission *admission, json_t **ret_job) {
         return 0;
     if (strcmp(fingerprint, admission->fingerprint) != 0)
         return spl_refuse(admission->problem, SPL_PROBLEM_IDEMPOTENCY_REUSED,
-                          "This Idempotency-Key was used for another file or other options; use a "
+                          "this Idempotency-Key was used for another file or other options; use a "
                           "new one");
     *ret_job = json_loads(answer, 0, NULL);
     return *ret_job ? 0 : refuse_memory(admission);
@@ -182,9 +182,9 @@ static int scan(const job_admission *admission) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "upload.not_scanned", &error);
         if (status == SPL_E_LIMIT)
             return spl_refuse_about(admission->problem, SPL_PROBLEM_TOO_LARGE, "file", NULL,
-                                    "The file is larger than the virus scanner takes");
+                                    "the file is larger than the virus scanner takes");
         return spl_refuse(admission->problem, SPL_PROBLEM_SCAN_UNAVAILABLE,
-                          "The virus scanner gives no answer, so no file is taken; try again "
+                          "the virus scanner gives no answer, so no file is taken; try again "
                           "later");
     }
     if (verdict == SPL_SCAN_CLEAN)
@@ -201,7 +201,7 @@ static int scan(const job_admission *admission) {
     if (spl_audit_write(admission->jobs->audit, &event, &error) < 0)
         return fail(admission, &error);
     return spl_refuse_about(admission->problem, SPL_PROBLEM_INFECTED, "file", NULL,
-                            "The virus scanner refused the file; nothing of it was kept");
+                            "the virus scanner refused the file; nothing of it was kept");
 }
 
 /* Decodes the beginning. */
@@ -253,14 +253,14 @@ static int check_length(job_admission *admission, const spl_audio_info *audio) {
         return 0;
     if (options->offset_s >= length_s)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID, "offset", NULL,
-                                "The song ends after %.3f seconds, before the offset", length_s);
+                                "the song ends after %.3f seconds, before the offset", length_s);
     double decoded_s = length_s;
     if (options->duration_s > 0 && options->offset_s + options->duration_s < length_s)
         decoded_s = options->offset_s + options->duration_s;
     if (decoded_s > admission->jobs->settings->max_duration_s)
         return spl_refuse_about(
             admission->problem, SPL_PROBLEM_TOO_LONG, "file", "SPLEETER_MAX_DURATION_S",
-            "The song has %.0f seconds, more than the %g that are taken; cut it, or ask for a part "
+            "the song has %.0f seconds, more than the %g that are taken; cut it, or ask for a part "
             "of it by offset and duration",
             length_s, admission->jobs->settings->max_duration_s);
     admission->job.input_s = decoded_s - options->offset_s;
@@ -279,7 +279,7 @@ static int probe(job_admission *admission) {
                                 "%s", error.message);
     if (status == SPL_E_HELPER)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_UNREADABLE_AUDIO, "file", NULL,
-                                "The file could not be decoded; convert it to FLAC, WAV or MP3 "
+                                "the file could not be decoded; convert it to FLAC, WAV or MP3 "
                                 "first");
     return spl_refuse_error(admission->problem, &error);
 }
@@ -288,7 +288,7 @@ static int examine(job_admission *admission) {
     const spl_upload *upload = admission->upload;
     if (upload->bytes == 0)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID, "file", NULL,
-                                "The file is empty");
+                                "the file is empty");
     int status = spl_media_check_content(admission->jobs->settings->formats, upload->name,
                                          upload->type, upload->writer.fd, admission->problem);
     if (status == 0)
@@ -471,7 +471,8 @@ int spl_jobs_submit(spl_jobs *jobs, const spl_submission *submission, json_t **r
     bool replayed = false;
     int status = 0;
     if (atomic_load(&jobs->draining))
-        status = spl_jobs_refuse_draining(ret_problem);
+        status = spl_refuse(ret_problem, SPL_PROBLEM_DRAINING,
+                            "the service is shutting down; try again in a minute");
     if (status == 0)
         status = read_request(&admission);
     if (status == 0)

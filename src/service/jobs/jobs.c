@@ -13,8 +13,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define WEBHOOK_SENDERS        2
-#define DRAINING_RETRY_AFTER_S 30
+#define WEBHOOK_SENDERS 2
 
 /* -------------------------------------------------------------------- for the room ---- */
 
@@ -26,13 +25,6 @@ void spl_jobs_log_failure(spl_log_level level, const char *event, const spl_erro
 int spl_jobs_refuse_failure(spl_problem *ret_problem, const char *event, const spl_error *error) {
     spl_jobs_log_failure(SPL_LOG_ERROR, event, error);
     return spl_refuse_error(ret_problem, error);
-}
-
-int spl_jobs_refuse_draining(spl_problem *ret_problem) {
-    int status = spl_refuse(ret_problem, SPL_PROBLEM_DRAINING,
-                            "The service is shutting down; ask again when it is back");
-    ret_problem->retry_after_s = DRAINING_RETRY_AFTER_S;
-    return status;
 }
 
 int64_t spl_backoff_ms(int64_t base_ms, unsigned attempt, int64_t most_ms) {
@@ -156,20 +148,20 @@ void spl_jobs_free(spl_jobs *jobs) {
 int spl_jobs_ready(spl_jobs *jobs, spl_problem *ret_problem) {
     const spl_settings *settings = jobs->settings;
     if (atomic_load(&jobs->draining))
-        return spl_jobs_refuse_draining(ret_problem);
+        return spl_refuse(ret_problem, SPL_PROBLEM_DRAINING, "the service is shutting down");
     uint64_t free_bytes;
     spl_models_entry model;
     if (SPL_STORE(jobs, ping, NULL) < 0)
-        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "The database can't be used");
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the database can't be used");
     if (SPL_BLOBS(jobs, free_bytes, &free_bytes, NULL) < 0 || free_bytes < settings->min_free_bytes)
         return spl_refuse_about(ret_problem, SPL_PROBLEM_UNAVAILABLE, NULL,
-                                "SPLEETER_MIN_FREE_DISK_MB", "The disk is full");
+                                "SPLEETER_MIN_FREE_DISK_MB", "the disk is full");
     if (*settings->clamd && !spl_clamd_alive(settings->clamd))
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE,
-                          "The virus scanner gives no answer");
+                          "the virus scanner gives no answer");
     if (spl_models_find(jobs->models, settings->default_model, &model, NULL) < 0)
         return spl_refuse_about(ret_problem, SPL_PROBLEM_UNAVAILABLE, NULL, "SPLEETER_MODEL",
-                                "The default model is not there");
+                                "the default model is not there");
     return 0;
 }
 
@@ -200,7 +192,7 @@ static int get(spl_jobs *jobs, const char *owner, const char *id, spl_job *ret_j
     int status =
         spl_uuid_valid(id) ? SPL_STORE(jobs, get, owner, id, ret_job, &error) : SPL_E_NOT_FOUND;
     if (status == SPL_E_NOT_FOUND)
-        return spl_refuse(ret_problem, SPL_PROBLEM_NOT_FOUND, "There is no such job");
+        return spl_refuse(ret_problem, SPL_PROBLEM_NOT_FOUND, "there is no such job");
     return status < 0 ? spl_jobs_refuse_failure(ret_problem, "job.not_read", &error) : 0;
 }
 
@@ -284,9 +276,9 @@ int spl_jobs_cancel(spl_jobs *jobs, const spl_principal *principal, const char *
     spl_error error;
     status = SPL_STORE(jobs, cancel, principal->id, id, &end, &now, &error);
     if (status == SPL_E_ARGUMENT)
-        return spl_refuse(ret_problem, SPL_PROBLEM_CONFLICT, "The job has already ended");
+        return spl_refuse(ret_problem, SPL_PROBLEM_CONFLICT, "the job has already ended");
     if (status == SPL_E_NOT_FOUND)
-        return spl_refuse(ret_problem, SPL_PROBLEM_NOT_FOUND, "There is no such job");
+        return spl_refuse(ret_problem, SPL_PROBLEM_NOT_FOUND, "there is no such job");
     if (status < 0)
         return spl_jobs_refuse_failure(ret_problem, "job.not_canceled", &error);
     if (now) {
@@ -308,7 +300,7 @@ int spl_jobs_delete(spl_jobs *jobs, const spl_principal *principal, const char *
     spl_error error;
     status = SPL_STORE(jobs, remove, principal->id, id, &error);
     if (status == SPL_E_NOT_FOUND)
-        return spl_refuse(ret_problem, SPL_PROBLEM_NOT_FOUND, "There is no such job");
+        return spl_refuse(ret_problem, SPL_PROBLEM_NOT_FOUND, "there is no such job");
     if (status == 0)
         status = SPL_BLOBS(jobs, remove_job, id, &error);
     return status < 0 ? spl_jobs_refuse_failure(ret_problem, "job.not_removed", &error) : 0;
@@ -339,16 +331,16 @@ static void make_download_name(const spl_job *job, const spl_job_output *output,
 static int refuse_file(const spl_job *job, spl_problem *ret_problem) {
     switch (job->state) {
     case SPL_JOB_EXPIRED:
-        return spl_refuse(ret_problem, SPL_PROBLEM_GONE, "The job's files have expired");
+        return spl_refuse(ret_problem, SPL_PROBLEM_GONE, "the job's files have expired");
     case SPL_JOB_QUEUED:
     case SPL_JOB_RUNNING:
-        return spl_refuse(ret_problem, SPL_PROBLEM_CONFLICT, "The job has no such file yet");
+        return spl_refuse(ret_problem, SPL_PROBLEM_CONFLICT, "the job has no such file yet");
     case SPL_JOB_FAILED:
     case SPL_JOB_CANCELED:
-        return spl_refuse(ret_problem, SPL_PROBLEM_CONFLICT, "The job is %s and has no files",
+        return spl_refuse(ret_problem, SPL_PROBLEM_CONFLICT, "the job is %s and has no files",
                           spl_job_state_text(job->state));
     default:
-        return spl_refuse(ret_problem, SPL_PROBLEM_NOT_FOUND, "The job has no such file");
+        return spl_refuse(ret_problem, SPL_PROBLEM_NOT_FOUND, "the job has no such file");
     }
 }
 
@@ -390,7 +382,7 @@ int spl_jobs_manifest(spl_jobs *jobs, const char *owner, const char *id, json_t 
         return status;
     if (!job.result)
         return spl_refuse(ret_problem, SPL_PROBLEM_CONFLICT,
-                          "Only a job that succeeded has a manifest; this one is %s",
+                          "only a job that succeeded has a manifest; this one is %s",
                           spl_job_state_text(job.state));
     json_t *manifest = json_loads(job.result, 0, NULL);
     if (!manifest)

@@ -172,15 +172,15 @@ static bool known_extension(const declaration *said) {
 static int refuse_declared(const declaration *said, spl_problem *ret_problem) {
     if (said->extension && !known_extension(said))
         return spl_refuse_about(ret_problem, SPL_PROBLEM_MEDIA_TYPE, "file", "SPLEETER_FORMATS",
-                                "Files named *.%.20s are not taken; there are: %.300s",
+                                "files named *.%.20s are not taken; there are: %.300s",
                                 said->extension, said->formats);
     if (said->extension)
         return spl_refuse_about(ret_problem, SPL_PROBLEM_MEDIA_TYPE, "file", NULL,
-                                "The declared type %.*s does not fit a file named *.%.20s",
+                                "the declared type %.*s does not fit a file named *.%.20s",
                                 (int)SPL_MIN(said->type_length, (size_t)100), said->type,
                                 said->extension);
     return spl_refuse_about(ret_problem, SPL_PROBLEM_MEDIA_TYPE, "file", "SPLEETER_FORMATS",
-                            "The type %.*s is not taken; taken are files of the formats %.300s",
+                            "the type %.*s is not taken; taken are files of the formats %.300s",
                             (int)SPL_MIN(said->type_length, (size_t)100), said->type,
                             said->formats);
 }
@@ -207,11 +207,11 @@ int spl_media_check_content(const char *formats, const char *name, const char *t
     }
     if (said.extension)
         return spl_refuse_about(ret_problem, SPL_PROBLEM_MEDIA_TYPE, "file", NULL,
-                                "The file does not start as *.%.20s files do; name it after what "
+                                "the file does not start as *.%.20s files do; name it after what "
                                 "it is, or convert it to FLAC, WAV or MP3 first",
                                 said.extension);
     return spl_refuse_about(ret_problem, SPL_PROBLEM_MEDIA_TYPE, "file", "SPLEETER_FORMATS",
-                            "The content is not what it is declared to be, or of none of the "
+                            "the content is not what it is declared to be, or of none of the "
                             "formats %.300s",
                             said.formats);
 }

@@ -99,13 +99,13 @@ static int read_names(options_reading *reading, const option_member *member, con
         const char *name = json_string_value(json_array_get(value, i));
         if (!name) {
             json_decref(names);
-            return refuse_value(reading, member, "Give names of stems as texts");
+            return refuse_value(reading, member, "give names of stems as texts");
         }
         status = append_names(names, name, separator);
     }
     if (status == 0 && (json_array_size(names) < 1 || json_array_size(names) > SPL_OUTPUTS_MAX)) {
         json_decref(names);
-        return refuse_value(reading, member, "Give 1 to 64 names of stems");
+        return refuse_value(reading, member, "give 1 to 64 names of stems");
     }
     json_t *sorted = status < 0 ? (json_decref(names), NULL) : sort_names(names);
     if (!sorted)
@@ -117,7 +117,7 @@ static int read_names(options_reading *reading, const option_member *member, con
 static int take_stems(options_reading *reading, const option_member *member) {
     if (!json_is_string(member->value) && !json_is_array(member->value))
         return refuse_value(reading, member,
-                            "Give an array of names, or names separated by commas");
+                            "give an array of names, or names separated by commas");
     return read_names(reading, member, member->value, ',', &reading->options.stems);
 }
 
@@ -134,14 +134,14 @@ static int take_mix(options_reading *reading, const option_member *member, const
     json_t *mixes = reading->options.mixes;
     if (!is_mix_name(name, length))
         return refuse_value(reading, member,
-                            "The name of a mix is made of 1 to 48 letters, digits, '.', '_' and "
+                            "the name of a mix is made of 1 to 48 letters, digits, '.', '_' and "
                             "'-', such as karaoke=drums+bass+other");
     if (json_object_getn(mixes, name, length))
-        return refuse_value(reading, member, "Two mixes have the same name");
+        return refuse_value(reading, member, "two mixes have the same name");
     if (json_object_size(mixes) == SPL_OUTPUTS_MAX)
-        return refuse_value(reading, member, "Give up to 64 mixes");
+        return refuse_value(reading, member, "give up to 64 mixes");
     if (!json_is_string(stems) && !json_is_array(stems))
-        return refuse_value(reading, member, "Give the stems of a mix as an array of names");
+        return refuse_value(reading, member, "give the stems of a mix as an array of names");
     json_t *names;
     int status = read_names(reading, member, stems, '+', &names);
     if (status == 0 && json_object_setn_new(mixes, name, length, names) < 0)
@@ -156,7 +156,7 @@ static int take_mix_texts(options_reading *reading, const option_member *member,
         size_t name_length = strcspn(text, "=,");
         if (text[name_length] != '=')
             return refuse_value(reading, member,
-                                "Write a mix as NAME=STEM+STEM, such as karaoke=drums+bass+other");
+                                "write a mix as NAME=STEM+STEM, such as karaoke=drums+bass+other");
         json_t *stems = json_stringn(text + name_length + 1, length - name_length - 1);
         int status = stems ? take_mix(reading, member, text, name_length, stems)
                            : refuse_memory(reading->problem);
@@ -175,7 +175,7 @@ static int take_mixes(options_reading *reading, const option_member *member) {
         return take_mix_texts(reading, member, json_string_value(member->value));
     if (!json_is_object(member->value) || json_object_size(member->value) == 0)
         return refuse_value(reading, member,
-                            "Give an object of at least one name and its stems, such as "
+                            "give an object of at least one name and its stems, such as "
                             "{\"karaoke\": [\"drums\", \"bass\", \"other\"]}");
     const char *name;
     json_t *stems;
@@ -193,7 +193,7 @@ static int take_model(options_reading *reading, const option_member *member) {
     const char *name = json_string_value(member->value);
     if (!name || !*name || strlen(name) > MODEL_NAME_MAX_BYTES)
         return refuse_value(reading, member,
-                            "Give the name of a model, such as 2stems; GET /v1/models lists them");
+                            "give the name of a model, such as 2stems; GET /v1/models lists them");
     reading->options.model = strdup(name);
     return reading->options.model ? 0 : refuse_memory(reading->problem);
 }
@@ -232,7 +232,7 @@ static int take_seconds(options_reading *reading, const option_member *member,
     spl_error error;
     if (spl_seconds_parse(member->key, member->text, ret_seconds, &error) < 0)
         return refuse_parsed(reading, member, &error);
-    return *ret_seconds < 1e9 ? 0 : refuse_value(reading, member, "Give less than 1e9 seconds");
+    return *ret_seconds < 1e9 ? 0 : refuse_value(reading, member, "give less than 1e9 seconds");
 }
 
 static int take_offset(options_reading *reading, const option_member *member) {
@@ -242,7 +242,7 @@ static int take_offset(options_reading *reading, const option_member *member) {
 static int take_duration(options_reading *reading, const option_member *member) {
     int status = take_seconds(reading, member, &reading->options.duration_s);
     if (status == 0 && reading->options.duration_s == 0)
-        return refuse_value(reading, member, "Duration must be more than 0");
+        return refuse_value(reading, member, "duration must be more than 0");
     return status;
 }
 
@@ -252,7 +252,7 @@ static int take_truth(options_reading *reading, const option_member *member, boo
     else if (json_is_false(member->value) || strcmp(member->text, "false") == 0)
         *ret_truth = false;
     else
-        return refuse_value(reading, member, "Give true or false");
+        return refuse_value(reading, member, "give true or false");
     return 0;
 }
 
@@ -295,14 +295,14 @@ static int take_member(options_reading *reading, const char *key, const json_t *
             return takers[i].take(reading, &member);
     }
     return spl_refuse_about(reading->problem, SPL_PROBLEM_INVALID, key, NULL,
-                            "There is no such option; there are model, stems, mixes, codec, "
+                            "there is no such option; there are model, stems, mixes, codec, "
                             "bitrate, bit_depth, bandwidth, mwf, keep_format, offset and duration");
 }
 
 static int read_object(options_reading *reading, const json_t *object, const char *default_model) {
     if (object && !json_is_object(object))
         return spl_refuse_about(reading->problem, SPL_PROBLEM_INVALID, "options", NULL,
-                                "The options must be a JSON object");
+                                "the options must be a JSON object");
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)object, key, value) {

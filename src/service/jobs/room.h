@@ -49,8 +49,6 @@ struct spl_jobs {
 void spl_jobs_log_failure(spl_log_level level, const char *event, const spl_error *error);
 /* Logs it as an error of the service, and turns it into a problem (spl_refuse_error). */
 int spl_jobs_refuse_failure(spl_problem *ret_problem, const char *event, const spl_error *error);
-/* Nothing is taken any more: DRAINING. */
-int spl_jobs_refuse_draining(spl_problem *ret_problem);
 /* The limit that keeps a job out: QUEUE_FULL or QUOTA. */
 int spl_jobs_refuse_limit(spl_problem *ret_problem, spl_store_limit limit);
 

@@ -61,21 +61,21 @@ static int refuse_failed(const source_fetch *fetch, const spl_error *error) {
     switch (error->status) {
     case SPL_E_ARGUMENT:
         return refuse_source(fetch->problem,
-                             "The source URL must be https, without user name and password");
+                             "the source URL must be https, without user name and password");
     case SPL_E_PERMISSION:
         return spl_refuse_about(fetch->problem, SPL_PROBLEM_SOURCE_REFUSED, "source_url",
                                 "SPLEETER_SOURCE_ALLOW",
-                                "The source URL leads to an address that is not public");
+                                "the source URL leads to an address that is not public");
     case SPL_E_LIMIT:
         return spl_refuse_about(fetch->problem, SPL_PROBLEM_TOO_LARGE, "source_url",
                                 "SPLEETER_MAX_FILE_SIZE_MB",
-                                "The file at the source URL is larger than is taken");
+                                "the file at the source URL is larger than is taken");
     case SPL_E_CANCELED:
-        return spl_refuse(fetch->problem, SPL_PROBLEM_UNAVAILABLE, "The client has gone");
+        return spl_refuse(fetch->problem, SPL_PROBLEM_UNAVAILABLE, "the client has gone");
     case SPL_E_MEMORY:
         return spl_refuse_error(fetch->problem, error);
     default:
-        return refuse_source(fetch->problem, "The source URL could not be fetched");
+        return refuse_source(fetch->problem, "the source URL could not be fetched");
     }
 }
 
@@ -96,7 +96,7 @@ static int run(spl_jobs *jobs, source_fetch *fetch) {
         return refuse_failed(fetch, &error);
     if (answer.status != 200) {
         char text[80];
-        snprintf(text, sizeof(text), "The source URL answers with status %ld", answer.status);
+        snprintf(text, sizeof(text), "the source URL answers with status %ld", answer.status);
         return refuse_source(fetch->problem, text);
     }
     if (!fetch->upload->name && answer.content_type[0]) {

@@ -43,13 +43,13 @@ static int check_room(spl_jobs *jobs, uint64_t more_bytes, spl_problem *ret_prob
     if (free_bytes < more_bytes || free_bytes - more_bytes < jobs->settings->min_free_bytes)
         return spl_refuse_about(ret_problem, SPL_PROBLEM_STORAGE_FULL, NULL,
                                 "SPLEETER_MIN_FREE_DISK_MB",
-                                "There is no room on the disk for the upload; try again later");
+                                "there is no room on the disk for the upload; try again later");
     return 0;
 }
 
 static int refuse_too_large(const spl_jobs *jobs, spl_problem *ret_problem) {
     return spl_refuse_about(ret_problem, SPL_PROBLEM_TOO_LARGE, "file", "SPLEETER_MAX_FILE_SIZE_MB",
-                            "The file is larger than the %llu MB that are taken",
+                            "the file is larger than the %llu MB that are taken",
                             (unsigned long long)(jobs->settings->max_file_size_bytes / MIB));
 }
 
@@ -78,15 +78,15 @@ int spl_jobs_refuse_limit(spl_problem *ret_problem, spl_store_limit limit) {
     switch (limit) {
     case SPL_LIMIT_OWNER_JOBS:
         status = spl_refuse_about(ret_problem, SPL_PROBLEM_QUOTA, NULL, "SPLEETER_JOBS_PER_KEY",
-                                  "This key has as many jobs queued and running as it may; wait "
+                                  "this key has as many jobs queued and running as it may; wait "
                                   "for one to end or cancel one");
         break;
     case SPL_LIMIT_OWNER_BYTES:
         return spl_refuse_about(ret_problem, SPL_PROBLEM_QUOTA, NULL, "SPLEETER_STORAGE_PER_KEY_MB",
-                                "This key's storage is used up; delete jobs that are done with");
+                                "this key's storage is used up; delete jobs that are done with");
     default:
         status = spl_refuse_about(ret_problem, SPL_PROBLEM_QUEUE_FULL, NULL, "SPLEETER_QUEUE",
-                                  "As many jobs wait as may; try again later");
+                                  "as many jobs wait as may; try again later");
     }
     ret_problem->retry_after_s = QUEUE_RETRY_AFTER_S;
     return status;
@@ -109,7 +109,8 @@ int spl_upload_open(spl_jobs *jobs, const spl_principal *principal, const char *
                     const char *type, int64_t length_bytes, spl_upload **ret_upload,
                     spl_problem *ret_problem) {
     if (atomic_load(&jobs->draining))
-        return spl_jobs_refuse_draining(ret_problem);
+        return spl_refuse(ret_problem, SPL_PROBLEM_DRAINING,
+                          "the service is shutting down; try again in a minute");
     const uint64_t length = length_bytes > 0 ? (uint64_t)length_bytes : 0;
     int status = spl_media_check_declared(jobs->settings->formats, name, type, ret_problem);
     if (status == 0 && length > jobs->settings->max_file_size_bytes)

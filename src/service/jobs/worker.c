@@ -172,9 +172,9 @@ static int fail_inside(job_failure *failure, const spl_error *error) {
     spl_jobs_log_failure(SPL_LOG_ERROR, "job.attempt_failed", error);
     if (error->status == SPL_E_NO_SPACE)
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_STORAGE_FULL), true,
-                         "The disk of the service is full", error->status);
+                         "the disk of the service is full", error->status);
     return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_INTERNAL), true,
-                     "Something failed inside the service; its log has the details", error->status);
+                     "something failed inside the service; its log has the details", error->status);
 }
 
 static int open_model(job_work *work, job_failure *failure) {
@@ -182,7 +182,7 @@ static int open_model(job_work *work, job_failure *failure) {
     json_auto_t *options = json_loads(work->job->options, 0, NULL);
     if (!options || spl_job_options_parse(options, "", &work->options, &problem) < 0)
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_INTERNAL), false,
-                         "The stored options can't be read", SPL_E_FORMAT);
+                         "the stored options can't be read", SPL_E_FORMAT);
     spl_error error;
     int status = spl_models_use(work->jobs->models, work->job->model, work->job->model_sha256,
                                 &work->model, &work->entry, &error);
@@ -194,7 +194,7 @@ static int open_model(job_work *work, job_failure *failure) {
     if (status < 0) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "job.model_refused", &error);
         return fail_with(failure, "model-unavailable", false,
-                         "The model that the job was made for is not there any more, or not the "
+                         "the model that the job was made for is not there any more, or not the "
                          "same",
                          status);
     }
@@ -237,7 +237,7 @@ static int fail_separation(spl_pipeline_stage stage, const spl_error *error, job
     if (stage == SPL_STAGE_INPUT && error->status == SPL_E_HELPER) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "job.attempt_failed", error);
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_UNREADABLE_AUDIO), true,
-                         "The decoder failed on the file", error->status);
+                         "the decoder failed on the file", error->status);
     }
     return fail_inside(failure, error);
 }
@@ -393,7 +393,7 @@ static void end_stopped(job_work *work) {
         break;
     case STOP_TIMEOUT:
         snprintf(failure.detail, sizeof(failure.detail),
-                 "The job took longer than the %u seconds that SPLEETER_JOB_TIMEOUT_S allows",
+                 "the job took longer than the %u seconds that SPLEETER_JOB_TIMEOUT_S allows",
                  work->jobs->settings->job_timeout_s);
         failure.code = "job-timeout";
         failure.transient = false;

@@ -103,7 +103,7 @@ static int check_url(const char *text, const char *allow, bool any, CURLU **ret_
         return spl_fail(ret_error, SPL_E_ARGUMENT, "the URL has no host");
     }
     const bool plain = strcmp(scheme, "http") == 0;
-    if ((!plain && strcmp(scheme, "https") != 0) || strncmp(text + strlen(scheme), "://", 3) != 0)
+    if (!plain && strcmp(scheme, "https") != 0)
         return spl_fail(ret_error, SPL_E_ARGUMENT, "the URL must start with https://");
     if (plain && !any && !*allow)
         return spl_fail(ret_error, SPL_E_ARGUMENT,

@@ -36,7 +36,7 @@ typedef struct spl_outbound_answer {
 /* Once, before other threads: curl_global_init. */
 SPL_WARN_UNUSED int spl_outbound_start(spl_error *ret_error);
 
-/* Messages are for logs: they may tell addresses inside the operator's network. Errors: ARGUMENT (URL), PERMISSION (the address is denied), LIMIT (size), IO (all else), CANCELED. Any HTTP status is success. Thread-safe. */
+/* Errors: ARGUMENT (URL), PERMISSION (the address is denied), LIMIT (size), IO (all else), CANCELED. Any HTTP status is success. Thread-safe. */
 SPL_WARN_UNUSED int spl_outbound_run(const spl_outbound *request, spl_outbound_answer *ret_answer,
                                      spl_error *ret_error);
 /* The checks that need no connection. */

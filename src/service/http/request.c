@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The life of a request.
+ */
+#include "service/http/request.h"
+
+#include "base/clock.h"
+#include "service/http/answer.h"
+#include "service/http/client.h"
+#include "service/http/routes.h"
+#include "service/observe/log.h"
+#include "service/observe/metrics.h"
+
+#include <poll.h>
+#include <string.h>
+#include <strings.h>
+
+/* How much of a body is read and thrown away for the sake of an answer that says why. */
+#define DISCARD_MAX_BYTES ((uint64_t)64 << 20)
+
+/* From this version on libmicrohttpd itself refuses what spl_framing_contiguous looks for. */
+#define MHD_STRICT_VERSION "0.9.77"
+
+/* ---- Headers ---- */
+
+const char *spl_request_header(const spl_request *request, const char *name) {
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+typedef struct header_list {
+    spl_header headers[SPL_HEADERS_MAX];
+    size_t count;
+    bool too_many;
+    char forwarded[1024]; /* all of X-Forwarded-For */
+} header_list;
+
+static enum MHD_Result add_header(void *user, enum MHD_ValueKind kind, const char *name,
+                                  size_t name_size, const char *value, size_t value_size) {
+    (void)kind;
+    header_list *list = user;
+    if (list->count == SPL_ARRAY_SIZE(list->headers)) {
+        list->too_many = true;
+        return MHD_NO;
+    }
+    list->headers[list->count++] = (spl_header){name, value, name_size, value_size};
+    if (strcasecmp(name, "X-Forwarded-For") == 0) {
+        size_t used = strlen(list->forwarded);
+        snprintf(list->forwarded + used, sizeof(list->forwarded) - used, "%s%s", used ? "," : "",
+                 value);
+    }
+    return MHD_YES;
+}
+
+static int check_framing(spl_request *request, const char *version, const header_list *list) {
+    if (list->too_many)
+        return spl_refuse(&request->problem, SPL_PROBLEM_HEADERS_TOO_LARGE,
+                          "There may be %d headers at most", SPL_HEADERS_MAX);
+    if (strverscmp(MHD_get_version(), MHD_STRICT_VERSION) < 0 &&
+        !spl_framing_contiguous(version, list->headers, list->count))
+        return spl_refuse(&request->problem, SPL_PROBLEM_BAD_REQUEST,
+                          "Header lines must end in CRLF, and may be neither folded nor hold NUL");
+    return spl_framing_check(version, list->headers, list->count, &request->framing,
+                             &request->problem);
+}
+
+/* ---- Who ---- */
+
+static bool has_valid_link(const spl_request *request) {
+    const char *expires = spl_target_parameter(&request->target, "expires");
+    const char *signature = spl_target_parameter(&request->target, "signature");
+    return request->route->links && expires && signature &&
+           spl_link_valid(request->parts->auth, request->target.path, expires, signature,
+                          spl_wall_ms() / 1000);
+}
+
+static int audit_refusal(const spl_request *request, spl_problem *problem) {
+    const spl_audit_event event = {
+        .actor = request->authenticated ? request->principal.id : "anonymous",
+        .action = "auth.refused",
+        .object = request->path_id,
+        .address = request->address,
+        .outcome = spl_problem_code_text(problem->code),
+        .detail = request->route->path,
+    };
+    spl_error error;
+    if (spl_audit_write(request->parts->audit, &event, &error) < 0)
+        spl_log(SPL_LOG_ERROR, "audit.failed", SPL_TEXT("error", error.message));
+    return SPL_E_PERMISSION;
+}
+
+static int authorize(spl_request *request, spl_problem *ret_problem) {
+    if (request->route->scopes == 0)
+        return 0;
+    request->by_link = has_valid_link(request);
+    if (request->by_link)
+        return 0;
+    int status = spl_auth_check(request->parts->auth, spl_request_header(request, "X-API-KEY"),
+                                spl_request_header(request, "Authorization"), request->address,
+                                &request->principal, ret_problem);
+    if (status < 0)
+        return ret_problem->code == SPL_PROBLEM_UNAUTHORIZED ? audit_refusal(request, ret_problem)
+                                                             : status;
+    request->authenticated = true;
+    snprintf(spl_log_context_get()->key, sizeof(spl_log_context_get()->key), "%s",
+             request->principal.id);
+    request->has_rate = true;
+    status = spl_auth_take(request->parts->auth, &request->principal, &request->rate, ret_problem);
+    if (status < 0)
+        return status;
+    if ((request->principal.scopes & request->route->scopes) != request->route->scopes) {
+        spl_refuse(ret_problem, SPL_PROBLEM_FORBIDDEN, "This needs the scope %s",
+                   request->route->scopes == SPL_SCOPE_METRICS ? "metrics:read"
+                   : request->route->scopes == SPL_SCOPE_WRITE ? "jobs:write"
+                                                               : "jobs:read");
+        return audit_refusal(request, ret_problem);
+    }
+    return 0;
+}
+
+const char *spl_request_owner(const spl_request *request) {
+    return request->by_link ? NULL : request->principal.id;
+}
+
+/* ---- Start ---- */
+
+void *spl_request_begin(void *user, const char *target, struct MHD_Connection *connection) {
+    spl_request *request = calloc(1, sizeof(*request));
+    char *copy = strdup(target ? target : "");
+    if (!request || !copy) {
+        free(request);
+        free(copy);
+        return NULL;
+    }
+    request->http = user;
+    request->parts = &request->http->parts;
+    request->connection = connection;
+    request->raw_target = copy;
+    request->started_s = spl_now_s();
+    return request;
+}
+
+static void identify(spl_request *request, const header_list *list) {
+    const union MHD_ConnectionInfo *guarded =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const union MHD_ConnectionInfo *peer =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    request->guarded = guarded->socket_context;
+    spl_client_address(peer->client_addr, list->forwarded[0] ? list->forwarded : NULL,
+                       request->parts->settings->trusted_proxies, request->address);
+    spl_request_id_choose(spl_request_header(request, "X-Request-Id"), request->id);
+    spl_trace_start(spl_request_header(request, "traceparent"), &request->trace);
+    spl_log_context *context = spl_log_context_get();
+    *context = (spl_log_context){0};
+    snprintf(context->request_id, sizeof(context->request_id), "%s", request->id);
+    snprintf(context->trace_id, sizeof(context->trace_id), "%s", request->trace.trace_id);
+}
+
+static int start_route(spl_request *request) {
+    spl_problem *problem = &request->problem;
+    int status = spl_target_parse(request->raw_target, &request->target, problem);
+    if (status == 0)
+        status = spl_route_find(request, problem);
+    if (status < 0 || !request->route)
+        return status;
+    if (request->path_id)
+        snprintf(spl_log_context_get()->job, sizeof(spl_log_context_get()->job), "%s",
+                 request->path_id);
+    status = authorize(request, problem);
+    if (status < 0)
+        return status;
+    if (request->framing.has_body && !request->route->body)
+        return spl_refuse(problem, SPL_PROBLEM_BAD_REQUEST, "This address takes no body");
+    return request->route->start ? request->route->start(request, problem) : 0;
+}
+
+/* The headers are there. An answer that is queued now makes libmicrohttpd read no further, and close. */
+static enum MHD_Result open_request(spl_request *request, const char *method, const char *version) {
+    request->opened = true;
+    request->method = spl_method_name(method);
+    header_list list = {.count = 0};
+    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, add_header, &list);
+    identify(request, &list);
+    const bool framed = check_framing(request, version, &list) == 0;
+    request->must_close = !framed || request->framing.has_body;
+    request->refused = !framed || start_route(request) < 0;
+    spl_guard_request(request->guarded, request->framing.has_body);
+    if (framed && !(request->refused && request->framing.has_body))
+        return MHD_YES;
+    spl_guard_answer(request->guarded, true);
+    return spl_answer_problem(request, &request->problem) ? MHD_YES : MHD_NO;
+}
+
+/* ---- Body, answer, end ---- */
+
+static enum MHD_Result take_body(spl_request *request, const char *data, size_t size) {
+    request->received_bytes += size;
+    if (!request->refused && request->route->body(request, data, size, &request->problem) < 0)
+        request->refused = true;
+    /* libmicrohttpd lets nobody answer in the middle of a body. */
+    return request->refused && request->received_bytes > DISCARD_MAX_BYTES ? MHD_NO : MHD_YES;
+}
+
+static bool answer(spl_request *request) {
+    spl_problem *problem = &request->problem;
+    if (!request->refused && !request->route)
+        return spl_answer_empty(request, MHD_HTTP_NO_CONTENT, problem) == 0;
+    if (!request->refused && request->route->answer(request, problem) == 0)
+        return true;
+    request->refused = true;
+    return spl_answer_problem(request, problem);
+}
+
+enum MHD_Result spl_request_handle(void *user, struct MHD_Connection *connection, const char *url,
+                                   const char *method, const char *version, const char *data,
+                                   size_t *size, void **state) {
+    (void)user;
+    (void)connection;
+    (void)url;
+    spl_request *request = *state;
+    if (!request)
+        return MHD_NO; /* out of memory at its first line */
+    if (!request->opened)
+        return open_request(request, method, version);
+    if (*size > 0) {
+        const size_t taken = *size;
+        *size = 0;
+        return take_body(request, data, taken);
+    }
+    spl_guard_answer(request->guarded, false);
+    return answer(request) ? MHD_YES : MHD_NO;
+}
+
+static void record(const spl_request *request, bool complete) {
+    const double seconds = spl_now_s() - request->started_s;
+    const char *code = request->refused ? spl_problem_code_text(request->problem.code) : NULL;
+    const char *route = request->route ? request->route->path : "none";
+    const spl_request_metrics metrics = {
+        .method = request->method,
+        .route = route,
+        .status = request->status,
+        .seconds = seconds,
+        .received_bytes = request->received_bytes,
+        .sent_bytes = request->sent_bytes,
+    };
+    spl_metrics_request(&metrics, code);
+    spl_log(SPL_LOG_INFO, "http.request", SPL_TEXT("method", request->method),
+            SPL_TEXT("route", route), SPL_INTEGER("status", request->status),
+            SPL_TEXT("code", code), SPL_TEXT("address", request->address),
+            SPL_NUMBER("seconds", seconds), SPL_INTEGER("received_bytes", request->received_bytes),
+            SPL_INTEGER("sent_bytes", request->sent_bytes), SPL_BOOL("complete", complete));
+}
+
+void spl_request_end(void *user, struct MHD_Connection *connection, void **state,
+                     enum MHD_RequestTerminationCode why) {
+    (void)user;
+    (void)connection;
+    spl_request *request = *state;
+    if (!request)
+        return;
+    *state = NULL;
+    if (request->free_state)
+        request->free_state(request->state);
+    if (request->opened) {
+        record(request, why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+        spl_guard_idle(request->guarded);
+    }
+    *spl_log_context_get() = (spl_log_context){0};
+    spl_target_free(&request->target);
+    free(request->raw_target);
+    free(request);
+}
+
+bool spl_request_gone(const spl_request *request) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct pollfd socket = {.fd = info->connect_fd, .events = POLLRDHUP};
+    return atomic_load(&request->http->stopping) || poll(&socket, 1, 0) != 0;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One request, from its first line to the end of its answer. libmicrohttpd calls for the request line, the headers, each piece of body, and
+ * the end; this turns that into the three steps of a route: start (headers are there, the client is known), body, answer.
+ * What a step refuses becomes a problem document. All runs on the connection's thread, so a step may block.
+ */
+#ifndef SPL_SERVICE_HTTP_REQUEST_H
+#define SPL_SERVICE_HTTP_REQUEST_H
+
+#include "service/http/framing.h"
+#include "service/http/server.h"
+#include "service/http/target.h"
+#include "service/observe/trace.h"
+
+#include <jansson.h>
+#include <microhttpd.h>
+
+typedef struct spl_route spl_route;
+
+typedef struct spl_request {
+    spl_http *http;
+    const spl_http_parts *parts;
+    struct MHD_Connection *connection;
+    spl_guarded *guarded;
+    const spl_route *route; /* NULL: none fits */
+    const char *method;     /* one of a constant set */
+    char *raw_target;
+    spl_target target;
+    const char *path_id,
+        *path_file; /* {id} (a valid UUID) and {file} of the route; NULL: it has none */
+    spl_framing framing;
+    char address[64]; /* of the client, as far as proxies are trusted */
+    char id[64];
+    spl_trace trace;
+    bool authenticated; /* principal is set */
+    bool by_link;       /* a signed link lets this in, whoever it is */
+    spl_principal principal;
+    bool has_rate;
+    spl_rate rate;
+    double started_s;
+    uint64_t received_bytes, sent_bytes; /* of bodies */
+
+    bool opened, refused, must_close;
+    spl_problem problem;    /* when refused */
+    const char *allow;      /* methods, for OPTIONS and 405 */
+    char content_range[40]; /* for 416 */
+    unsigned status;        /* of the answer; 0: none yet */
+
+    void *state; /* of the route, made by start */
+    void (*free_state)(void *state);
+} spl_request;
+
+/* NULL when it is not there. */
+const char *spl_request_header(const spl_request *request, const char *name);
+/* Whether nobody waits for the answer any more: the client has hung up, or the server stops. */
+bool spl_request_gone(const spl_request *request);
+/* The owner whose jobs it may see; NULL: any, by a signed link. */
+const char *spl_request_owner(const spl_request *request);
+
+/* The callbacks of libmicrohttpd; `user` is the spl_http. */
+void *spl_request_begin(void *user, const char *target, struct MHD_Connection *connection);
+enum MHD_Result spl_request_handle(void *user, struct MHD_Connection *connection, const char *url,
+                                   const char *method, const char *version, const char *data,
+                                   size_t *size, void **state);
+void spl_request_end(void *user, struct MHD_Connection *connection, void **state,
+                     enum MHD_RequestTerminationCode why);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Starts and stops libmicrohttpd.
+ */
+#include "service/http/server.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "service/http/listen.h"
+#include "service/http/request.h"
+#include "service/observe/log.h"
+#include "service/observe/metrics.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define PEM_MAX_BYTES        ((size_t)1 << 20)
+#define CONNECTION_BYTES     ((size_t)64 << 10) /* headers, and the buffer for bodies */
+#define THREAD_STACK_BYTES   ((size_t)512 << 10)
+#define INACTIVITY_TIMEOUT_S 0 /* none: guard.c does better */
+
+/* Descriptors besides those of connections: database, log, audit, jobs and their helpers, listening. */
+#define OTHER_DESCRIPTORS          256
+/* A connection's socket, and a file or a lingering duplicate. */
+#define DESCRIPTORS_PER_CONNECTION 2
+
+static enum MHD_Result admit(void *user, const struct sockaddr *address, socklen_t size) {
+    (void)size;
+    spl_http *http = user;
+    return spl_guard_admits(http->guard, address) ? MHD_YES : MHD_NO;
+}
+
+static void watch_connection(void *user, struct MHD_Connection *connection, void **context,
+                             enum MHD_ConnectionNotificationCode what) {
+    spl_http *http = user;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        spl_metrics_add(SPL_GAUGE_CONNECTIONS, -1);
+        if (*context)
+            spl_guard_leave(http->guard, *context);
+        return;
+    }
+    spl_metrics_add(SPL_GAUGE_CONNECTIONS, 1);
+    const int fd =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    const struct sockaddr *address =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+    *context = spl_guard_enter(http->guard, address, fd);
+    if (!*context)
+        shutdown(fd, SHUT_RDWR);
+}
+
+/* As many descriptors as there may be; fewer connections where that is not enough. */
+static unsigned raise_limits(unsigned connections) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return connections;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        getrlimit(RLIMIT_NOFILE, &limit);
+    const rlim_t needed = (rlim_t)connections * DESCRIPTORS_PER_CONNECTION + OTHER_DESCRIPTORS;
+    if (limit.rlim_cur >= needed)
+        return connections;
+    const rlim_t left = SPL_MAX(limit.rlim_cur, OTHER_DESCRIPTORS + 16) - OTHER_DESCRIPTORS;
+    const unsigned fewer = (unsigned)(left / DESCRIPTORS_PER_CONNECTION);
+    spl_log(SPL_LOG_WARNING, "http.fewer_connections", SPL_INTEGER("connections", fewer),
+            SPL_INTEGER("wanted", connections), SPL_INTEGER("descriptors", limit.rlim_cur));
+    return fewer;
+}
+
+static int read_pem(const char *path, char **ret_text, spl_error *ret_error) {
+    spl_file_map map;
+    int status = spl_file_map_open(path, PEM_MAX_BYTES, &map, ret_error);
+    if (status < 0)
+        return status;
+    *ret_text = strndup((const char *)map.data, map.size_bytes);
+    spl_file_map_close(&map);
+    return *ret_text ? 0 : spl_fail_memory(ret_error);
+}
+
+static int read_certificate(spl_http *http, spl_error *ret_error) {
+    const spl_settings *settings = http->parts.settings;
+    if (!*settings->tls_certificate)
+        return 0;
+    if (MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                        "this build of libmicrohttpd has no TLS; put a proxy in front");
+    int status = read_pem(settings->tls_certificate, &http->certificate, ret_error);
+    return status < 0 ? status : read_pem(settings->tls_key, &http->key, ret_error);
+}
+
+static void log_library(void *user, const char *format, va_list arguments) {
+    (void)user;
+    char text[512];
+    vsnprintf(text, sizeof(text), format, arguments);
+    spl_log(SPL_LOG_DEBUG, "http.library", SPL_TEXT("text", text));
+}
+
+static int start_daemon(spl_http *http, int fd, spl_error *ret_error) {
+    const bool tls = http->certificate != NULL;
+    const struct MHD_OptionItem with_tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, http->certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, http->key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0,
+         (void *)(uintptr_t) "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1:-VERS-DTLS-ALL"},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    const struct MHD_OptionItem without[] = {{MHD_OPTION_END, 0, NULL}};
+    const unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
+                           MHD_USE_POLL | MHD_USE_ITC | MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0);
+    errno = 0;
+    http->daemon = MHD_start_daemon(
+        flags, 0, admit, http, spl_request_handle, http, MHD_OPTION_EXTERNAL_LOGGER, log_library,
+        NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+        raise_limits(http->parts.settings->connections), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        CONNECTION_BYTES, MHD_OPTION_CONNECTION_MEMORY_INCREMENT, CONNECTION_BYTES / 4,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)INACTIVITY_TIMEOUT_S, MHD_OPTION_THREAD_STACK_SIZE,
+        THREAD_STACK_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION,
+        watch_connection, http, MHD_OPTION_URI_LOG_CALLBACK, spl_request_begin, http,
+        MHD_OPTION_NOTIFY_COMPLETED, spl_request_end, http, MHD_OPTION_ARRAY,
+        tls ? with_tls : without, MHD_OPTION_END);
+    if (!http->daemon)
+        return spl_fail(ret_error, SPL_E_IO, "cannot start the HTTP server%s%s", errno ? ": " : "",
+                        errno ? strerror(errno) : "");
+    return 0;
+}
+
+int spl_http_start(const spl_http_parts *parts, spl_http **ret_http, spl_error *ret_error) {
+    spl_http *http = calloc(1, sizeof(*http));
+    if (!http)
+        return spl_fail_memory(ret_error);
+    http->parts = *parts;
+    SPL_CLEANUP(spl_close_p) int fd = -1;
+    int status = read_certificate(http, ret_error);
+    if (status == 0)
+        status = spl_listen(parts->settings, &fd, &http->port, ret_error);
+    if (status == 0)
+        status = spl_guard_start(parts->settings, &http->guard, ret_error);
+    if (status == 0)
+        status = start_daemon(http, fd, ret_error);
+    if (status < 0) {
+        spl_http_stop(http, 0);
+        return status;
+    }
+    fd = -1; /* the daemon's now */
+    *ret_http = http;
+    return 0;
+}
+
+unsigned spl_http_port(const spl_http *http) {
+    return http->port;
+}
+
+void spl_http_drain(spl_http *http) {
+    atomic_store(&http->draining, true);
+    spl_metrics_set(SPL_GAUGE_READY, 0);
+}
+
+void spl_http_stop(spl_http *http, unsigned grace_s) {
+    atomic_store(&http->draining, true);
+    atomic_store(&http->stopping, true);
+    const double deadline_s = spl_now_s() + grace_s;
+    while (http->daemon && spl_guard_busy(http->guard) > 0 && spl_now_s() < deadline_s)
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    if (http->daemon)
+        MHD_stop_daemon(http->daemon);
+    if (http->guard)
+        spl_guard_stop(http->guard);
+    if (http->key)
+        explicit_bzero(http->key, strlen(http->key));
+    free(http->certificate);
+    free(http->key);
+    free(http);
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opens the rooms from the ground up, waits for signals, and closes them in reverse. No thread but the first one takes signals.
+ */
+#include "service/service.h"
+
+#include "audio/audio.h"
+#include "base/file.h"
+#include "service/http/http.h"
+#include "service/net/outbound.h"
+#include "service/observe/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define GRACE_S 5 /* for answers that are on their way when the jobs have stopped */
+
+typedef struct running_service {
+    const spl_settings *settings;
+    int lock;
+    uint8_t secret[32];
+    spl_audit *audit;
+    spl_auth *auth;
+    spl_store *store;
+    spl_blobs *blobs;
+    spl_models *models;
+    spl_jobs *jobs;
+    spl_http *http;
+} running_service;
+
+static bool in_development(const spl_settings *settings) {
+    return strcmp(settings->env, "development") == 0;
+}
+
+/* ---- Start ---- */
+
+static int open_log(const spl_settings *settings, spl_error *ret_error) {
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    spl_log_level level = SPL_LOG_INFO;
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(names); i++) {
+        if (strcmp(settings->log_level, names[i]) == 0)
+            level = (spl_log_level)i;
+    }
+    return spl_log_open(settings->log_file, level, ret_error);
+}
+
+static int make_data_dir(const char *path, spl_error *ret_error) {
+    umask(077);
+    int status = spl_make_folders(path, ret_error);
+    if (status < 0)
+        return status;
+    struct stat stat;
+    if (lstat(path, &stat) == 0 && (stat.st_mode & 077) != 0)
+        spl_log(SPL_LOG_WARNING, "service.data_dir_open", SPL_TEXT("data_dir", path),
+                SPL_TEXT("detail", "others may look into it; chmod 0700 keeps them out"));
+    return 0;
+}
+
+static int take_lock(running_service *service, spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *path = NULL;
+    if (asprintf(&path, "%s/lock", service->settings->data_dir) < 0)
+        return spl_fail_memory(ret_error);
+    service->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (service->lock < 0)
+        return spl_fail_errno(ret_error, errno, "cannot open %s", path);
+    if (flock(service->lock, LOCK_EX | LOCK_NB) < 0)
+        return spl_fail(ret_error, SPL_E_IO,
+                        "another spleeterd serves SPLEETER_DATA_DIR %s; stop it or use another "
+                        "folder",
+                        service->settings->data_dir);
+    return 0;
+}
+
+static int open_audit(running_service *service, spl_error *ret_error) {
+    uint8_t key[32];
+    SPL_CLEANUP(spl_free_p) char *folder = NULL;
+    int status = spl_secret_open(service->settings->data_dir, service->secret, ret_error);
+    if (status == 0)
+        status = spl_secret_derive(service->secret, "audit", key, ret_error);
+    if (status < 0)
+        return status;
+    if (asprintf(&folder, "%s/audit", service->settings->data_dir) < 0)
+        return spl_fail_memory(ret_error);
+    status = spl_audit_open(folder, key, &service->audit, ret_error);
+    explicit_bzero(key, sizeof(key));
+    return status;
+}
+
+static int check_sandbox(const spl_settings *settings, spl_error *ret_error) {
+    spl_error error;
+    int status = spl_sandbox_check(&error);
+    if (status == 0)
+        return 0;
+    if (!in_development(settings))
+        return spl_fail(ret_error, status, "%s", error.message);
+    spl_log(SPL_LOG_WARNING, "service.sandbox", SPL_TEXT("error", error.message));
+    return 0;
+}
+
+static int start_jobs(running_service *service, spl_error *ret_error) {
+    spl_jobs_parts parts = {
+        .settings = service->settings,
+        .store = service->store,
+        .blobs = service->blobs,
+        .models = service->models,
+        .audit = service->audit,
+    };
+    memcpy(parts.secret, service->secret, sizeof(parts.secret));
+    return spl_jobs_start(&parts, &service->jobs, ret_error);
+}
+
+static int start_http(running_service *service, spl_error *ret_error) {
+    spl_http_parts parts = {
+        .settings = service->settings,
+        .auth = service->auth,
+        .jobs = service->jobs,
+        .models = service->models,
+        .audit = service->audit,
+    };
+    memcpy(parts.secret, service->secret, sizeof(parts.secret));
+    return spl_http_start(&parts, &service->http, ret_error);
+}
+
+static int start(running_service *service, spl_error *ret_error) {
+    const spl_settings *settings = service->settings;
+    int status = open_log(settings, ret_error);
+    if (status == 0)
+        status = make_data_dir(settings->data_dir, ret_error);
+    if (status == 0)
+        status = take_lock(service, ret_error);
+    if (status == 0)
+        status = spl_outbound_start(ret_error);
+    if (status == 0)
+        status = open_audit(service, ret_error);
+    if (status == 0)
+        status = spl_auth_open(settings, service->secret, &service->auth, ret_error);
+    if (status == 0)
+        status = check_sandbox(settings, ret_error);
+    if (status == 0)
+        status = spl_store_open_sqlite(settings->data_dir, &service->store, ret_error);
+    if (status == 0)
+        status = spl_blobs_open_directory(settings->data_dir, &service->blobs, ret_error);
+    if (status == 0)
+        status = spl_models_open(&service->models, ret_error);
+    if (status == 0)
+        status = start_jobs(service, ret_error);
+    if (status == 0)
+        status = start_http(service, ret_error);
+    return status;
+}
+
+/* ---- What people are told ---- */
+
+/* "2stems, spleeter:2stems, ..." */
+static void list_models(spl_models *models, char *ret_text, size_t size) {
+    json_auto_t *array = NULL;
+    snprintf(ret_text, size, "none");
+    if (spl_models_describe(models, &array, NULL) < 0)
+        return;
+    size_t i, used = 0;
+    json_t *model;
+    json_array_foreach(array, i, model) {
+        const char *name = json_string_value(json_object_get(model, "name"));
+        int length = snprintf(ret_text + used, size - used, "%s%s", i ? ", " : "", name);
+        used = SPL_MIN(used + (size_t)length, size - 1);
+    }
+}
+
+static void announce(const running_service *service) {
+    const spl_settings *settings = service->settings;
+    const bool open = in_development(settings) && !*settings->api_key && !*settings->jwt_issuer;
+    const bool v6 = strchr(settings->bind, ':') != NULL;
+    char models[512], url[256];
+    list_models(service->models, models, sizeof(models));
+    snprintf(url, sizeof(url), "%s://%s%s%s:%u", *settings->tls_certificate ? "https" : "http",
+             v6 ? "[" : "", settings->bind, v6 ? "]" : "", spl_http_port(service->http));
+    const char *access = open                    ? "none (development)"
+                         : *settings->jwt_issuer ? "API keys and tokens"
+                                                 : "API keys";
+    const char *scan = *settings->clamd ? settings->clamd : "off";
+    printf("spleeterd serves %s\n  data   %s\n  access %s\n  scan   %s\n  models %s\n", url,
+           settings->data_dir, access, scan, models);
+    fflush(stdout);
+    spl_log(SPL_LOG_INFO, "service.started", SPL_TEXT("url", url),
+            SPL_TEXT("data_dir", settings->data_dir), SPL_TEXT("access", access),
+            SPL_TEXT("scan", scan), SPL_TEXT("models", models));
+    if (!*settings->clamd)
+        spl_log(SPL_LOG_WARNING, "service.no_scan",
+                SPL_TEXT("detail", "uploads are not scanned for viruses; see SPLEETER_CLAMD"));
+    const char *warning = spl_sandbox_warning();
+    if (warning)
+        spl_log(SPL_LOG_WARNING, "service.sandbox", SPL_TEXT("detail", warning));
+}
+
+/* ---- Until a signal ends it ---- */
+
+static void reload(running_service *service) {
+    spl_error error;
+    if (spl_log_reopen(&error) < 0)
+        spl_log(SPL_LOG_ERROR, "service.log_not_reopened", SPL_TEXT("error", error.message));
+    const int status = spl_auth_reload(service->auth, &error);
+    if (status < 0)
+        spl_log(SPL_LOG_ERROR, "service.keys_not_reloaded", SPL_TEXT("error", error.message));
+    else
+        spl_log(SPL_LOG_INFO, "service.reloaded");
+    const spl_audit_event event = {
+        .actor = "system", .action = "key.reload", .outcome = status < 0 ? "internal" : "ok"};
+    if (spl_audit_write(service->audit, &event, &error) < 0)
+        spl_log(SPL_LOG_ERROR, "audit.failed", SPL_TEXT("error", error.message));
+}
+
+static sigset_t watched_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    return set;
+}
+
+static void wait_for_end(running_service *service) {
+    const sigset_t set = watched_signals();
+    int number;
+    do {
+        number = sigwaitinfo(&set, NULL);
+        if (number == SIGHUP)
+            reload(service);
+    } while (number != SIGTERM && number != SIGINT);
+    spl_log(SPL_LOG_INFO, "service.draining", SPL_TEXT("signal", strsignal(number)));
+}
+
+/* From now on a second signal ends the process at once. */
+static void stop_watching(void) {
+    const struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigaction(SIGTERM, &usual, NULL);
+    sigaction(SIGINT, &usual, NULL);
+    const sigset_t set = watched_signals();
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void stop(running_service *service) {
+    if (service->http)
+        spl_http_drain(service->http);
+    if (service->jobs)
+        spl_jobs_stop(service->jobs, service->settings->drain_s);
+    if (service->http)
+        spl_http_stop(service->http, GRACE_S);
+    spl_jobs_free(service->jobs);
+    spl_models_free(service->models);
+    if (service->blobs)
+        service->blobs->functions->close(service->blobs);
+    if (service->store)
+        service->store->functions->close(service->store);
+    spl_auth_free(service->auth);
+    spl_audit_close(service->audit);
+    explicit_bzero(service->secret, sizeof(service->secret));
+    spl_close_p(&service->lock);
+}
+
+int spl_service_run(const spl_settings *settings, spl_error *ret_error) {
+    const sigset_t set = watched_signals();
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    running_service service = {.settings = settings, .lock = -1};
+    int status = start(&service, ret_error);
+    if (status == 0) {
+        announce(&service);
+        wait_for_end(&service);
+    }
+    stop_watching();
+    stop(&service);
+    if (status == 0)
+        spl_log(SPL_LOG_INFO, "service.stopped");
+    return status;
+}
