@@ -21,6 +21,9 @@
 /* From this version on libmicrohttpd itself refuses what spl_framing_contiguous looks for. */
 #define MHD_STRICT_VERSION "0.9.77"
 
+/* The request whose headers this thread is reading. */
+static _Thread_local spl_request *incoming;
+
 /* ---- Headers ---- */
 
 const char *spl_request_header(const spl_request *request, const char *name) {
@@ -56,9 +59,10 @@ static int check_framing(spl_request *request, const char *version, const header
         return spl_refuse(&request->problem, SPL_PROBLEM_HEADERS_TOO_LARGE,
                           "There may be %d headers at most", SPL_HEADERS_MAX);
     if (strverscmp(MHD_get_version(), MHD_STRICT_VERSION) < 0 &&
-        !spl_framing_contiguous(version, list->headers, list->count))
+        (version != request->raw_place + strlen(request->raw_target) + 1 ||
+         !spl_framing_contiguous(version, list->headers, list->count)))
         return spl_refuse(&request->problem, SPL_PROBLEM_BAD_REQUEST,
-                          "Header lines must end in CRLF, and may be neither folded nor hold NUL");
+                          "Lines must end in CRLF, and may be neither folded nor hold NUL");
     return spl_framing_check(version, list->headers, list->count, &request->framing,
                              &request->problem);
 }
@@ -135,8 +139,24 @@ void *spl_request_begin(void *user, const char *target, struct MHD_Connection *c
     request->parts = &request->http->parts;
     request->connection = connection;
     request->raw_target = copy;
+    request->raw_place = target;
     request->started_s = spl_now_s();
+    incoming = request;
     return request;
+}
+
+/* libmicrohttpd 0.9.75 answers twice when it refuses a malformed Content-Length, which it does before anybody else sees the headers. It
+ * says so first, so the connection can be closed before. */
+void spl_request_library_log(void *user, const char *format, va_list arguments) {
+    (void)user;
+    char text[512];
+    vsnprintf(text, sizeof(text), format, arguments);
+    spl_log(SPL_LOG_DEBUG, "http.library", SPL_TEXT("text", text));
+    if (!incoming || !strstr(text, "Content-Length"))
+        return;
+    const union MHD_ConnectionInfo *socket =
+        MHD_get_connection_info(incoming->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    shutdown(socket->connect_fd, SHUT_RDWR);
 }
 
 static void identify(spl_request *request, const header_list *list) {
@@ -176,13 +196,15 @@ static int start_route(spl_request *request) {
 /* The headers are there. An answer that is queued now makes libmicrohttpd read no further, and close. */
 static enum MHD_Result open_request(spl_request *request, const char *method, const char *version) {
     request->opened = true;
+    incoming = NULL;
     request->method = spl_method_name(method);
     header_list list = {.count = 0};
     MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, add_header, &list);
     identify(request, &list);
     const bool framed = check_framing(request, version, &list) == 0;
-    request->must_close = !framed || request->framing.has_body;
     request->refused = !framed || start_route(request) < 0;
+    request->must_close = !framed || request->framing.has_body ||
+                          (request->refused && request->problem.code == SPL_PROBLEM_BAD_REQUEST);
     spl_guard_request(request->guarded, request->framing.has_body);
     if (framed && !(request->refused && request->framing.has_body))
         return MHD_YES;
@@ -258,6 +280,7 @@ void spl_request_end(void *user, struct MHD_Connection *connection, void **state
     if (!request)
         return;
     *state = NULL;
+    incoming = NULL;
     if (request->free_state)
         request->free_state(request->state);
     if (request->opened) {

@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 #include <microhttpd.h>
+#include <stdarg.h>
 
 typedef struct spl_route spl_route;
 
@@ -25,6 +26,7 @@ typedef struct spl_request {
     const spl_route *route; /* NULL: none fits */
     const char *method;     /* one of a constant set */
     char *raw_target;
+    const char *raw_place; /* where libmicrohttpd keeps it, to compare with */
     spl_target target;
     const char *path_id,
         *path_file; /* {id} (a valid UUID) and {file} of the route; NULL: it has none */
@@ -64,5 +66,7 @@ enum MHD_Result spl_request_handle(void *user, struct MHD_Connection *connection
                                    size_t *size, void **state);
 void spl_request_end(void *user, struct MHD_Connection *connection, void **state,
                      enum MHD_RequestTerminationCode why);
+/* Its messages go to the log. */
+void spl_request_library_log(void *user, const char *format, va_list arguments);
 
 #endif

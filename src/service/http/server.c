@@ -16,10 +16,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define PEM_MAX_BYTES        ((size_t)1 << 20)
-#define CONNECTION_BYTES     ((size_t)64 << 10) /* headers, and the buffer for bodies */
-#define THREAD_STACK_BYTES   ((size_t)512 << 10)
-#define INACTIVITY_TIMEOUT_S 0 /* none: guard.c does better */
+#define PEM_MAX_BYTES      ((size_t)1 << 20)
+#define CONNECTION_BYTES   ((size_t)64 << 10) /* headers, and the buffer for bodies */
+#define THREAD_STACK_BYTES ((size_t)512 << 10)
+#define TLS_PRIORITIES     "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1:-VERS-DTLS-ALL"
 
 /* Descriptors besides those of connections: database, log, audit, jobs and their helpers, listening. */
 #define OTHER_DESCRIPTORS          256
@@ -90,36 +90,36 @@ static int read_certificate(spl_http *http, spl_error *ret_error) {
     return status < 0 ? status : read_pem(settings->tls_key, &http->key, ret_error);
 }
 
-static void log_library(void *user, const char *format, va_list arguments) {
-    (void)user;
-    char text[512];
-    vsnprintf(text, sizeof(text), format, arguments);
-    spl_log(SPL_LOG_DEBUG, "http.library", SPL_TEXT("text", text));
-}
-
 static int start_daemon(spl_http *http, int fd, spl_error *ret_error) {
-    const bool tls = http->certificate != NULL;
-    const struct MHD_OptionItem with_tls[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, http->certificate},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, http->key},
-        {MHD_OPTION_HTTPS_PRIORITIES, 0,
-         (void *)(uintptr_t) "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1:-VERS-DTLS-ALL"},
+    const unsigned connections = raise_limits(http->parts.settings->connections);
+    const struct MHD_OptionItem options[] = {
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)spl_request_library_log, http},
+        {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, connections, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, CONNECTION_BYTES / 4, NULL},
+        {MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK_BYTES, NULL},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)watch_connection, http},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)spl_request_begin, http},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)spl_request_end, http},
         {MHD_OPTION_END, 0, NULL},
     };
-    const struct MHD_OptionItem without[] = {{MHD_OPTION_END, 0, NULL}};
+    const struct MHD_OptionItem tls_options[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, http->certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, http->key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+        {MHD_OPTION_END, 0, NULL},
+    };
     const unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
-                           MHD_USE_POLL | MHD_USE_ITC | MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0);
+                           MHD_USE_POLL | MHD_USE_ITC | MHD_USE_ERROR_LOG;
     errno = 0;
-    http->daemon = MHD_start_daemon(
-        flags, 0, admit, http, spl_request_handle, http, MHD_OPTION_EXTERNAL_LOGGER, log_library,
-        NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-        raise_limits(http->parts.settings->connections), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        CONNECTION_BYTES, MHD_OPTION_CONNECTION_MEMORY_INCREMENT, CONNECTION_BYTES / 4,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)INACTIVITY_TIMEOUT_S, MHD_OPTION_THREAD_STACK_SIZE,
-        THREAD_STACK_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION,
-        watch_connection, http, MHD_OPTION_URI_LOG_CALLBACK, spl_request_begin, http,
-        MHD_OPTION_NOTIFY_COMPLETED, spl_request_end, http, MHD_OPTION_ARRAY,
-        tls ? with_tls : without, MHD_OPTION_END);
+    if (http->certificate)
+        http->daemon = MHD_start_daemon(flags | MHD_USE_TLS, 0, admit, http, spl_request_handle,
+                                        http, MHD_OPTION_ARRAY, options, MHD_OPTION_ARRAY,
+                                        tls_options, MHD_OPTION_END);
+    else
+        http->daemon = MHD_start_daemon(flags, 0, admit, http, spl_request_handle, http,
+                                        MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (!http->daemon)
         return spl_fail(ret_error, SPL_E_IO, "cannot start the HTTP server%s%s", errno ? ": " : "",
                         errno ? strerror(errno) : "");
