@@ -2,7 +2,7 @@
 # bash completion for spleeterd.
 
 _spleeterd_models() {
-    spleeterd models list 2>/dev/null | while read -r name _; do
+    spleeterd models list 2>/dev/null | tail -n +2 | while read -r name _; do
         case $name in
         spleeter-*) printf '%s\n' "${name#spleeter-}" "spleeter:${name#spleeter-}" ;;
         *) printf '%s\n' "$name" ;;
@@ -42,14 +42,22 @@ _spleeterd() {
         mapfile -t COMPREPLY < <(compgen -d -- "$current")
         return
         ;;
-    separate:-p | separate:--params_filename | bench:-p | bench:--params_filename | evaluate:-p | evaluate:--params_filename | models:info | models:verify)
+    models:pull)
+        mapfile -t COMPREPLY < <(compgen -W '2stems 4stems 5stems' -- "$current")
+        return
+        ;;
+    models:--from)
+        mapfile -t COMPREPLY < <(compgen -d -- "$current")
+        return
+        ;;
+    separate:-p | separate:--params_filename | bench:-p | bench:--params_filename | evaluate:-p | evaluate:--params_filename | models:info | models:verify | models:use)
         mapfile -t COMPREPLY < <(compgen -W "$(_spleeterd_models)" -- "$current")
         mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
     esac
     if [[ $current == -* ]]; then
-        local options='--config --name --folder --licence --source --help'
+        local options='--config --name --folder --licence --source --from --timeout --help'
         if [[ ${COMP_WORDS[1]} == separate ]]; then
             options='--inputs --params_filename --output_path --filename_format --offset --duration
                 --codec --bitrate --bit-depth --stems --mix --bandwidth --mwf --keep-format --threads
@@ -71,7 +79,7 @@ _spleeterd() {
         return
     fi
     if [[ ${COMP_WORDS[1]} == models ]] && ((COMP_CWORD == 2)); then
-        mapfile -t COMPREPLY < <(compgen -W 'list info verify import' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'list info verify use pull import' -- "$current")
         return
     fi
     if [[ ${COMP_WORDS[1]} == keys ]] && ((COMP_CWORD == 2)); then

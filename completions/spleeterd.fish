@@ -2,7 +2,7 @@
 # fish completion for spleeterd.
 
 function __spleeterd_models
-    for name in (spleeterd models list 2>/dev/null | string split -f 1 ' ')
+    for name in (spleeterd models list 2>/dev/null | tail -n +2 | string split -f 1 ' ')
         string replace -r '^spleeter-' '' -- $name
         string replace -rf '^spleeter-' 'spleeter:' -- $name
     end
@@ -18,7 +18,7 @@ set -l in_audit -c spleeterd -n '__fish_seen_subcommand_from audit'
 set -l in_models -c spleeterd -n '__fish_seen_subcommand_from models'
 
 complete -c spleeterd -n __fish_use_subcommand -f -a separate -d 'Separate songs into stems'
-complete -c spleeterd -n __fish_use_subcommand -f -a models -d 'List, describe, check and import models'
+complete -c spleeterd -n __fish_use_subcommand -f -a models -d 'List, describe, check, choose, download and import models'
 complete -c spleeterd -n __fish_use_subcommand -f -a evaluate -d 'Measure how good a separation is'
 complete -c spleeterd -n __fish_use_subcommand -f -a bench -d 'Measure the speed of separation'
 complete -c spleeterd -n __fish_use_subcommand -f -a keys -d 'Add, list and revoke API keys of the service'
@@ -50,15 +50,19 @@ complete $in_separate -s a -l adapter -x -d 'Refused'
 complete $in_separate -l version -d 'Print the version'
 complete $in_separate -s h -l help -d 'Print the options'
 
-complete -c spleeterd -f -a 'list info verify import' \
-    -n '__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from list info verify import'
+complete -c spleeterd -f -a 'list info verify use pull import' \
+    -n '__fish_seen_subcommand_from models; and not __fish_seen_subcommand_from list info verify use pull import'
 complete -c spleeterd -f -a '(__spleeterd_models)' \
-    -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from info verify'
+    -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from info verify use'
+complete -c spleeterd -f -a '2stems 4stems 5stems' \
+    -n '__fish_seen_subcommand_from models; and __fish_seen_subcommand_from pull'
 complete $in_models -l config -r -F -d 'Spleeter configuration of the checkpoint'
 complete $in_models -l name -x -d 'Name of the model'
 complete $in_models -s o -l folder -x -a '(__fish_complete_directories)' -d 'Model folder to make'
 complete $in_models -l licence -x -d 'Licence of the weights'
 complete $in_models -l source -x -d 'Where the weights come from'
+complete $in_models -l from -r -F -d 'Where to pull from, URL or folder'
+complete $in_models -l timeout -x -d 'Give up when nothing comes for so long, in seconds'
 complete $in_models -s h -l help -d 'Print the options'
 
 complete $in_evaluate -l estimates -x -a '(__fish_complete_directories)' -d 'Evaluate these instead of separating'

@@ -128,10 +128,25 @@ typedef struct spl_model_choice {
  *                          and everything else as Spleeter does it
  *
  * `search_path` is a ':'-separated list of folders that hold model folders; NULL: SPLEETER_MODEL_PATH,
- * then $XDG_DATA_HOME/spleeterd/models, then the installed data folder. A plain or "spleeter:" name N is the folder
- * "spleeter-N" (Deezer's weights); a plain name prefers a folder "N". Errors: NOT_FOUND (the message lists what there is), ARGUMENT. */
+ * then $XDG_DATA_HOME/spleeterd/models, then the installed data folder. "spleeter:N" is the folder "spleeter-N" (Deezer's
+ * weights) and nothing else. A plain name N is the folder that the first names.json in `search_path` with an entry N says
+ * (spl_model_use), or else the folder "N", or else "spleeter-N".
+ * Errors: NOT_FOUND (the message says what there is, and how to get what there is not), FORMAT (a damaged names.json), ARGUMENT. */
 SPL_API SPL_WARN_UNUSED int spl_model_resolve(const char *name, const char *search_path,
                                               spl_model_choice *ret_choice, spl_error *ret_error);
+
+/* Makes a plain name mean another of the models in `search_path` (as above), by an entry in the file names.json of the folder
+ * `folder`, which should be one of them. `name` is "spleeter-N" or "spleeter:N", and then the plain name N means the folder
+ * "spleeter-N" from now on, or it is N, which gives N back its own meaning. Folder and file are made if needed; the file appears
+ * whole or not at all. Errors: ARGUMENT, NOT_FOUND, FORMAT (a damaged names.json), NO_SPACE, PERMISSION, IO, MEMORY. */
+SPL_API SPL_WARN_UNUSED int spl_model_use(const char *name, const char *search_path,
+                                          const char *folder, spl_error *ret_error);
+
+/* Calls `visit` with what the manifest of the model folder `folder` says: all but the activations and parameters of the nets,
+ * which are not opened. *info is valid during the call. Returns its answer. Errors: as for spl_model_open. */
+SPL_API SPL_WARN_UNUSED int spl_model_describe(const char *folder,
+                                               int (*visit)(void *user, const spl_model_info *info),
+                                               void *user, spl_error *ret_error);
 
 /* Calls `visit` with the path of every model folder in `search_path` (as above), sorted by name; of several folders of one name
  * the first counts. Stops at the first non-zero answer and returns it. Folders are named, not opened.

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd models`: what models there are, whether they are whole, and how to make one from a
- * TensorFlow checkpoint of Spleeter.
+ * `spleeterd models`: what models there are, whether they are whole, which one a name means, and how to make
+ * one from a TensorFlow checkpoint of Spleeter.
  */
+#include "cli/models.h"
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/report.h"
 #include "pipeline/models_path.h"
+#include "pipeline/values.h"
 
 #include <spleeter/spleeter.h>
 
@@ -19,6 +21,8 @@ enum {
     KEY_NAME,
     KEY_LICENCE,
     KEY_SOURCE,
+    KEY_FROM,
+    KEY_TIMEOUT,
 };
 
 static const cli_option options[] = {
@@ -34,25 +38,33 @@ static const cli_option options[] = {
      "import: the model folder to make. Default: one named as the model, among the user's models"},
     {KEY_LICENCE, "licence", "TEXT", "import: licence of the weights, to be kept with them."},
     {KEY_SOURCE, "source", "TEXT", "import: where the weights come from, to be kept with them."},
+    {KEY_FROM, "from", "BASE",
+     "pull: where checksum.json and the archives are: an https, http or file URL, or a folder. "
+     "Default: $SPLEETER_MODEL_URL, or Deezer's release"},
+    {KEY_TIMEOUT, "timeout", "SECONDS",
+     "pull: give up when nothing comes for so long. Default: 30"},
     {'h', "help", NULL, "Print this text."},
 };
 
 const cli_command cli_models_command = {
     .name = "models",
-    .synopsis = "list | info NAME | verify [NAME...] | import [OPTION...] CHECKPOINT_FOLDER",
-    .summary = "Lists, describes, checks and imports models.",
+    .synopsis = "list | info NAME | verify [NAME...] | use NAME | pull [OPTION...] NAME... | "
+                "import [OPTION...] CHECKPOINT_FOLDER",
+    .summary = "Lists, describes, checks, chooses, downloads and imports models.",
     .options = options,
     .option_count = SPL_ARRAY_SIZE(options),
 };
 
 typedef struct models_request {
     spl_model_import_options import;
+    cli_pull_request pull;
     bool help;
 } models_request;
 
 static int take_option(void *user, int key, const char *value, spl_error *ret_error) {
-    (void)ret_error;
     models_request *request = user;
+    double seconds;
+    int status = 0;
     switch (key) {
     case KEY_CONFIG:
         request->import.config = value;
@@ -69,32 +81,21 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
     case KEY_SOURCE:
         request->import.source = value;
         break;
+    case KEY_FROM:
+        request->pull.base = value;
+        break;
+    case KEY_TIMEOUT:
+        status = spl_seconds_parse("--timeout", value, &seconds, ret_error);
+        if (status == 0 && !(seconds >= 1 && seconds <= 86400))
+            return spl_fail(ret_error, SPL_E_ARGUMENT, "--timeout %s: give 1 to 86400 seconds",
+                            value);
+        if (status == 0)
+            request->pull.stall_s = (unsigned)seconds;
+        break;
     default:
         request->help = true;
     }
-    return 0;
-}
-
-static const char *last_part(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
-static int print_path(void *user, const char *path) {
-    size_t *count = user;
-    ++*count;
-    printf("%-16s %s\n", last_part(path), path);
-    return 0;
-}
-
-static cli_exit list_models(const char *search_path, spl_error *ret_error) {
-    size_t count = 0;
-    int status = spl_model_list(search_path, print_path, &count, ret_error);
-    if (status < 0)
-        return cli_exit_of_model(status);
-    if (count == 0)
-        fprintf(stderr, "there are no models in %s\n", search_path);
-    return CLI_EXIT_OK;
+    return status;
 }
 
 static const char *activation_name(spl_activation activation) {
@@ -219,17 +220,40 @@ static cli_exit import_model(spl_model_import_options *import, const char *check
     return CLI_EXIT_OK;
 }
 
+/* Makes a plain name mean another model, and says what it means now. */
+static cli_exit use_model(const char *search_path, const char *name, spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *folder = NULL;
+    const char *plain = strncmp(name, "spleeter", strlen("spleeter")) == 0 &&
+                                (name[strlen("spleeter")] == ':' || name[strlen("spleeter")] == '-')
+                            ? name + strlen("spleeter-")
+                            : name;
+    spl_model_choice found;
+    int status = spl_models_user_folder(&folder, ret_error);
+    if (status == 0)
+        status = spl_model_use(name, search_path, folder, ret_error);
+    if (status == 0)
+        status = spl_model_resolve(plain, search_path, &found, ret_error);
+    if (status < 0)
+        return status == SPL_E_ARGUMENT ? CLI_EXIT_USAGE : cli_exit_of_model(status);
+    printf("%s means %s\n", plain, found.path);
+    return CLI_EXIT_OK;
+}
+
 static cli_exit run(models_request *request, int argc, char **argv, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *search_path = NULL;
     if (spl_models_search_path(&search_path, ret_error) < 0)
         return CLI_EXIT_RESOURCES;
     const char *action = argc > 0 ? argv[0] : "";
     if (strcmp(action, "list") == 0 && argc == 1)
-        return list_models(search_path, ret_error);
+        return cli_models_list(search_path, ret_error);
     if (strcmp(action, "info") == 0 && argc == 2)
         return describe_model(search_path, argv[1], ret_error);
     if (strcmp(action, "verify") == 0)
         return verify_models(search_path, argv + 1, argc - 1, ret_error);
+    if (strcmp(action, "use") == 0 && argc == 2)
+        return use_model(search_path, argv[1], ret_error);
+    if (strcmp(action, "pull") == 0 && argc >= 2)
+        return cli_models_pull(&request->pull, argv + 1, argc - 1, ret_error);
     if (strcmp(action, "import") == 0 && argc == 2)
         return import_model(&request->import, argv[1], ret_error);
     spl_fail(ret_error, SPL_E_ARGUMENT, "write it as: spleeterd models %s",

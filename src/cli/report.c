@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "cli/signals.h"
+#include "pipeline/weights.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -50,14 +51,18 @@ json_t *cli_json_text(const char *value) {
     return ascii ? json_string(ascii) : NULL;
 }
 
-void cli_report_start(cli_report *report, size_t total, bool json, bool verbose) {
+void cli_report_start(cli_report *report, size_t total, const spl_model_info *weights, bool json,
+                      bool verbose) {
     const char *terminal = getenv("TERM");
     *report = (cli_report){
         .json = json,
         .verbose = verbose,
         .bar = !json && isatty(STDERR_FILENO) && !(terminal && strcmp(terminal, "dumb") == 0),
         .total = total,
+        .weights = weights,
     };
+    if (spl_weights_id(weights, report->weights_id, NULL) < 0)
+        report->weights_id[0] = '\0';
 }
 
 void cli_report_input(cli_report *report, const char *input) {
@@ -176,6 +181,15 @@ static void emit_success(cli_report *report, const char *model, const spl_output
         (json_int_t)result->samples, "sample_rate_hz", SPL_SAMPLE_RATE_HZ, "duration_s", duration_s,
         "seconds", result->seconds, "speed", duration_s / result->seconds, "warning",
         result->warning[0] ? cli_json_text(result->warning) : json_null(), "outputs", files);
+    const spl_model_info *weights = report->weights;
+    if (object)
+        json_object_set_new(
+            object, "weights",
+            json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", cli_json_text(weights->name), "path",
+                      cli_json_text(weights->path), "sha256",
+                      *report->weights_id ? cli_json_text(report->weights_id) : json_null(),
+                      "licence", cli_json_text(weights->licence), "source",
+                      cli_json_text(weights->source)));
     /* Left out when it was not measured; null when nothing at all is left. */
     if (object && !isnan(result->residual_db))
         json_object_set_new(object, "residual_db", cli_json_number(result->residual_db));
@@ -197,8 +211,9 @@ static void print_success(const cli_report *report, const spl_output *outputs, s
                           const spl_pipeline_result *result) {
     double duration_s = (double)result->samples / SPL_SAMPLE_RATE_HZ;
     char duration[32];
-    fprintf(stderr, "%s: %s separated in %.1f s (%.1fx real time)\n", report->input,
-            clock_text(duration_s, duration), result->seconds, duration_s / result->seconds);
+    fprintf(stderr, "%s: %s separated in %.1f s (%.1fx real time) with %s%s%.8s\n", report->input,
+            clock_text(duration_s, duration), result->seconds, duration_s / result->seconds,
+            report->weights->name, *report->weights_id ? ", weights " : "", report->weights_id);
     for (size_t i = 0; i < output_count; i++)
         fprintf(stderr, "    %s\n", outputs[i].path ? outputs[i].path : "standard output");
     if (report->verbose)

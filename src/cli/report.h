@@ -13,8 +13,10 @@
 
 typedef struct cli_report {
     bool json, verbose, bar;
-    bool json_failed; /* standard output is gone */
-    size_t total;     /* inputs */
+    const spl_model_info *weights; /* of the model that separates */
+    char weights_id[65];           /* as of spl_weights_id */
+    bool json_failed;              /* standard output is gone */
+    size_t total;                  /* inputs */
     size_t succeeded;
     char **failures; /* messages */
     size_t failure_count;
@@ -24,8 +26,9 @@ typedef struct cli_report {
     double started_s, shown_s;
 } cli_report;
 
-/* Starts reporting on `total` inputs. A bar is shown when standard error is a terminal and `json` is off. */
-void cli_report_start(cli_report *report, size_t total, bool json, bool verbose);
+/* Starts reporting on `total` inputs, separated with the model `weights`, which must outlive the report. A bar is shown when standard error is a terminal and `json` is off. */
+void cli_report_start(cli_report *report, size_t total, const spl_model_info *weights, bool json,
+                      bool verbose);
 
 /* The next input. */
 void cli_report_input(cli_report *report, const char *input);

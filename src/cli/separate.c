@@ -327,7 +327,7 @@ static cli_exit run(separate_request *request, char **arguments, size_t argument
                                  spl_codec_name(request->pipeline.codec), &plan, ret_error);
     if (status < 0)
         return CLI_EXIT_USAGE;
-    cli_report_start(&report, inputs.count, request->json, request->verbose);
+    cli_report_start(&report, inputs.count, model, request->json, request->verbose);
     return separate_files(request, &inputs, &parts, &plan, &report);
 }
 

@@ -3,10 +3,12 @@
  * From a model's name to its folder.
  *
  * Models live in the folders of a search path. Deezer's weights for N are in
- * "spleeter-N"; the names "N" and "spleeter:N" say how Spleeter-like the
- * separation is to be, not which weights it uses (docs/models.md).
+ * "spleeter-N", and "spleeter:N" means them and nothing else. What "N" means
+ * can be chosen, in a names.json beside the models (docs/models.md).
  */
+#include "model/json.h"
 #include "model/manifest.h"
+#include "model/names.h"
 #include "model/settings.h"
 
 #include <dirent.h>
@@ -160,6 +162,30 @@ static bool find_model(const char *search_path, const char *prefix, const char *
     return false;
 }
 
+/* Whether Deezer has a model of that name. */
+static bool is_deezers(const char *base) {
+    return strcmp(base, "2stems") == 0 || strcmp(base, "4stems") == 0 ||
+           strcmp(base, "5stems") == 0;
+}
+
+/* As find_model, for the plain name `name` where no names.json says otherwise. */
+static bool find_own_meaning(const char *search_path, const char *name, spl_model_choice *choice) {
+    return find_model(search_path, "", name, choice) ||
+           find_model(search_path, FOLDER_PREFIX, name, choice);
+}
+
+/* Says how to get Deezer's weights for `base`, and what to use without them. */
+static int fail_without_weights(const char *asked, const char *base, const char *search_path,
+                                spl_error *ret_error) {
+    spl_model_choice choice;
+    const bool has_plain = find_own_meaning(search_path, base, &choice);
+    return spl_fail(
+        ret_error, SPL_E_NOT_FOUND,
+        "%s is Deezer's own weights, which are not here; get them with: spleeterd models "
+        "pull %s (or models import, from a checkpoint)%s%s",
+        asked, base, has_plain ? "; or use the model " : "", has_plain ? base : "");
+}
+
 /* Says what there is instead of the model that was asked for. */
 static int fail_not_found(const char *asked, bool spleeter, char *search_path,
                           spl_error *ret_error) {
@@ -179,10 +205,12 @@ static int fail_not_found(const char *asked, bool spleeter, char *search_path,
                  spleeter ? SPLEETER_PREFIX : "", deezer ? name + strlen(FOLDER_PREFIX) : name);
     }
     clear_found(&found);
-    return spl_fail(ret_error, SPL_E_NOT_FOUND,
-                    "there is no model %s; installed: %s (searched: %s); import a TensorFlow "
-                    "checkpoint of Spleeter with: spleeterd models import DIR",
-                    asked, *names ? names : "none", searched);
+    return spl_fail(
+        ret_error, SPL_E_NOT_FOUND,
+        "there is no model %s; installed: %s (searched: %s); get Deezer's with: spleeterd "
+        "models pull, or import a TensorFlow checkpoint of Spleeter with: spleeterd "
+        "models import DIR",
+        asked, *names ? names : "none", searched);
 }
 
 /* Cuts `suffix` off the end of `text`, if it is there. */
@@ -224,16 +252,61 @@ SPL_API int spl_model_resolve(const char *name, const char *search_path,
         return spl_fail_memory(ret_error);
 
     spl_model_choice choice = {.as_spleeter = spleeter, .bandwidth = SPL_BANDWIDTH_FULL};
-    bool found;
     if (spleeter) {
         choice.bandwidth = cut_suffix(base, SUFFIX_16K) ? SPL_BANDWIDTH_16K : SPL_BANDWIDTH_11K;
-        found = find_model(path, FOLDER_PREFIX, base, &choice);
+        if (!find_model(path, FOLDER_PREFIX, base, &choice))
+            return is_deezers(base) ? fail_without_weights(name, base, path, ret_error)
+                                    : fail_not_found(name, spleeter, path, ret_error);
     } else {
-        found =
-            find_model(path, "", base, &choice) || find_model(path, FOLDER_PREFIX, base, &choice);
+        char meaning[SPL_NAMES_FOLDER_BYTES];
+        int status = spl_names_find(path, base, meaning, ret_error);
+        if (status < 0)
+            return status;
+        if (*meaning && !find_model(path, "", meaning, &choice))
+            return spl_fail(ret_error, SPL_E_NOT_FOUND,
+                            "%s means the model %s, which is not here any more; give the name its "
+                            "own meaning back with: spleeterd models use %s",
+                            base, meaning, base);
+        if (!*meaning && !find_own_meaning(path, base, &choice))
+            return fail_not_found(name, spleeter, path, ret_error);
     }
-    if (!found)
-        return fail_not_found(name, spleeter, path, ret_error);
     *ret_choice = choice;
     return 0;
+}
+
+SPL_API int spl_model_use(const char *name, const char *search_path, const char *folder,
+                          spl_error *ret_error) {
+    if (!name || !folder || !*folder)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "spl_model_use needs a name and a folder");
+    const bool deezers = strncmp(name, SPLEETER_PREFIX, strlen(SPLEETER_PREFIX)) == 0 ||
+                         strncmp(name, FOLDER_PREFIX, strlen(FOLDER_PREFIX)) == 0;
+    const char *plain = deezers ? name + strlen(SPLEETER_PREFIX) : name;
+    if (!spl_is_plain_name(plain, SPL_STEM_NAME_MAX_BYTES))
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "\"%.100s\" is not a model's name", name);
+    SPL_CLEANUP(spl_free_p) char *path = make_search_path(search_path);
+    SPL_CLEANUP(spl_free_p) char *target = NULL;
+    if (!path || asprintf(&target, FOLDER_PREFIX "%s", plain) < 0)
+        return spl_fail_memory(ret_error);
+    spl_model_choice choice;
+    if (deezers && !find_model(path, "", target, &choice))
+        return is_deezers(plain) ? fail_without_weights(name, plain, path, ret_error)
+                                 : fail_not_found(name, true, path, ret_error);
+    if (!deezers && !find_own_meaning(path, plain, &choice))
+        return fail_not_found(name, false, path, ret_error);
+    return spl_names_set(folder, plain, deezers ? target : NULL, ret_error);
+}
+
+SPL_API int spl_model_describe(const char *folder,
+                               int (*visit)(void *user, const spl_model_info *info), void *user,
+                               spl_error *ret_error) {
+    if (!folder || !visit)
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "spl_model_describe needs a folder and a function to call");
+    SPL_CLEANUP(spl_json_free_p) json_t *root = NULL;
+    spl_model_info info;
+    int status = spl_manifest_load(folder, &root, &info, ret_error);
+    if (status < 0)
+        return status;
+    info.path = folder;
+    return visit(user, &info);
 }

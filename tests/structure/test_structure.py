@@ -29,8 +29,9 @@ ARROWS = {
     "codec": {"base", "audio/codec_protocol.h", "audio/pcm.h", "audio/wav.h"},
     "pipeline": {"audio", "base"},
     "evaluate": {"pipeline", "audio", "base"},
-    "service": {"pipeline", "audio", "base"},
-    "cli": {"evaluate", "service", "pipeline", "audio", "base"},
+    "download": {"base"},
+    "service": {"download", "pipeline", "audio", "base"},
+    "cli": {"evaluate", "download", "service", "pipeline", "audio", "base"},
 }
 
 # Inside the service, which of its rooms a room may include; all may include the headers in the service's own folder.
@@ -51,11 +52,12 @@ LIBRARIES = {
     "libsw": {"codec"},
     "seccomp": {"codec"},
     "openssl": {"base", "service"},
-    "jansson": {"model", "service", "cli"},
+    "jansson": {"model", "download", "service", "cli"},
     "sqlite3": {"service"},
     "microhttpd": {"service"},
     "cjose": {"service"},
-    "curl": {"service"},
+    "curl": {"download", "service"},
+    "archive": {"download", "service"},
 }
 
 BANNED = r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|atof|system|popen|alloca|tmpnam|mktemp|rand|setjmp)\s*\("
