@@ -294,9 +294,8 @@ static int make_model(pull_job *p, spl_error *ret_error) {
 
 /* Whether the next try may go on from what there is. */
 static bool is_worth_keeping(int status) {
-    const bool done_or_bad = status == 0 || status == SPL_E_CHECKSUM || status == SPL_E_FORMAT ||
-                             status == SPL_E_UNSUPPORTED || status == SPL_E_LIMIT;
-    return !done_or_bad;
+    return status == SPL_E_IO || status == SPL_E_CANCELED || status == SPL_E_NO_SPACE ||
+           status == SPL_E_MEMORY;
 }
 
 static int run(pull_job *p, bool *ret_changed, spl_error *ret_error) {

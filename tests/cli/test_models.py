@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`spleeterd models`, and models that are missing or damaged (exit code 5)."""
+import hashlib
 import json
 import os
 import pathlib
@@ -17,8 +18,77 @@ def copy(tmp_path):
     return tmp_path / "models/spleeter-2stems"
 
 
+def listed(spleeterd, env):
+    """{name: the line} of models list."""
+    return {line.split()[0]: line for line in spleeterd("models", "list", env=env).out.splitlines()[1:]}
+
+
+@pytest.fixture
+def two_models(copy, tmp_path):
+    """The environment of a user for whom a model 4stems ships, and who has Deezer's beside it: copies of 2stems."""
+    shutil.copytree(copy, copy.parent / "4stems")
+    own = tmp_path / "data/spleeterd/models"
+    shutil.copytree(copy, own / "spleeter-4stems")
+    return {"SPLEETER_MODEL_PATH": str(copy.parent), "XDG_DATA_HOME": str(tmp_path / "data")}
+
+
 def test_list(spleeterd):
-    assert f"spleeter-2stems  {MODELS}/spleeter-2stems\n" in spleeterd("models", "list").out
+    line = listed(spleeterd, {})["spleeter-2stems"]
+    assert "vocals,accompaniment" in line and "78.6 MB" in line and "2stems spleeter:2stems" in line
+    assert "MIT" in line and "https://github.com/deezer/spleeter" in line
+
+
+def test_use(spleeterd, separate, song, two_models, tmp_path):
+    def means(name):
+        line = next(line for line in spleeterd("models", "info", name, env=two_models).out.splitlines() if "path " in line)
+        return line.split()[-1]
+
+    built_in, deezers = f"{two_models['SPLEETER_MODEL_PATH']}/4stems", str(tmp_path / "data/spleeterd/models/spleeter-4stems")
+    assert means("4stems") == built_in and means("spleeter:4stems") == deezers
+    for name in ("spleeter-4stems", "spleeter:4stems"):
+        assert deezers in spleeterd("models", "use", name, env=two_models).out
+        assert means("4stems") == deezers and means("spleeter:4stems") == deezers
+        lines = listed(spleeterd, two_models)
+        assert " 4stems spleeter:4stems " in lines["spleeter-4stems"] and " 4stems  " not in lines["4stems"][6:]
+        result = json.loads(separate(song, "-p", "4stems", "--json", env=two_models).out.splitlines()[-2])
+        assert result["weights"]["path"] == deezers and result["model"] == "4stems"
+        assert built_in in spleeterd("models", "use", "4stems", env=two_models).out
+        assert means("4stems") == built_in
+    assert means("2stems").endswith("spleeter-2stems")
+
+
+def test_use_of_what_is_not_there(spleeterd, two_models, tmp_path):
+    assert "models pull 5stems" in spleeterd("models", "use", "spleeter-5stems", env=two_models, code=5).err
+    spleeterd("models", "use", "kazoo", env=two_models, code=5)
+    spleeterd("models", "use", "a/b", env=two_models, code=2)
+    assert not (tmp_path / "data/spleeterd/models/names.json").exists()
+    spleeterd("models", "use", "spleeter-4stems", env=two_models)
+    shutil.rmtree(tmp_path / "data/spleeterd/models/spleeter-4stems")
+    assert "models use 4stems" in spleeterd("models", "info", "4stems", env=two_models, code=5).err
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"4stems": 1}', '{"4stems": "../x"}', '{"4stems": ""}'])
+def test_damaged_names(spleeterd, two_models, tmp_path, text):
+    (tmp_path / "data/spleeterd/models/names.json").write_text(text)
+    assert "names.json" in spleeterd("models", "info", "4stems", env=two_models, code=5).err
+
+
+def test_deezers_weights_and_nothing_else(spleeterd, separate, song, two_models, tmp_path):
+    """Without them: how to get them, and what to use instead."""
+    shutil.rmtree(tmp_path / "data/spleeterd/models/spleeter-4stems")
+    result = separate(song, "-p", "spleeter:4stems", env=two_models, code=5)
+    assert len(result.lines()) == 1
+    assert "spleeterd models pull 4stems" in result.err and result.err.rstrip().endswith("use the model 4stems")
+
+
+def test_weights_are_told(separate, song):
+    """On the terminal and in JSON: the SHA-256 of the nets' own."""
+    manifest = json.loads((MODELS / "spleeter-2stems/manifest.json").read_text())
+    expected = hashlib.sha256("".join(stem["sha256"] for stem in manifest["stems"]).encode()).hexdigest()
+    assert f"with spleeter-2stems, weights {expected[:8]}" in separate(song).err
+    result = json.loads(separate(song, "--json").out.splitlines()[-2])
+    assert result["weights"] == {"name": "spleeter-2stems", "path": str(MODELS / "spleeter-2stems"), "sha256": expected,
+                                 "licence": manifest["licence"], "source": manifest["source"]}
 
 
 def test_list_without_models(spleeterd, tmp_path):
@@ -79,7 +149,8 @@ def test_folder_as_model(separate, song, copy, files, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [[], ["nope"], ["list", "x"], ["info"], ["info", "a", "b"], ["import"],
-                                       ["import", "a", "b"], ["list", "--nope"]])
+                                       ["import", "a", "b"], ["list", "--nope"], ["use"], ["use", "a", "b"], ["pull"],
+                                       ["pull", "2stems", "--timeout", "x"]])
 def test_wrong_usage(spleeterd, arguments):
     assert len(spleeterd("models", *arguments, code=2).lines()) == 1
 
