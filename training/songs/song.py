@@ -33,7 +33,7 @@ def plan(split, index):
     style = str(rng.choice(list(STYLES)))
     chances = {"vocals": 0.55, "drums": 0.95, "bass": 0.95, "piano": 0.75, "other": 0.96}
     cast = {stem for stem in STEMS if rng.random() < chances[stem]}
-    return rng, style, float(rng.uniform(32, 46)), cast or {"drums", "other"}
+    return rng, style, float(rng.uniform(30, 38)), cast or {"drums", "other"}
 
 
 def render(split, index):
