@@ -6,6 +6,7 @@
 
 #include "audio/audio.h"
 #include "base/file.h"
+#include "download/pull.h"
 #include "service/http/http.h"
 #include "service/net/outbound.h"
 #include "service/observe/log.h"
@@ -102,6 +103,34 @@ static int check_sandbox(const spl_settings *settings, spl_error *ret_error) {
     return 0;
 }
 
+/* Downloads the models of SPLEETER_PULL_MODELS into DATA_DIR/models, and has them found there first. */
+static int pull_models(const spl_settings *settings, spl_error *ret_error) {
+    if (!*settings->pull_models)
+        return 0;
+    SPL_CLEANUP(spl_free_p) char *folder = NULL, *path = NULL;
+    SPL_CLEANUP(spl_free_p) char *names = strdup(settings->pull_models);
+    const char *earlier = getenv("SPLEETER_MODEL_PATH");
+    if (!names || asprintf(&folder, "%s/models", settings->data_dir) < 0 ||
+        asprintf(&path, "%s%s%s", folder, earlier && *earlier ? ":" : "", earlier ? earlier : "") <
+            0 ||
+        setenv("SPLEETER_MODEL_PATH", path, 1) < 0)
+        return spl_fail_memory(ret_error);
+    char *rest = names, *name;
+    while ((name = strsep(&rest, ", "))) {
+        if (!*name)
+            continue;
+        spl_log(SPL_LOG_INFO, "model.pulling", SPL_TEXT("model", name));
+        SPL_CLEANUP(spl_free_p) char *pulled = NULL;
+        bool changed;
+        const spl_pull_options options = {.name = name, .folder = folder};
+        int status = spl_model_pull(&options, &pulled, &changed, ret_error);
+        if (status < 0)
+            return status;
+        spl_log(SPL_LOG_INFO, "model.pulled", SPL_TEXT("model", name), SPL_BOOL("new", changed));
+    }
+    return 0;
+}
+
 static int start_jobs(running_service *service, spl_error *ret_error) {
     spl_jobs_parts parts = {
         .settings = service->settings,
@@ -141,6 +170,8 @@ static int start(running_service *service, spl_error *ret_error) {
         status = spl_auth_open(settings, service->secret, &service->auth, ret_error);
     if (status == 0)
         status = check_sandbox(settings, ret_error);
+    if (status == 0)
+        status = pull_models(settings, ret_error);
     if (status == 0)
         status = spl_store_open_sqlite(settings->data_dir, &service->store, ret_error);
     if (status == 0)
