@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""Clients that take their time: each kind is cut off by its deadline or rate, and nobody else notices."""
+import concurrent.futures
+import contextlib
+import socket
+import time
+
+import pytest
+
+from conftest import KEY, wait_until, wav_bytes
+
+CLIENTS = 500
+HEAD = b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nX-API-KEY: %s\r\nContent-Type: audio/wav\r\n" % KEY.encode()
+
+
+@pytest.fixture
+def strict(serve):
+    return serve(HEADER_TIMEOUT_S=6, BODY_TIMEOUT_S=20, MIN_RATE_BYTES_S=4096, CONNECTIONS=2048,
+                 CONNECTIONS_PER_ADDRESS=0, RATE_PER_MINUTE=600000)
+
+
+def connect(port, receive_buffer=None):
+    client = socket.socket()
+    if receive_buffer:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    client.settimeout(30)
+    client.connect(("127.0.0.1", port))
+    return client
+
+
+def health_times(service, seconds):
+    """How long GET /health took, each time on a connection of its own."""
+    times, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        start = time.monotonic()
+        assert service.get("/health").status == 200
+        times.append(time.monotonic() - start)
+        time.sleep(0.02)
+    return sorted(times)
+
+
+def closed(client):
+    """Whether the other side has closed."""
+    client.setblocking(False)
+    try:
+        while piece := client.recv(65536):
+            del piece
+        return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def wait_for_close(clients, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        clients = [client for client in clients if not closed(client)]
+        if not clients:
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"{len(clients)} connections are still open")
+
+
+def trickle(client, piece):
+    with contextlib.suppress(OSError):
+        client.send(piece)
+
+
+@pytest.mark.parametrize("kind", ["silent", "slow headers", "slow body", "no body"])
+def test_slow_senders(strict, kind):
+    first, piece = {
+        "silent": (b"", b""),
+        "slow headers": (b"GET /health HTTP/1.1\r\nHost: x\r\n", b"X-A: b\r\n"),
+        "slow body": (HEAD + b"Content-Length: 1000000\r\n\r\nRIFF", b"x"),
+        "no body": (HEAD + b"Content-Length: 1000000\r\n\r\n", b""),
+    }[kind]
+    clients = [connect(strict.port) for _ in range(CLIENTS)]
+    for client in clients:
+        client.sendall(first)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        times = pool.submit(health_times, strict, 4)
+        for _ in range(8):
+            for client in clients:
+                trickle(client, piece)
+            time.sleep(0.5)
+        times = times.result()
+    assert times[int(len(times) * 0.99) - 1] < 0.1, times[-5:]
+    # Headers: 6 s from the connection on. Bodies: 10 s under the minimum rate. And the guard looks four times a second.
+    wait_for_close(clients, 15)
+    assert strict.metric("spleeter_connections_cut_total") >= CLIENTS
+
+
+def stem_request(job):
+    return f"GET /v1/jobs/{job['id']}/stems/vocals.wav HTTP/1.1\r\nHost: x\r\nX-API-KEY: {KEY}\r\nConnection: close\r\n\r\n".encode()
+
+
+def test_slow_readers(strict):
+    job = strict.separate(wav_bytes(60))  # more than the kernel buffers
+    clients = [connect(strict.port, receive_buffer=4096) for _ in range(CLIENTS)]
+    for client in clients:
+        client.sendall(stem_request(job))
+    times = health_times(strict, 4)
+    assert times[int(len(times) * 0.99) - 1] < 0.1, times[-5:]
+    wait_until(lambda: strict.metric("spleeter_connections_cut_total") >= CLIENTS, timeout=25)
+
+
+def test_a_steady_reader_is_served(serve):
+    service = serve(MIN_RATE_BYTES_S=200000)
+    job = service.separate(wav_bytes(60))
+    client = connect(service.port, receive_buffer=65536)
+    client.sendall(stem_request(job))
+    received, start = 0, time.monotonic()
+    while piece := client.recv(65536):
+        received += len(piece)
+        time.sleep(max(0, received / 600000 - (time.monotonic() - start)))
+    assert received > 60 * 44100 * 4 and time.monotonic() - start > 12
+    assert service.metric("spleeter_connections_cut_total") == 0
+
+
+def test_a_client_that_waits_is_not_slow(serve, long_song):
+    """Events far apart are not the client's fault: the service has nothing for it."""
+    service = serve(MIN_RATE_BYTES_S=1000000)
+    service.submit(long_song)
+    waiting = service.submit(long_song, duration="1")
+    connection, response = service.open("GET", f"/v1/jobs/{waiting['id']}/events")
+    events = response.read().decode()
+    connection.close()
+    assert events.rstrip().splitlines()[-1].startswith("data: ") and '"status":"succeeded"' in events
+    assert service.metric("spleeter_connections_cut_total") == 0
+
+
+def test_connections_of_one_address(serve):
+    service = serve(CONNECTIONS_PER_ADDRESS=20)
+    clients = [connect(service.port) for _ in range(20)]
+    time.sleep(0.3)
+    refused = connect(service.port)
+    assert refused.recv(100) == b""
+    for client in clients:
+        client.close()
+    time.sleep(0.5)
+    assert service.get("/health").status == 200
