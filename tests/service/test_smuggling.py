@@ -51,6 +51,8 @@ CORPUS = {
     "length on GET": (get(LENGTH_OF_HIDDEN), 400),
     "CL.0": (post(LENGTH_OF_HIDDEN, path=b"/health"), 405),
     "body to a route without one": (post(LENGTH_OF_HIDDEN, path=b"/v1/jobs/01a20f13-3097-7000-815a-90e3a868afd0/cancel"), 400),
+    "body to OPTIONS": (b"OPTIONS /v1/jobs HTTP/1.1\r\nHost: x\r\n" + LENGTH_OF_HIDDEN + b"\r\n\r\n", 400),
+    "chunks to OPTIONS": (b"OPTIONS /v1/jobs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + FIVE, 400),
     "body to nothing": (post(LENGTH_OF_HIDDEN, path=b"/nothing"), 404),
     # Transfer-Encoding
     "two codings": (post(JSON, CHUNKED, b"Transfer-Encoding: identity", body=END), 400),

@@ -175,13 +175,19 @@ static void identify(spl_request *request, const header_list *list) {
     snprintf(context->trace_id, sizeof(context->trace_id), "%s", request->trace.trace_id);
 }
 
+static int refuse_body(spl_problem *ret_problem) {
+    return spl_refuse(ret_problem, SPL_PROBLEM_BAD_REQUEST, "This request takes no body");
+}
+
 static int start_route(spl_request *request) {
     spl_problem *problem = &request->problem;
     int status = spl_target_parse(request->raw_target, &request->target, problem);
     if (status == 0)
         status = spl_route_find(request, problem);
-    if (status < 0 || !request->route)
+    if (status < 0)
         return status;
+    if (!request->route)
+        return request->framing.has_body ? refuse_body(problem) : 0;
     if (request->path_id)
         snprintf(spl_log_context_get()->job, sizeof(spl_log_context_get()->job), "%s",
                  request->path_id);
@@ -189,7 +195,7 @@ static int start_route(spl_request *request) {
     if (status < 0)
         return status;
     if (request->framing.has_body && !request->route->body)
-        return spl_refuse(problem, SPL_PROBLEM_BAD_REQUEST, "This address takes no body");
+        return refuse_body(problem);
     return request->route->start ? request->route->start(request, problem) : 0;
 }
 
