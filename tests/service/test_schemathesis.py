@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""The API's description, fuzzed by schemathesis: no answer is a 5xx, and each is one that the description has, with its type and form."""
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from conftest import KEY
+
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+
+
+def without_security(document):
+    """So that it does not try wrong keys: after some of them the address has to wait, and nothing else would be tested."""
+    del document["security"], document["components"]["securitySchemes"]
+    for item in document["paths"].values():
+        for operation in item.values():
+            if isinstance(operation, dict):
+                operation.pop("security", None)
+    return document
+
+
+def test_schemathesis_finds_nothing(serve, song, tmp_path):
+    program = shutil.which("schemathesis")
+    if not program:
+        pytest.skip("schemathesis is not installed")
+    service = serve(RATE_PER_MINUTE=1000000, JOBS_PER_KEY=10000)
+    job = service.separate(song)
+    description = tmp_path / "openapi.json"
+    description.write_text(json.dumps(without_security(service.get("/openapi.json").json())))
+    (tmp_path / "schemathesis.toml").write_text(f'[parameters]\nid = "{job["id"]}"\nfile = "vocals.wav"\n')
+    done = subprocess.run(
+        [program, "run", description, "--url", f"http://127.0.0.1:{service.port}", "-H", f"X-API-KEY: {KEY}",
+         "--max-examples", "50", "--exclude-method", "DELETE", "--phases", "examples,coverage,fuzzing", "--checks", CHECKS],
+        cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-8000:]
+    statuses = {line["status"] for line in service.log("http.request")}
+    assert {200, 201, 206, 400, 405, 415, 422} <= statuses and max(statuses) < 500
