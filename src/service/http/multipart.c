@@ -20,7 +20,8 @@ struct spl_multipart {
     char *value;
     size_t value_size;
     bool has_file, in_file;
-    int status; /* of the first failure */
+    uint64_t part_bytes; /* of the part that is coming in */
+    int status;          /* of the first failure */
     spl_problem problem;
 };
 
@@ -38,9 +39,8 @@ static int keep_field(spl_multipart *form) {
                                 "The field is not UTF-8");
     if (json_object_set_new(form->fields, form->name, value) < 0)
         return spl_refuse(&form->problem, SPL_PROBLEM_UNAVAILABLE, "The service is out of memory");
-    free(form->name);
-    free(form->value);
-    form->name = form->value = NULL;
+    free(SPL_STEAL(form->name));
+    free(SPL_STEAL(form->value));
     form->value_size = 0;
     return 0;
 }
@@ -53,6 +53,7 @@ static int start_part(spl_multipart *form, const char *key, const char *file_nam
     if (++form->field_count > SPL_FORM_FIELDS_MAX)
         return spl_refuse(&form->problem, SPL_PROBLEM_INVALID, "The form may have %d fields",
                           SPL_FORM_FIELDS_MAX);
+    form->part_bytes = 0;
     form->in_file = strcmp(key, "file") == 0;
     if (form->in_file) {
         if (form->has_file)
@@ -67,9 +68,16 @@ static int start_part(spl_multipart *form, const char *key, const char *file_nam
     return 0;
 }
 
+/* Whether this is more of the part that is coming in. The post processor may give nothing first, and then the start. */
+static bool is_same_part(const spl_multipart *form, const char *key, uint64_t offset) {
+    const char *current = form->in_file ? "file" : form->name;
+    return offset > 0 || (form->part_bytes == 0 && current && strcmp(current, key) == 0);
+}
+
 static int take_part(spl_multipart *form, const char *data, size_t size) {
     if (size == 0)
         return 0;
+    form->part_bytes += size;
     if (form->in_file)
         return form->sink.write(form->sink.user, data, size, &form->problem);
     if (size > SPL_FORM_FIELD_MAX_BYTES - form->value_size)
@@ -96,16 +104,16 @@ static enum MHD_Result iterate(void *user, enum MHD_ValueKind kind, const char *
     if (!key)
         form->status =
             spl_refuse(&form->problem, SPL_PROBLEM_BAD_REQUEST, "A part of the form has no name");
-    else if (offset == 0)
+    else if (!is_same_part(form, key, offset))
         form->status = start_part(form, key, file_name, type);
     if (form->status == 0)
         form->status = take_part(form, data, size);
     return form->status < 0 ? MHD_NO : MHD_YES;
 }
 
-/* 1 to 70 of the characters of RFC 2046, quoted or not. */
+/* The post processor takes all behind "boundary=" for it, so it must come last: 2 to 70 of the characters of RFC 2046, quoted or not. */
 static bool has_boundary(const char *type) {
-    const char *boundary = type ? strcasestr(type, "boundary=") : NULL;
+    const char *boundary = type ? strstr(type, "boundary=") : NULL;
     if (!boundary)
         return false;
     boundary += strlen("boundary=");
@@ -115,15 +123,14 @@ static bool has_boundary(const char *type) {
     while (isalnum((unsigned char)boundary[length]) ||
            (boundary[length] && strchr("'()+_,-./:=?", boundary[length])))
         length++;
-    return length >= 1 && length <= 70 &&
-           (quoted ? boundary[length] == '"' : strchr("; \t", boundary[length]) != NULL);
+    return length >= 2 && length <= 70 && strcmp(boundary + length, quoted ? "\"" : "") == 0;
 }
 
 int spl_multipart_open(struct MHD_Connection *connection, const spl_multipart_sink *sink,
                        spl_multipart **ret_form, spl_problem *ret_problem) {
     if (!has_boundary(MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type")))
         return spl_refuse(ret_problem, SPL_PROBLEM_BAD_REQUEST,
-                          "The Content-Type of a form must name its boundary");
+                          "The Content-Type of a form must end in its boundary");
     spl_multipart *form = calloc(1, sizeof(*form));
     if (form) {
         form->sink = *sink;
