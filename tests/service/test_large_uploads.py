@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""Uploads go to the disk: the service's memory does not grow with them."""
+import concurrent.futures
+import http.client
+import re
+import struct
+
+from conftest import KEY
+
+SIZE = 500 << 20
+UPLOADS = 4
+
+
+def silence():
+    """A WAV of 50 minutes of silence, in pieces."""
+    yield (b"RIFF" + struct.pack("<I", SIZE + 36) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 2, 44100, 176400, 4, 16)
+           + b"data" + struct.pack("<I", SIZE))
+    piece = bytes(1 << 20)
+    for _ in range(SIZE // len(piece)):
+        yield piece
+
+
+def upload(port, chunked):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+    headers = {"X-API-KEY": KEY, "Content-Type": "audio/wav"}
+    if not chunked:
+        headers["Content-Length"] = str(SIZE + 44)
+    connection.request("POST", "/v1/jobs", body=silence(), headers=headers, encode_chunked=chunked)
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def peak_memory(service):
+    """MiB."""
+    status = open(f"/proc/{service.process.pid}/status").read()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+
+
+def test_memory_does_not_grow_with_uploads(serve):
+    service = serve(MAX_DURATION_S=60)
+    before = peak_memory(service)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for status, body in pool.map(lambda i: upload(service.port, i % 2 == 1), range(UPLOADS)):
+            assert status == 413 and b"SPLEETER_MAX_DURATION_S" in body
+    assert peak_memory(service) - before < 64
+    assert service.files("incoming") == []
