@@ -146,8 +146,17 @@ int spl_file_send(spl_request *request, const char *owner, const char *id, const
     const char *if_range = spl_request_header(request, "If-Range");
     if (if_range && (!complete || strcmp(if_range, tag) != 0))
         range = NULL;
-    uint64_t first, last;
-    switch (spl_range_parse(range, opened.blob.bytes, &first, &last)) {
+    uint64_t first = 0, last;
+    const spl_range_kind kind = spl_range_parse(range, opened.blob.bytes, &first, &last);
+    if (first == 0 &&
+        kind != SPL_RANGE_UNSATISFIABLE) { /* players ask for the rest in many ranges */
+        status = spl_request_audit(request, "file.read", id, file, ret_problem);
+        if (status < 0) {
+            close(opened.blob.fd);
+            return status;
+        }
+    }
+    switch (kind) {
     case SPL_RANGE_UNSATISFIABLE:
         return refuse_range(request, &opened, ret_problem);
     case SPL_RANGE_PART:

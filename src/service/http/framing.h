@@ -25,7 +25,7 @@ typedef struct spl_framing {
 SPL_WARN_UNUSED int spl_framing_check(const char *version, const spl_header *headers, size_t count,
                                       spl_framing *ret_framing, spl_problem *ret_problem);
 
-/* libmicrohttpd before 0.9.77 joins folded lines silently, takes lines that end in a bare LF, and cuts values at a NUL byte. It parses in place,
+/* libmicrohttpd before 1.0.0 joins folded lines silently, takes lines that end in a bare LF, and cuts values at a NUL byte. It parses in place,
  * so the text of the request still shows it: between the version, each name and value, and the empty line at the end there are
  * just the two bytes of each CRLF, both overwritten by NUL. False when anything else lies there. */
 bool spl_framing_contiguous(const char *version, const spl_header *headers, size_t count);

@@ -329,6 +329,9 @@ int spl_jobs_link_answer(spl_request *request, spl_problem *ret_problem) {
     if (!found)
         return spl_refuse_about(ret_problem, SPL_PROBLEM_INVALID, "file", NULL,
                                 "The job has no such file");
+    status = spl_request_audit(request, "link.create", request->path_id, file, ret_problem);
+    if (status < 0)
+        return status;
     char path[192], query[128];
     const bool single = strcmp(file, "stems.zip") != 0 && strcmp(file, "manifest.json") != 0;
     snprintf(path, sizeof(path), "/v1/jobs/%s/%s%s", request->path_id, single ? "stems/" : "",

@@ -18,9 +18,6 @@
 /* How much of a body is read and thrown away for the sake of an answer that says why. */
 #define DISCARD_MAX_BYTES ((uint64_t)64 << 20)
 
-/* From this version on libmicrohttpd itself refuses what spl_framing_contiguous looks for. */
-#define MHD_STRICT_VERSION "0.9.77"
-
 /* The request whose headers this thread is reading. */
 static _Thread_local spl_request *incoming;
 
@@ -54,11 +51,15 @@ static enum MHD_Result add_header(void *user, enum MHD_ValueKind kind, const cha
     return MHD_YES;
 }
 
+bool spl_library_can_be_strict(void) {
+    return strverscmp(MHD_get_version(), "1.0.0") >= 0;
+}
+
 static int check_framing(spl_request *request, const char *version, const header_list *list) {
     if (list->too_many)
         return spl_refuse(&request->problem, SPL_PROBLEM_HEADERS_TOO_LARGE,
                           "There may be %d headers at most", SPL_HEADERS_MAX);
-    if (strverscmp(MHD_get_version(), MHD_STRICT_VERSION) < 0 &&
+    if (!spl_library_can_be_strict() &&
         (version != request->raw_place + strlen(request->raw_target) + 1 ||
          !spl_framing_contiguous(version, list->headers, list->count)))
         return spl_refuse(&request->problem, SPL_PROBLEM_BAD_REQUEST,
@@ -77,18 +78,35 @@ static bool has_valid_link(const spl_request *request) {
                           spl_wall_ms() / 1000);
 }
 
-static int audit_refusal(const spl_request *request, spl_problem *problem) {
+static int write_audit(const spl_request *request, const char *action, const char *id,
+                       const char *outcome, const char *detail, spl_problem *ret_problem) {
     const spl_audit_event event = {
-        .actor = request->authenticated ? request->principal.id : "anonymous",
-        .action = "auth.refused",
-        .object = request->path_id,
+        .actor = request->by_link         ? "link"
+                 : request->authenticated ? request->principal.id
+                                          : "anonymous",
+        .action = action,
+        .object = id,
         .address = request->address,
-        .outcome = spl_problem_code_text(problem->code),
-        .detail = request->route->path,
+        .outcome = outcome,
+        .detail = detail,
     };
     spl_error error;
-    if (spl_audit_write(request->parts->audit, &event, &error) < 0)
-        spl_log(SPL_LOG_ERROR, "audit.failed", SPL_TEXT("error", error.message));
+    if (spl_audit_write(request->parts->audit, &event, &error) == 0)
+        return 0;
+    spl_log(SPL_LOG_ERROR, "audit.failed", SPL_TEXT("error", error.message));
+    return spl_refuse_error(ret_problem, &error);
+}
+
+int spl_request_audit(const spl_request *request, const char *action, const char *id,
+                      const char *detail, spl_problem *ret_problem) {
+    return write_audit(request, action, id, "ok", detail, ret_problem);
+}
+
+/* What is refused is refused, also when that can't be noted. */
+static int audit_refusal(const spl_request *request, const spl_problem *problem) {
+    spl_problem failure;
+    (void)!write_audit(request, "auth.refused", request->path_id,
+                       spl_problem_code_text(problem->code), request->route->path, &failure);
     return SPL_E_PERMISSION;
 }
 

@@ -58,6 +58,9 @@ const char *spl_request_header(const spl_request *request, const char *name);
 bool spl_request_gone(const spl_request *request);
 /* The owner whose jobs it may see; NULL: any, by a signed link. */
 const char *spl_request_owner(const spl_request *request);
+/* Notes in the audit log who did `action` to the job `id`. Problems: INTERNAL, STORAGE_FULL: then it must not be done. */
+SPL_WARN_UNUSED int spl_request_audit(const spl_request *request, const char *action,
+                                      const char *id, const char *detail, spl_problem *ret_problem);
 
 /* The callbacks of libmicrohttpd; `user` is the spl_http. */
 void *spl_request_begin(void *user, const char *target, struct MHD_Connection *connection);
@@ -66,6 +69,8 @@ enum MHD_Result spl_request_handle(void *user, struct MHD_Connection *connection
                                    size_t *size, void **state);
 void spl_request_end(void *user, struct MHD_Connection *connection, void **state,
                      enum MHD_RequestTerminationCode why);
+/* Whether libmicrohttpd, from 1.0.0 on, can itself refuse what spl_framing_contiguous looks for. */
+bool spl_library_can_be_strict(void);
 /* Its messages go to the log. */
 void spl_request_library_log(void *user, const char *format, va_list arguments);
 

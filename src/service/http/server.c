@@ -99,6 +99,7 @@ static int start_daemon(spl_http *http, int fd, spl_error *ret_error) {
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, CONNECTION_BYTES / 4, NULL},
         {MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK_BYTES, NULL},
+        {MHD_OPTION_STRICT_FOR_CLIENT, spl_library_can_be_strict(), NULL},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)watch_connection, http},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)spl_request_begin, http},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)spl_request_end, http},
