@@ -208,8 +208,12 @@ static void announce(const running_service *service) {
     const bool v6 = strchr(settings->bind, ':') != NULL;
     char models[512], url[256];
     list_models(service->models, models, sizeof(models));
-    snprintf(url, sizeof(url), "%s://%s%s%s:%u", *settings->tls_certificate ? "https" : "http",
-             v6 ? "[" : "", settings->bind, v6 ? "]" : "", spl_http_port(service->http));
+    const unsigned port = spl_http_port(service->http);
+    if (port == 0)
+        snprintf(url, sizeof(url), "a Unix socket of systemd");
+    else
+        snprintf(url, sizeof(url), "%s://%s%s%s:%u", *settings->tls_certificate ? "https" : "http",
+                 v6 ? "[" : "", settings->bind, v6 ? "]" : "", port);
     const char *access = open                    ? "none (development)"
                          : *settings->jwt_issuer ? "API keys and tokens"
                                                  : "API keys";
