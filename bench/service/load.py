@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 """How much of the command's speed the service keeps under a full queue, and how fast it answers meanwhile.
 
-    bench/service/load.py [--program build/spleeterd] [--jobs 50] [--seconds 60]
+    bench/service/load.py [--program build/spleeterd] [--jobs 50] [--seconds 60] [--output docs/service/load.md]
 
 Makes songs of the bundled one, separates half of them with one run of the command, all of them as queued jobs of a service
 that it starts on loopback, and the other half with the command again; so a machine that changes its speed shows. While the
 jobs run, a client asks for the state of a job 20 times a second, on a new connection each time. The songs differ in one
-sample, so that no result is reused. Prints a table in Markdown.
+sample, so that no result is reused. Prints a table in Markdown, or writes docs/service/load.md.
 """
 
 import argparse
@@ -28,9 +28,19 @@ import wave
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-KEY = "a key for the load benchmark"
+KEY = "the-key-of-the-load-benchmark"
 ASKED_EVERY_S = 0.05
 STEMS = 2
+METHOD = """# The service under load
+
+How much of the command's speed the service keeps while its queue is full, and how fast it answers status calls meanwhile.
+The command separates half of the songs before the service does all of them as jobs, and the other half after it, on the same
+machine with nothing else running. Status calls come 20 times a second, each on a new connection; their time counts from the
+moment they were due.
+
+    {command}
+
+"""
 
 
 def make_songs(program, folder, count, seconds):
@@ -78,7 +88,7 @@ class Service:
             except OSError:
                 pass
             if self.process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"the service does not start; see {self.log.name}")
+                sys.exit("the service does not start: " + Path(self.log.name).read_text())
             time.sleep(0.1)
 
     def request(self, method, path, body=None, headers=None):
@@ -153,6 +163,7 @@ def main():
     parser.add_argument("--program", type=Path, default=ROOT / "build/spleeterd")
     parser.add_argument("--jobs", type=int, default=50)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     program, count = arguments.program.resolve(), arguments.jobs
     with tempfile.TemporaryDirectory(prefix="spleeterd-load.") as name:
@@ -169,20 +180,26 @@ def main():
     command = audio / (before + after)
     percentiles = statistics.quantiles(asked, n=100)
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
-    print(f"{version}, {os.cpu_count()} CPUs, {platform.machine()}, "
-          f"{datetime.date.today()}: {count} jobs of {arguments.seconds} s\n")
-    print("| | |")
-    print("|---|---|")
-    print(f"| command, first half of the songs | {before:.1f} s |")
-    print(f"| command, second half | {after:.1f} s |")
-    print(f"| service, all of them, from the first start to the last end | {jobs:.1f} s |")
-    print(f"| command | {command:.2f} x real time |")
-    print(f"| service | {audio / jobs:.2f} x real time |")
-    print(f"| **service / command** | **{100 * audio / jobs / command:.1f} %** |")
-    print(f"| status calls meanwhile | {len(asked)} |")
-    print(f"| median | {1e3 * percentiles[49]:.1f} ms |")
-    print(f"| **p99** | **{1e3 * percentiles[98]:.1f} ms** |")
-    print(f"| slowest | {1e3 * max(asked):.1f} ms |")
+    rows = [
+        ("command, first half of the songs", f"{before:.1f} s"),
+        ("command, second half", f"{after:.1f} s"),
+        ("service, all of them, from the first start to the last end", f"{jobs:.1f} s"),
+        ("command", f"{command:.2f} x real time"),
+        ("service", f"{audio / jobs:.2f} x real time"),
+        ("**service / command**", f"**{100 * audio / jobs / command:.1f} %**"),
+        ("status calls meanwhile", f"{len(asked)}"),
+        ("their median", f"{1e3 * percentiles[49]:.1f} ms"),
+        ("**their p99**", f"**{1e3 * percentiles[98]:.1f} ms**"),
+        ("the slowest", f"{1e3 * max(asked):.1f} ms"),
+    ]
+    report = (f"{version}, {os.cpu_count()} CPUs, {platform.machine()}, {datetime.date.today()}: "
+              f"{count} jobs of {arguments.seconds} s\n\n| | |\n|---|---|\n"
+              + "".join(f"| {name} | {value} |\n" for name, value in rows))
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        command = f"bench/service/load.py --jobs {count} --seconds {arguments.seconds} --output docs/service/load.md"
+        arguments.output.write_text(METHOD.format(command=command) + report)
+    print(report, end="")
 
 
 if __name__ == "__main__":
