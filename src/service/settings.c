@@ -13,8 +13,10 @@
 #include <math.h>
 #include <string.h>
 
-#define PREFIX      "SPLEETER_"
-#define FORMATS     "mp3,wav,flac,ogg,opus,m4a,aac,aif,aiff,wma,webm,mp4,mov,mkv"
+#define PREFIX  "SPLEETER_"
+#define FORMATS "mp3,wav,flac,ogg,opus,m4a,aac,aif,aiff,wma,webm,mp4,mov,mkv"
+#define MORE_FORMATS                                                                               \
+    "aifc,asf,m4b,mka,mp2,oga,rf64" /* that are known, and accepted when asked for */
 #define ALGORITHMS  "RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512"
 #define CIDRS       "networks, such as 10.0.0.0/8,fd00::/8"
 #define SECRET_SIZE 4096
@@ -67,7 +69,7 @@ static bool is_algorithm(const char *value) {
 static bool are_formats(const char *value) {
     for (;;) {
         const size_t length = strcspn(value, ",");
-        if (!list_has(FORMATS, value, length))
+        if (!list_has(FORMATS "," MORE_FORMATS, value, length))
             return false;
         if (value[length] == '\0')
             return true;
@@ -190,7 +192,8 @@ static const setting table[] = {
     ROW(SECONDS, max_duration_s, "MAX_DURATION_S", "7200", .min = 1, .max = 604800,
         .help = "Longest song, in seconds"),
     ROW(TEXT, formats, "FORMATS", FORMATS, .valid = are_formats,
-        .expected = "a list out of " FORMATS, .help = "File name extensions that are accepted"),
+        .expected = "a list out of " FORMATS "," MORE_FORMATS,
+        .help = "File name extensions that are accepted; known are also " MORE_FORMATS),
     ROW(MEBIBYTES, min_free_bytes, "MIN_FREE_DISK_MB", "1024", .max = 1 << 30,
         .help = "Free disk below which uploads are answered with 507, in MiB"),
     ROW(TEXT, source_allow, "SOURCE_ALLOW", "", .valid = are_cidrs, .expected = CIDRS,
