@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""An HTTP client that shows what came back and nothing else."""
+import http.client
+import json
+import secrets
+import time
+
+
+class Answer:
+    """A whole answer."""
+
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    def json(self):
+        return json.loads(self.body)
+
+    def problem(self):
+        """The problem's code; the answer must be a well-formed problem+json."""
+        assert self.headers["Content-Type"] == "application/problem+json", self
+        problem = self.json()
+        assert problem["status"] == self.status and problem["title"] and problem["type"].endswith(problem["code"])
+        assert problem["request_id"] == self.headers["X-Request-Id"]
+        return problem["code"]
+
+    def __repr__(self):
+        return f"{self.status} {dict(self.headers)} {self.body[:2000]!r}"
+
+
+def form(fields, file=None, name="song.wav", type="audio/wav"):
+    """(body, content type) of a multipart form; `file` is the content of its part "file"."""
+    boundary = secrets.token_hex(16)
+    parts = []
+    for field, value in fields.items():
+        if not isinstance(value, str):
+            value = json.dumps(value)
+        parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'.encode())
+    if file is not None:
+        parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+                     f"Content-Type: {type}\r\n\r\n".encode() + file + b"\r\n")
+    parts.append(f"--{boundary}--\r\n".encode())
+    return b"".join(parts), f"multipart/form-data; boundary={boundary}"
+
+
+class Client:
+    """Requests to a service on loopback with one key; a connection each."""
+
+    def __init__(self, port, key):
+        self.port, self.key = port, key
+
+    def open(self, method, path, body=None, headers=None, timeout=300):
+        """(connection, response), the body still to be read."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        headers = dict(headers or {})
+        if self.key and "X-API-KEY" not in headers and "Authorization" not in headers:
+            headers["X-API-KEY"] = self.key
+        connection.request(method, path, body=body, headers=headers)
+        return connection, connection.getresponse()
+
+    def request(self, method, path, body=None, headers=None, timeout=300):
+        connection, response = self.open(method, path, body, headers, timeout)
+        try:
+            return Answer(response)
+        finally:
+            connection.close()
+
+    def get(self, path, **headers):
+        return self.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    def delete(self, path):
+        return self.request("DELETE", path)
+
+    def post(self, path, fields, headers=None, **file):
+        body, type = form(fields, **file)
+        return self.request("POST", path, body, {"Content-Type": type, **(headers or {})})
+
+    def post_json(self, path, value, headers=None):
+        return self.request("POST", path, json.dumps(value), {"Content-Type": "application/json", **(headers or {})})
+
+    def submit(self, content, headers=None, name="song.wav", type="audio/wav", **fields):
+        """Creates a job, which must succeed; its JSON."""
+        answer = self.post("/v1/jobs", fields, headers=headers, file=content, name=name, type=type)
+        assert answer.status == 202, answer
+        return answer.json()
+
+    def job(self, id):
+        answer = self.get(f"/v1/jobs/{id}")
+        assert answer.status == 200, answer
+        return answer.json()
+
+    def wait(self, id, *states, timeout=300):
+        """The job when it has got to one of `states` (default: has ended)."""
+        states = states or ("succeeded", "failed", "canceled", "expired")
+        deadline = time.monotonic() + timeout
+        while True:
+            job = self.job(id)
+            if job["status"] in states:
+                return job
+            assert time.monotonic() < deadline, job
+            assert job["status"] not in ("succeeded", "failed", "canceled", "expired"), job
+            time.sleep(0.05)
+
+    def separate(self, content, **fields):
+        """Creates a job and waits until it has succeeded."""
+        job = self.wait(self.submit(content, **fields)["id"])
+        assert job["status"] == "succeeded", job
+        return job
+
+    def stem(self, id, file, **headers):
+        return self.get(f"/v1/jobs/{id}/stems/{file}", **headers)

@@ -1,0 +1,419 @@
+# SPDX-License-Identifier: MIT
+"""The real things that the tests of the service use: the service itself, clamd, Prometheus, an issuer of tokens, a receiver
+of webhooks. All on loopback, each with a folder of its own.
+
+The program is $SPLEETERD; it finds its codec helper and models by SPLEETER_CODEC and SPLEETER_MODEL_PATH.
+"""
+import base64
+import contextlib
+import http.server
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+import urllib.request
+
+import numpy as np
+import pytest
+
+from client import Client
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "tests/cli"))
+import wav  # noqa: E402
+
+PROGRAM = os.environ["SPLEETERD"]
+SONG = REPOSITORY / "examples" / "audio_example.mp3"
+KEY = "a-key-for-tests-0123456789"
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_until(condition, timeout=60, what="it"):
+    """Waits until `condition` gives something true, and returns that."""
+    deadline = time.monotonic() + timeout
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"{what} did not happen in {timeout} s"
+        time.sleep(0.05)
+
+
+def environment(**settings):
+    """This environment without settings of the service, and `settings`."""
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith("SPLEETER_") or name in ("SPLEETER_CODEC", "SPLEETER_MODEL_PATH", "SPLEETER_CPU")}
+    return {**kept, **{f"SPLEETER_{name}": str(value) for name, value in settings.items()}}
+
+
+# ---------------------------------------------------------------------------- audio
+
+
+def music(seconds, rate=44100, channels=2, seed=1):
+    """Something like music: tones that come and go, and noise; [samples, channels]."""
+    t = np.arange(round(seconds * rate)) / rate
+    noise = np.random.default_rng(seed).standard_normal((t.size, channels)) * 0.05
+    voices = [np.sin(2 * np.pi * (110 * (i + 1) + 3 * i) * t[:, None] + np.arange(channels))
+              * (0.5 + 0.5 * np.sin(2 * np.pi * (0.3 + 0.1 * i) * t[:, None])) / (i + 1) for i in range(5)]
+    return ((sum(voices) / 2 + noise) * 0.3).astype(np.float32)
+
+
+def wav_bytes(seconds, **keywords):
+    samples = np.clip(np.rint(music(seconds, **keywords) * 32768), -32768, 32767).astype("<i2")
+    return wav.header(samples.nbytes, keywords.get("rate", 44100), samples.shape[1], 16, wav.PCM) + samples.tobytes()
+
+
+@pytest.fixture(scope="session")
+def song():
+    """Two seconds as WAV: the content of the file."""
+    return wav_bytes(2)
+
+
+@pytest.fixture(scope="session")
+def long_song():
+    """Two minutes as WAV: long enough to look at a job while it runs."""
+    return wav_bytes(120)
+
+
+# -------------------------------------------------------------------------- service
+
+
+class Service(Client):
+    """A running `spleeterd serve`."""
+
+    def __init__(self, folder, settings):
+        super().__init__(settings["PORT"], settings.get("API_KEY"))
+        self.folder, self.settings = folder, settings
+        self.data = pathlib.Path(settings["DATA_DIR"])
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir(exist_ok=True)
+        self.log_path = folder / "log"
+        self.process = None
+
+    def start(self, wait=True, **popen):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen([PROGRAM, "serve"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                                            env={**environment(**self.settings), "TMPDIR": str(self.temporary)}, **popen)
+        if wait:
+            wait_until(self.is_ready, what="a ready service")
+        return self
+
+    def is_ready(self):
+        assert self.process.poll() is None, self.log_path.read_text()
+        with contextlib.suppress(OSError):
+            return self.get("/ready").status == 200
+        return False
+
+    def stop(self, number=signal.SIGTERM, timeout=45):
+        """Sends the signal and returns the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout)
+
+    def log(self, event=None):
+        """The log's lines, each of which must be a JSON object with the fields that all have."""
+        lines = [json.loads(line) for line in self.log_path.read_text().splitlines()]
+        assert all({"time", "level", "event"} <= line.keys() for line in lines)
+        return [line for line in lines if event in (None, line["event"])]
+
+    def metric(self, series):
+        """The value of a series, such as 'spleeter_queue_depth'; 0 when it is not there."""
+        for line in self.get("/metrics").body.decode().splitlines():
+            if line.startswith(series + " "):
+                return float(line.rsplit(" ", 1)[1])
+        return 0.0
+
+    def files(self, below):
+        return sorted(str(path.relative_to(self.data)) for path in (self.data / below).rglob("*") if path.is_file())
+
+    def add_key(self, name, *options):
+        """A client with a key of its own."""
+        done = subprocess.run([PROGRAM, "keys", "add", name, *options], env=environment(**self.settings),
+                              capture_output=True, text=True, check=True)
+        self.process.send_signal(signal.SIGHUP)
+        client = Client(self.port, done.stdout.split()[-1])
+        wait_until(lambda: client.get("/v1/jobs").status != 401, what="a new key")
+        return client
+
+    def leftovers(self):
+        """Temporary files, and files of uploads that became no job."""
+        return self.files("incoming") + [str(path) for path in self.temporary.rglob("*")] + [
+            name for name in self.files("blobs") if ".part" in name]
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """serve(NAME=value, ...) starts a service with these settings. At the end each must leave by SIGTERM with 0, and
+    nothing temporary behind."""
+    services = []
+
+    def start(wait=True, folder=None, **settings):
+        folder = folder or tmp_path / f"service{len(services)}"
+        folder.mkdir(exist_ok=True)
+        settings = {"PORT": free_port(), "DATA_DIR": folder / "data", "API_KEY": KEY, "MIN_FREE_DISK_MB": 64,
+                    "RATE_PER_MINUTE": 100000, **settings}
+        services.append(Service(folder, {name: value for name, value in settings.items() if value is not None}))
+        return services[-1].start(wait)
+
+    yield start
+    for service in services:
+        if not service.process or service.process.poll() is not None:
+            continue
+        assert service.stop() == 0, service.log_path.read_text()[-4000:]
+        assert service.leftovers() == []
+
+
+@pytest.fixture
+def service(serve):
+    """A service with default settings and one key."""
+    return serve()
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Runs `spleeterd separate` on a file's content; {output file name: content}."""
+
+    def run(content, *options, name="song.wav"):
+        folder = tmp_path / "command"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        (folder / name).write_bytes(content)
+        subprocess.run([PROGRAM, "separate", folder / name, "-o", folder / "out", "-f", "{instrument}.{codec}", *options],
+                       env=environment(), check=True, capture_output=True)
+        return {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
+
+    return run
+
+
+# ---------------------------------------------------------------------------- clamd
+
+EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+
+
+class Clamd:
+    """A running clamd whose only signature is EICAR's, anywhere in a file."""
+
+    def __init__(self, folder):
+        self.socket = folder / "clamd.ctl"
+        self.setting = f"unix:{self.socket}"
+        database = folder / "database"
+        database.mkdir()
+        (database / "local.ndb").write_text(f"Eicar-Local-Signature:0:*:{EICAR.hex()}\n")
+        (folder / "tmp").mkdir()
+        (folder / "clamd.conf").write_text(
+            f"DatabaseDirectory {database}\nLocalSocket {self.socket}\nTemporaryDirectory {folder}/tmp\n"
+            f"LogFile {folder}/clamd.log\nForeground yes\nStreamMaxLength 64M\nMaxFileSize 64M\nMaxScanSize 64M\n")
+        self.process = subprocess.Popen(["clamd", "--config-file", folder / "clamd.conf"], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        wait_until(self.answers, timeout=60, what="an answer of clamd")
+
+    def answers(self):
+        assert self.process.poll() is None, "clamd has ended"
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
+            client.connect(str(self.socket))
+            client.sendall(b"zPING\0")
+            return client.recv(16).startswith(b"PONG")
+        return False
+
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.thaw()
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def clamd(tmp_path):
+    if not shutil.which("clamd"):
+        pytest.skip("clamd is not installed")
+    folder = tmp_path / "clamd"
+    folder.mkdir()
+    daemon = Clamd(folder)
+    yield daemon
+    daemon.stop()
+
+
+# ----------------------------------------------------------------------- Prometheus
+
+
+class Prometheus:
+    """A running Prometheus with the project's rules, that scrapes a service every second."""
+
+    def __init__(self, folder, target, key):
+        self.port = free_port()
+        (folder / "key").write_text(key)
+        example = (REPOSITORY / "deploy/prometheus/prometheus.yml").read_text()
+        shutil.copy(REPOSITORY / "deploy/prometheus/spleeterd.rules.yml", folder)
+        (folder / "prometheus.yml").write_text(
+            example.replace("/etc/prometheus/spleeterd.key", str(folder / "key")).replace("127.0.0.1:8080", target)
+            .replace("interval: 15s", "interval: 1s"))
+        self.log = open(folder / "log", "wb")
+        self.process = subprocess.Popen(
+            ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+             f"--web.listen-address=127.0.0.1:{self.port}"], stdout=self.log, stderr=self.log)
+
+    def api(self, path, **parameters):
+        url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    def query(self, expression):
+        """The value of the only series, or None when there is none (yet)."""
+        assert self.process.poll() is None, "Prometheus has ended"
+        with contextlib.suppress(OSError):
+            result = self.api("query", query=expression)["result"]
+            return float(result[0]["value"][1]) if result else None
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+        self.log.close()
+
+
+@pytest.fixture
+def prometheus(tmp_path):
+    """prometheus(service, key) starts one."""
+    if not shutil.which("prometheus"):
+        pytest.skip("prometheus is not installed")
+    started = []
+
+    def start(service, key):
+        folder = tmp_path / "prometheus"
+        folder.mkdir()
+        started.append(Prometheus(folder, f"127.0.0.1:{service.port}", key))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+# --------------------------------------------------------------- servers of our own
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """An HTTP server on a free port of loopback that notes requests; `answer(request)` gives (status, body)."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        self.requests = []
+        self.lock = threading.Lock()
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def handle_any(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                request = {"method": self.command, "path": self.path, "headers": self.headers, "body": body,
+                           "time": time.monotonic()}
+                with server.lock:
+                    server.requests.append(request)
+                status, content = server.answer(request)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = do_HEAD = handle_any
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.port = self.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def answer(self, _request):
+        return 200, b""
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+
+@pytest.fixture
+def receiver():
+    """A receiver of webhooks: .url, .requests; its `answer` may be replaced."""
+    server = Server()
+    yield server
+    server.close()
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class Issuer(Server):
+    """Issues tokens, and serves its keys as a JWKS at .jwks_url."""
+
+    audience = "spleeterd"
+
+    def __init__(self):
+        self.keys = {}
+        super().__init__()
+        self.name = f"http://127.0.0.1:{self.port}/issuer"
+        self.jwks_url = f"{self.url}/jwks.json"
+        self.add_key("key-1")
+
+    def add_key(self, id):
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        self.keys[id] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        return self.keys[id]
+
+    def jwk(self, id):
+        numbers = self.keys[id].public_key().public_numbers()
+        return {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": id,
+                "n": base64url(numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8, "big")),
+                "e": base64url(numbers.e.to_bytes(3, "big"))}
+
+    def answer(self, _request):
+        return 200, json.dumps({"keys": [self.jwk(id) for id in self.keys]}).encode()
+
+    def claims(self, **changes):
+        """What a good token says; None removes a claim."""
+        now = int(time.time())
+        claims = {"iss": self.name, "aud": self.audience, "sub": "alice", "iat": now, "exp": now + 300,
+                  "scope": "jobs:read jobs:write", **changes}
+        return {name: value for name, value in claims.items() if value is not None}
+
+    def sign(self, header, claims, key=None):
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import padding
+
+        signed = f"{base64url(json.dumps(header).encode())}.{base64url(json.dumps(claims).encode())}"
+        key = key or self.keys["key-1"]
+        return f"{signed}.{base64url(key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+
+    def token(self, **changes):
+        return self.sign({"alg": "RS256", "typ": "JWT", "kid": "key-1"}, self.claims(**changes))
+
+    def settings(self):
+        return {"JWT_ISSUER": self.name, "JWT_AUDIENCE": self.audience, "JWT_JWKS_URL": self.jwks_url}
+
+
+@pytest.fixture
+def jwks():
+    pytest.importorskip("cryptography")
+    issuer = Issuer()
+    yield issuer
+    issuer.close()

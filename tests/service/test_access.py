@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""Who may do what: keys, roles, tokens, others' jobs, rates and quotas."""
+import subprocess
+
+import pytest
+
+from client import Client
+from conftest import KEY, PROGRAM, environment, wav_bytes
+
+UNKNOWN = "01932e5b-7f1c-7abc-8def-0123456789ab"
+
+# Each route with an id: method, path after it, body.
+ROUTES = [
+    ("GET", "", None), ("HEAD", "", None), ("DELETE", "", None), ("POST", "/cancel", None), ("GET", "/events", None),
+    ("GET", "/stems/vocals.wav", None), ("HEAD", "/stems/vocals.wav", None), ("GET", "/stems.zip", None),
+    ("GET", "/manifest.json", None), ("POST", "/links", '{"file": "vocals.wav"}'),
+]
+
+
+def call(client, method, id, tail, body):
+    headers = {"Content-Type": "application/json", "X-Request-Id": "same"} if body else {"X-Request-Id": "same"}
+    return client.request(method, f"/v1/jobs/{id}{tail}", body, headers)
+
+
+def test_anothers_jobs_do_not_exist(service, song):
+    bob = service.add_key("bob")
+    id = service.separate(song)["id"]
+    for method, tail, body in ROUTES:
+        foreign, unknown = call(bob, method, id, tail, body), call(bob, method, UNKNOWN, tail, body)
+        assert foreign.status == unknown.status == 404, (method, tail, foreign)
+        assert foreign.body.replace(id.encode(), b"ID") == unknown.body.replace(UNKNOWN.encode(), b"ID"), (method, tail)
+        volatile = ("Date", "RateLimit", "traceparent")
+        assert {k: v for k, v in foreign.headers.items() if not k.startswith(volatile)} == \
+               {k: v for k, v in unknown.headers.items() if not k.startswith(volatile)}, (method, tail)
+    assert bob.get("/v1/jobs").json()["jobs"] == []
+    assert service.get(f"/v1/jobs/{id}").json()["status"] == "succeeded", "untouched"
+    # An admin's key is no exception.
+    assert service.get(f"/v1/jobs/{bob.submit(song)['id']}").status == 404
+
+
+def test_an_idempotency_key_is_its_owners(service, song):
+    bob = service.add_key("bob")
+    first = service.post("/v1/jobs", {}, {"Idempotency-Key": "same"}, file=song)
+    second = bob.post("/v1/jobs", {}, {"Idempotency-Key": "same"}, file=song)
+    assert first.status == second.status == 202 and first.json()["id"] != second.json()["id"]
+
+
+@pytest.mark.parametrize("headers", [
+    {}, {"X-API-KEY": ""}, {"X-API-KEY": "wrong"}, {"X-API-KEY": KEY[:-1]}, {"X-API-KEY": KEY + "0"}, {"X-API-KEY": KEY.upper()},
+    {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {KEY}"}, {"Authorization": KEY}, {"Authorization": "Bearer a.b.c"},
+    {"X-API-KEY": KEY, "Authorization": f"Bearer {KEY}"},
+], ids=str)
+def test_wrong_credentials(service, headers):
+    answer = Client(service.port, None).request("GET", "/v1/jobs", headers=headers)
+    assert (answer.status, answer.problem()) == (401, "unauthorized")
+    assert answer.headers["WWW-Authenticate"]
+    assert KEY not in answer.body.decode()
+
+
+def test_a_key_may_come_as_bearer(service):
+    assert Client(service.port, None).get("/v1/jobs", Authorization=f"Bearer {KEY}").status == 200
+
+
+def test_roles(service, song):
+    id = service.separate(song)["id"]
+    reader, metrics, user = (service.add_key(role, "--role", role) for role in ("reader", "metrics", "user"))
+    assert service.get("/metrics").status == 200 and metrics.get("/metrics").status == 200
+    assert reader.get("/v1/jobs").status == 200 and user.get("/v1/jobs").status == 200
+    for answer in (user.get("/metrics"), reader.get("/metrics"), metrics.get("/v1/jobs"), metrics.get("/v1/models"),
+                   reader.post("/v1/jobs", {}, file=song), reader.delete(f"/v1/jobs/{id}"),
+                   metrics.post("/separate", {}, file=song), reader.request("POST", f"/v1/jobs/{id}/cancel")):
+        assert (answer.status, answer.problem()) == (403, "forbidden")
+
+
+def test_a_revoked_key_is_out_at_sighup(service):
+    bob = service.add_key("bob")
+    subprocess.run([PROGRAM, "keys", "revoke", "bob"], env=environment(**service.settings), check=True)
+    service.add_key("carol")  # sends SIGHUP and waits
+    assert bob.get("/v1/jobs").status == 401
+
+
+# --------------------------------------------------------------------------- tokens
+
+
+@pytest.fixture
+def federated(serve, jwks):
+    return serve(**jwks.settings())
+
+
+def bearer(service, token):
+    return Client(service.port, None).get("/v1/jobs", Authorization=f"Bearer {token}")
+
+
+def test_tokens(federated, jwks, song):
+    assert bearer(federated, jwks.token()).status == 200
+    assert bearer(federated, jwks.token(aud=["other", jwks.audience])).status == 200
+    for wrong in (jwks.token(exp=1), jwks.token(exp=None), jwks.token(aud="other"), jwks.token(aud=None), jwks.token(sub=None),
+                  jwks.token(iss=jwks.name + "/"), jwks.token(nbf=2**33), jwks.token()[:-4] + "AAAA"):
+        assert bearer(federated, wrong).status == 401
+    assert bearer(federated, jwks.token(scope="metrics:read")).status == 403
+    assert federated.get("/v1/jobs").status == 200, "keys go on beside tokens"
+
+
+def test_each_subject_has_jobs_of_its_own(federated, jwks, song):
+    class TokenClient(Client):
+        def open(self, method, path, body=None, headers=None, timeout=120):
+            return super().open(method, path, body, {"Authorization": f"Bearer {self.token}", **(headers or {})}, timeout)
+
+    alice, bob = TokenClient(federated.port, None), TokenClient(federated.port, None)
+    alice.token, bob.token = jwks.token(), jwks.token(sub="bob")
+    id = alice.submit(song)["id"]
+    assert alice.wait(id)["status"] == "succeeded"
+    for method, tail, body in ROUTES:
+        assert call(bob, method, id, tail, body).status == 404, (method, tail)
+        assert call(federated, method, id, tail, body).status == 404, (method, tail)
+
+
+def test_keys_of_the_issuer_may_change(federated, jwks):
+    assert bearer(federated, jwks.token()).status == 200
+    fetches = len(jwks.requests)
+    for _ in range(5):
+        assert bearer(federated, jwks.token()).status == 200
+    assert len(jwks.requests) == fetches, "keys are kept"
+
+
+# ----------------------------------------------------------------- rates and quotas
+
+
+def test_rates(service):
+    slow = service.add_key("slow", "--rate-per-minute", "5")
+    answers = [slow.get("/v1/jobs") for _ in range(8)]
+    refused = [answer for answer in answers if answer.status == 429]
+    assert len(refused) >= 3 and refused[0].problem() == "rate-limited"
+    assert 1 <= int(refused[0].headers["Retry-After"]) <= 60
+    for answer in answers:
+        names = {name.lower() for name in answer.headers.keys()}
+        assert "ratelimit" in names or "ratelimit-limit" in names, answer
+    assert service.get("/v1/jobs").status == 200, "others are not slowed down"
+
+
+def test_jobs_per_key(serve, long_song):
+    service = serve(JOBS_PER_KEY=2)
+    for n in range(2):
+        service.submit(long_song, options={"duration": 60 + n})
+    answer = service.post("/v1/jobs", {}, file=long_song)
+    assert (answer.status, answer.problem()) == (429, "quota-exceeded")
+    assert answer.json()["setting"] == "SPLEETER_JOBS_PER_KEY" and int(answer.headers["Retry-After"]) > 0
+    bob = service.add_key("bob")
+    assert bob.post("/v1/jobs", {}, file=wav_bytes(1)).status == 202, "others have quotas of their own"
+
+
+def test_storage_per_key(serve):
+    service = serve(STORAGE_PER_KEY_MB=3)
+    content = wav_bytes(10)  # 1.7 MiB, and twice that as stems
+    service.wait(service.submit(content)["id"])
+    answer = service.post("/v1/jobs", {"stems": "vocals"}, file=content)
+    assert (answer.status, answer.problem()) == (429, "quota-exceeded")
+    assert answer.json()["setting"] == "SPLEETER_STORAGE_PER_KEY_MB"
+    service.delete(f"/v1/jobs/{service.get('/v1/jobs').json()['jobs'][0]['id']}")
+    assert service.post("/v1/jobs", {"stems": "vocals"}, file=content).status == 202
+
+
+def test_a_full_queue(serve, long_song):
+    service = serve(QUEUE=2)
+    service.wait(service.submit(long_song)["id"], "running")
+    for n in range(2):
+        service.submit(long_song, options={"duration": 60 + n})
+    answer = service.post("/v1/jobs", {}, file=wav_bytes(1))
+    assert (answer.status, answer.problem()) == (429, "queue-full")
+    assert answer.json()["setting"] == "SPLEETER_QUEUE" and int(answer.headers["Retry-After"]) > 0
+
+
+def test_fair_share(service, long_song, song):
+    """Bob's first job does not wait for all of Alice's."""
+    alice, bob = service.add_key("alice"), service.add_key("bob")
+    ids = [alice.submit(long_song, options={"duration": 30 + n})["id"] for n in range(5)]
+    bobs = bob.submit(song)["id"]
+    bob.wait(bobs)
+    assert [alice.job(id)["status"] for id in ids].count("succeeded") <= 2
+
+
+def test_priority(service, long_song, song):
+    first, last = service.add_key("first", "--priority", "5"), service.add_key("last", "--priority", "-5")
+    service.wait(service.submit(long_song)["id"], "running")
+    late = last.submit(song)["id"]
+    early = first.submit(song)["id"]
+    first.wait(early)
+    assert last.wait(late)["started"] >= first.job(early)["finished"]

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""What is taken and what is refused, and that refusals say why."""
+import json
+import math
+
+import pytest
+
+from conftest import wait_until, wav_bytes
+
+
+def refused(answer, status, code, **members):
+    assert (answer.status, answer.problem()) == (status, code), answer
+    for name, value in members.items():
+        assert answer.json().get(name) == value, answer
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_kept(service):
+    """Refused uploads leave no job and no file."""
+    yield
+    assert service.get("/v1/jobs").json()["jobs"] == []
+    wait_until(lambda: service.files("blobs") == [] and service.leftovers() == [], timeout=5, what="cleaning up")
+    assert service.get("/health").status == 200
+
+
+@pytest.mark.parametrize("fields, field", [
+    ({"model": "6stems"}, "model"), ({"model": "../../etc"}, "model"), ({"model": "/etc/passwd"}, "model"),
+    ({"stems": "piano"}, "stems"), ({"stems": []}, "stems"), ({"mixes": {"x": ["piano"]}}, "mixes"),
+    ({"mixes": {"../x": ["vocals"]}}, "mixes"), ({"codec": "exe"}, "codec"), ({"bitrate": "1"}, "bitrate"),
+    ({"bit_depth": "12"}, "bit_depth"), ({"bandwidth": "22k"}, "bandwidth"), ({"mwf": "maybe"}, "mwf"),
+    ({"offset": "-1"}, "offset"), ({"duration": "x"}, "duration"), ({"offset": "3"}, "offset"), ({"nonsense": "1"}, "nonsense"),
+    ({"metadata": "{"}, "metadata"), ({"metadata": {"x": "y" * 20000}}, "metadata"), ({"options": "[]"}, "options"),
+    ({"webhook_url": "http://127.0.0.1/"}, "webhook_url"), ({"webhook_url": "nonsense"}, "webhook_url"),
+], ids=lambda value: json.dumps(value)[:40])
+def test_fields(service, song, fields, field):
+    refused(service.post("/v1/jobs", fields, file=song), 422, "invalid", field=field)
+
+
+def test_no_file(service):
+    refused(service.post("/v1/jobs", {"stems": "vocals"}), 422, "invalid", field="file")
+
+
+def test_an_empty_file(service):
+    assert service.post("/v1/jobs", {}, file=b"").status in (415, 422)
+
+
+@pytest.mark.parametrize("name, type", [
+    ("song.exe", "audio/wav"), ("song", "audio/wav"), ("song.wav", "text/html"), ("song.mp3", "audio/wav"),
+    ("song.mp3", "audio/mpeg"), ("song.flac", "audio/flac"), ("song.wav.html", "audio/wav"),
+])
+def test_extension_type_and_content_agree(service, song, name, type):
+    refused(service.post("/v1/jobs", {}, file=song, name=name, type=type), 415, "unsupported-media-type")
+
+
+@pytest.mark.parametrize("content", [b"MZ" + bytes(1000), b"<html>", bytes(10000), b"#EXTM3U\nhttp://127.0.0.1/x\n"],
+                         ids=["program", "page", "zeros", "playlist"])
+def test_other_content(service, content):
+    refused(service.post("/v1/jobs", {}, file=content), 415, "unsupported-media-type")
+
+
+@pytest.mark.parametrize("content", [
+    wav_bytes(1)[:44], wav_bytes(1)[:30], b"RIFF\xff\xff\xff\xffWAVE" + bytes(1000),
+    wav_bytes(1)[:22] + b"\0\0" + wav_bytes(1)[24:], wav_bytes(1)[:24] + bytes(4) + wav_bytes(1)[28:],
+    wav_bytes(1)[:22] + b"\xff\xff" + wav_bytes(1)[24:],
+], ids=["no samples", "half a header", "no chunks", "no channels", "no rate", "65535 channels"])
+def test_broken_audio(service, content):
+    refused(service.post("/v1/jobs", {}, file=content), 422, "unreadable-audio")
+
+
+def test_other_bodies(service, song):
+    refused(service.request("POST", "/v1/jobs", song), 415, "unsupported-media-type")
+    refused(service.request("POST", "/v1/jobs", "a=b", {"Content-Type": "application/x-www-form-urlencoded"}), 415,
+            "unsupported-media-type")
+    refused(service.request("POST", "/v1/jobs", "{", {"Content-Type": "application/json"}), 400, "bad-request")
+    refused(service.post_json("/v1/jobs", []), 400, "bad-request")
+    refused(service.post_json("/v1/jobs", {"stems": ["vocals"]}), 422, "invalid", field="source_url")
+    answer = service.request("POST", "/v1/jobs", b"no boundary", {"Content-Type": "multipart/form-data"})
+    assert answer.status == 400, answer
+
+
+class TestLimits:
+    @pytest.fixture
+    def service(self, serve):
+        return serve(MAX_FILE_SIZE_MB=1, MAX_DURATION_S=5)
+
+    def test_too_large_by_its_length(self, service):
+        refused(service.request("POST", "/v1/jobs?filename=a.wav", bytes(2 << 20), {"Content-Type": "audio/wav"}), 413,
+                "too-large", setting="SPLEETER_MAX_FILE_SIZE_MB")
+
+    def test_too_large_without_a_length(self, service):
+        chunks = iter([wav_bytes(1)] + [bytes(100000)] * 15)
+        answer = service.request("POST", "/v1/jobs?filename=a.wav", chunks, {"Content-Type": "audio/wav"})
+        refused(answer, 413, "too-large", setting="SPLEETER_MAX_FILE_SIZE_MB")
+
+    def test_too_large_in_a_form(self, service):
+        refused(service.post("/v1/jobs", {}, file=wav_bytes(1) + bytes(1 << 20)), 413, "too-large")
+
+    def test_too_long(self, service):
+        answer = service.post("/v1/jobs", {}, file=wav_bytes(5.5))
+        refused(answer, 413, "too-long", setting="SPLEETER_MAX_DURATION_S")
+        assert "5" in answer.json()["detail"]
+
+    def test_a_part_of_a_long_song_is_taken(self, service):
+        job = service.separate(wav_bytes(5.5), options={"offset": 1, "duration": 1})
+        assert math.isclose(job["input"]["duration_s"], 1, abs_tol=0.01)
+        assert job["outputs"][0]["samples"] == 44100
+        assert service.delete(f"/v1/jobs/{job['id']}").status == 204

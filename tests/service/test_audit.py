@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""The audit log of a real service: who did what, and that changes of it show."""
+import json
+import subprocess
+
+from client import Client
+from conftest import KEY, PROGRAM
+
+
+def verify(service):
+    return subprocess.run([PROGRAM, "audit", "verify", "--data-dir", service.data], capture_output=True, text=True)
+
+
+def lines(service):
+    return [json.loads(line) for path in sorted((service.data / "audit").iterdir()) for line in path.read_text().splitlines()]
+
+
+def test_who_did_what_is_kept(service, song):
+    id = service.separate(song)["id"]
+    service.delete(f"/v1/jobs/{id}")
+    Client(service.port, "a-wrong-key-0123456789").get("/v1/jobs")
+    events = {(line["action"], line["outcome"]): line for line in lines(service) if "outcome" in line}
+    created = events["job.create", "ok"]
+    assert (created["actor"], created["object"], created["address"]) == ("key:default", id, "127.0.0.1")
+    assert created["request_id"]
+    assert events["job.delete", "ok"]["object"] == id
+    assert events["auth.refused", "unauthorized"]["actor"] == "anonymous"
+    text = "".join(path.read_text() for path in (service.data / "audit").iterdir())
+    assert KEY not in text and "a-wrong-key" not in text
+    done = verify(service)
+    assert done.returncode == 0 and "whole so far" in done.stdout, done
+
+
+def test_changes_show(service, song):
+    service.wait(service.submit(song)["id"])
+    assert service.stop() == 0
+    done = verify(service)
+    assert done.returncode == 0 and "whole, last mac" in done.stdout, done
+    path, = (service.data / "audit").iterdir()
+    path.chmod(0o600)
+    path.write_text(path.read_text().replace("key:default", "key:another"))
+    done = verify(service)
+    assert done.returncode == 4 and "WRONG at line 2" in done.stdout, done
+
+
+def test_a_kill_does_not_break_the_chain(service, song):
+    service.wait(service.submit(song)["id"])
+    service.process.kill()
+    service.process.wait()
+    service.start()
+    service.submit(song)
+    assert service.stop() == 0
+    done = verify(service)
+    assert done.returncode == 0 and done.stdout.count("\n") == 2, done
+
+
+def test_the_folder_is_closed_to_others(service):
+    assert service.data.stat().st_mode & 0o077 == 0 or (service.data / "audit").stat().st_mode & 0o077 == 0
+    for path in (*(service.data / "audit").iterdir(), service.data / "secret"):
+        assert path.stat().st_mode & 0o077 == 0, path

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""Stems as files: ranges, tags, growing ones, the zip, links without a key."""
+import io
+import time
+import zipfile
+
+import pytest
+
+from client import Client
+from conftest import wait_until
+
+
+@pytest.fixture
+def done(service, song):
+    """A finished job: (service, its id, the content of vocals.wav)."""
+    job = service.separate(song)
+    return service, job["id"], service.stem(job["id"], "vocals.wav").body
+
+
+def test_a_whole_file(done):
+    service, id, content = done
+    answer = service.stem(id, "vocals.wav")
+    assert answer.status == 200 and answer.headers["Content-Type"] == "audio/wav"
+    assert int(answer.headers["Content-Length"]) == len(content) and answer.headers["Accept-Ranges"] == "bytes"
+    assert answer.headers["Content-Disposition"].startswith("attachment") or "filename" in answer.headers["Content-Disposition"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    head = service.request("HEAD", f"/v1/jobs/{id}/stems/vocals.wav")
+    assert head.status == 200 and head.body == b"" and int(head.headers["Content-Length"]) == len(content)
+    assert head.headers["ETag"] == answer.headers["ETag"]
+
+
+@pytest.mark.parametrize("range, part", [
+    ("bytes=0-0", slice(0, 1)), ("bytes=0-99", slice(0, 100)), ("bytes=100-", slice(100, None)),
+    ("bytes=-100", slice(-100, None)), ("bytes=44-99999999999", slice(44, None)), ("bytes=-99999999999", slice(0, None)),
+])
+def test_a_part_of_a_file(done, range, part):
+    service, id, content = done
+    answer = service.stem(id, "vocals.wav", Range=range)
+    assert answer.status == 206 and answer.body == content[part]
+    start = len(content[:part.start]) if part.start and part.start > 0 else len(content) - len(answer.body) if part.stop is None and part.start else 0
+    assert answer.headers["Content-Range"] == f"bytes {start}-{start + len(answer.body) - 1}/{len(content)}"
+
+
+def test_parts_outside_the_file(done):
+    service, id, content = done
+    answer = service.stem(id, "vocals.wav", Range=f"bytes={len(content)}-")
+    assert (answer.status, answer.problem()) == (416, "range-not-satisfiable")
+    assert answer.headers["Content-Range"] == f"bytes */{len(content)}"
+    for malformed in ("bytes=", "bytes=b-a", "bytes=5-2", "octets=0-1"):
+        answer = service.stem(id, "vocals.wav", Range=malformed)
+        assert (answer.status, answer.body) == (200, content) or answer.status == 416, malformed
+
+
+def test_tags(done):
+    service, id, content = done
+    tag = service.stem(id, "vocals.wav").headers["ETag"]
+    assert service.stem(id, "vocals.wav", If_None_Match=tag).status == 304
+    assert service.stem(id, "vocals.wav", If_None_Match='"other"').body == content
+    assert service.stem(id, "vocals.wav", Range="bytes=0-9", If_Range=tag).status == 206
+    assert service.stem(id, "vocals.wav", Range="bytes=0-9", If_Range='"other"').status == 200
+
+
+def test_the_zip_holds_all(done):
+    service, id, content = done
+    answer = service.get(f"/v1/jobs/{id}/stems.zip")
+    assert answer.status == 200 and answer.headers["Content-Type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+        assert archive.testzip() is None
+        names = {name.rsplit("/", 1)[-1]: name for name in archive.namelist()}
+        assert {"vocals.wav", "accompaniment.wav"} <= names.keys()
+        assert archive.read(names["vocals.wav"]) == content
+        assert not [name for name in archive.namelist() if name.startswith("/") or ".." in name]
+
+
+def test_files_that_are_not_there(done):
+    service, id, _ = done
+    for file in ("drums.wav", "input", "vocals.mp3", "..%2f..%2fsecret", "%2e%2e", "vocals.wav%00"):
+        answer = service.stem(id, file)
+        assert answer.status in (400, 404), (file, answer)
+
+
+def test_a_file_can_be_read_while_it_grows(service, long_song):
+    job = service.submit(long_song)
+    outputs = None
+    while not outputs:
+        outputs = service.wait(job["id"], "running")["outputs"]
+        time.sleep(0.02)
+    file = outputs[0]["file"]
+    assert not outputs[0]["complete"]
+    part = service.stem(job["id"], file, Range="bytes=0-1023")
+    assert part.status in (206, 416), part
+    if part.status == 206:
+        assert part.headers["Content-Range"].endswith("/*")
+    whole = service.stem(job["id"], file)  # follows it to its end
+    assert whole.status == 200 and "ETag" not in whole.headers
+    service.wait(job["id"])
+    final = service.stem(job["id"], file).body
+    assert len(whole.body) == len(final)
+    assert whole.body[80:] == final[80:], "all but the lengths in the header, which were not known yet"
+
+
+def test_links_need_no_key_and_expire(done):
+    service, id, content = done
+    stranger = Client(service.port, None)
+    answer = service.post_json(f"/v1/jobs/{id}/links", {"file": "vocals.wav", "expires_in_s": 2})
+    assert answer.status == 201, answer
+    url = answer.json()["url"]
+    assert url.startswith(f"/v1/jobs/{id}/stems/vocals.wav?")
+    assert stranger.get(url).body == content
+    assert stranger.get(url, Range="bytes=0-9").body == content[:10]
+    path, query = url.split("?")
+    for wrong in (path, f"{path}?{query[:-1]}", f"{path}?{query.replace('expires=', 'expires=1')}",
+                  url.replace("vocals", "accompaniment"), f"/v1/jobs/{id}?{query}", f"/v1/jobs/{id}/stems.zip?{query}"):
+        assert stranger.get(wrong).status == 401, wrong
+    time.sleep(3)
+    assert stranger.get(url).status == 401
+    for file in ("stems.zip", "manifest.json"):
+        url = service.post_json(f"/v1/jobs/{id}/links", {"file": file}).json()["url"]
+        assert stranger.get(url).status == 200
+
+
+def test_links_are_limited(serve, song):
+    service = serve(LINK_MAX_S=60)
+    id = service.separate(song)["id"]
+    for body in ({"file": "vocals.wav", "expires_in_s": 61}, {"file": "vocals.wav", "expires_in_s": 0}, {"file": "none.wav"},
+                 {"file": "../secret"}, {}):
+        assert service.post_json(f"/v1/jobs/{id}/links", body).status == 422, body
+    assert service.request("POST", f"/v1/jobs/{id}/links", "not json").status == 400
+
+
+def test_files_of_jobs_that_are_not_done(service, long_song):
+    service.submit(long_song)
+    waiting = service.submit(long_song, options={"duration": 5})
+    for path in ("stems/vocals.wav", "manifest.json", "stems.zip"):
+        answer = service.get(f"/v1/jobs/{waiting['id']}/{path}")
+        assert answer.status in (404, 409), answer
+
+
+def test_expired_files_are_gone(serve, song):
+    service = serve(RETENTION_S=1)
+    job = service.submit(song)
+    wait_until(lambda: service.job(job["id"])["status"] == "expired", timeout=120, what="the files' end")
+    answer = service.stem(job["id"], "vocals.wav")
+    assert (answer.status, answer.problem()) == (410, "gone")
+    assert service.files("blobs") == []

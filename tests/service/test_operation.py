@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: MIT
+"""Start, drain, reload, kill, a full disk, TLS: what operators do and what happens to them."""
+import contextlib
+import http.client
+import os
+import pathlib
+import signal
+import socket
+import ssl
+import subprocess
+import time
+
+import pytest
+
+from client import Client
+from conftest import KEY, PROGRAM, environment, free_port, wait_until, wav_bytes
+
+
+def refuses_to_start(folder, *flags, **settings):
+    done = subprocess.run([PROGRAM, "serve", *flags], capture_output=True, text=True, timeout=60,
+                          env=environment(DATA_DIR=folder / "data", PORT=free_port(), **settings))
+    assert done.returncode not in (0, -signal.SIGSEGV), done
+    return done.stderr
+
+
+# ---------------------------------------------------------------------------- start
+
+
+def test_no_start_without_authentication(tmp_path):
+    assert "SPLEETER_API_KEY" in refuses_to_start(tmp_path)
+    assert "loopback" in refuses_to_start(tmp_path, ENV="development", BIND="0.0.0.0")
+
+
+def test_development_goes_without(serve, song):
+    service = serve(ENV="development", API_KEY=None)
+    assert Client(service.port, None).get("/v1/jobs").status == 200
+    assert service.separate(song)["status"] == "succeeded"
+
+
+def test_a_wrong_setting(tmp_path):
+    assert "SPLEETER_WORKERS" in refuses_to_start(tmp_path, API_KEY=KEY, WORKERS="many")
+
+
+def test_help_lists_the_settings():
+    done = subprocess.run([PROGRAM, "serve", "--help"], capture_output=True, text=True, check=True)
+    assert "--max-file-size-mb" in done.stdout and "SPLEETER_" not in done.stderr
+
+
+def test_one_process_a_folder(service, tmp_path):
+    assert str(service.data) in refuses_to_start(service.folder, API_KEY=KEY)
+    assert service.get("/ready").status == 200
+
+
+def test_a_port_that_is_taken(service, tmp_path):
+    settings = {**service.settings, "DATA_DIR": tmp_path / "other"}
+    done = subprocess.run([PROGRAM, "serve"], env=environment(**settings), capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and str(service.port) in done.stderr
+
+
+def test_a_key_from_a_file(serve, tmp_path):
+    (tmp_path / "key").write_text("a-key-in-a-file-0123456789\n")
+    service = serve(API_KEY=None, API_KEY_FILE=tmp_path / "key")
+    assert Client(service.port, "a-key-in-a-file-0123456789").get("/v1/jobs").status == 200
+
+
+# ---------------------------------------------------------------------------- drain
+
+
+def test_sigterm_lets_a_running_job_end(serve, song):
+    service = serve()
+    job = service.submit(wav_bytes(60))
+    service.wait(job["id"], "running")
+    assert service.stop() == 0
+    service.start()
+    assert service.wait(job["id"])["status"] == "succeeded" and service.job(job["id"])["attempts"] == 1
+
+
+def test_what_does_not_end_in_time_is_queued_again(serve):
+    service = serve(DRAIN_S=0)
+    jobs = [service.submit(wav_bytes(120), options={"duration": 60 + n}) for n in range(3)]
+    service.wait(jobs[0]["id"], "running")
+    started = time.monotonic()
+    assert service.stop() == 0
+    assert time.monotonic() - started < 20
+    service.start()
+    for job in jobs:
+        done = service.wait(job["id"])
+        assert done["status"] == "succeeded" and done["attempts"] == 1, "the drain used up an attempt"
+
+
+def test_while_it_drains(serve):
+    service = serve()
+    job = service.submit(wav_bytes(200))
+    service.wait(job["id"], "running")
+    service.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: service.get("/ready").status == 503, what="a service that is not ready")
+    assert service.get("/health").status == 200
+    assert service.get(f"/v1/jobs/{job['id']}").status == 200
+    answer = service.post("/v1/jobs", {}, file=wav_bytes(1))
+    assert (answer.status, answer.problem()) == (503, "draining")
+    assert service.process.wait(45) == 0
+
+
+def test_events_end_when_it_drains(serve):
+    service = serve(DRAIN_S=0)
+    job = service.submit(wav_bytes(200))
+    connection, response = service.open("GET", f"/v1/jobs/{job['id']}/events")
+    response.readline()
+    assert service.stop() == 0
+    with contextlib.suppress(OSError):
+        response.read()
+    connection.close()
+
+
+def test_sighup_opens_the_log_anew(serve, tmp_path):
+    log = tmp_path / "service.log"
+    service = serve(LOG_FILE=log)
+    log.rename(tmp_path / "service.log.1")
+    service.process.send_signal(signal.SIGHUP)
+    wait_until(log.exists, what="a new log")
+    service.get("/v1/models", X_Request_Id="after-rotation")
+    wait_until(lambda: "after-rotation" in log.read_text(), what="a line in the new log")
+    assert "after-rotation" not in (tmp_path / "service.log.1").read_text()
+
+
+# ----------------------------------------------------------------------------- kill
+
+
+def test_kill_loses_nothing_that_was_acknowledged(service):
+    jobs = [service.submit(wav_bytes(30), options={"duration": 20 + n}) for n in range(3)]
+    service.wait(jobs[0]["id"], "running")
+    service.process.kill()
+    service.process.wait()
+    service.start()
+    for job in jobs:
+        done = service.wait(job["id"])
+        assert done["status"] == "succeeded"
+        for output in done["outputs"]:
+            assert len(service.stem(job["id"], output["file"]).body) == output["bytes"]
+    kept = {name.split("/")[1] for name in service.files("blobs")}
+    assert kept == {job["id"] for job in jobs} and service.leftovers() == []
+
+
+def test_an_upload_that_a_kill_cut_off_leaves_nothing(service, song):
+    with socket.create_connection(("127.0.0.1", service.port)) as client:
+        client.sendall(f"POST /v1/jobs?filename=a.wav HTTP/1.1\r\nHost: x\r\nX-API-KEY: {KEY}\r\nContent-Type: audio/wav\r\n"
+                       f"Content-Length: {len(song)}\r\n\r\n".encode() + song[:-1])
+        wait_until(lambda: service.files("incoming"), what="an upload on the disk")
+        service.process.kill()
+        service.process.wait()
+    service.start()
+    assert service.files("incoming") == [] and service.get("/v1/jobs").json()["jobs"] == []
+
+
+# ------------------------------------------------------------------------ full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of 24 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True).returncode != 0:
+        pytest.skip("mounting a small disk needs root")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def fill(folder, leave=0):
+    """Fills the disk up, but for `leave` bytes; the file that does it."""
+    path = pathlib.Path(folder) / "filler"
+    state = os.statvfs(folder)
+    with open(path, "wb", buffering=0) as file, contextlib.suppress(OSError):
+        left = state.f_bavail * state.f_frsize - leave
+        while left > 0:
+            left -= file.write(bytes(min(left, 1 << 16)))
+    return path
+
+
+def test_a_full_disk_and_after(serve, small_disk, song):
+    service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=8)
+    assert service.separate(song)["status"] == "succeeded"
+    filler = fill(small_disk, leave=4 << 20)
+    answer = service.post("/v1/jobs", {"stems": "vocals"}, file=song)
+    assert (answer.status, answer.problem()) == (507, "storage-full")
+    assert service.get("/health").status == 200 and service.get("/ready").status == 503
+    wait_until(lambda: service.leftovers() == [], timeout=5, what="cleaning up")
+    filler.unlink()
+    wait_until(lambda: service.get("/ready").status == 200, timeout=10, what="a service that is ready again")
+    assert service.separate(song, stems="vocals")["status"] == "succeeded"
+
+
+def test_a_disk_that_fills_to_the_last_byte(serve, small_disk):
+    """Without a reserve: every write may fail, in uploads, outputs, database and audit log."""
+    service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=0)
+    content = wav_bytes(15)
+    filler = fill(small_disk)
+    for _ in range(3):
+        answer = service.post("/v1/jobs", {}, file=content)
+        assert (answer.status, answer.problem()) == (507, "storage-full")
+        assert service.get("/health").status == 200
+    wait_until(lambda: service.leftovers() == [], timeout=5, what="cleaning up")
+    filler.unlink()
+    job = None
+
+    def accepted():
+        nonlocal job
+        answer = service.post("/v1/jobs", {}, file=content)
+        job = answer.json() if answer.status == 202 else None
+        return job
+
+    wait_until(accepted, timeout=10, what="recovery")
+    assert service.wait(job["id"])["status"] == "succeeded"
+
+
+def test_a_disk_that_fills_while_a_job_runs(serve, small_disk):
+    """The job waits for room, and is done when there is some."""
+    service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=0)
+    job = service.submit(wav_bytes(40))
+    service.wait(job["id"], "running", "succeeded")
+    filler = fill(small_disk)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        assert service.get("/health").status == 200
+        assert service.job(job["id"])["status"] != "failed"
+        time.sleep(0.1)
+    filler.unlink()
+    assert service.wait(job["id"])["status"] == "succeeded"
+    assert service.leftovers() == []
+
+
+# ------------------------------------------------------------------------------ TLS
+
+
+def test_tls(serve, tmp_path, song):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=DNS:localhost", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"],
+                   check=True, capture_output=True)
+    service = serve(wait=False, TLS_CERTIFICATE=tmp_path / "cert.pem", TLS_KEY=tmp_path / "key.pem")
+    context = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+
+    def get(path, version=None):
+        if version:
+            context.maximum_version = version
+        connection = http.client.HTTPSConnection("localhost", service.port, context=context, timeout=10)
+        try:
+            connection.request("GET", path, headers={"X-API-KEY": KEY})
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def answers():
+        with contextlib.suppress(OSError):
+            return get("/ready") == 200
+
+    wait_until(answers, what="a ready service")
+    assert get("/v1/jobs") == 200
+    with pytest.raises(OSError):
+        Client(service.port, KEY).get("/health")
+
+
+# ------------------------------------------------------------------- many at a time
+
+
+def test_workers(serve):
+    service = serve(WORKERS=2, THREADS=1)
+    jobs = [service.submit(wav_bytes(60), options={"duration": 40 + n}) for n in range(2)]
+    wait_until(lambda: service.metric("spleeter_current_jobs") == 2, what="two jobs at once")
+    for job in jobs:
+        assert service.wait(job["id"])["status"] == "succeeded"
+
+
+def test_connections_of_one_address_are_limited(serve):
+    service = serve(CONNECTIONS_PER_ADDRESS=5)
+    held = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(5)]
+    with pytest.raises(OSError):
+        service.get("/health")
+    for connection in held:
+        connection.close()
+    wait_until(lambda: service.is_ready(), what="room for connections")

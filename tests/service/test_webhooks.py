@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""Webhooks: delivered, signed, tried again, and never to private addresses unless they are allowed."""
+import base64
+import hashlib
+import hmac
+import json
+import subprocess
+
+import pytest
+
+from conftest import PROGRAM, environment, wait_until
+
+
+@pytest.fixture
+def hooked(serve):
+    return serve(WEBHOOK_ALLOW="127.0.0.0/8")
+
+
+def verified(secret, request):
+    """The payload of a delivery whose signature holds, by the specification."""
+    headers = request["headers"]
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + request["body"]
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    expected = "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    assert expected in headers["webhook-signature"].split()
+    return json.loads(request["body"])
+
+
+def test_the_end_of_a_job_is_told(hooked, receiver, song):
+    job = hooked.submit(song, webhook_url=f"{receiver.url}/hook?x=1", metadata={"mine": 7})
+    hooked.wait(job["id"])
+    wait_until(lambda: receiver.requests, what="a webhook")
+    request, = receiver.requests
+    assert (request["method"], request["path"]) == ("POST", "/hook?x=1")
+    secret = hooked.get("/v1/webhooks/secret").json()["secret"]
+    payload = verified(secret, request)
+    assert payload["type"] == "job.succeeded"
+    now = hooked.job(job["id"])
+    assert payload["data"]["id"] == job["id"] and payload["data"]["status"] == "succeeded"
+    assert payload["data"]["metadata"] == {"mine": 7} and payload["data"]["outputs"] == now["outputs"]
+    assert hooked.metric('spleeter_webhooks_total{outcome="delivered"}') == 1
+
+
+def test_the_helper_verifies(hooked, receiver, song):
+    hooked.wait(hooked.submit(song, webhook_url=receiver.url)["id"])
+    wait_until(lambda: receiver.requests, what="a webhook")
+    headers = receiver.requests[0]["headers"]
+    secret = hooked.get("/v1/webhooks/secret").json()["secret"]
+
+    def verify(body):
+        return subprocess.run(
+            [PROGRAM, "webhooks", "verify", "--id", headers["webhook-id"], "--timestamp", headers["webhook-timestamp"],
+             "--signature", headers["webhook-signature"]], input=body, capture_output=True,
+            env={**environment(), "SPLEETER_WEBHOOK_SECRET": secret}).returncode
+
+    assert verify(receiver.requests[0]["body"]) == 0
+    assert verify(receiver.requests[0]["body"] + b" ") != 0
+
+
+def test_each_key_has_a_secret_of_its_own(hooked, receiver, song):
+    bob = hooked.add_key("bob")
+    secrets = {client.get("/v1/webhooks/secret").json()["secret"] for client in (hooked, bob)}
+    assert len(secrets) == 2
+    bob.wait(bob.submit(song, webhook_url=receiver.url)["id"])
+    wait_until(lambda: receiver.requests, what="a webhook")
+    verified(bob.get("/v1/webhooks/secret").json()["secret"], receiver.requests[0])
+
+
+def test_failures_are_tried_again_with_the_same_id(hooked, receiver, song):
+    receiver.answer = lambda _: (500 if len(receiver.requests) < 3 else 200, b"")
+    hooked.wait(hooked.submit(song, webhook_url=receiver.url)["id"])
+    wait_until(lambda: len(receiver.requests) >= 3, timeout=120, what="a third try")
+    assert len({request["headers"]["webhook-id"] for request in receiver.requests}) == 1
+    wait_until(lambda: hooked.metric('spleeter_webhooks_total{outcome="delivered"}') == 1, what="the delivery")
+
+
+def test_a_receiver_that_stays_away_is_given_up(serve, receiver, song):
+    service = serve(WEBHOOK_ALLOW="127.0.0.0/8", WEBHOOK_ATTEMPTS=1)
+    receiver.answer = lambda _: (503, b"")
+    service.wait(service.submit(song, webhook_url=receiver.url)["id"])
+    wait_until(lambda: service.metric('spleeter_webhooks_total{outcome="dead"}') == 1, what="giving up")
+    assert len(receiver.requests) == 1
+
+
+def test_deliveries_survive_a_restart(serve, receiver, song, tmp_path):
+    receiver.answer = lambda _: (500, b"")
+    service = serve(WEBHOOK_ALLOW="127.0.0.0/8")
+    service.wait(service.submit(song, webhook_url=receiver.url)["id"])
+    wait_until(lambda: receiver.requests, what="a first try")
+    service.process.kill()
+    service.process.wait()
+    receiver.answer = lambda _: (200, b"")
+    service.start()
+    wait_until(lambda: service.metric('spleeter_webhooks_total{outcome="delivered"}') == 1, timeout=120, what="the delivery")
+
+
+def test_redirects_are_not_followed(serve, receiver, song):
+    service = serve(WEBHOOK_ALLOW="127.0.0.0/8", WEBHOOK_ATTEMPTS=1)
+    receiver.answer = lambda _: (302, b"")
+    service.wait(service.submit(song, webhook_url=receiver.url)["id"])
+    wait_until(lambda: service.metric('spleeter_webhooks_total{outcome="dead"}') == 1, what="giving up")
+
+
+def test_cancellation_and_failure_are_told(hooked, receiver, long_song):
+    job = hooked.submit(long_song, webhook_url=receiver.url)
+    hooked.wait(job["id"], "running")
+    hooked.request("POST", f"/v1/jobs/{job['id']}/cancel")
+    wait_until(lambda: receiver.requests, what="a webhook")
+    assert json.loads(receiver.requests[0]["body"])["type"] == "job.canceled"
+
+
+@pytest.mark.parametrize("url", [
+    "http://127.0.0.1:1/", "https://127.0.0.1/", "https://localhost/", "https://[::1]/", "https://10.0.0.1/",
+    "https://169.254.169.254/", "https://[::ffff:127.0.0.1]/", "https://0.0.0.0/", "https://192.168.1.1/", "http://example.org/",
+    "https://user:password@example.org/", "ftp://example.org/", "https://2130706433/", "https://0x7f.1/",
+])
+def test_private_receivers_are_refused(service, song, url):
+    answer = service.post("/v1/jobs", {"webhook_url": url}, file=song)
+    if answer.status == 202:  # a name is looked at when the socket opens
+        job = service.wait(answer.json()["id"])
+        wait_until(lambda: service.metric('spleeter_webhooks_total{outcome="retried"}')
+                   + service.metric('spleeter_webhooks_total{outcome="dead"}') >= 1, what="a denied try")
+        assert job["status"] == "succeeded" and service.metric('spleeter_webhooks_total{outcome="delivered"}') == 0
+    else:
+        assert (answer.status, answer.problem(), answer.json()["field"]) == (422, "invalid", "webhook_url")
+
+
+def test_the_receivers_url_is_not_logged_with_its_query(hooked, receiver, song):
+    hooked.wait(hooked.submit(song, webhook_url=f"{receiver.url}/?token=very-secret")["id"])
+    wait_until(lambda: receiver.requests, what="a webhook")
+    assert "very-secret" not in hooked.log_path.read_text()
+
+
+def test_a_job_from_cache_tells_too(hooked, receiver, song):
+    hooked.separate(song)
+    hooked.submit(song, webhook_url=receiver.url)
+    wait_until(lambda: receiver.requests, what="a webhook")
