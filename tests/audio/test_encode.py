@@ -14,7 +14,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from audio_tool import (ARGUMENT, IO, RATE, TOOL, UNSUPPORTED, decode, ffmpeg, music, offset_of, reference, samples, snr_db, tool)
+from audio_tool import (ARGUMENT, IO, NO_SPACE, RATE, TOOL, UNSUPPORTED, decode, ffmpeg, music, offset_of, reference,
+                        samples, snr_db, tool)
 
 LOSSY = ("mp3", "ogg", "opus", "m4a", "wma")
 WMA_FRAME = 2048
@@ -202,7 +203,7 @@ def test_a_closed_pipe_is_an_error_not_a_signal(codec, rate):
 @pytest.mark.parametrize("codec", ("wav", "flac", "mp3", "ogg", "m4a"))
 def test_full_disk(codec):
     done = tool("encode", "/dev/full", f"codec={codec}", input=music(20).tobytes())
-    assert done.returncode == IO and b"No space left on device" in done.stderr
+    assert done.returncode == NO_SPACE and b"No space left on device" in done.stderr
 
 
 @pytest.mark.parametrize("options, status", ((["codec=mp3", "channels=3"], UNSUPPORTED),

@@ -599,16 +599,19 @@ static void says_what_there_is(void **state) {
     const char *folder = *state;
     spl_model_choice choice;
     spl_error error;
-    assert_fails(spl_model_resolve("spleeter:4stems", folder, &choice, &error), error,
-                 SPL_E_NOT_FOUND, "installed: none");
+    assert_fails(spl_model_resolve("4stems", folder, &choice, &error), error, SPL_E_NOT_FOUND,
+                 "installed: none");
+    assert_non_null(strstr(error.message, folder));
     make_model(in_folder(folder, "spleeter-2stems"), 2, 2);
     make_model(in_folder(folder, "mine"), 2, 2);
     assert_fails(spl_model_resolve("spleeter:4stems", folder, &choice, &error), error,
-                 SPL_E_NOT_FOUND, "no model spleeter:4stems; installed: spleeter:2stems (");
-    assert_non_null(strstr(error.message, "spleeterd models import DIR"));
-    assert_non_null(strstr(error.message, folder));
-    assert_fails(spl_model_resolve("4stems", folder, &choice, &error), error, SPL_E_NOT_FOUND,
-                 "installed: mine, 2stems (");
+                 SPL_E_NOT_FOUND, "get them with: spleeterd models pull 4stems");
+    assert_null(strstr(error.message, "or use the model"));
+    make_model(in_folder(folder, "4stems"), 4, 4);
+    assert_fails(spl_model_resolve("spleeter:4stems", folder, &choice, &error), error,
+                 SPL_E_NOT_FOUND, "or use the model 4stems");
+    assert_fails(spl_model_resolve("5stems", folder, &choice, &error), error, SPL_E_NOT_FOUND,
+                 "installed: 4stems, mine, 2stems (");
     assert_fails(spl_model_resolve("./absent", folder, &choice, &error), error, SPL_E_NOT_FOUND,
                  "./absent");
     assert_fails(spl_model_resolve("absent.json", folder, &choice, &error), error, SPL_E_NOT_FOUND,
