@@ -67,7 +67,7 @@ _spleeterd() {
         elif [[ ${COMP_WORDS[1]} == evaluate ]]; then
             options='--estimates --params_filename --bandwidth --mwf --threads --json --plot --help'
         elif [[ ${COMP_WORDS[1]} == @(serve|health) ]]; then
-            options=$(spleeterd serve --help 2>/dev/null | grep -oE '^ +(-h, )?--[a-z-]+' | grep -oE -- '--.*')
+            options=$(spleeterd serve --help 2>/dev/null | grep -oE '^ +(-h, )?--[a-z0-9-]+' | grep -oE -- '--.*')
         elif [[ ${COMP_WORDS[1]} == keys ]]; then
             options='--role --rate-per-minute --jobs-per-key --storage-per-key-mb --priority --data-dir --help'
         elif [[ ${COMP_WORDS[1]} == webhooks ]]; then

@@ -107,4 +107,4 @@ complete $in_audit -f -a verify
 complete $in_audit -l data-dir -x -a '(__fish_complete_directories)' -d 'Data folder of the service'
 complete $in_audit -s h -l help -d 'Print the options'
 
-complete -c spleeterd -n '__fish_seen_subcommand_from serve health' -a "(spleeterd serve --help 2>/dev/null | string match -rg '^ +(--[a-z-]+)')"
+complete -c spleeterd -n '__fish_seen_subcommand_from serve health' -a "(spleeterd serve --help 2>/dev/null | string match -rg '^ +(--[a-z0-9-]+)')"

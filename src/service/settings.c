@@ -105,6 +105,22 @@ static bool is_base_url(const char *value) {
     return *value == '\0' || (is_url(value) && value[strlen(value) - 1] != '/');
 }
 
+static bool is_database(const char *value) {
+    return *value == '\0' || strncmp(value, "postgresql://", 13) == 0;
+}
+
+static bool is_bucket(const char *value) {
+    return value[strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789.-")] == '\0';
+}
+
+static bool is_region(const char *value) {
+    return *value != '\0' && value[strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
+}
+
+static bool is_long_secret(const char *value) {
+    return *value == '\0' || strlen(value) >= 32;
+}
+
 static bool is_clamd(const char *value) {
     if (*value == '\0')
         return true;
@@ -162,6 +178,36 @@ static const setting table[] = {
         .help = "What links in answers and webhooks start with, such as https://stems.example"),
     ROW(TEXT, trusted_proxies, "TRUSTED_PROXIES", "", .valid = are_cidrs, .expected = CIDRS,
         .help = "CIDRs of proxies whose X-Forwarded-For is believed"),
+
+    {.help = "Several machines"},
+    ROW(TEXT, database_url, "DATABASE_URL", "", .valid = is_database, .secret = true,
+        .expected = "a URL such as postgresql://USER:PASSWORD@HOST,HOST/DATABASE",
+        .help = "PostgreSQL that the processes share; with it, S3 and SPLEETER_SECRET are needed "
+                "too. Empty: SQLite and files in the data folder, and one process"),
+    ROW(COUNT, database_connections, "DATABASE_CONNECTIONS", "8", .min = 2, .max = 1000,
+        .help = "Connections of this process to PostgreSQL at most; they open when needed"),
+    ROW(TEXT, s3_endpoint, "S3_ENDPOINT", "", .valid = is_base_url,
+        .expected = "an http or https URL without a slash at its end",
+        .help = "Where uploads and stems are kept, such as https://s3.eu-central-1.amazonaws.com; "
+                "buckets are addressed by path"),
+    ROW(TEXT, s3_public_endpoint, "S3_PUBLIC_ENDPOINT", "", .valid = is_base_url,
+        .expected = "an http or https URL without a slash at its end",
+        .help = "The same as clients reach it: downloads are then redirected there by signed URLs. "
+                "Empty: the service hands stems on itself"),
+    ROW(TEXT, s3_bucket, "S3_BUCKET", "", .valid = is_bucket, .expected = "the name of a bucket",
+        .help = "The bucket, for this service alone; it must exist"),
+    ROW(TEXT, s3_region, "S3_REGION", "us-east-1", .valid = is_region, .expected = "a region",
+        .help = "The region that requests are signed for"),
+    ROW(TEXT, s3_access_key_id, "S3_ACCESS_KEY_ID", "", .help = "Whose requests they are"),
+    ROW(TEXT, s3_secret_access_key, "S3_SECRET_ACCESS_KEY", "", .secret = true,
+        .help = "What they are signed with"),
+    ROW(MEBIBYTES, cache_bytes, "CACHE_MB", "4096", .min = 64, .max = 1 << 30,
+        .help = "Disk in the data folder for copies of what was fetched from S3, in MiB"),
+    ROW(TEXT, shared_secret, "SECRET", "", .valid = is_long_secret, .secret = true,
+        .expected = "32 or more random characters",
+        .help =
+            "What signed links, webhooks' secrets and the audit log's seals are derived from, "
+            "the same for all processes; empty: a file in the data folder, made at first start"),
 
     {.help = "Who may use it"},
     ROW(TEXT, api_key, "API_KEY", "", .valid = is_key, .secret = true,
@@ -223,7 +269,8 @@ static const setting table[] = {
         .help = "Model of jobs that name none"),
     ROW(TEXT, pull_models, "PULL_MODELS", "",
         .help = "Deezer's models to download at start, such as 4stems,5stems"),
-    ROW(COUNT, workers, "WORKERS", "1", .min = 1, .max = 256, .help = "Jobs at once"),
+    ROW(COUNT, workers, "WORKERS", "1", .max = 256,
+        .help = "Jobs at once; 0: none in this process, spleeterd worker does them"),
     ROW(COUNT, threads, "THREADS", "0", .max = 1024,
         .help = "Threads of one job; 0: all CPUs, divided by the workers"),
     ROW(COUNT, queue, "QUEUE", "1000", .min = 1, .max = 1000000, .help = "Jobs that may wait"),
@@ -449,6 +496,22 @@ static int check_together(const spl_settings *settings, spl_error *ret_error) {
         return spl_fail(ret_error, SPL_E_ARGUMENT,
                         "SPLEETER_JWT_ISSUER, SPLEETER_JWT_AUDIENCE and SPLEETER_JWT_JWKS_URL go "
                         "together: give all three, or none");
+    const char *const shared[] = {settings->database_url, settings->s3_endpoint,
+                                  settings->s3_bucket, settings->s3_access_key_id,
+                                  settings->s3_secret_access_key};
+    size_t given = 0;
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(shared); i++)
+        given += *shared[i] != '\0';
+    if (given != 0 && (given < SPL_ARRAY_SIZE(shared) || !*settings->shared_secret))
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "SPLEETER_DATABASE_URL, SPLEETER_S3_ENDPOINT, SPLEETER_S3_BUCKET, "
+                        "SPLEETER_S3_ACCESS_KEY_ID, SPLEETER_S3_SECRET_ACCESS_KEY and "
+                        "SPLEETER_SECRET go together: give all of them, or none for one process "
+                        "with SQLite and files");
+    if (settings->workers == 0 && given == 0)
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "SPLEETER_WORKERS=0 is for a service whose jobs are done by spleeterd "
+                        "worker: set SPLEETER_DATABASE_URL, or let this process work");
     if (strcmp(settings->env, "development") == 0 && !is_loopback(settings->bind))
         return spl_fail(ret_error, SPL_E_ARGUMENT,
                         "SPLEETER_ENV=development is for loopback only: set SPLEETER_BIND to "

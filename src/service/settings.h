@@ -25,6 +25,18 @@ typedef struct spl_settings {
     char *
         trusted_proxies; /* SPLEETER_TRUSTED_PROXIES: CIDRs whose X-Forwarded-For is believed; none */
 
+    /* Several machines: all of these (but the public endpoint), or none */
+    char *database_url; /* SPLEETER_DATABASE_URL: postgresql://...; "": SQLite and files */
+    unsigned database_connections; /* SPLEETER_DATABASE_CONNECTIONS: at most; 8 */
+    char *s3_endpoint;             /* SPLEETER_S3_ENDPOINT: URL, buckets by path */
+    char *s3_public_endpoint; /* SPLEETER_S3_PUBLIC_ENDPOINT: where downloads are redirected to;
+                                      "": they are not */
+    char *s3_bucket;          /* SPLEETER_S3_BUCKET */
+    char *s3_region;          /* SPLEETER_S3_REGION: us-east-1 */
+    char *s3_access_key_id, *s3_secret_access_key; /* SPLEETER_S3_ACCESS_KEY_ID, ... */
+    uint64_t cache_bytes;                          /* SPLEETER_CACHE_MB: 4096 */
+    char *shared_secret;                           /* SPLEETER_SECRET: "": DATA_DIR/secret */
+
     /* Who may use it */
     char *api_key; /* SPLEETER_API_KEY: the first key, an admin named "default" */
     char *jwt_issuer, *jwt_audience, *jwt_algorithm,
@@ -59,7 +71,7 @@ typedef struct spl_settings {
     unsigned sync_timeout_s; /* SPLEETER_SYNC_TIMEOUT_S: POST /separate then answers 202; 300 */
 
     /* Jobs */
-    unsigned workers;       /* SPLEETER_WORKERS: jobs at once; 1 */
+    unsigned workers;       /* SPLEETER_WORKERS: jobs at once; 1; 0: none here */
     unsigned threads;       /* SPLEETER_THREADS: of one job; 0: all CPUs divided by workers */
     unsigned queue;         /* SPLEETER_QUEUE: jobs that may wait; 1000 */
     unsigned attempts;      /* SPLEETER_ATTEMPTS: 3 */

@@ -58,7 +58,8 @@ static json_t *queue_place(spl_jobs *jobs, const spl_job *job, double *ret_eta_s
         return json_null();
     const double speed = worker_speed(jobs);
     if (speed > 0 && job->input_s > 0)
-        *ret_eta_s = audio_s / (speed * jobs->settings->workers) + job->input_s / speed;
+        *ret_eta_s =
+            audio_s / (speed * SPL_MAX(jobs->settings->workers, 1u)) + job->input_s / speed;
     return json_pack("{s:I, s:o}", "position", (json_int_t)before + 1, "eta_s",
                      spl_json_number(*ret_eta_s));
 }

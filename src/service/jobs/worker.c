@@ -250,8 +250,8 @@ static int separate(job_work *work, job_failure *failure) {
         .bandwidth = options->has_bandwidth ? options->bandwidth
                                             : (spl_bandwidth)work->entry.choice.bandwidth,
         .wiener = options->wiener,
-        .threads =
-            settings->threads ? settings->threads : SPL_MAX(spl_cpu_count() / settings->workers, 1),
+        .threads = settings->threads ? settings->threads
+                                     : SPL_MAX(spl_cpu_count() / SPL_MAX(settings->workers, 1u), 1),
         .channels =
             work->entry.choice.as_spleeter ? SPL_CHANNELS_FIRST_TWO : SPL_CHANNELS_STEREO_DOWNMIX,
         .offset_s = options->offset_s,
