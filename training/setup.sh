@@ -10,9 +10,11 @@ as_root() {
 
 as_root apt-get update
 as_root apt-get install -y --no-install-recommends \
-    python3-venv npm libfluidsynth3 libsndfile1 espeak-ng flite \
+    python3-venv libfluidsynth3 libsndfile1 espeak-ng flite \
     fluid-soundfont-gm musescore-general-soundfont-lossless opl3-soundfont timgm6mb-soundfont csound-soundfont \
     avldrums.lv2-soundfont hydrogen-data hydrogen-drumkits hydrogen-drumkits-effects sonic-pi-samples lmms-common
+# Node.js from elsewhere brings its own npm, which Debian's package conflicts with.
+command -v npm >/dev/null || as_root apt-get install -y --no-install-recommends npm
 
 [ -x .venv/bin/python ] || python3 -m venv .venv
 .venv/bin/pip install -r requirements.txt

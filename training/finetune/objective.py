@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""What is minimised: the error of the stems that masks make of the mixture, in dB below each stem, second by second."""
+
+from dataclasses import dataclass
+
+import torch
+
+from .examples import STEMS
+
+# What shares the accompaniment's part of the mixture, in each model.
+SPLITS = {"4stems": ("drums", "bass", "other4"), "5stems": ("drums", "bass", "piano", "other5")}
+# Of which stems each net's is the sum.
+NETS = {"drums": ("drums",), "bass": ("bass",), "piano": ("piano",), "other4": ("piano", "other"), "other5": ("other",)}
+WINDOW = 32  # frames; 0.74 s
+FLOOR = 0.01  # of the mixture's energy, added to both energies of a ratio
+EPS = 1e-6
+
+
+def windows(energies):
+    """[batch, windows]: sums of energies [batch, 2, frames, bins]."""
+    return energies.sum(-1).unflatten(-1, (-1, WINDOW)).sum((1, 3))
+
+
+@dataclass
+class Targets:
+    """Of a batch of mixtures, and of each net's stem in it."""
+    magnitudes: torch.Tensor  # [batch, 2, frames, bins]
+    share: torch.Tensor       # [batch, 2, frames, bins]: the mask of the accompaniment
+    floor: torch.Tensor       # [batch, windows]: added to energies
+    products: dict            # [batch, 2, frames, bins] by net: Re(mixture* x stem), share times
+    energies: dict            # [batch, windows] by net: the stem's
+
+
+@torch.no_grad()
+def prepare(stems):
+    """Targets of spectra [batch, stems, 2, frames, bins]. The share is what the true stems give; when separating, the nets
+    of 2stems give it."""
+    parts = dict(zip(STEMS, stems.unbind(1)))
+    rest = sum(parts[name] for name in STEMS if name != "vocals")
+    mixture = rest + parts["vocals"]
+    vocals_power, rest_power = (torch.view_as_real(x).square().sum(-1) for x in (parts["vocals"], rest))
+    share = (rest_power + EPS) / (vocals_power + rest_power + 2 * EPS)
+    magnitudes = mixture.abs()
+    weighted = torch.view_as_real(mixture * share)
+    targets = Targets(magnitudes, share, FLOOR * windows(magnitudes.square()) + EPS, {}, {})
+    for net, names in NETS.items():
+        stem = torch.view_as_real(sum(parts[name] for name in names))
+        targets.products[net] = (weighted * stem).sum(-1)
+        targets.energies[net] = windows(stem.square().sum(-1))
+    return targets
+
+
+def ratios_db(estimates, targets):
+    """{"split net": [batch, windows]}: the error's energy over the stem's, both with the floor, in dB."""
+    squares = {name: estimate.square() + EPS for name, estimate in estimates.items()}
+    power = (targets.magnitudes * targets.share).square()
+    found = {}
+    for split, names in SPLITS.items():
+        scale = 1 / sum(squares[name] for name in names)
+        for name in names:
+            mask = squares[name] * scale
+            # |mask share mixture - stem|^2 without the last term, which does not depend on the mask
+            error = windows(mask * (mask * power - 2 * targets.products[name])) + targets.energies[name]
+            found[f"{split} {name}"] = 10 * torch.log10((error.clamp(min=0) + targets.floor)
+                                                        / (targets.energies[name] + targets.floor))
+    return found
