@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What every implementation of the job store must keep. `openers` lists the implementations; each test runs on each of them, in a fresh
- * folder, and time is what the test says it is.
+ * folder or, on the PostgreSQL server that SPL_TEST_POSTGRES names, a fresh schema, and time is what the test says it is.
  */
 #include "folder.h"
 #include "service/store/store.h"
@@ -17,12 +17,29 @@
 #include "base/clock.h"
 
 #include <cmocka.h>
+#include <libpq-fe.h>
 
 typedef int (*opener)(const char *folder, spl_store **ret_store, spl_error *ret_error);
+
+/* In a schema named like the folder, which is made when it is missing. */
+static int open_postgres(const char *folder, spl_store **ret_store, spl_error *ret_error) {
+    const char *server = getenv("SPL_TEST_POSTGRES"), *name = strrchr(folder, '/') + 1;
+    char url[400], sql[200];
+    snprintf(url, sizeof(url), "%s?options=-csearch_path%%3D%%22%s%%22", server, name);
+    snprintf(sql, sizeof(sql),
+             "SET client_min_messages = error; CREATE SCHEMA IF NOT EXISTS \"%s\"", name);
+    PGconn *pg = PQconnectdb(server);
+    PGresult *result = PQexec(pg, sql);
+    assert_int_equal(PQresultStatus(result), PGRES_COMMAND_OK);
+    PQclear(result);
+    PQfinish(pg);
+    const spl_store_postgres options = {.url = url, .connections = 8, .listens = true};
+    return spl_store_open_postgres(&options, ret_store, ret_error);
+}
 static const struct {
     const char *name;
     opener open;
-} openers[] = {{"SQLite", spl_store_open_sqlite}};
+} openers[] = {{"SQLite", spl_store_open_sqlite}, {"PostgreSQL", open_postgres}};
 static opener open_store;
 
 static char folder[256];
@@ -976,6 +993,7 @@ static void each_job_is_claimed_once(void **state) {
     enum { JOBS = 200, THREADS = 4 };
     bool *claimed = calloc(atomic_load(&ids_made) + JOBS, sizeof(bool));
     assert_non_null(claimed);
+    atomic_store(&claimed_once, 0);
     for (int i = 0; i < JOBS; i++)
         create("a");
     pthread_t threads[THREADS];
@@ -1487,6 +1505,8 @@ int main(void) {
     int failed = 0;
     for (size_t i = 0; i < SPL_ARRAY_SIZE(openers); i++) {
         open_store = openers[i].open;
+        if (open_store == open_postgres && !getenv("SPL_TEST_POSTGRES"))
+            continue;
         failed += cmocka_run_group_tests_name(openers[i].name, tests, NULL, NULL);
     }
     return failed;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The statements of the job store, in the SQL that SQLite and PostgreSQL have in common; the tables are in schema.sql.
- * Parameters are $1, $2 ...; CAST tells PostgreSQL the type of one that may be NULL.
+ * The statements of the job store, in the SQL that SQLite and PostgreSQL have in common; the tables are in schema.sql and what follows it.
+ * Parameters are $1, $2 ...; CAST tells PostgreSQL the type of one that may be NULL. Where several may write at once, an implementation
+ * defines, before it expands SPL_STATEMENTS: SPL_SKIP_LOCKED(of) and SPL_FOR_UPDATE, which end a SELECT; SPL_LOCK(space), SPL_LOCK_OF(space) of $1,
+ * SPL_TRY_LOCK(space), statements that wait for a lock until the transaction ends, or say 0 or 1.
  *
  * States are written as numbers, since partial indexes want constants: 0 queued, 1 running, 2 succeeded, 3 failed, 4 canceled, 5 expired.
  */
@@ -83,6 +85,10 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
     X(LIST_ALL, "SELECT " SPL_JOB " FROM jobs WHERE" SPL_LIST)                                                        \
     X(LIST_OWNED, "SELECT " SPL_JOB " FROM jobs WHERE owner = $7 AND" SPL_LIST)                                       \
     X(JOB_STATE, "SELECT state, version FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                                   \
+    X(LOCK_JOB, "SELECT state FROM jobs WHERE id = $1 AND " SPL_OF_OWNER SPL_FOR_UPDATE)                              \
+    X(LOCK_OWNER, SPL_LOCK_OF("1"))                                                                                   \
+    X(LOCK_QUEUE, SPL_LOCK("2"))                                                                                      \
+    X(LOCK_CLEANING, SPL_TRY_LOCK("3"))                                                                               \
     X(FIND_RESULT, "SELECT " SPL_JOB " FROM jobs WHERE state = 2 AND owner = $1"                                      \
                    " AND cache_key = $2 AND expires_ms > $3 ORDER BY expires_ms DESC LIMIT 1")                        \
     X(REMOVE_JOB, "DELETE FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                                                 \
@@ -112,14 +118,17 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
                       " WHERE w.priority > me.priority OR (w.priority = me.priority"                                  \
                       " AND (w.turn, w.last_claim, w.oldest)"                                                         \
                       " < (me.turn, me.last_claim, me.oldest))")                                                      \
-    X(NEXT_TO_END, "SELECT id, owner, webhook_url, stored_bytes, cancel_requested FROM jobs"                          \
-                   " WHERE state = 0 AND (attempts >= $1 OR cancel_requested <> 0) LIMIT 1")                          \
+    X(NEXT_TO_END,                                                                                                    \
+      "SELECT id, owner, webhook_url, stored_bytes, cancel_requested FROM jobs"                                       \
+      " WHERE state = 0 AND (attempts > 0 OR cancel_requested <> 0)"                                                  \
+      " AND (attempts >= $1 OR cancel_requested <> 0) LIMIT 1" SPL_SKIP_LOCKED("jobs"))                               \
     X(CLAIM, "UPDATE jobs SET state = 1, started_ms = $1, lease_until_ms = $2, worker = $3,"                          \
              " attempts = attempts + 1, fence = fence + 1, progress = 0, version = version + 1"                       \
              " WHERE id = (SELECT j.id FROM jobs j LEFT JOIN owners o ON o.owner = j.owner"                           \
              " WHERE j.state = 0 AND j.available_ms <= $1"                                                            \
-             " ORDER BY j.priority DESC, coalesce(o.last_claim, 0), j.id LIMIT 1)"                                    \
-             " RETURNING " SPL_JOB)                                                                                   \
+             " ORDER BY j.priority DESC, coalesce(o.last_claim, 0), j.id LIMIT 1" SPL_SKIP_LOCKED(                    \
+                 "j") ")"                                                                                             \
+                      " RETURNING " SPL_JOB)                                                                          \
     X(TAKE_TURN, "INSERT INTO owners (owner, last_claim)"                                                             \
                  " VALUES ($1, (SELECT coalesce(max(last_claim), 0) + 1 FROM owners))"                                \
                  " ON CONFLICT (owner) DO UPDATE SET last_claim = excluded.last_claim")                               \
@@ -133,39 +142,55 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
     X(END_QUEUED, SPL_END " AND state = 0")                                                                           \
     X(RELEASE, SPL_REQUEUE ", attempts = attempts - $4"                                                               \
                            " WHERE id = $2 AND state = 1 AND fence = $3")                                             \
-    X(REQUEUE_LOST, SPL_REQUEUE " WHERE id = (SELECT id FROM jobs WHERE state = 1"                                    \
-                                " AND lease_until_ms <= $2 LIMIT 1) RETURNING id")                                    \
+    X(REQUEUE_LOST,                                                                                                   \
+      SPL_REQUEUE " WHERE id = (SELECT id FROM jobs WHERE state = 1"                                                  \
+                  " AND lease_until_ms <= $2 LIMIT 1" SPL_SKIP_LOCKED("jobs") ") RETURNING id")                       \
     X(RESCUE, SPL_REQUEUE " WHERE state = 1")                                                                         \
     X(FORGET_OUTPUTS_OF_QUEUED, "DELETE FROM outputs WHERE job IN"                                                    \
                                 " (SELECT id FROM jobs WHERE state = 0)")                                             \
     X(ASK_TO_CANCEL, "UPDATE jobs SET version = version + 1 - cancel_requested,"                                      \
                      " cancel_requested = 1 WHERE id = $1")                                                           \
                                                                                                                       \
-    X(EXPIRE, "UPDATE jobs SET state = 5, stored_bytes = 0, version = version + 1"                                    \
-              " WHERE id IN (SELECT id FROM jobs WHERE state IN (2, 3, 4)"                                            \
-              " AND expires_ms > 0 AND expires_ms <= $1 LIMIT $2) RETURNING id")                                      \
+    X(EXPIRE, "WITH due AS MATERIALIZED (SELECT id FROM jobs WHERE state IN (2, 3, 4)"                                \
+              " AND expires_ms > 0 AND expires_ms <= $1 LIMIT $2" SPL_SKIP_LOCKED(                                    \
+                  "jobs") ")"                                                                                         \
+                          " UPDATE jobs SET state = 5, stored_bytes = 0, version = version + 1"                       \
+                          " WHERE id IN (SELECT id FROM due) RETURNING id")                                           \
     X(REMOVE_EXPIRED, "DELETE FROM jobs WHERE state = 5 AND expires_ms <= $1")                                        \
     X(REMOVE_OLD_KEYS, "DELETE FROM idempotency WHERE reserved_ms <= $1")                                             \
     X(REMOVE_IDLE_OWNERS, "DELETE FROM owners WHERE NOT EXISTS"                                                       \
                           " (SELECT 1 FROM jobs WHERE jobs.owner = owners.owner)")                                    \
                                                                                                                       \
-    X(RESERVE_KEY, "INSERT INTO idempotency (owner, key, reserved_ms) VALUES ($1, $2, $3)"                            \
-                   " ON CONFLICT (owner, key) DO NOTHING")                                                            \
+    X(RESERVE_KEY,                                                                                                    \
+      "INSERT INTO idempotency (owner, key, reserved_ms, holder) VALUES ($1, $2, $3, $4)"                             \
+      " ON CONFLICT (owner, key) DO UPDATE SET reserved_ms = excluded.reserved_ms,"                                   \
+      " holder = excluded.holder WHERE idempotency.answer IS NULL"                                                    \
+      " AND idempotency.reserved_ms <= $5")                                                                           \
+    X(RENEW_KEYS, "UPDATE idempotency SET reserved_ms = $2 WHERE holder = $1 AND answer IS NULL")                     \
     X(GET_KEY, "SELECT fingerprint, answer FROM idempotency WHERE owner = $1 AND key = $2")                           \
     X(ANSWER_KEY, "UPDATE idempotency SET fingerprint = $3, answer = $4"                                              \
-                  " WHERE owner = $1 AND key = $2")                                                                   \
-    X(FREE_KEY, "DELETE FROM idempotency WHERE owner = $1 AND key = $2 AND answer IS NULL")                           \
+                  " WHERE owner = $1 AND key = $2 AND holder = $5 AND answer IS NULL")                                \
+    X(FREE_KEY,                                                                                                       \
+      "DELETE FROM idempotency WHERE owner = $1 AND key = $2 AND holder = $3 AND answer IS NULL")                     \
     X(FREE_ALL_KEYS, "DELETE FROM idempotency WHERE answer IS NULL")                                                  \
                                                                                                                       \
     X(INSERT_DELIVERY, "INSERT INTO deliveries (id, job, owner, url, payload, attempts, next_ms)"                     \
                        " VALUES ($1, $2, $3, $4, $5, 0, $6)")                                                         \
     X(CLAIM_DELIVERY, "UPDATE deliveries SET next_ms = $2 WHERE id = (SELECT id FROM deliveries"                      \
-                      " WHERE next_ms <= $1 ORDER BY next_ms, id LIMIT 1)"                                            \
-                      " RETURNING id, job, owner, url, payload, attempts")                                            \
+                      " WHERE next_ms <= $1 ORDER BY next_ms, id LIMIT 1" SPL_SKIP_LOCKED(                            \
+                          "deliveries") ")"                                                                           \
+                                        " RETURNING id, job, owner, url, payload, attempts")                          \
     X(NEXT_DELIVERY, "SELECT coalesce(min(next_ms), 0) FROM deliveries")                                              \
     X(REMOVE_DELIVERY, "DELETE FROM deliveries WHERE id = $1")                                                        \
     X(RETRY_DELIVERY, "UPDATE deliveries SET attempts = attempts + 1, next_ms = $2"                                   \
                       " WHERE id = $1")                                                                               \
+                                                                                                                      \
+    /* In microseconds; 60000000 is a minute. Without a row: not granted. */                                          \
+    X(TAKE_RATE, "INSERT INTO rates (name, full_us) VALUES ($1, $2 + $3)"                                             \
+                 " ON CONFLICT (name) DO UPDATE SET full_us = greatest(rates.full_us, $2) + $3"                       \
+                 " WHERE greatest(rates.full_us, $2) + $3 <= $2 + 60000000 RETURNING full_us")                        \
+    X(GET_RATE, "SELECT full_us FROM rates WHERE name = $1")                                                          \
+    X(REMOVE_OLD_RATES, "DELETE FROM rates WHERE full_us < $1")                                                       \
                                                                                                                       \
     X(STATS, "SELECT (SELECT count(*) FROM jobs WHERE state = 0),"                                                    \
              " (SELECT count(*) FROM jobs WHERE state = 1),"                                                          \

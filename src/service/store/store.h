@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The job store: jobs with their state, outputs, idempotency keys and webhook deliveries. One table of functions; SQLite (sqlite.c)
- * is the embedded implementation. Everything that must happen together happens in one call, and is durable when it returns.
+ * The job store: jobs with their state, outputs, idempotency keys and webhook deliveries. One table of functions; SQLite is the embedded
+ * implementation, PostgreSQL the one that several processes share. Everything that must happen together happens in one call, and is durable when it returns.
  *
- * Times are milliseconds since 1970 and come from the caller (spl_wall_ms of base/clock.h, which never jumps while the process runs).
+ * Times are milliseconds since 1970 and come from the caller, who has them from now_ms.
  * Durable means that it survives a power loss. A change whose call failed with IO or NO_SPACE is undone, but one that failed while it was being
- * flushed may come back when the process dies before the next change: what the call would have made must be looked up, not assumed away.
+ * flushed may come back when the process dies before the next change: what the call would have made must be looked up, not assumed away. In a
+ * shared store it may even come true a moment later. Heartbeats, outputs and rates are durable only with what follows them.
  * Functions are thread-safe. An `owner` parameter that is not NULL hides what belongs to others: it is
  * NOT_FOUND. Errors of all: NOT_FOUND, IO (the database can't be used), NO_SPACE,
  * MEMORY, and those named.
@@ -153,6 +154,8 @@ typedef struct spl_store spl_store;
 /* All functions of an implementation: store->functions->get(store, ...). */
 typedef struct spl_store_functions {
     void (*close)(spl_store *store);
+    /* Now, by the clock that all users of the store share; it never jumps while the process runs and talks to the same database. */
+    int64_t (*now_ms)(spl_store *store);
     int (*ping)(spl_store *store, spl_error *ret_error);
 
     /* LIMIT: *ret_limit says which. A queued job's stored_bytes are its input_bytes. The outputs of a reused result are taken over too. */
@@ -190,7 +193,7 @@ typedef struct spl_store_functions {
     int (*release)(spl_store *store, const char *id, int64_t fence, int64_t available_ms,
                    bool counts, spl_error *ret_error);
     /* All jobs that workers of an earlier process held are queued again; the attempt counts. Idempotency keys that it reserved and did
-     * not answer are free. At start of the embedded store only. */
+     * not answer are free. At start of a store that is not shared. */
     int (*rescue)(spl_store *store, int64_t now_ms, uint64_t *ret_jobs, spl_error *ret_error);
 
     /* A queued job is canceled at once (ret_now), a running one is asked to (its worker sees it at the next heartbeat); a finished one: ARGUMENT. */
@@ -205,12 +208,20 @@ typedef struct spl_store_functions {
     /* Whether a job of that id has files worth keeping (not expired); for cleaning up after a crash. */
     int (*holds_files)(spl_store *store, const char *id, bool *ret_holds, spl_error *ret_error);
 
-    /* Reserves (owner, key). DONE: *ret_fingerprint and *ret_answer (the caller's) are what was stored. BUSY: reserved, not stored yet. */
+    /* Reserves (owner, key) for this process. DONE: *ret_fingerprint and *ret_answer (the caller's) are what was stored. BUSY: reserved, not
+     * stored yet; after a minute in which its process did not renew it, it is free. */
     int (*idempotency_reserve)(spl_store *store, const char *owner, const char *key, int64_t now_ms,
                                spl_idempotency *ret_state, char **ret_fingerprint,
                                char **ret_answer, spl_error *ret_error);
     int (*idempotency_release)(spl_store *store, const char *owner, const char *key,
                                spl_error *ret_error); /* after a failure, of a reserved one */
+    /* Keys that this process reserved and did not answer stay its own for another minute; to be called every few seconds. */
+    int (*idempotency_renew)(spl_store *store, int64_t now_ms, spl_error *ret_error);
+
+    /* Of a shared store: takes one of the requests that `name` may have in a minute, each of which takes `one_us` to come back. *ret_full_us is
+     * when all will have. Times in microseconds. */
+    int (*take_rate)(spl_store *store, const char *name, int64_t one_us, int64_t now_us,
+                     bool *ret_granted, int64_t *ret_full_us, spl_error *ret_error);
 
     /* Takes the next delivery that is due, for `lease_ms`. NOT_FOUND: none; then *ret_next_ms is when the next one is due (0: there is none). */
     int (*delivery_claim)(spl_store *store, int64_t now_ms, int64_t lease_ms,
@@ -233,11 +244,24 @@ typedef struct spl_store_functions {
 
 struct spl_store {
     const spl_store_functions *functions;
+    bool shared; /* by several processes */
 };
 
 /* Opens DATA_DIR/jobs.db (made when missing; schema versions move forward only, an unknown newer one is refused: UNSUPPORTED; what is not
  * such a database: FORMAT). */
 SPL_WARN_UNUSED int spl_store_open_sqlite(const char *data_dir, spl_store **ret_store,
                                           spl_error *ret_error);
+
+typedef struct spl_store_postgres {
+    const char *url; /* postgresql://...; with several hosts, the one that takes writes is found */
+    unsigned connections; /* at most; they open when needed */
+    bool
+        listens; /* hears at once what other processes change; or else waits end by their timeouts */
+} spl_store_postgres;
+
+/* Connects and brings the tables to this version, under a lock; a newer version is refused: UNSUPPORTED. Every function
+ * fails with IO when the database gives no answer for 4 seconds; connections are made anew by themselves. */
+SPL_WARN_UNUSED int spl_store_open_postgres(const spl_store_postgres *options,
+                                            spl_store **ret_store, spl_error *ret_error);
 
 #endif
