@@ -54,6 +54,7 @@ LIBRARIES = {
     "openssl": {"base", "service"},
     "jansson": {"model", "download", "service", "cli"},
     "sqlite3": {"service"},
+    "libpq": {"service"},
     "microhttpd": {"service"},
     "cjose": {"service"},
     "curl": {"download", "service"},

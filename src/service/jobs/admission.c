@@ -150,8 +150,8 @@ static int replay(job_admission *admission, json_t **ret_job) {
     int status = make_fingerprint(admission, &error);
     if (status == 0)
         status = SPL_STORE(admission->jobs, idempotency_reserve, submission->principal->id,
-                           submission->idempotency_key, spl_wall_ms(), &state, &fingerprint,
-                           &answer, &error);
+                           submission->idempotency_key, spl_jobs_now_ms(admission->jobs), &state,
+                           &fingerprint, &answer, &error);
     if (status < 0)
         return fail(admission, &error);
     if (state != SPL_IDEMPOTENCY_DONE) /* BUSY: reserved for this very request */
@@ -318,7 +318,7 @@ static int fill_job(job_admission *admission) {
     spl_job *job = &admission->job;
     spl_uuid_make(job->id);
     job->priority = submission->principal->quota.priority;
-    job->created_ms = job->available_ms = spl_wall_ms();
+    job->created_ms = job->available_ms = spl_jobs_now_ms(admission->jobs);
     job->input_bytes = admission->upload->bytes;
     spl_error error;
     if (!copy_text(submission->principal->id, &job->owner) ||

@@ -27,8 +27,10 @@ static int remove_orphan(void *user, const char *job) {
 }
 
 int spl_janitor_clean_up(spl_jobs *jobs, spl_error *ret_error) {
+    if (jobs->store->shared) /* others are at work */
+        return 0;
     uint64_t rescued;
-    int status = SPL_STORE(jobs, rescue, spl_wall_ms(), &rescued, ret_error);
+    int status = SPL_STORE(jobs, rescue, spl_jobs_now_ms(jobs), &rescued, ret_error);
     if (status < 0)
         return status;
     if (rescued > 0)
@@ -41,8 +43,8 @@ static size_t expire(spl_jobs *jobs) {
     char(*ids)[SPL_ID_SIZE];
     size_t count;
     spl_error error;
-    if (SPL_STORE(jobs, expire, spl_wall_ms(), EXPIRED_KEEP_MS, EXPIRE_AT_ONCE, &ids, &count,
-                  &error) < 0) {
+    if (SPL_STORE(jobs, expire, spl_jobs_now_ms(jobs), EXPIRED_KEEP_MS, EXPIRE_AT_ONCE, &ids,
+                  &count, &error) < 0) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
         return 0;
     }
@@ -55,6 +57,12 @@ static size_t expire(spl_jobs *jobs) {
     return count;
 }
 
+static void renew_keys(spl_jobs *jobs) {
+    spl_error error;
+    if (SPL_STORE(jobs, idempotency_renew, spl_jobs_now_ms(jobs), &error) < 0)
+        spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
+}
+
 static void set_gauges(spl_jobs *jobs) {
     spl_store_stats stats;
     uint64_t free_bytes;
@@ -65,7 +73,7 @@ static void set_gauges(spl_jobs *jobs) {
         const int64_t oldest_ms = stats.oldest_queued_ms;
         spl_metrics_set(SPL_GAUGE_QUEUE_DEPTH, (double)stats.queued);
         spl_metrics_set(SPL_GAUGE_QUEUE_OLDEST_SECONDS,
-                        oldest_ms ? 1e-3 * (double)(spl_wall_ms() - oldest_ms) : 0);
+                        oldest_ms ? 1e-3 * (double)(spl_jobs_now_ms(jobs) - oldest_ms) : 0);
         spl_metrics_set(SPL_GAUGE_STORED_BYTES, (double)stats.stored_bytes);
     }
     if (SPL_BLOBS(jobs, free_bytes, &free_bytes, &error) < 0)
@@ -79,6 +87,7 @@ static void set_gauges(spl_jobs *jobs) {
 void *spl_janitor_run(void *user) {
     spl_jobs *jobs = user;
     while (!atomic_load(&jobs->draining)) {
+        renew_keys(jobs);
         while (expire(jobs) == EXPIRE_AT_ONCE)
             continue;
         set_gauges(jobs);

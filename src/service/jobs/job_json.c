@@ -41,7 +41,7 @@ static double worker_speed(spl_jobs *jobs) {
 
 /* Seconds until a running job is done, NAN when that can't be told. */
 static double seconds_left(spl_jobs *jobs, const spl_job *job) {
-    const double elapsed_s = 1e-3 * (double)(spl_wall_ms() - job->started_ms);
+    const double elapsed_s = 1e-3 * (double)(spl_jobs_now_ms(jobs) - job->started_ms);
     if (job->progress >= PROGRESS_MIN)
         return elapsed_s * (1 - job->progress) / job->progress;
     const double speed = worker_speed(jobs);

@@ -172,7 +172,7 @@ int spl_jobs_idempotency_reserve(spl_jobs *jobs, const spl_principal *principal,
     SPL_CLEANUP(spl_free_p) char *fingerprint = NULL;
     SPL_CLEANUP(spl_free_p) char *answer = NULL;
     spl_error error;
-    if (SPL_STORE(jobs, idempotency_reserve, principal->id, key, spl_wall_ms(), ret_state,
+    if (SPL_STORE(jobs, idempotency_reserve, principal->id, key, spl_jobs_now_ms(jobs), ret_state,
                   &fingerprint, &answer, &error) < 0)
         return spl_jobs_refuse_failure(ret_problem, "idempotency.failed", &error);
     return 0;
@@ -267,7 +267,7 @@ int spl_jobs_cancel(spl_jobs *jobs, const spl_principal *principal, const char *
         status = write_audit(jobs, principal, address, "job.cancel", id, ret_problem);
     if (status < 0)
         return status;
-    spl_store_finish end = {.state = SPL_JOB_CANCELED, .now_ms = spl_wall_ms()};
+    spl_store_finish end = {.state = SPL_JOB_CANCELED, .now_ms = spl_jobs_now_ms(jobs)};
     end.expires_ms = end.now_ms + INT64_C(1000) * jobs->settings->retention_s;
     spl_delivery delivery;
     if (spl_webhook_of(&job, &delivery))

@@ -45,6 +45,11 @@ struct spl_jobs {
 #define SPL_BLOBS(jobs, function, ...)                                                             \
     ((jobs)->blobs->functions->function((jobs)->blobs, __VA_ARGS__))
 
+/* Milliseconds since 1970 by the clock of all who use the store. */
+static inline int64_t spl_jobs_now_ms(const spl_jobs *jobs) {
+    return jobs->store->functions->now_ms(jobs->store);
+}
+
 /* Logs a failure with what the library says of it. */
 void spl_jobs_log_failure(spl_log_level level, const char *event, const spl_error *error);
 /* Logs it as an error of the service, and turns it into a problem (spl_refuse_error). */

@@ -118,12 +118,13 @@ static void settle(spl_jobs *jobs, const spl_delivery *delivery, int status, lon
                                 : SPL_COUNTER_WEBHOOKS_RETRIED,
                       1);
     spl_error error;
-    int stored = delivered || dead
-                     ? SPL_STORE(jobs, delivery_done, delivery->id, &error)
-                     : SPL_STORE(jobs, delivery_retry, delivery->id,
-                                 spl_wall_ms() + spl_backoff_ms(RETRY_BASE_MS, delivery->attempts,
-                                                                RETRY_MOST_MS),
-                                 &error);
+    int stored =
+        delivered || dead
+            ? SPL_STORE(jobs, delivery_done, delivery->id, &error)
+            : SPL_STORE(jobs, delivery_retry, delivery->id,
+                        spl_jobs_now_ms(jobs) +
+                            spl_backoff_ms(RETRY_BASE_MS, delivery->attempts, RETRY_MOST_MS),
+                        &error);
     if (stored < 0)
         spl_jobs_log_failure(SPL_LOG_ERROR, "webhook.not_stored", &error);
 }
@@ -147,8 +148,8 @@ void *spl_webhooks_run(void *user) {
         spl_delivery delivery = {0};
         int64_t next_ms;
         spl_error error;
-        int status =
-            SPL_STORE(jobs, delivery_claim, spl_wall_ms(), lease_ms, &delivery, &next_ms, &error);
+        int status = SPL_STORE(jobs, delivery_claim, spl_jobs_now_ms(jobs), lease_ms, &delivery,
+                               &next_ms, &error);
         if (status == 0) {
             deliver(jobs, &delivery);
             spl_delivery_free(&delivery);

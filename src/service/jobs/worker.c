@@ -80,9 +80,10 @@ static void stop(job_work *work, stop_reason reason) {
 
 static int beat(job_work *work, spl_error *ret_error) {
     bool cancel = false;
-    int status = SPL_STORE(work->jobs, heartbeat, work->job->id, work->job->fence, spl_wall_ms(),
-                           INT64_C(1000) * work->jobs->settings->lease_s,
-                           atomic_load(&work->progress), &cancel, ret_error);
+    int status =
+        SPL_STORE(work->jobs, heartbeat, work->job->id, work->job->fence,
+                  spl_jobs_now_ms(work->jobs), INT64_C(1000) * work->jobs->settings->lease_s,
+                  atomic_load(&work->progress), &cancel, ret_error);
     if (status == SPL_E_CANCELED)
         stop(work, STOP_LOST);
     else if (status == 0 && cancel)
@@ -305,7 +306,7 @@ static int commit_outputs(job_work *work, job_failure *failure) {
 static int finish(job_work *work, spl_store_finish *finish) {
     spl_delivery delivery;
     spl_error error;
-    finish->now_ms = spl_wall_ms();
+    finish->now_ms = spl_jobs_now_ms(work->jobs);
     finish->expires_ms = finish->now_ms + INT64_C(1000) * work->jobs->settings->retention_s;
     if (spl_webhook_of(work->job, &delivery))
         finish->delivery = &delivery;
@@ -374,7 +375,7 @@ static void end_failed(job_work *work, const job_failure *failure) {
         spl_log(SPL_LOG_WARNING, "job.retried", SPL_TEXT("error", failure->code),
                 SPL_INTEGER("attempt", work->job->attempts), SPL_INTEGER("wait_ms", wait_ms));
         spl_metrics_job(SPL_OUTCOME_RETRIED, 0, 0);
-        give_back(work, spl_wall_ms() + wait_ms, true);
+        give_back(work, spl_jobs_now_ms(work->jobs) + wait_ms, true);
         return;
     }
     end_job(work,
@@ -401,7 +402,7 @@ static void end_stopped(job_work *work) {
         break;
     case STOP_GIVE_BACK:
         spl_log(SPL_LOG_INFO, "job.given_back");
-        give_back(work, spl_wall_ms(), false);
+        give_back(work, spl_jobs_now_ms(work->jobs), false);
         break;
     default:
         leave(work);
@@ -510,7 +511,7 @@ static bool do_next(spl_jobs *jobs) {
         return false;
     const spl_store_claim claim = {
         .worker = "serve",
-        .now_ms = spl_wall_ms(),
+        .now_ms = spl_jobs_now_ms(jobs),
         .lease_ms = INT64_C(1000) * settings->lease_s,
         .attempts_max = settings->attempts,
         .retention_ms = INT64_C(1000) * settings->retention_s,
