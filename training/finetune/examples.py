@@ -85,7 +85,16 @@ def spectra(stems):
     return torch.fft.rfft(framed)[..., :BINS].contiguous()
 
 
+def colour(rng):
+    """[bins]: gains of a smooth random equaliser, some dB up and down over the octaves."""
+    octaves = np.log2(np.maximum(np.arange(BINS), 1)) / np.log2(BINS)
+    curve_db = sum(rng.normal(0, 2) * np.cos(np.pi * (k * octaves + rng.uniform(0, 2))) for k in range(1, 5))
+    return 10 ** (curve_db / 20)
+
+
 def batch(songs, seed, step, size, frames):
-    """Spectra [size, stems, 2, frames, bins] of the step; the same for the same songs."""
+    """Spectra [size, stems, 2, frames, bins] of the step, half of the stems equalised; the same for the same songs."""
     rng = np.random.default_rng([seed, step])
-    return spectra(np.stack([songs.draw(rng, frames) for _ in range(size)]))
+    stems = spectra(np.stack([songs.draw(rng, frames) for _ in range(size)]))
+    gains = np.stack([colour(rng) if rng.random() < 0.5 else np.ones(BINS) for _ in range(size * len(STEMS))])
+    return stems * torch.from_numpy(gains.astype(np.float32)).reshape(size, len(STEMS), 1, 1, BINS)

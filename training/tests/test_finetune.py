@@ -145,6 +145,12 @@ def test_examples(songs):
     assert (found.draw(np.random.default_rng(3), 64) == drawn[3]).all()
 
 
+def test_equalisers_are_smooth_and_bounded():
+    curves = 20 * np.log10([examples.colour(np.random.default_rng(seed)) for seed in range(200)])
+    assert 2 < curves.std() < 4 and np.abs(curves).max() < 20
+    assert np.abs(np.diff(curves[:, 20:])).max() < 1
+
+
 def test_a_stopped_training_goes_on_as_if_it_had_not_been(arguments):
     train.Trainer(arguments).run()
     whole = torch.load(arguments.out / "checkpoint.pt")
