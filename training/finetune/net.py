@@ -32,7 +32,8 @@ def encode(tensors, kind="F16"):
     """The bytes of a net file with `tensors`, arrays by name, as numbers of `kind`."""
     header, data = {"__metadata__": METADATA}, bytearray()
     for name, values in tensors.items():
-        stored = values.astype(TYPES[kind])
+        with np.errstate(over="ignore"):
+            stored = values.astype(TYPES[kind])
         if not np.isfinite(stored).all():
             raise ValueError(f"{name} has numbers that are not finite as {kind}")
         header[name] = {"dtype": kind, "shape": list(values.shape), "data_offsets": [len(data), len(data) + stored.nbytes]}

@@ -25,42 +25,38 @@ def windows(energies):
 class Targets:
     """Of a batch of mixtures, and of each net's stem in it."""
     magnitudes: torch.Tensor  # [batch, 2, frames, bins]
-    share: torch.Tensor       # [batch, 2, frames, bins]: the mask of the accompaniment
     floor: torch.Tensor       # [batch, windows]: added to energies
-    products: dict            # [batch, 2, frames, bins] by net: Re(mixture* x stem), share times
+    products: dict            # [batch, 2, frames, bins] by net: Re(mixture* x stem)
     energies: dict            # [batch, windows] by net: the stem's
 
 
 @torch.no_grad()
 def prepare(stems):
-    """Targets of spectra [batch, stems, 2, frames, bins]. The share is what the true stems give; when separating, the nets
-    of 2stems give it."""
+    """Targets of spectra [batch, stems, 2, frames, bins]."""
     parts = dict(zip(STEMS, stems.unbind(1)))
-    rest = sum(parts[name] for name in STEMS if name != "vocals")
-    mixture = rest + parts["vocals"]
-    vocals_power, rest_power = (torch.view_as_real(x).square().sum(-1) for x in (parts["vocals"], rest))
-    share = (rest_power + EPS) / (vocals_power + rest_power + 2 * EPS)
+    mixture = sum(parts.values())
     magnitudes = mixture.abs()
-    weighted = torch.view_as_real(mixture * share)
-    targets = Targets(magnitudes, share, FLOOR * windows(magnitudes.square()) + EPS, {}, {})
+    targets = Targets(magnitudes, FLOOR * windows(magnitudes.square()) + EPS, {}, {})
     for net, names in NETS.items():
         stem = torch.view_as_real(sum(parts[name] for name in names))
-        targets.products[net] = (weighted * stem).sum(-1)
+        targets.products[net] = (torch.view_as_real(mixture) * stem).sum(-1)
         targets.energies[net] = windows(stem.square().sum(-1))
     return targets
 
 
-def ratios_db(estimates, targets):
-    """{"split net": [batch, windows]}: the error's energy over the stem's, both with the floor, in dB."""
+def ratios_db(estimates, share, targets):
+    """{"split net": [batch, windows]}: the error's energy over the stem's, both with the floor, in dB. `share`
+    [batch, 2, frames, bins] is the accompaniment's mask, which the nets' masks split further."""
     squares = {name: estimate.square() + EPS for name, estimate in estimates.items()}
-    power = (targets.magnitudes * targets.share).square()
+    power = (targets.magnitudes * share).square()
+    products = {name: 2 * share * product for name, product in targets.products.items()}
     found = {}
     for split, names in SPLITS.items():
         scale = 1 / sum(squares[name] for name in names)
         for name in names:
             mask = squares[name] * scale
             # |mask share mixture - stem|^2 without the last term, which does not depend on the mask
-            error = windows(mask * (mask * power - 2 * targets.products[name])) + targets.energies[name]
+            error = windows(mask * (mask * power - products[name])) + targets.energies[name]
             found[f"{split} {name}"] = 10 * torch.log10((error.clamp(min=0) + targets.floor)
                                                         / (targets.energies[name] + targets.floor))
     return found

@@ -13,7 +13,7 @@ import time
 import torch
 
 from . import examples, net
-from .objective import NETS, prepare, ratios_db
+from .objective import EPS, NETS, prepare, ratios_db
 
 WARM_UP = 50
 EMA_EVERY = 4
@@ -29,7 +29,10 @@ class Trainer:
         self.out.mkdir(parents=True, exist_ok=True)
         self.songs = examples.Songs(Path(arguments.songs))
         self.held_out = examples.Songs(Path(arguments.songs), held_out=True)
-        start = net.read(Path(arguments.start))
+        base = Path(arguments.base)
+        start = net.read(base / "accompaniment.safetensors")
+        self.base = [net.UNet(tensors).to(memory_format=torch.channels_last)
+                     for tensors in (net.read(base / "vocals.safetensors"), start)]
         self.nets = {name: net.UNet(start).to(memory_format=torch.channels_last) for name in NETS}
         self.parameters = {name: list(unet.parameters()) for name, unet in self.nets.items()}
         self.averages = {name: [values.detach().clone() for values in found] for name, found in self.parameters.items()}
@@ -68,7 +71,7 @@ class Trainer:
             file.write(json.dumps({"step": self.step, **entry}) + "\n")
 
     def estimate(self, targets, train=False):
-        """Each net's estimate of its stem in the mixture."""
+        """Each net's estimate of its stem in the mixture, and the share of the accompaniment, as 2stems separates it."""
         magnitudes = targets.magnitudes.contiguous(memory_format=torch.channels_last)
         precision = functools.partial(torch.autocast, "cpu", torch.bfloat16, enabled=self.arguments.bf16)
         with precision():
@@ -77,7 +80,14 @@ class Trainer:
         def run(unet):
             with precision(), torch.set_grad_enabled(train):
                 return unet(magnitudes, shared).float()
-        return dict(zip(self.nets, self.pool.map(run, self.nets.values())))
+
+        def run_base(unet):
+            with precision(), torch.no_grad():
+                return unet(magnitudes).float().square() + EPS
+        base = self.pool.map(run_base, self.base)
+        estimates = dict(zip(self.nets, self.pool.map(run, self.nets.values())))
+        vocals, accompaniment = base
+        return estimates, accompaniment / (vocals + accompaniment)
 
     def rate(self):
         done = min(1, self.step / self.arguments.steps)
@@ -98,9 +108,9 @@ class Trainer:
         return norm.item()
 
     def train_step(self, targets):
-        estimates = self.estimate(targets, train=True)
+        estimates, share = self.estimate(targets, train=True)
         leaves = {name: estimate.detach().requires_grad_() for name, estimate in estimates.items()}
-        losses = {name: values.mean() for name, values in ratios_db(leaves, targets).items()}
+        losses = {name: values.mean() for name, values in ratios_db(leaves, share, targets).items()}
         sum(losses.values()).backward()
         norms = self.pool.map(lambda name: self.update(name, estimates[name], leaves[name].grad), NETS)
         norms = {name: round(norm, 2) for name, norm in zip(NETS, norms)}
@@ -122,7 +132,7 @@ class Trainer:
         self.swap()
         for index in range(min(self.arguments.validation_songs, len(self.held_out.songs))):
             targets = prepare(examples.spectra(self.held_out.fixed(index, 512)[None]))
-            for name, values in ratios_db(self.estimate(targets), targets).items():
+            for name, values in ratios_db(*self.estimate(targets), targets).items():
                 found.setdefault(name, []).append(-values.flatten())
         self.swap()
         return {name: round(torch.cat(values).median().item(), 2) for name, values in found.items()}
@@ -154,7 +164,8 @@ def main():
     parser = argparse.ArgumentParser(prog="finetune.train", description=__doc__)
     parser.add_argument("--songs", required=True, help="folder of training songs (songs/)")
     parser.add_argument("--out", required=True, help="folder of checkpoint.pt and log.jsonl")
-    parser.add_argument("--start", default="../models/spleeter-2stems/accompaniment.safetensors", help="net to start from")
+    parser.add_argument("--base", default="../models/spleeter-2stems", help="model that splits off the vocals, and whose "
+                        "accompaniment net is the start")
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=2, help="examples a step")
     parser.add_argument("--frames", type=int, default=256, help="STFT frames an example, a multiple of 64")

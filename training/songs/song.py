@@ -106,6 +106,12 @@ def folder(root, split, index):
     return Path(root) / split / f"{index:05d}"
 
 
+def _write_mixture(folder):
+    """What `spleeterd evaluate` separates: exactly the sum of the files."""
+    mixture = sum(soundfile.read(path, dtype="int16")[0].astype(np.int32) for path in sorted(folder.glob("*.flac")))
+    soundfile.write(folder / "mixture.flac", mixture.astype(np.int16), RATE_HZ, subtype="PCM_16")
+
+
 def write(root, split, index):
     """Renders into a neighbour and renames, so that a song is there whole or not at all."""
     final = folder(root, split, index)
@@ -115,6 +121,8 @@ def write(root, split, index):
     stems, about = render(split, index)
     for name, audio in stems.items():
         soundfile.write(part / f"{name}.flac", audio.astype(np.float32), RATE_HZ, subtype="PCM_16")
+    if split == "validation":
+        _write_mixture(part)
     about["rms_db"] = {name: round(20 * np.log10(np.sqrt(np.mean(audio ** 2)) + 1e-9), 2) for name, audio in stems.items()}
     (part / "song.json").write_text(json.dumps(about, indent=1) + "\n")
     os.rename(part, final)

@@ -99,3 +99,10 @@ def test_a_written_song_is_whole(tmp_path):
     assert {path.stem for path in files} == set(about["rms_db"]) == set(json.loads((folder / "song.json").read_text())["rms_db"])
     assert {soundfile.info(path).frames for path in files} == {round(about["seconds"] * RATE_HZ)}
     assert all((i.samplerate, i.channels, i.subtype) == (RATE_HZ, 2, "PCM_16") for i in map(soundfile.info, files))
+
+
+def test_a_song_of_validation_has_its_mixture(validation_song, tmp_path, monkeypatch):
+    monkeypatch.setattr(song, "render", lambda split, index: validation_song)
+    song.write(tmp_path, "validation", 0)
+    files = {path.stem: soundfile.read(path, dtype="int16")[0].astype(int) for path in tmp_path.glob("*/*/*.flac")}
+    assert (files.pop("mixture") == sum(files.values())).all() and set(files) == set(STEMS)
