@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Convolution rows, the mask layer, and what is done to sums.
+ * Convolution rows, and what is done to sums.
  *
  * A tile of a few pixels x 16 channels stays in registers while the whole kernel
  * window passes by: each step loads two vectors of weights and broadcasts one
@@ -61,136 +61,89 @@ INLINE void store_channels(float *to, vec value, unsigned channels) {
         to[o] = value[o];
 }
 
+/* What finishes one vector of channels. */
+typedef struct finish_channels {
+    vec bias, scale, shift;
+} finish_channels;
+
+INLINE finish_channels finish_channels_at(const spl_finish *finish, unsigned first) {
+    if (finish->order == SPL_FINISH_RAW)
+        return (finish_channels){.bias = vec_load(finish->bias + first)};
+    return (finish_channels){vec_load(finish->bias + first), vec_load(finish->scale + first),
+                             vec_load(finish->shift + first)};
+}
+
 /* `channels` channels from `first` on of one pixel, at most LANES, whose raw and out values stand raw_at and out_at floats from
  * those of pixel 0. */
-INLINE void finish_vector(const spl_finish *finish, unsigned first, unsigned channels, vec sum,
-                          ptrdiff_t raw_at, ptrdiff_t out_at, const spl_finish_order order,
-                          const spl_activation activation) {
-    vec value = sum + vec_load(finish->bias + first);
+INLINE void finish_vector(const spl_finish *finish, const finish_channels *by, unsigned first,
+                          unsigned channels, vec sum, ptrdiff_t raw_at, ptrdiff_t out_at,
+                          const spl_finish_order order, const spl_activation activation) {
+    vec value = sum + by->bias;
     if (finish->raw)
         store_channels(finish->raw + raw_at + first, value, channels);
     if (order == SPL_FINISH_RAW)
         return;
-    const vec scale = vec_load(finish->scale + first), shift = vec_load(finish->shift + first);
     if (order == SPL_FINISH_NORM_ACT)
-        value = activate(activation, value * scale + shift);
+        value = activate(activation, value * by->scale + by->shift);
     else
-        value = activate(activation, value) * scale + shift;
+        value = activate(activation, value) * by->scale + by->shift;
     store_channels(finish->out + out_at + first, value, channels);
 }
 
-INLINE void finish_tile(const spl_conv_row *row, unsigned x, unsigned pixels, unsigned vectors,
-                        const float *sums, const spl_finish_order order,
-                        const spl_activation activation) {
-    const spl_finish *finish = &row->finish;
-    for (unsigned p = 0; p < pixels; p++)
-        for (unsigned first = 0; first < finish->channels; first += LANES)
-            finish_vector(finish, first, finish->channels - first,
-                          vec_load(sums + LANES * p * vectors + first),
-                          (ptrdiff_t)(x + p) * finish->raw_step,
-                          (ptrdiff_t)(x + p) * finish->out_step, order, activation);
-}
-
-static void finish_any_tile(const spl_conv_row *row, unsigned x, unsigned pixels, unsigned vectors,
-                            const float *sums) {
-    WITH_CONSTANT_FINISH(&row->finish, finish_tile, row, x, pixels, vectors, sums);
-}
-
 INLINE void conv_tile(const spl_conv_row *row, unsigned x, const unsigned pixels,
-                      const unsigned vectors) {
+                      const spl_finish_order order, const spl_activation activation) {
+    enum { VECTORS = TILE_CHANNELS / LANES };
     vec sum[TILE_VECTORS];
 #pragma GCC unroll 24
-    for (unsigned i = 0; i < pixels * vectors; i++)
+    for (unsigned i = 0; i < pixels * VECTORS; i++)
         sum[i] = vec_splat(0);
 
     const float *weights = row->weights;
     const ptrdiff_t step = row->step;
     for (unsigned r = 0; r < row->rows; r++) {
         const float *input = row->input + r * row->row_stride + x * step;
-        for (unsigned k = 0; k < row->run; k++, input++, weights += LANES * vectors) {
-            vec weight[TILE_CHANNELS / LANES];
+        for (unsigned k = 0; k < row->run; k++, input++, weights += TILE_CHANNELS) {
+            vec weight[VECTORS];
 #pragma GCC unroll 4
-            for (unsigned v = 0; v < vectors; v++)
+            for (unsigned v = 0; v < VECTORS; v++)
                 weight[v] = vec_load(weights + LANES * v);
-#pragma GCC unroll 12
+#pragma GCC unroll 6
             for (unsigned p = 0; p < pixels; p++) {
                 const vec in = vec_splat(input[p * step]);
 #pragma GCC unroll 4
-                for (unsigned v = 0; v < vectors; v++)
-                    sum[p * vectors + v] += in * weight[v];
+                for (unsigned v = 0; v < VECTORS; v++)
+                    sum[p * VECTORS + v] += in * weight[v];
             }
         }
     }
 
-    /* Through memory, since registers cannot be indexed. */
-    float sums[TILE_VECTORS * LANES];
-#pragma GCC unroll 24
-    for (unsigned i = 0; i < pixels * vectors; i++)
-        vec_store(sums + LANES * i, sum[i]);
-    finish_any_tile(row, x, pixels, vectors, sums);
-}
-
-static void conv_tile_16(const spl_conv_row *row, unsigned x, unsigned pixels) {
-    switch (pixels) {
-#if defined(__AVX2__) || defined(__aarch64__)
-    case 6:
-        conv_tile(row, x, 6, TILE_CHANNELS / LANES);
-        break;
-    case 5:
-        conv_tile(row, x, 5, TILE_CHANNELS / LANES);
-        break;
-    case 4:
-        conv_tile(row, x, 4, TILE_CHANNELS / LANES);
-        break;
-    case 3:
-        conv_tile(row, x, 3, TILE_CHANNELS / LANES);
-        break;
-#endif
-    case 2:
-        conv_tile(row, x, 2, TILE_CHANNELS / LANES);
-        break;
-    default:
-        conv_tile(row, x, 1, TILE_CHANNELS / LANES);
+    const spl_finish *finish = &row->finish;
+#pragma GCC unroll 4
+    for (unsigned v = 0; v < VECTORS; v++) {
+        if (LANES * v >= finish->channels)
+            break;
+        const finish_channels by = finish_channels_at(finish, LANES * v);
+#pragma GCC unroll 6
+        for (unsigned p = 0; p < pixels; p++)
+            finish_vector(finish, &by, LANES * v, finish->channels - LANES * v,
+                          sum[p * VECTORS + v], (ptrdiff_t)(x + p) * finish->raw_step,
+                          (ptrdiff_t)(x + p) * finish->out_step, order, activation);
     }
 }
 
-/* Tiles of nearly equal width, so that none is too narrow to hide the latency of the multiply-adds. */
-static void conv_row(const spl_conv_row *row) {
+INLINE void conv_row_as(const spl_conv_row *row, const spl_finish_order order,
+                        const spl_activation activation) {
     unsigned x = 0;
-    if (row->lanes == 8) {
-        for (; x + 2 * TILE_PIXELS <= row->width; x += 2 * TILE_PIXELS)
-            conv_tile(row, x, 2 * TILE_PIXELS, 8 / LANES);
-        for (; x + 4 <= row->width; x += 4)
-            conv_tile(row, x, 4, 8 / LANES);
-        for (; x < row->width; x++)
-            conv_tile(row, x, 1, 8 / LANES);
-        return;
-    }
-    for (unsigned tiles = (row->width + TILE_PIXELS - 1) / TILE_PIXELS; tiles > 0; tiles--) {
-        const unsigned pixels = (row->width - x + tiles - 1) / tiles;
-        conv_tile_16(row, x, pixels);
-        x += pixels;
-    }
+    for (; x + TILE_PIXELS <= row->width; x += TILE_PIXELS)
+        conv_tile(row, x, TILE_PIXELS, order, activation);
+    for (; x + 2 <= row->width; x += 2)
+        conv_tile(row, x, 2, order, activation);
+    if (x < row->width)
+        conv_tile(row, x, 1, order, activation);
 }
 
-INLINE vec mask_pixels(const spl_mask_row *row, unsigned x, unsigned c) {
-    vec logit = vec_splat(row->bias[c]);
-    for (unsigned r = 0; r < 4; r++)
-        for (unsigned k = 0; k < 4; k++)
-            logit += vec_load(row->input + 2 * r * row->row_stride + x + 2 * k) *
-                     row->weights[(r * 4 + k) * 2 + c];
-    if (!row->magnitude[c])
-        return logit;
-    return vec_load(row->magnitude[c] + x) / (vec_exp(-logit) + 1.0f);
-}
-
-/* The last vector of a row is moved back to end with the row; it gives the pixels it shares the same values. */
-static void mask_row(const spl_mask_row *row) {
-    for (unsigned c = 0; c < 2; c++)
-        for (unsigned x = 0; x < row->width; x += LANES) {
-            const unsigned at = x + LANES <= row->width ? x : row->width - LANES;
-            vec_store(row->out[c] + at, mask_pixels(row, at, c));
-        }
+static void conv_row(const spl_conv_row *row) {
+    WITH_CONSTANT_FINISH(&row->finish, conv_row_as, row);
 }
 
 static float peak(unsigned steps) {

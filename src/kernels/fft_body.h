@@ -9,8 +9,6 @@
 #include "kernels/kernels.h"
 #include "kernels/vector.h"
 
-#define SHUFFLE __builtin_shufflevector
-
 typedef struct complex_vec {
     vec re, im;
 } complex_vec;

@@ -4,6 +4,7 @@
  */
 #include "kernels/conv_body.h"
 #include "kernels/fft_body.h"
+#include "kernels/single_body.h"
 #include "kernels/spectrum_body.h"
 #include "kernels/winograd_body.h"
 
@@ -15,8 +16,11 @@
 const spl_kernels TABLE_NAME(SPL_ISA) = {
     .isa = TEXT(SPL_ISA),
     .conv_row = conv_row,
+    .single_row = single_row,
+    .transpose = transpose,
     .mask_row = mask_row,
     .winograd_input = winograd_input,
+    .winograd_product = winograd_product,
     .winograd_output = winograd_output,
     .peak = peak,
     .fft = fft,

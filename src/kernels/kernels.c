@@ -56,13 +56,13 @@ void spl_fft_tables_init(spl_fft_tables *ret_tables) {
     fill(ret_tables, 2048 + 64 + 16, 16, 1);
 }
 
-/* Row i < 5 takes the kernel's polynomial at the point p_i, over the product of the differences of p_i and the other finite
- * points; row 5 its leading coefficient. */
+/* Row i takes the kernel's polynomial at the finite point p_i, over the product of the differences of p_i and the other
+ * finite points; the last row its leading coefficient. For 2x2 outputs the products are 1, 2 and 2. */
 #define AA (SPL_WINOGRAD_A * SPL_WINOGRAD_A)
 #define BB (SPL_WINOGRAD_B * SPL_WINOGRAD_B)
 #define POINT_ROW(p, product)                                                                      \
     { 1 / (product), (p) / (product), (p) * (p) / (product) }
-static const double kernel_rows[6][3] = {
+static const double kernel_rows_4[6][3] = {
     {1 / (AA * BB), 0, 0},
     POINT_ROW(SPL_WINOGRAD_A, 2 * AA * (AA - BB)),
     POINT_ROW(-SPL_WINOGRAD_A, 2 * AA * (AA - BB)),
@@ -70,19 +70,24 @@ static const double kernel_rows[6][3] = {
     POINT_ROW(-SPL_WINOGRAD_B, 2 * BB * (BB - AA)),
     {0, 0, 1},
 };
+static const double kernel_rows_2[4][3] = {
+    {1, 0, 0}, POINT_ROW(1.0, 2.0), POINT_ROW(-1.0, 2.0), {0, 0, 1}};
 
-void spl_winograd_kernels(float (*kernels)[SPL_PANEL], float (*ret_points)[SPL_PANEL]) {
+void spl_winograd_kernels(unsigned tile, float (*kernels)[SPL_PANEL],
+                          float (*ret_points)[SPL_PANEL]) {
+    const double(*rows)[3] = tile == 4 ? kernel_rows_4 : kernel_rows_2;
+    const unsigned n = tile + 2;
     double half[6][3][SPL_PANEL];
-    for (unsigned i = 0; i < 6; i++)
+    for (unsigned i = 0; i < n; i++)
         for (unsigned c = 0; c < 3; c++)
             for (unsigned o = 0; o < SPL_PANEL; o++)
-                half[i][c][o] = kernel_rows[i][0] * (double)kernels[c][o] +
-                                kernel_rows[i][1] * (double)kernels[3 + c][o] +
-                                kernel_rows[i][2] * (double)kernels[6 + c][o];
-    for (unsigned i = 0; i < 6; i++)
-        for (unsigned j = 0; j < 6; j++)
+                half[i][c][o] = rows[i][0] * (double)kernels[c][o] +
+                                rows[i][1] * (double)kernels[3 + c][o] +
+                                rows[i][2] * (double)kernels[6 + c][o];
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned j = 0; j < n; j++)
             for (unsigned o = 0; o < SPL_PANEL; o++)
-                ret_points[6 * i + j][o] =
-                    (float)(kernel_rows[j][0] * half[i][0][o] + kernel_rows[j][1] * half[i][1][o] +
-                            kernel_rows[j][2] * half[i][2][o]);
+                ret_points[n * i + j][o] =
+                    (float)(rows[j][0] * half[i][0][o] + rows[j][1] * half[i][1][o] +
+                            rows[j][2] * half[i][2][o]);
 }

@@ -30,7 +30,7 @@
  * A 5x5 convolution of stride 2 has 5 rows, runs of 5 * channels, and a step of
  * 2 * channels. A 5x5 transposed convolution of stride 2 is four of them, one
  * for each parity of the output row and column, with 2 or 3 rows and columns.
- * One row is also the product of a matrix [width][run] with weights [run][lanes]. */
+ */
 
 /* Output channels that a panel of weights holds. */
 #define SPL_PANEL 16
@@ -60,10 +60,23 @@ typedef struct spl_conv_row {
     unsigned rows, run;   /* size of the kernel: rows, and floats of each */
     ptrdiff_t step;       /* floats of input between output pixels */
     unsigned width;       /* output pixels */
-    const float *weights; /* [rows][run][lanes] */
-    unsigned lanes;       /* 8 or 16, at least finish.channels; spare ones hold zeros */
-    spl_finish finish;
+    const float *weights; /* [rows][run][16]; spare lanes hold zeros */
+    spl_finish finish;    /* up to 16 channels */
 } spl_conv_row;
+
+/* A transposed 5x5 convolution of stride 2 to one channel, two output rows at a time, with pixels in the lanes: from
+ * rows [channel][x], x from -1 to `width`. */
+#define SPL_SINGLE_TAPS 25
+typedef struct spl_single_row {
+    const float *input[3]; /* pixel 0 of channel 0 in the rows above, at and below */
+    ptrdiff_t channel_step;
+    unsigned channels, width; /* width: a multiple of 16 */
+    const float *
+        weights; /* [channels][25]: for each row and column of the input, those of the output that it reaches */
+    spl_activation activation;
+    float bias, scale, shift; /* out = activation(sum + bias) * scale + shift */
+    float *out[2];            /* 2 * width each */
+} spl_single_row;
 
 /* The mask layer: 4x4, dilation 2, from one channel to left and right.
  *
@@ -79,40 +92,57 @@ typedef struct spl_mask_row {
     float *out[2];
 } spl_mask_row;
 
-/* ---- Winograd's F(4x4, 3x3) ----
+/* ---- Winograd's F(4x4, 3x3) and F(2x2, 3x3) ----
  *
  * A 3x3 convolution on tiles of 4x4 outputs takes 36 multiplications for each pair of channels instead of 144:
  * tiles of 6x6 inputs and the kernels are transformed to 36 points, multiplied point by point, summed over the input channels,
  * and transformed back. After A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016; with
- * the points 0, +-5/8, +-3/2 and infinity, the error is that of a direct convolution in single precision.
+ * the points 0, +-5/8, +-3/2 and infinity, the error is that of a direct convolution in single precision. Tiles of 2x2
+ * outputs take 16 multiplications instead of 36, at the points 0, +-1 and infinity, and less than half of the weights.
  *
- * Point 6 i + j is row point i, column point j. A kernel of 2 taps is one of 3 whose last is zero, and its products at
- * infinity (5) vanish: `rows` = 5 or `columns` = 5 leave them out. */
-#define SPL_WINOGRAD_TILE   4
-#define SPL_WINOGRAD_INPUT  6
-#define SPL_WINOGRAD_POINTS 36
+ * With n = tile + 2, point n i + j is row point i, column point j. A kernel of 2 taps is one of 3 whose last is zero, and
+ * its products at infinity (n - 1) vanish: `rows` or `columns` = n - 1 leave them out.
+ *
+ * Tiles go through the stages in groups. Inputs at a point are [channel / 8][tile of the group][8], outputs
+ * [tile of the group][16]. */
+#define SPL_WINOGRAD_GROUP      6
+#define SPL_WINOGRAD_POINTS_MAX 36
 
 typedef struct spl_winograd_input {
-    const float *pixels;             /* the tile's first pixel */
+    unsigned tile;  /* 2 or 4 */
+    unsigned tiles; /* that are there: 1 to 6; points of others stay as they are */
+    const float *pixels[SPL_WINOGRAD_GROUP]; /* each tile's first pixel */
+    ptrdiff_t ahead;                 /* floats to the pixels that are fetched ahead meanwhile */
     ptrdiff_t row_step, column_step; /* floats between its pixels */
     unsigned channels;               /* a multiple of 8, contiguous */
-    unsigned rows, columns;          /* points wanted each way: 5 or 6 */
-    float *points;                   /* channel 0 of point 0 */
+    unsigned rows, columns;          /* points wanted each way: n - 1 or n */
+    float *points;                   /* of the group at point 0 */
     ptrdiff_t point_step;            /* floats between points */
 } spl_winograd_input;
 
+/* At one point, for each group: output[tile][o] = sum over r < rows, k < run of input[r][k / 8][tile][k % 8] * weights[r][k][o] */
+typedef struct spl_winograd_product {
+    const float *input;
+    ptrdiff_t group_step, row_step; /* floats of input from one group, and one r, to the next */
+    unsigned groups, rows, run;     /* run: a multiple of 8 */
+    const float *weights; /* [rows][run][16]; as much behind it is fetched ahead, not used */
+    float *output;        /* [groups][6][16] */
+} spl_winograd_product;
+
 typedef struct spl_winograd_output {
-    const float *points; /* channel 0 of point 0 */
+    unsigned tile;       /* 2 or 4 */
+    const float *points; /* of the tile at point 0 */
     ptrdiff_t point_step;
-    unsigned rows, columns; /* points that are there each way: 5 or 6; others are zero */
-    unsigned height, width; /* of the tile that is stored: 1 to 4 */
-    spl_finish
-        finish; /* channels a multiple of 8; of the tile's first pixel, steps to the next column */
+    unsigned rows, columns; /* points that are there each way: n - 1 or n; others are zero */
+    unsigned height, width; /* of the tile that is stored: 1 to `tile` */
+    spl_finish finish; /* 8 or 16 channels; of the tile's first pixel, steps to the next column */
     ptrdiff_t raw_row_step, out_row_step; /* floats between the tile's rows */
+    ptrdiff_t raw_ahead, out_ahead; /* floats to the pixels that are fetched ahead meanwhile */
 } spl_winograd_output;
 
-/* 16 kernels [3][3] at the 36 points, in double precision: point 6 i + j of kernel o is ret_points[6 i + j][o]. */
-void spl_winograd_kernels(float (*kernels)[SPL_PANEL], float (*ret_points)[SPL_PANEL]);
+/* 16 kernels [3][3] at the points of `tile`, in double precision: point n i + j of kernel o is ret_points[n i + j][o]. */
+void spl_winograd_kernels(unsigned tile, float (*kernels)[SPL_PANEL],
+                          float (*ret_points)[SPL_PANEL]);
 
 /* ---- Transform and spectrum of a stereo frame ----
  *
@@ -138,8 +168,14 @@ typedef struct spl_kernels {
     const char *isa; /* "generic" or "avx2" */
 
     void (*conv_row)(const spl_conv_row *row);
+    void (*single_row)(const spl_single_row *row);
+
+    /* to[c * step + x] = pixels[x * channels + c], x < width, c < channels */
+    void (*transpose)(const float *pixels, unsigned width, unsigned channels, float *to,
+                      ptrdiff_t step);
     void (*mask_row)(const spl_mask_row *row);
     void (*winograd_input)(const spl_winograd_input *input);
+    void (*winograd_product)(const spl_winograd_product *product);
     void (*winograd_output)(const spl_winograd_output *output);
 
     /* `steps` multiply-adds in each of 96 independent lanes: the peak that the others are measured against. Returns a

@@ -11,6 +11,9 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Lanes of two vectors by their numbers; those of the second go on where the first ends. */
+#define SHUFFLE __builtin_shufflevector
+
 #if defined(__AVX2__)
 #define LANES 8
 #else

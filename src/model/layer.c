@@ -6,14 +6,15 @@
  * others, 3 columns for even f and 2 for odd.
  *
  *   direct     weights[parity] is [panel][row][column * in + channel][16]; a plain convolution has one window of 5x5
- *   pairs      a transposed layer with one output channel: its 8 lanes are the 2 x 4 outputs above a pair of input
- *              columns x, x + 1: lane 4 * row parity + 2 * (column - x) + column parity
- *   Winograd   weights[f] of a transposed layer is [point][panel][in][16]; the phases of a plain one are input channels
- *              to one product, weights[0] is [point][panel][f * in + channel][16] of the phases that have the point
+ *   single     a transposed layer with one output channel: [in][25], for each row and column of the window of 3x3
+ *              inputs the taps from there
+ *   Winograd   weights[0] of a transposed layer is [phase][panel][point][in][16], of the points that the phase has; the
+ *              phases of a plain one are input channels to one product: [panel][point][f * in + channel][16]
  *
- * Winograd's tiles go through three stages: input transform, one matrix product a point, output transform with
- * bias, norm and activation. With few weights a thread takes a block of tiles through all three, in its own
- * cache; with many, all threads take one stage after the other, so that weights are read once.
+ * Winograd's tiles go through three stages, a group of tiles at a time: input transform, and for each panel of output
+ * channels one matrix product a point, and the output transform with bias, norm and activation. With few weights
+ * a thread takes a block of tiles through all stages, in its own cache; with many, all threads transform all tiles, and
+ * then take one panel after the other, so that weights are read once.
  */
 #include "model/layer.h"
 
@@ -25,12 +26,10 @@
 enum {
     PANEL = SPL_PANEL,
     KERNEL = 5,
-    TILE = SPL_WINOGRAD_TILE,
-    POINTS = SPL_WINOGRAD_POINTS,
+    GROUP = SPL_WINOGRAD_GROUP,
+    POINTS_MAX = SPL_WINOGRAD_POINTS_MAX,
     PHASES = 4,
-    PAIR_LANES = 8,
-    PAIR_ROWS = 3,
-    PAIR_COLUMNS = 4,
+    SINGLE_ROWS = 16, /* of a task */
 };
 
 /* A core's cache holds the weights of all panels together up to this size. */
@@ -38,7 +37,9 @@ static const size_t cached_weights_bytes = 256 << 10;
 /* Winograd: up to this size of the weights a thread takes tiles through all stages. */
 static const size_t fused_weights_bytes = 3 << 20;
 /* Winograd: points of a block of tiles, input and output together. */
-static const size_t fused_block_bytes = 448 << 10;
+static const size_t fused_block_bytes = 352 << 10;
+/* Winograd: weights of tiles of 4x4 outputs beyond this size are too many for what they save; tiles are 2x2 then. */
+static const size_t large_tile_weights_bytes = 48 << 20;
 
 float *spl_arena_take(spl_arena *arena, size_t floats) {
     float *piece = arena->block ? arena->block + arena->used : NULL;
@@ -66,11 +67,17 @@ unsigned spl_layer_border_after(bool transposed) {
     return transposed ? 1 + 3 + 1 : 2 + 2 * 3 + 1;
 }
 
+/* At least `floats`, an odd number of cache lines: so far apart, neighbours do not fall into the same set of the cache. */
+static size_t odd_lines(size_t floats) {
+    const size_t line = 16;
+    return ((floats + line - 1) / line | 1) * line;
+}
+
 static unsigned panels_of(const spl_layer *layer) {
     return (layer->out + PANEL - 1) / PANEL;
 }
 
-static bool is_pairs(const spl_layer *layer) {
+static bool is_single(const spl_layer *layer) {
     return layer->transposed && layer->out == 1;
 }
 
@@ -109,7 +116,7 @@ static void prepare_channels(spl_layer *layer, const spl_layer_weights *weights,
     if (!arena->block)
         return;
     for (unsigned lane = 0; lane < padded; lane++) {
-        const unsigned o = is_pairs(layer) ? 0 : SPL_MIN(lane, layer->out - 1);
+        const unsigned o = is_single(layer) ? 0 : SPL_MIN(lane, layer->out - 1);
         bias[lane] = weights->bias[o];
         scale[lane] = shift[lane] = 0;
         if (!weights->norm.gamma)
@@ -155,98 +162,115 @@ static void prepare_direct_transposed(spl_layer *layer, const float *kernel, spl
     }
 }
 
-static void prepare_pairs(spl_layer *layer, const float *kernel, spl_arena *arena) {
-    float *packed =
-        spl_arena_take(arena, (size_t)PAIR_LANES * PAIR_ROWS * PAIR_COLUMNS * layer->in);
+static void prepare_single(spl_layer *layer, const float *kernel, spl_arena *arena) {
+    float *packed = spl_arena_take(arena, (size_t)SPL_SINGLE_TAPS * layer->in);
     layer->weights[0] = packed;
     if (!packed)
         return;
-    for (int row = 0; row < PAIR_ROWS; row++)
-        for (int column = 0; column < PAIR_COLUMNS; column++)
-            for (unsigned i = 0; i < layer->in; i++)
-                for (int lane = 0; lane < PAIR_LANES; lane++)
-                    *packed++ = kernel_at(layer, kernel, lane / 4 + 3 - 2 * row,
-                                          lane % 4 + 3 - 2 * column, i, 0);
+    for (unsigned i = 0; i < layer->in; i++)
+        for (int r = 0; r < 3; r++)
+            for (int k = 0; k < 3; k++)
+                for (int row = r == 2; row < 2; row++)
+                    for (int column = k == 2; column < 2; column++)
+                        *packed++ =
+                            kernel_at(layer, kernel, row + 3 - 2 * r, column + 3 - 2 * k, i, 0);
 }
 
-/* A product at one point: which of a plain layer's phases it adds up, as rows and runs of the input channels. */
+/* ---- Winograd's weights ---- */
+
+static unsigned points_each_way(const spl_layer *layer) {
+    return layer->tile + 2;
+}
+
+static bool phase_has_point(const spl_layer *layer, unsigned phase, unsigned point) {
+    const unsigned n = points_each_way(layer);
+    return (three_rows(phase) || point / n < n - 1) && (three_columns(phase) || point % n < n - 1);
+}
+
+/* A product at one point, as rows and runs of the input channels. That of a plain layer adds up those phases that have the
+ * point: all, or 0 and 1 where rows are at infinity, 0 and 2 where columns are, 0 where both are. */
 typedef struct product {
     unsigned rows, run; /* in units of `in` */
 } product;
 
-static product product_at(unsigned point) {
-    const bool row_infinity = point / 6 == 5, column_infinity = point % 6 == 5;
+static product product_at(const spl_layer *layer, unsigned point) {
+    const unsigned n = points_each_way(layer);
+    const bool row_infinity = point / n == n - 1, column_infinity = point % n == n - 1;
+    if (layer->transposed)
+        return (product){.rows = 1, .run = 1};
     return (product){.rows = column_infinity && !row_infinity ? 2 : 1,
                      .run = column_infinity ? 1
                             : row_infinity  ? 2
                                             : 4};
 }
 
-static bool phase_has_point(unsigned phase, unsigned point) {
-    return (three_rows(phase) || point / 6 < 5) && (three_columns(phase) || point % 6 < 5);
+/* Floats of a panel's weights for `phase` before those of `point`. */
+static size_t point_offset(const spl_layer *layer, unsigned phase, unsigned point) {
+    size_t depth = 0;
+    for (unsigned p = 0; p < point; p++)
+        if (!layer->transposed || phase_has_point(layer, phase, p))
+            depth += (size_t)product_at(layer, p).rows * product_at(layer, p).run;
+    return depth * layer->in * PANEL;
 }
 
-/* Floats of a plain layer's weights before those of `point`. */
-static size_t product_offset(const spl_layer *layer, unsigned point) {
-    size_t phases = 0;
-    for (unsigned p = 0; p < point; p++)
-        phases += product_at(p).rows * product_at(p).run;
-    return phases * layer->in * panels_of(layer) * PANEL;
+/* Floats of the weights before those of a panel of a phase; a plain layer's phases are together, as phase 0. */
+static size_t panel_offset(const spl_layer *layer, unsigned phase, unsigned panel) {
+    const unsigned n = points_each_way(layer);
+    size_t floats = panel * point_offset(layer, phase, n * n);
+    for (unsigned f = 0; f < phase; f++)
+        floats += panels_of(layer) * point_offset(layer, f, n * n);
+    return floats;
+}
+
+/* The kernels of 16 output channels and all input channels in one phase. */
+static void prepare_winograd_panel(const spl_layer *layer, const float *kernel, unsigned phase,
+                                   unsigned panel, float *packed) {
+    const unsigned in = layer->in, n = points_each_way(layer);
+    float *at[POINTS_MAX];
+    for (unsigned point = 0; point < n * n; point++) {
+        /* with columns at infinity, phases 0 and 2 are neighbours */
+        const unsigned place = layer->transposed ? 0 : point % n == n - 1 ? phase / 2 : phase;
+        at[point] = packed + point_offset(layer, layer->transposed ? phase : 0, point) +
+                    (size_t)place * in * PANEL;
+    }
+    for (unsigned i = 0; i < in; i++) {
+        float taps[9][PANEL], points[POINTS_MAX][PANEL];
+        for (int tap = 0; tap < 9; tap++)
+            for (unsigned lane = 0; lane < PANEL; lane++)
+                taps[tap][lane] = kernel_at(
+                    layer, kernel, kernel_index(layer->transposed, three_rows(phase), tap / 3),
+                    kernel_index(layer->transposed, three_columns(phase), tap % 3), i,
+                    panel * PANEL + lane);
+        spl_winograd_kernels(layer->tile, taps, points);
+        for (unsigned point = 0; point < n * n; point++)
+            if (phase_has_point(layer, phase, point))
+                memcpy(at[point] + (size_t)i * PANEL, points[point], sizeof(points[point]));
+    }
 }
 
 static void prepare_winograd(spl_layer *layer, const float *kernel, spl_arena *arena) {
-    const unsigned in = layer->in, panels = panels_of(layer);
-    const size_t phase_floats = (size_t)POINTS * panels * in * PANEL;
-    float *packed[PHASES] = {NULL};
-    if (layer->transposed)
-        for (unsigned phase = 0; phase < PHASES; phase++)
-            packed[phase] = spl_arena_take(arena, phase_floats);
-    else
-        packed[0] = spl_arena_take(arena, product_offset(layer, POINTS));
-    for (unsigned phase = 0; phase < PHASES; phase++)
-        layer->weights[phase] = packed[phase];
-    if (!arena->block)
+    const size_t floats = layer->transposed ? panel_offset(layer, PHASES - 1, panels_of(layer))
+                                            : panel_offset(layer, 0, panels_of(layer));
+    float *packed = spl_arena_take(arena, floats);
+    layer->weights[0] = packed;
+    if (!packed)
         return;
-
-    size_t offsets[POINTS];
-    for (unsigned point = 0; point < POINTS; point++)
-        offsets[point] =
-            layer->transposed ? (size_t)point * panels * in * PANEL : product_offset(layer, point);
     for (unsigned phase = 0; phase < PHASES; phase++)
-        for (unsigned panel = 0; panel < panels; panel++)
-            for (unsigned i = 0; i < in; i++) {
-                float taps[9][PANEL], points[POINTS][PANEL];
-                for (int tap = 0; tap < 9; tap++)
-                    for (unsigned lane = 0; lane < PANEL; lane++)
-                        taps[tap][lane] = kernel_at(
-                            layer, kernel,
-                            kernel_index(layer->transposed, three_rows(phase), tap / 3),
-                            kernel_index(layer->transposed, three_columns(phase), tap % 3), i,
-                            panel * PANEL + lane);
-                spl_winograd_kernels(taps, points);
-                for (unsigned point = 0; point < POINTS; point++) {
-                    if (!phase_has_point(phase, point))
-                        continue;
-                    float *to = layer->transposed ? packed[phase] : packed[0];
-                    const product sum = product_at(point);
-                    const unsigned depth = layer->transposed ? 1 : sum.rows * sum.run;
-                    /* with columns at infinity, phases 0 and 2 are neighbours */
-                    const unsigned place = layer->transposed ? 0
-                                           : point % 6 == 5  ? phase / 2
-                                                             : phase;
-                    memcpy(to + offsets[point] + (((size_t)panel * depth + place) * in + i) * PANEL,
-                           points[point], sizeof(points[point]));
-                }
-            }
+        for (unsigned panel = 0; panel < panels_of(layer); panel++)
+            prepare_winograd_panel(layer, kernel, phase, panel,
+                                   packed +
+                                       panel_offset(layer, layer->transposed ? phase : 0, panel));
 }
 
 void spl_layer_prepare(spl_layer *layer, const spl_layer_weights *weights, spl_arena *arena) {
     prepare_channels(layer, weights, arena);
-    layer->winograd = layer->in % 8 == 0 && layer->out % 8 == 0;
-    if (layer->winograd)
+    const bool winograd = layer->in % 8 == 0 && layer->out % 8 == 0;
+    const size_t large_bytes = (size_t)POINTS_MAX * PHASES * layer->in * layer->out * sizeof(float);
+    layer->tile = !winograd ? 0 : large_bytes > large_tile_weights_bytes ? 2 : 4;
+    if (winograd)
         prepare_winograd(layer, weights->kernel, arena);
-    else if (is_pairs(layer))
-        prepare_pairs(layer, weights->kernel, arena);
+    else if (is_single(layer))
+        prepare_single(layer, weights->kernel, arena);
     else if (layer->transposed)
         prepare_direct_transposed(layer, weights->kernel, arena);
     else
@@ -315,7 +339,6 @@ static void direct_row(const direct *d, unsigned phase, unsigned y, unsigned pan
         .step = (ptrdiff_t)(stride * layer->in),
         .width = d->columns,
         .weights = layer->weights[phase] + (size_t)panel * PANEL * rows * columns * layer->in,
-        .lanes = PANEL,
         .finish = finish_at(layer, d->run, phase, y, 0, channel),
     };
     row.finish.channels = SPL_MIN(row.finish.channels, (unsigned)PANEL);
@@ -335,39 +358,52 @@ static void direct_task(void *user, size_t task, unsigned thread) {
                 direct_row(d, phase, y, panel);
 }
 
-static void pairs_task(void *user, size_t task, unsigned thread) {
+/* Floats between channels of a row with its pixels in the lanes, and of one such row; pixel 0 stands after one of the
+ * border. */
+static size_t single_channel_step(unsigned columns) {
+    return odd_lines(columns + 2);
+}
+
+static size_t single_row_floats(const spl_layer *layer, unsigned columns) {
+    return layer->in * single_channel_step(columns);
+}
+
+static void single_task(void *user, size_t task, unsigned thread) {
     const direct *d = user;
     const spl_layer *layer = d->layer;
     const spl_plane *in = d->run->in, *to = d->run->out.plane;
-    const unsigned pairs = d->columns / 2;
-    const unsigned first_row = (unsigned)task * d->block;
-    const unsigned end_row = SPL_MIN(first_row + d->block, d->rows);
-    float *outputs = d->run->scratch + (size_t)thread * pairs * PAIR_LANES;
-    for (unsigned y = first_row; y < end_row; y++) {
-        d->run->kernels->conv_row(&(spl_conv_row){
-            .input = in->corner + y * in->row_floats,
-            .row_stride = (ptrdiff_t)in->row_floats,
-            .rows = PAIR_ROWS,
-            .run = PAIR_COLUMNS * layer->in,
-            .step = (ptrdiff_t)(2 * layer->in),
-            .width = pairs,
-            .weights = layer->weights[0],
-            .lanes = PAIR_LANES,
-            .finish = {.order = SPL_FINISH_ACT_NORM,
-                       .activation = layer->activation,
-                       .bias = layer->bias,
-                       .scale = layer->scale,
-                       .shift = layer->shift,
-                       .channels = PAIR_LANES,
-                       .out = outputs,
-                       .out_step = PAIR_LANES},
-        });
-        float *even = to->origin + 2 * y * to->row_floats, *odd = even + to->row_floats;
-        for (unsigned x = 0; x < pairs; x++) {
-            memcpy(even + 4 * x, outputs + x * PAIR_LANES, 4 * sizeof(float));
-            memcpy(odd + 4 * x, outputs + x * PAIR_LANES + 4, 4 * sizeof(float));
-        }
+    const unsigned first = (unsigned)task * SINGLE_ROWS,
+                   end = SPL_MIN(first + SINGLE_ROWS, d->rows);
+    const size_t step = single_channel_step(d->columns),
+                 floats = single_row_floats(layer, d->columns);
+    float *rows = d->run->scratch + thread * 3 * floats;
+    spl_single_row row = {
+        .channel_step = (ptrdiff_t)step,
+        .channels = layer->in,
+        .width = d->columns,
+        .weights = layer->weights[0],
+        .activation = layer->activation,
+        .bias = layer->bias[0],
+        .scale = layer->scale[0],
+        .shift = layer->shift[0],
+    };
+    for (unsigned y = first; y < end + 2;
+         y++) { /* with the border, whose first row is above row 0 */
+        d->run->kernels->transpose(in->corner + y * in->row_floats, d->columns + 2, layer->in,
+                                   rows + y % 3 * floats, (ptrdiff_t)step);
+        if (y < first + 2)
+            continue;
+        for (unsigned r = 0; r < 3; r++)
+            row.input[r] = rows + (y - 2 + r) % 3 * floats + 1;
+        row.out[0] = to->origin + 2 * (y - 2) * to->row_floats;
+        row.out[1] = row.out[0] + to->row_floats;
+        d->run->kernels->single_row(&row);
     }
+}
+
+static void apply_single(const spl_layer *layer, const spl_layer_run *run) {
+    direct d = {.layer = layer, .run = run, .rows = run->in->rows, .columns = run->in->columns};
+    spl_pool_run(run->pool, (d.rows + SINGLE_ROWS - 1) / SINGLE_ROWS, single_task, &d);
 }
 
 static void apply_direct(const spl_layer *layer, const spl_layer_run *run) {
@@ -380,8 +416,7 @@ static void apply_direct(const spl_layer *layer, const spl_layer_run *run) {
     d.block = SPL_MIN(d.rows, cached ? 4u : 16u);
     d.blocks = (d.rows + d.block - 1) / d.block;
     d.group = cached ? panels_of(layer) : 1;
-    spl_pool_run(run->pool, d.blocks * (panels_of(layer) / d.group),
-                 is_pairs(layer) ? pairs_task : direct_task, &d);
+    spl_pool_run(run->pool, d.blocks * (panels_of(layer) / d.group), direct_task, &d);
 }
 
 /* ---- Winograd ---- */
@@ -391,188 +426,169 @@ typedef struct tiles {
     const spl_layer_run *run;
     unsigned rows, columns;       /* positions */
     unsigned tile_columns, count; /* tiles in a row, tiles in all */
-    unsigned block, blocks;       /* tiles of a block of the fused way */
-    unsigned input_depth; /* floats of a tile at a point of the input: channels of all its phases */
-    unsigned output_depth; /* and of the output */
+    unsigned block, blocks;       /* tiles of a block, whole groups of them */
+    unsigned depth; /* channels of a tile's input at a point, those of all its phases */
+    size_t input_step, output_step; /* floats between points */
 } tiles;
-
-/* The points of some tiles: [point][tile][depth], with a step between points that is an odd number of cache lines, so that
- * those of one tile do not fall into the same set of the cache. */
-typedef struct point_buffers {
-    float *input, *output;
-    size_t input_step, output_step;
-} point_buffers;
 
 static tiles tiles_of(const spl_layer *layer, unsigned in_rows, unsigned in_columns) {
     tiles t = {.layer = layer,
                .rows = positions(layer, in_rows),
                .columns = positions(layer, in_columns),
-               .input_depth = (layer->transposed ? 1 : PHASES) * layer->in,
-               .output_depth = (layer->transposed ? PHASES : 1) * panels_of(layer) * PANEL};
-    t.tile_columns = (t.columns + TILE - 1) / TILE;
-    t.count = t.tile_columns * ((t.rows + TILE - 1) / TILE);
-    const size_t tile_bytes = (size_t)POINTS * (t.input_depth + t.output_depth) * sizeof(float);
-    const size_t weights_bytes = (size_t)POINTS * PHASES * layer->in * layer->out * sizeof(float);
-    t.block = weights_bytes > fused_weights_bytes
-                  ? t.count
-                  : (unsigned)SPL_MIN(spl_round_up(fused_block_bytes / tile_bytes, 6), t.count);
+               .depth = (layer->transposed ? 1 : PHASES) * layer->in};
+    t.tile_columns = (t.columns + layer->tile - 1) / layer->tile;
+    t.count = t.tile_columns * ((t.rows + layer->tile - 1) / layer->tile);
+    const unsigned points = points_each_way(layer) * points_each_way(layer);
+    const size_t tile_bytes = (size_t)points * (t.depth + PANEL) * sizeof(float);
+    const size_t weights_bytes = (size_t)points * PHASES * layer->in * layer->out * sizeof(float);
+    t.block = (unsigned)spl_round_up(
+        weights_bytes > fused_weights_bytes ? t.count : fused_block_bytes / tile_bytes, GROUP);
     t.blocks = (t.count + t.block - 1) / t.block;
+    t.input_step = odd_lines((size_t)t.block * t.depth);
+    t.output_step = odd_lines((size_t)t.block * PANEL);
     return t;
 }
 
-static size_t point_step(const tiles *t, unsigned depth) {
-    const size_t line = 16, lines = ((size_t)t->block * depth + line - 1) / line;
-    return (lines | 1) * line;
+/* The points of a block's input, of each thread or shared, lie before those of each thread's output. */
+static float *input_points(const tiles *t, unsigned thread) {
+    const unsigned n = points_each_way(t->layer);
+    return t->run->scratch + (t->blocks > 1 ? thread : 0) * n * n * t->input_step;
 }
 
-static size_t buffer_floats(const tiles *t) {
-    return POINTS * (point_step(t, t->input_depth) + point_step(t, t->output_depth));
+static float *output_points(const tiles *t, unsigned thread) {
+    const unsigned n = points_each_way(t->layer);
+    return input_points(t, spl_pool_threads(t->run->pool) - 1) +
+           n * n * (t->input_step + thread * t->output_step);
 }
 
-static point_buffers buffers_of(const tiles *t, unsigned thread) {
-    float *memory = t->run->scratch + (t->blocks > 1 ? thread : 0) * buffer_floats(t);
-    const size_t input_step = point_step(t, t->input_depth);
-    return (point_buffers){.input = memory,
-                           .output = memory + POINTS * input_step,
-                           .input_step = input_step,
-                           .output_step = point_step(t, t->output_depth)};
-}
-
-static void transform_input(const tiles *t, const point_buffers *buffers, unsigned tile,
-                            unsigned place) {
+/* The input of a group of tiles, of which some may be beyond the last. */
+static void transform_input(const tiles *t, unsigned first, float *points) {
     const spl_layer *layer = t->layer;
     const spl_plane *in = t->run->in;
-    const unsigned stride = layer->transposed ? 1 : 2;
-    const unsigned row = tile / t->tile_columns * TILE, column = tile % t->tile_columns * TILE;
-    const unsigned phases = layer->transposed ? 1 : PHASES;
-    for (unsigned phase = 0; phase < phases; phase++) {
-        const bool whole = layer->transposed;
-        const unsigned y = stride * row + (!whole && !three_rows(phase));
-        const unsigned x = stride * column + (!whole && !three_columns(phase));
-        t->run->kernels->winograd_input(&(spl_winograd_input){
-            .pixels = in->corner + y * in->row_floats + (size_t)x * in->channels,
+    const bool whole = layer->transposed;
+    const unsigned n = points_each_way(layer), stride = whole ? 1 : 2;
+    for (unsigned phase = 0; phase < (whole ? 1 : PHASES); phase++) {
+        spl_winograd_input input = {
+            .tile = layer->tile,
+            .tiles = SPL_MIN((unsigned)GROUP, t->count - first),
             .row_step = (ptrdiff_t)(stride * in->row_floats),
             .column_step = (ptrdiff_t)(stride * in->channels),
             .channels = layer->in,
-            .rows = whole || three_rows(phase) ? 6 : 5,
-            .columns = whole || three_columns(phase) ? 6 : 5,
-            .points = buffers->input + (size_t)place * t->input_depth + phase * layer->in,
-            .point_step = (ptrdiff_t)buffers->input_step,
-        });
-    }
-}
-
-/* Panels [first_panel, end_panel) of a point's product, for all tiles of the buffers up to `count`. */
-static void multiply(const tiles *t, const point_buffers *buffers, unsigned point, unsigned count,
-                     unsigned first_panel, unsigned end_panel) {
-    static const float zeros[PANEL];
-    const spl_layer *layer = t->layer;
-    const unsigned panels = panels_of(layer), in = layer->in;
-    const product sum = product_at(point);
-    spl_conv_row row = {
-        .input = buffers->input + point * buffers->input_step,
-        .row_stride = 2 * (ptrdiff_t)in,
-        .rows = layer->transposed ? 1 : sum.rows,
-        .run = (layer->transposed ? 1 : sum.run) * in,
-        .step = t->input_depth,
-        .width = count,
-        .lanes = PANEL,
-        .finish = {.order = SPL_FINISH_RAW,
-                   .bias = zeros,
-                   .channels = PANEL,
-                   .raw_step = t->output_depth},
-    };
-    const size_t panel_floats = (size_t)row.rows * row.run * PANEL;
-    float *output = buffers->output + point * buffers->output_step;
-    for (unsigned phase = 0; phase < (layer->transposed ? PHASES : 1); phase++) {
-        if (layer->transposed && !phase_has_point(phase, point))
-            continue;
-        const float *weights =
-            layer->weights[phase] +
-            (layer->transposed ? point * panels * panel_floats : product_offset(layer, point));
-        for (unsigned panel = first_panel; panel < end_panel; panel++) {
-            row.weights = weights + panel * panel_floats;
-            row.finish.raw = output + (phase * panels + panel) * PANEL;
-            t->run->kernels->conv_row(&row);
+            .ahead = (ptrdiff_t)(GROUP * stride * layer->tile * in->channels),
+            .rows = n - !(whole || three_rows(phase)),
+            .columns = n - !(whole || three_columns(phase)),
+            .points = points + (size_t)phase * layer->in * GROUP,
+            .point_step = (ptrdiff_t)t->input_step,
+        };
+        for (unsigned i = 0; i < input.tiles; i++) {
+            const unsigned row = (first + i) / t->tile_columns,
+                           column = (first + i) % t->tile_columns;
+            const unsigned y = stride * layer->tile * row + (!whole && !three_rows(phase));
+            const unsigned x = stride * layer->tile * column + (!whole && !three_columns(phase));
+            input.pixels[i] = in->corner + y * in->row_floats + (size_t)x * in->channels;
         }
+        t->run->kernels->winograd_input(&input);
     }
 }
 
-static void transform_output(const tiles *t, const point_buffers *buffers, unsigned tile,
-                             unsigned place) {
+static void transform_output(const tiles *t, unsigned tile, unsigned phase, unsigned panel,
+                             const float *points) {
     const spl_layer *layer = t->layer;
     const spl_plane *raw = t->run->raw.plane, *out = t->run->out.plane;
-    const unsigned stride = layer->transposed ? 2 : 1;
-    const unsigned row = tile / t->tile_columns * TILE, column = tile % t->tile_columns * TILE;
-    for (unsigned phase = 0; phase < (layer->transposed ? PHASES : 1); phase++) {
-        const bool whole = !layer->transposed;
-        t->run->kernels->winograd_output(&(spl_winograd_output){
-            .points = buffers->output + (size_t)place * t->output_depth +
-                      (size_t)phase * panels_of(layer) * PANEL,
-            .point_step = (ptrdiff_t)buffers->output_step,
-            .rows = whole || three_rows(phase) ? 6 : 5,
-            .columns = whole || three_columns(phase) ? 6 : 5,
-            .height = SPL_MIN(t->rows - row, (unsigned)TILE),
-            .width = SPL_MIN(t->columns - column, (unsigned)TILE),
-            .finish = finish_at(layer, t->run, phase, row, column, 0),
-            .raw_row_step = raw ? (ptrdiff_t)(stride * raw->row_floats) : 0,
-            .out_row_step = out ? (ptrdiff_t)(stride * out->row_floats) : 0,
-        });
-    }
+    const bool whole = !layer->transposed;
+    const unsigned n = points_each_way(layer), stride = whole ? 1 : 2;
+    const unsigned row = tile / t->tile_columns * layer->tile;
+    const unsigned column = tile % t->tile_columns * layer->tile;
+    spl_winograd_output output = {
+        .tile = layer->tile,
+        .points = points,
+        .point_step = (ptrdiff_t)t->output_step,
+        .rows = n - !(whole || three_rows(phase)),
+        .columns = n - !(whole || three_columns(phase)),
+        .height = SPL_MIN(t->rows - row, layer->tile),
+        .width = SPL_MIN(t->columns - column, layer->tile),
+        .finish = finish_at(layer, t->run, phase, row, column, panel * PANEL),
+        .raw_row_step = raw ? (ptrdiff_t)(stride * raw->row_floats) : 0,
+        .out_row_step = out ? (ptrdiff_t)(stride * out->row_floats) : 0,
+        .raw_ahead = raw ? (ptrdiff_t)(1 * stride * layer->tile * raw->channels) : 0,
+        .out_ahead = out ? (ptrdiff_t)(1 * stride * layer->tile * out->channels) : 0,
+    };
+    output.finish.channels = SPL_MIN(output.finish.channels, (unsigned)PANEL);
+    t->run->kernels->winograd_output(&output);
 }
 
-static void fused_task(void *user, size_t task, unsigned thread) {
+/* One panel of one phase of `count` tiles from `first` on: products at all points, and what becomes of them. */
+static void panel_of_tiles(const tiles *t, unsigned first, unsigned count, unsigned phase,
+                           unsigned panel, const float *input, float *output) {
+    const spl_layer *layer = t->layer;
+    const unsigned n = points_each_way(layer);
+    const float *weights = layer->weights[0] + panel_offset(layer, phase, panel);
+    for (unsigned point = 0; point < n * n; point++) {
+        if (layer->transposed && !phase_has_point(layer, phase, point))
+            continue;
+        const product sum = product_at(layer, point);
+        const spl_winograd_product run = {
+            .input = input + point * t->input_step,
+            .group_step = (ptrdiff_t)t->depth * GROUP,
+            .row_step = 2 * (ptrdiff_t)layer->in * GROUP,
+            .groups = (count + GROUP - 1) / GROUP,
+            .rows = sum.rows,
+            .run = sum.run * layer->in,
+            .weights = weights,
+            .output = output + point * t->output_step,
+        };
+        t->run->kernels->winograd_product(&run);
+        weights += (size_t)run.rows * run.run * PANEL;
+    }
+    for (unsigned tile = 0; tile < count; tile++)
+        transform_output(t, first + tile, phase, panel, output + (size_t)tile * PANEL);
+}
+
+static void block_task(void *user, size_t task, unsigned thread) {
     const tiles *t = user;
-    const point_buffers buffers = buffers_of(t, thread);
+    float *input = input_points(t, thread), *output = output_points(t, thread);
     const unsigned first = (unsigned)task * t->block, count = SPL_MIN(t->block, t->count - first);
-    for (unsigned place = 0; place < count; place++)
-        transform_input(t, &buffers, first + place, place);
-    for (unsigned point = 0; point < POINTS; point++)
-        multiply(t, &buffers, point, count, 0, panels_of(t->layer));
-    for (unsigned place = 0; place < count; place++)
-        transform_output(t, &buffers, first + place, place);
+    for (unsigned tile = 0; tile < count; tile += GROUP)
+        transform_input(t, first + tile, input + (size_t)tile * t->depth);
+    for (unsigned phase = 0; phase < (t->layer->transposed ? PHASES : 1); phase++)
+        for (unsigned panel = 0; panel < panels_of(t->layer); panel++)
+            panel_of_tiles(t, first, count, phase, panel, input, output);
 }
 
 static void input_task(void *user, size_t task, unsigned thread) {
+    (void)thread;
     const tiles *t = user;
-    const point_buffers buffers = buffers_of(t, thread);
-    transform_input(t, &buffers, (unsigned)task, (unsigned)task);
+    const unsigned first = (unsigned)task * GROUP;
+    transform_input(t, first, input_points(t, 0) + (size_t)first * t->depth);
 }
 
-static void multiply_task(void *user, size_t task, unsigned thread) {
+static void panel_task(void *user, size_t task, unsigned thread) {
     const tiles *t = user;
-    const point_buffers buffers = buffers_of(t, thread);
-    const unsigned panels = panels_of(t->layer), half = (panels + 1) / 2;
-    const unsigned first = task % 2 ? half : 0, end = task % 2 ? panels : half;
-    multiply(t, &buffers, (unsigned)(task / 2), t->count, first, end);
-}
-
-static void output_task(void *user, size_t task, unsigned thread) {
-    const tiles *t = user;
-    const point_buffers buffers = buffers_of(t, thread);
-    transform_output(t, &buffers, (unsigned)task, (unsigned)task);
+    const unsigned panels = panels_of(t->layer);
+    panel_of_tiles(t, 0, t->count, (unsigned)task / panels, (unsigned)task % panels,
+                   input_points(t, 0), output_points(t, thread));
 }
 
 static void apply_winograd(const spl_layer *layer, const spl_layer_run *run) {
     tiles t = tiles_of(layer, run->in->rows, run->in->columns);
     t.run = run;
     if (t.blocks > 1) {
-        spl_pool_run(run->pool, t.blocks, fused_task, &t);
+        spl_pool_run(run->pool, t.blocks, block_task, &t);
         return;
     }
-    spl_pool_run(run->pool, t.count, input_task, &t);
-    spl_pool_run(run->pool, 2 * POINTS, multiply_task, &t);
-    spl_pool_run(run->pool, t.count, output_task, &t);
+    spl_pool_run(run->pool, (t.count + GROUP - 1) / GROUP, input_task, &t);
+    spl_pool_run(run->pool, (layer->transposed ? PHASES : 1) * panels_of(layer), panel_task, &t);
 }
 
 size_t spl_layer_scratch(const spl_layer *layer, unsigned rows, unsigned columns,
                          unsigned threads) {
-    if (is_pairs(layer))
-        return (size_t)threads * columns / 2 * PAIR_LANES;
-    if (!layer->winograd)
+    if (is_single(layer))
+        return threads * 3 * single_row_floats(layer, columns);
+    if (!layer->tile)
         return 0;
     const tiles t = tiles_of(layer, rows, columns);
-    return buffer_floats(&t) * (t.blocks > 1 ? threads : 1);
+    const unsigned n = points_each_way(layer);
+    return (size_t)n * n * ((t.blocks > 1 ? threads : 1) * t.input_step + threads * t.output_step);
 }
 
 double spl_layer_flop(const spl_layer *layer, const spl_plane *in) {
@@ -581,7 +597,9 @@ double spl_layer_flop(const spl_layer *layer, const spl_plane *in) {
 }
 
 void spl_layer_apply(const spl_layer *layer, const spl_layer_run *run) {
-    if (layer->winograd)
+    if (is_single(layer))
+        apply_single(layer, run);
+    else if (layer->tile)
         apply_winograd(layer, run);
     else
         apply_direct(layer, run);

@@ -39,14 +39,14 @@ float *spl_arena_block(size_t floats);
 
 typedef struct spl_layer {
     bool transposed;
-    bool winograd;
     unsigned in, out; /* channels */
     spl_activation activation;
+    unsigned tile; /* outputs of Winograd's tiles each way; 0: a direct layer */
     const float *weights[4];
     const float *bias, *scale, *shift; /* [out], padded to whole panels */
 } spl_layer;
 
-/* Prepares a layer whose fields up to `activation` but `winograd` are set; memory comes from `arena`. */
+/* Prepares a layer whose fields up to `activation` are set; memory comes from `arena`. */
 void spl_layer_prepare(spl_layer *layer, const spl_layer_weights *weights, spl_arena *arena);
 
 /* Floats of scratch memory that a run needs for an input of rows x columns. */

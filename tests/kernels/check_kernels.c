@@ -64,17 +64,18 @@ typedef struct row_case {
 } row_case;
 
 static row_case row_case_new(unsigned rows, unsigned run, unsigned step, unsigned width,
-                             unsigned lanes, unsigned channels) {
+                             unsigned channels) {
+    enum { LANES = SPL_PANEL };
     row_case c = {0};
     const size_t row_stride = (size_t)step * width + run + 3;
     c.input_count = row_stride * (rows - 1) + (size_t)step * (width - 1) + run;
-    c.weights_count = (size_t)rows * run * lanes;
+    c.weights_count = (size_t)rows * run * LANES;
     c.out_count = (size_t)(width - 1) * (channels + 5) + channels;
     c.input = buffer_new(c.input_count);
     c.weights = buffer_new(c.weights_count);
-    c.bias = buffer_new(lanes);
-    c.scale = buffer_new(lanes);
-    c.shift = buffer_new(lanes);
+    c.bias = buffer_new(LANES);
+    c.scale = buffer_new(LANES);
+    c.shift = buffer_new(LANES);
     c.raw = buffer_new(c.out_count);
     c.out = buffer_new(c.out_count);
     c.row = (spl_conv_row){
@@ -85,7 +86,6 @@ static row_case row_case_new(unsigned rows, unsigned run, unsigned step, unsigne
         .step = step,
         .width = width,
         .weights = c.weights,
-        .lanes = lanes,
         .finish = {.bias = c.bias,
                    .scale = c.scale,
                    .shift = c.shift,
@@ -99,12 +99,11 @@ static row_case row_case_new(unsigned rows, unsigned run, unsigned step, unsigne
 }
 
 static void row_case_free(row_case *c) {
-    const unsigned lanes = c->row.lanes;
     buffer_free(c->input, c->input_count);
     buffer_free(c->weights, c->weights_count);
-    buffer_free(c->bias, lanes);
-    buffer_free(c->scale, lanes);
-    buffer_free(c->shift, lanes);
+    buffer_free(c->bias, SPL_PANEL);
+    buffer_free(c->scale, SPL_PANEL);
+    buffer_free(c->shift, SPL_PANEL);
     buffer_free(c->raw, c->out_count);
     buffer_free(c->out, c->out_count);
 }
@@ -133,9 +132,9 @@ static void assert_near(const char *what, float got, double want, double toleran
 }
 
 static void check_row(const spl_kernels *kernels, unsigned rows, unsigned run, unsigned step,
-                      unsigned width, unsigned lanes, unsigned channels, spl_finish_order order,
+                      unsigned width, unsigned channels, spl_finish_order order,
                       spl_activation activation, float special) {
-    row_case c = row_case_new(rows, run, step, width, lanes, channels);
+    row_case c = row_case_new(rows, run, step, width, channels);
     c.row.finish.order = order;
     c.row.finish.activation = activation;
     if (special != 0)
@@ -156,7 +155,7 @@ static void check_row(const spl_kernels *kernels, unsigned rows, unsigned run, u
             for (unsigned r = 0; r < rows; r++)
                 for (unsigned k = 0; k < run; k++) {
                     const double product = (double)c.input[r * c.row.row_stride + x * step + k] *
-                                           (double)c.weights[(r * run + k) * lanes + o];
+                                           (double)c.weights[(r * run + k) * SPL_PANEL + o];
                     sum += product;
                     magnitude += fabs(product);
                 }
@@ -173,18 +172,17 @@ static void conv_row_follows_definition(void **state) {
     (void)state;
     static const unsigned runs[] = {1, 2, 10, 80, 129};
     for (size_t t = 0; t < table_count; t++) {
-        for (unsigned lanes = 8; lanes <= 16; lanes += 8)
-            for (unsigned width = 1; width <= 26; width++)
-                for (unsigned rows = 1; rows <= 5; rows++)
-                    for (unsigned r = 0; r < SPL_ARRAY_SIZE(runs); r++)
-                        check_row(tables[t], rows, runs[r], runs[r] / 2 + 1, width, lanes,
-                                  1 + (width + rows) % lanes, (spl_finish_order)(width % 3),
-                                  (spl_activation)(rows % 3), 0);
+        for (unsigned width = 1; width <= 26; width++)
+            for (unsigned rows = 1; rows <= 5; rows++)
+                for (unsigned r = 0; r < SPL_ARRAY_SIZE(runs); r++)
+                    check_row(tables[t], rows, runs[r], runs[r] / 2 + 1, width,
+                              1 + (width + rows) % SPL_PANEL, (spl_finish_order)(width % 3),
+                              (spl_activation)(rows % 3), 0);
         for (int activation = 0; activation < 3; activation++)
             for (int order = 0; order < 3; order++) {
-                check_row(tables[t], 3, 32, 16, 13, 16, 16, (spl_finish_order)order,
+                check_row(tables[t], 3, 32, 16, 13, 16, (spl_finish_order)order,
                           (spl_activation)activation, 0);
-                check_row(tables[t], 3, 32, 16, 13, 16, 16, (spl_finish_order)order,
+                check_row(tables[t], 3, 32, 16, 13, 16, (spl_finish_order)order,
                           (spl_activation)activation, NAN);
             }
     }
@@ -194,25 +192,96 @@ static void conv_row_follows_definition(void **state) {
 static void conv_row_does_not_depend_on_position(void **state) {
     (void)state;
     for (size_t t = 0; t < table_count; t++)
-        for (unsigned lanes = 8; lanes <= 16; lanes += 8)
-            for (unsigned cut = 1; cut < 31; cut++) {
-                row_case c = row_case_new(5, 40, 16, 31, lanes, lanes);
-                c.row.finish.order = SPL_FINISH_NORM_ACT;
-                c.row.finish.activation = SPL_ACTIVATION_ELU;
-                tables[t]->conv_row(&c.row);
-                float *whole = buffer_new(c.out_count);
-                memcpy(whole, c.out, c.out_count * sizeof(float));
-                spl_conv_row first = c.row, second = c.row;
-                first.width = cut;
-                second.width = 31 - cut;
-                second.input += (ptrdiff_t)cut * c.row.step;
-                second.finish.raw += (ptrdiff_t)cut * c.row.finish.raw_step;
-                second.finish.out += (ptrdiff_t)cut * c.row.finish.out_step;
-                tables[t]->conv_row(&first);
-                tables[t]->conv_row(&second);
-                assert_memory_equal(whole, c.out, c.out_count * sizeof(float));
-                buffer_free(whole, c.out_count);
-                row_case_free(&c);
+        for (unsigned cut = 1; cut < 31; cut++) {
+            row_case c = row_case_new(5, 40, 16, 31, SPL_PANEL);
+            c.row.finish.order = SPL_FINISH_NORM_ACT;
+            c.row.finish.activation = SPL_ACTIVATION_ELU;
+            tables[t]->conv_row(&c.row);
+            float *whole = buffer_new(c.out_count);
+            memcpy(whole, c.out, c.out_count * sizeof(float));
+            spl_conv_row first = c.row, second = c.row;
+            first.width = cut;
+            second.width = 31 - cut;
+            second.input += (ptrdiff_t)cut * c.row.step;
+            second.finish.raw += (ptrdiff_t)cut * c.row.finish.raw_step;
+            second.finish.out += (ptrdiff_t)cut * c.row.finish.out_step;
+            tables[t]->conv_row(&first);
+            tables[t]->conv_row(&second);
+            assert_memory_equal(whole, c.out, c.out_count * sizeof(float));
+            buffer_free(whole, c.out_count);
+            row_case_free(&c);
+        }
+}
+
+/* One channel out of a transposed convolution, each output as the sum over the taps that reach it. */
+static void single_row_follows_definition(void **state) {
+    (void)state;
+    for (size_t t = 0; t < table_count; t++)
+        for (unsigned channels = 1; channels <= 34; channels += 11)
+            for (unsigned width = 16; width <= 48; width += 16) {
+                const size_t step = width + 2 + channels % 3, count = channels * step;
+                float *rows[3], *kernel = buffer_new((size_t)SPL_SINGLE_TAPS * channels);
+                float *packed = buffer_new((size_t)SPL_SINGLE_TAPS * channels), *to = packed;
+                for (unsigned r = 0; r < 3; r++)
+                    rows[r] = buffer_new(count);
+                for (unsigned c = 0; c < channels; c++) /* kernel: [channel][5][5] */
+                    for (int r = 0; r < 3; r++)
+                        for (int k = 0; k < 3; k++)
+                            for (int i = r == 2; i < 2; i++)
+                                for (int j = k == 2; j < 2; j++)
+                                    *to++ = kernel[c * SPL_SINGLE_TAPS +
+                                                   (unsigned)((i + 3 - 2 * r) * 5 + j + 3 - 2 * k)];
+                float *out[2] = {buffer_new(2 * width), buffer_new(2 * width)};
+                const spl_single_row row = {
+                    .input = {rows[0] + 1, rows[1] + 1, rows[2] + 1},
+                    .channel_step = (ptrdiff_t)step,
+                    .channels = channels,
+                    .width = width,
+                    .weights = packed,
+                    .activation = (spl_activation)(channels % 3),
+                    .bias = 0.25f,
+                    .scale = 1.5f,
+                    .shift = -0.5f,
+                    .out = {out[0], out[1]},
+                };
+                tables[t]->single_row(&row);
+                for (int i = 0; i < 2; i++)
+                    for (int x = 0; x < 2 * (int)width; x++) {
+                        double sum = 0.25;
+                        for (unsigned c = 0; c < channels; c++)
+                            for (int r = 0; r < 3; r++)
+                                for (int k = 0; k < 3; k++) {
+                                    const int tap_row = i + 3 - 2 * r, tap = x % 2 + 3 - 2 * k;
+                                    if (tap_row >= 0 && tap >= 0)
+                                        sum += (double)kernel[c * SPL_SINGLE_TAPS +
+                                                              (unsigned)(tap_row * 5 + tap)] *
+                                               (double)rows[r][c * step + (unsigned)(x / 2 + k)];
+                                }
+                        assert_near("single", out[i][x], activate(row.activation, sum) * 1.5 - 0.5,
+                                    2e-5);
+                    }
+                for (unsigned r = 0; r < 3; r++)
+                    buffer_free(rows[r], count);
+                buffer_free(kernel, (size_t)SPL_SINGLE_TAPS * channels);
+                buffer_free(packed, (size_t)SPL_SINGLE_TAPS * channels);
+                buffer_free(out[0], 2 * width);
+                buffer_free(out[1], 2 * width);
+            }
+}
+
+static void transpose_follows_definition(void **state) {
+    (void)state;
+    for (size_t t = 0; t < table_count; t++)
+        for (unsigned channels = 1; channels <= 33; channels++)
+            for (unsigned width = 1; width <= 34; width += 3) {
+                const size_t step = width + 1, to_count = (channels - 1) * step + width;
+                float *pixels = buffer_new((size_t)width * channels), *to = buffer_new(to_count);
+                tables[t]->transpose(pixels, width, channels, to, (ptrdiff_t)step);
+                for (unsigned x = 0; x < width; x++)
+                    for (unsigned c = 0; c < channels; c++)
+                        assert_true(to[c * step + x] == pixels[x * channels + c]);
+                buffer_free(pixels, (size_t)width * channels);
+                buffer_free(to, to_count);
             }
 }
 
@@ -254,92 +323,121 @@ static void mask_row_follows_definition(void **state) {
             }
 }
 
-/* One tile through both transforms, with kernels of 2 or 3 taps each way, is the convolution. */
-static void check_winograd(const spl_kernels *kernels, unsigned channels, unsigned row_taps,
-                           unsigned column_taps, unsigned height, unsigned width,
-                           spl_finish_order order) {
-    enum { POINTS = SPL_WINOGRAD_POINTS, MAX = 64 };
+/* A group of tiles through all three stages, with kernels of 2 or 3 taps each way, is the convolution. */
+static void check_winograd(const spl_kernels *kernels, unsigned tile, unsigned tiles,
+                           unsigned channels, unsigned row_taps, unsigned column_taps,
+                           unsigned height, unsigned width, spl_finish_order order) {
+    enum { GROUP = SPL_WINOGRAD_GROUP, PANEL = SPL_PANEL, MAX = 48 };
+    const unsigned n = tile + 2, outputs = channels % 16 ? 8 : 16;
     const size_t row_step = 9 * channels, column_step = channels + 3;
-    const size_t pixel_count = 5 * row_step + 5 * column_step + channels;
-    const size_t point_count = (size_t)POINTS * channels, out_row = 5 * (size_t)channels;
-    const size_t out_count = 3 * out_row + 4 * (size_t)channels;
-    float *pixels = buffer_new(pixel_count), *points = buffer_new(point_count);
-    float *bias = buffer_new(channels), *scale = buffer_new(channels),
-          *shift = buffer_new(channels);
-    float *raw = buffer_new(out_count), *out = buffer_new(out_count);
-    static double kernel[MAX][3][3];
-    const unsigned rows = row_taps == 3 ? 6 : 5, columns = column_taps == 3 ? 6 : 5;
-    kernels->winograd_input(&(spl_winograd_input){
-        .pixels = pixels,
+    const size_t pixel_count = (n - 1) * (row_step + column_step) + channels;
+    const size_t input_step = GROUP * channels + 16, input_count = n * n * input_step;
+    const size_t output_step = GROUP * PANEL + 16, output_count = n * n * output_step;
+    const size_t weights_count = (size_t)n * n * channels * PANEL, out_row = 5 * PANEL;
+    const size_t out_count = 3 * out_row + 4 * PANEL;
+    float *pixels[GROUP], *input = buffer_new(input_count), *output = buffer_new(output_count);
+    float *weights = buffer_new(weights_count), *bias = buffer_new(PANEL);
+    float *scale = buffer_new(PANEL), *shift = buffer_new(PANEL);
+    static double kernel[MAX][PANEL][9];
+
+    spl_winograd_input in = {
+        .tile = tile,
+        .tiles = tiles,
         .row_step = (ptrdiff_t)row_step,
         .column_step = (ptrdiff_t)column_step,
         .channels = channels,
-        .rows = rows,
-        .columns = columns,
-        .points = points,
-        .point_step = channels,
-    });
-    for (unsigned first = 0; first < channels; first += SPL_PANEL) {
-        float taps[9][SPL_PANEL], transformed[POINTS][SPL_PANEL];
-        for (unsigned tap = 0; tap < 9; tap++)
-            for (unsigned o = 0; o < SPL_PANEL; o++) {
-                taps[tap][o] = tap / 3 < row_taps && tap % 3 < column_taps ? uniform() : 0;
-                kernel[first + o][tap / 3][tap % 3] = (double)taps[tap][o];
-            }
-        spl_winograd_kernels(taps, transformed);
-        for (unsigned point = 0; point < POINTS; point++)
-            for (unsigned o = 0; o < SPL_PANEL && first + o < channels; o++)
-                points[point * channels + first + o] *= transformed[point][o];
-    }
-    spl_winograd_output output = {
-        .points = points,
-        .point_step = channels,
-        .rows = rows,
-        .columns = columns,
-        .height = height,
-        .width = width,
-        .finish = {.order = order,
-                   .activation = SPL_ACTIVATION_ELU,
-                   .bias = bias,
-                   .scale = scale,
-                   .shift = shift,
-                   .channels = channels,
-                   .raw = raw,
-                   .raw_step = channels,
-                   .out = out,
-                   .out_step = channels},
-        .raw_row_step = (ptrdiff_t)out_row,
-        .out_row_step = (ptrdiff_t)out_row,
+        .rows = n - (row_taps == 2),
+        .columns = n - (column_taps == 2),
+        .points = input,
+        .point_step = (ptrdiff_t)input_step,
     };
-    float *before = buffer_new(out_count);
-    memcpy(before, raw, out_count * sizeof(float));
-    kernels->winograd_output(&output);
-    for (unsigned y = 0; y < 4; y++)
-        for (unsigned x = 0; x < 4; x++)
-            for (unsigned c = 0; c < channels; c++) {
-                if (y >= height || x >= width) {
-                    const size_t untouched = y * out_row + x * channels + c;
-                    assert_true(raw[untouched] == before[untouched]);
-                    continue;
-                }
-                double sum = 0;
-                for (unsigned r = 0; r < 3; r++)
-                    for (unsigned k = 0; k < 3; k++)
-                        sum += kernel[c][r][k] *
-                               (double)pixels[(y + r) * row_step + (x + k) * column_step + c];
-                const size_t at = y * out_row + x * channels + c;
-                assert_near("raw", raw[at], sum + (double)bias[c], 1e-5);
-                if (order != SPL_FINISH_RAW)
-                    assert_near("out", out[at], finished(&output.finish, c, sum), 1e-5);
+    for (unsigned i = 0; i < tiles; i++)
+        in.pixels[i] = pixels[i] = buffer_new(pixel_count);
+    kernels->winograd_input(&in);
+
+    for (unsigned c = 0; c < channels; c++) {
+        float taps[9][PANEL], points[SPL_WINOGRAD_POINTS_MAX][PANEL];
+        for (unsigned tap = 0; tap < 9; tap++)
+            for (unsigned o = 0; o < PANEL; o++) {
+                taps[tap][o] = tap / 3 < row_taps && tap % 3 < column_taps ? uniform() : 0;
+                kernel[c][o][tap] = (double)taps[tap][o];
             }
-    buffer_free(pixels, pixel_count);
-    buffer_free(points, point_count);
-    buffer_free(bias, channels);
-    buffer_free(scale, channels);
-    buffer_free(shift, channels);
-    buffer_free(before, out_count);
-    buffer_free(raw, out_count);
-    buffer_free(out, out_count);
+        spl_winograd_kernels(tile, taps, points);
+        for (unsigned point = 0; point < n * n; point++)
+            memcpy(weights + ((size_t)point * channels + c) * PANEL, points[point],
+                   sizeof(points[point]));
+    }
+    for (unsigned point = 0; point < n * n; point++)
+        kernels->winograd_product(&(spl_winograd_product){
+            .input = input + point * input_step,
+            .groups = 1,
+            .rows = channels % 16 ? 1 : 2,
+            .run = channels % 16 ? channels : channels / 2,
+            .row_step = (ptrdiff_t)channels / 2 * GROUP,
+            .weights = weights + (size_t)point * channels * PANEL,
+            .output = output + point * output_step,
+        });
+
+    for (unsigned i = 0; i < tiles; i++) {
+        float *raw = buffer_new(out_count), *out = buffer_new(out_count);
+        float *before = buffer_new(out_count);
+        memcpy(before, raw, out_count * sizeof(float));
+        const spl_winograd_output to = {
+            .tile = tile,
+            .points = output + (size_t)i * PANEL,
+            .point_step = (ptrdiff_t)output_step,
+            .rows = in.rows,
+            .columns = in.columns,
+            .height = height,
+            .width = width,
+            .finish = {.order = order,
+                       .activation = SPL_ACTIVATION_ELU,
+                       .bias = bias,
+                       .scale = scale,
+                       .shift = shift,
+                       .channels = outputs,
+                       .raw = raw,
+                       .raw_step = PANEL,
+                       .out = out,
+                       .out_step = PANEL},
+            .raw_row_step = (ptrdiff_t)out_row,
+            .out_row_step = (ptrdiff_t)out_row,
+        };
+        kernels->winograd_output(&to);
+        for (unsigned y = 0; y < 4; y++)
+            for (unsigned x = 0; x < 4; x++)
+                for (unsigned o = 0; o < PANEL; o++) {
+                    const size_t at = y * out_row + x * PANEL + o;
+                    if (y >= height || x >= width || o >= outputs) {
+                        assert_true(raw[at] == before[at]);
+                        continue;
+                    }
+                    double sum = 0, magnitude = 1;
+                    for (unsigned c = 0; c < channels; c++)
+                        for (unsigned tap = 0; tap < 9; tap++) {
+                            const double product =
+                                kernel[c][o][tap] *
+                                (double)pixels[i][(y + tap / 3) * row_step +
+                                                  (x + tap % 3) * column_step + c];
+                            sum += product;
+                            magnitude += fabs(product);
+                        }
+                    const double bound = 16 * (double)FLT_EPSILON * magnitude;
+                    assert_near("raw", raw[at], sum + (double)bias[o], bound);
+                    if (order != SPL_FINISH_RAW)
+                        assert_near("out", out[at], finished(&to.finish, o, sum), bound);
+                }
+        buffer_free(pixels[i], pixel_count);
+        buffer_free(raw, out_count);
+        buffer_free(out, out_count);
+        buffer_free(before, out_count);
+    }
+    buffer_free(input, input_count);
+    buffer_free(output, output_count);
+    buffer_free(weights, weights_count);
+    buffer_free(bias, PANEL);
+    buffer_free(scale, PANEL);
+    buffer_free(shift, PANEL);
 }
 
 static void winograd_is_convolution(void **state) {
@@ -348,8 +446,10 @@ static void winograd_is_convolution(void **state) {
         for (unsigned channels = 8; channels <= 48; channels += 8)
             for (unsigned taps = 0; taps < 4; taps++)
                 for (unsigned size = 0; size < 16; size++)
-                    check_winograd(tables[t], channels, 2 + taps / 2, 2 + taps % 2, 1 + size / 4,
-                                   1 + size % 4, (spl_finish_order)(channels / 8 % 3));
+                    for (unsigned tile = 2; tile <= 4; tile += 2)
+                        check_winograd(tables[t], tile, 1 + (size + taps) % SPL_WINOGRAD_GROUP,
+                                       channels, 2 + taps / 2, 2 + taps % 2, 1 + size / 4 % tile,
+                                       1 + size % tile, (spl_finish_order)(channels / 8 % 3));
 }
 
 /* Within 120 dB of the definition for noise, a spike and a sinusoid; the inverse gives the input back. */
@@ -524,37 +624,85 @@ static void bench_fft(const spl_kernels *kernels, void *user) {
     memset(re, 0, 2 * SPL_FFT_SIZE * sizeof(float));
 }
 
-enum { BENCH_CHANNELS = 64 };
+enum { BENCH_CHANNELS = 64, BENCH_STEP = SPL_WINOGRAD_GROUP * BENCH_CHANNELS + 16 };
 
 static void bench_winograd_input(const spl_kernels *kernels, void *user) {
-    float *pixels = user, *points = pixels + 36 * BENCH_CHANNELS;
-    kernels->winograd_input(&(spl_winograd_input){.pixels = pixels,
-                                                  .row_step = 6 * BENCH_CHANNELS,
-                                                  .column_step = BENCH_CHANNELS,
-                                                  .channels = BENCH_CHANNELS,
-                                                  .rows = 6,
-                                                  .columns = 6,
-                                                  .points = points,
-                                                  .point_step = BENCH_CHANNELS});
+    const float *pixels = user;
+    spl_winograd_input input = {
+        .tile = 4,
+        .tiles = SPL_WINOGRAD_GROUP,
+        .row_step = 26 * BENCH_CHANNELS,
+        .column_step = BENCH_CHANNELS,
+        .channels = BENCH_CHANNELS,
+        .rows = 6,
+        .columns = 6,
+        .points = (float *)user + 6 * 26 * BENCH_CHANNELS,
+        .point_step = BENCH_STEP,
+    };
+    for (unsigned i = 0; i < SPL_WINOGRAD_GROUP; i++)
+        input.pixels[i] = pixels + (size_t)4 * i * BENCH_CHANNELS;
+    kernels->winograd_input(&input);
+}
+
+static void bench_winograd_product(const spl_kernels *kernels, void *user) {
+    float *points = user;
+    for (unsigned point = 0; point < SPL_WINOGRAD_POINTS_MAX / 2; point++)
+        kernels->winograd_product(&(spl_winograd_product){
+            .input = points + (size_t)point * BENCH_STEP,
+            .groups = 1,
+            .rows = 1,
+            .run = BENCH_CHANNELS,
+            .weights = points + SPL_WINOGRAD_POINTS_MAX * BENCH_STEP,
+            .output = points + (size_t)(SPL_WINOGRAD_POINTS_MAX / 2 + point) * BENCH_STEP,
+        });
 }
 
 static void bench_winograd_output(const spl_kernels *kernels, void *user) {
-    float *points = user, *out = points + 36 * BENCH_CHANNELS;
-    kernels->winograd_output(&(spl_winograd_output){.points = points,
-                                                    .point_step = BENCH_CHANNELS,
-                                                    .rows = 6,
-                                                    .columns = 6,
-                                                    .height = 4,
-                                                    .width = 4,
-                                                    .finish = {.order = SPL_FINISH_ACT_NORM,
-                                                               .activation = SPL_ACTIVATION_RELU,
-                                                               .bias = points,
-                                                               .scale = points,
-                                                               .shift = points,
-                                                               .channels = BENCH_CHANNELS,
-                                                               .out = out,
-                                                               .out_step = BENCH_CHANNELS},
-                                                    .out_row_step = 4 * BENCH_CHANNELS});
+    float *points = user, *out = points + SPL_WINOGRAD_POINTS_MAX * BENCH_STEP;
+    for (unsigned i = 0; i < SPL_WINOGRAD_GROUP; i++)
+        kernels->winograd_output(
+            &(spl_winograd_output){.tile = 4,
+                                   .points = points + (size_t)i * SPL_PANEL,
+                                   .point_step = BENCH_STEP,
+                                   .rows = 6,
+                                   .columns = 6,
+                                   .height = 4,
+                                   .width = 4,
+                                   .finish = {.order = SPL_FINISH_ACT_NORM,
+                                              .activation = SPL_ACTIVATION_RELU,
+                                              .bias = points,
+                                              .scale = points,
+                                              .shift = points,
+                                              .channels = SPL_PANEL,
+                                              .out = out,
+                                              .out_step = SPL_PANEL},
+                                   .out_row_step = 4 * SPL_PANEL});
+}
+
+static void bench_single_row(const spl_kernels *kernels, void *user) {
+    enum { STEP = 528 };
+    float *rows = user, *out = rows + (size_t)3 * 32 * STEP;
+    spl_single_row row = {.channel_step = STEP,
+                          .channels = 32,
+                          .width = 512,
+                          .weights = rows,
+                          .activation = SPL_ACTIVATION_RELU,
+                          .out = {out, out + 1024}};
+    for (unsigned r = 0; r < 3; r++)
+        row.input[r] = rows + (size_t)r * 32 * STEP + 1;
+    kernels->single_row(&row);
+}
+
+static void bench_mask_row(const spl_kernels *kernels, void *user) {
+    enum { WIDTH = 1024, STRIDE = WIDTH + 6 };
+    float *input = user, *out = input + 7 * STRIDE;
+    kernels->mask_row(&(spl_mask_row){.input = input,
+                                      .row_stride = STRIDE,
+                                      .width = WIDTH,
+                                      .weights = input,
+                                      .bias = input,
+                                      .magnitude = {input, input + WIDTH},
+                                      .out = {out, out + WIDTH}});
 }
 
 static void bench(void) {
@@ -562,37 +710,38 @@ static void bench(void) {
     printf("%-10s %-28s %10s %8s\n", "isa", "kernel", "GFLOP/s", "of peak");
     static const struct {
         const char *name;
-        unsigned rows, run, step, width, lanes;
+        unsigned rows, run, step, width;
     } rows[] = {
-        {"conv_row conv1 5x5x2", 5, 10, 4, 512, 16},
-        {"conv_row conv6 5x5x256", 5, 1280, 512, 16, 16},
-        {"conv_row up1 3x3x512", 3, 1536, 512, 16, 16},
-        {"conv_row up6 3x4x32, pairs", 3, 128, 64, 256, 8},
-        {"conv_row product 24x64", 1, 64, 64, 24, 16},
-        {"conv_row product 24x256", 1, 256, 256, 24, 16},
+        {"conv_row 5x5x2", 5, 10, 4, 512},
+        {"conv_row 5x5x256", 5, 1280, 512, 16},
     };
     for (size_t t = 0; t < table_count; t++) {
         for (unsigned i = 0; i < SPL_ARRAY_SIZE(rows); i++) {
-            row_case c = row_case_new(rows[i].rows, rows[i].run, rows[i].step, rows[i].width,
-                                      rows[i].lanes, rows[i].lanes);
-            c.row.finish.order = rows[i].rows == 1 ? SPL_FINISH_RAW : SPL_FINISH_NORM_ACT;
-            const bench_case one = {
-                rows[i].name, 2.0 * rows[i].rows * rows[i].run * rows[i].width * rows[i].lanes,
-                bench_row, &c};
+            row_case c =
+                row_case_new(rows[i].rows, rows[i].run, rows[i].step, rows[i].width, SPL_PANEL);
+            c.row.finish.order = SPL_FINISH_NORM_ACT;
+            const bench_case one = {rows[i].name,
+                                    2.0 * rows[i].rows * rows[i].run * rows[i].width * SPL_PANEL,
+                                    bench_row, &c};
             bench_one(tables[t], &one, peak);
             row_case_free(&c);
         }
-        const size_t count = 72 * BENCH_CHANNELS;
-        float *tile = buffer_new(count);
-        bench_one(tables[t],
-                  &(bench_case){"winograd_input 64", 12.0 * 22 * BENCH_CHANNELS,
-                                bench_winograd_input, tile},
-                  peak);
-        bench_one(tables[t],
-                  &(bench_case){"winograd_output 64", 10.0 * 20 * BENCH_CHANNELS,
-                                bench_winograd_output, tile},
-                  peak);
-        buffer_free(tile, count);
+        const bench_case cases[] = {
+            {"winograd_input 6x64", 6 * 12.0 * 22 * BENCH_CHANNELS, bench_winograd_input, NULL},
+            {"winograd_product 6x64x16", 18 * 2.0 * 6 * BENCH_CHANNELS * SPL_PANEL,
+             bench_winograd_product, NULL},
+            {"winograd_output 6x16", 6 * 10.0 * 20 * SPL_PANEL, bench_winograd_output, NULL},
+            {"single_row 32x512", 2.0 * SPL_SINGLE_TAPS * 32 * 512, bench_single_row, NULL},
+            {"mask_row 1024", 2.0 * 2 * 16 * 1024, bench_mask_row, NULL},
+        };
+        const size_t count = (size_t)2 * SPL_WINOGRAD_POINTS_MAX * BENCH_STEP + (1 << 17);
+        float *memory = buffer_new(count);
+        for (unsigned i = 0; i < SPL_ARRAY_SIZE(cases); i++) {
+            bench_case one = cases[i];
+            one.user = memory;
+            bench_one(tables[t], &one, peak);
+        }
+        buffer_free(memory, count);
         float *frame = buffer_new(4 * SPL_FFT_SIZE);
         bench_one(tables[t], &(bench_case){"fft 4096", 5.0 * SPL_FFT_SIZE * 12, bench_fft, frame},
                   peak);
@@ -611,6 +760,8 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conv_row_follows_definition),
         cmocka_unit_test(conv_row_does_not_depend_on_position),
+        cmocka_unit_test(single_row_follows_definition),
+        cmocka_unit_test(transpose_follows_definition),
         cmocka_unit_test(mask_row_follows_definition),
         cmocka_unit_test(winograd_is_convolution),
         cmocka_unit_test(fft_matches_definition),

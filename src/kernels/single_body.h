@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The layers with one channel on one side: the last transposed convolution, and the mask. Pixels are in the lanes;
+ * conv_body.h comes before.
+ */
+#include "kernels/kernels.h"
+#include "kernels/vector.h"
+
+#if LANES == 8
+/* Stores a[0] b[0] a[1] b[1] ... */
+INLINE void store_pairs(float *to, vec a, vec b) {
+    vec_store(to, SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11));
+    vec_store(to + 8, SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15));
+}
+
+/* v[i][j] becomes v[j][i]. */
+INLINE void transpose_square(vec v[8]) {
+    vec w[8];
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < 4; i++) { /* lanes 0 to 3 of rows i and i + 4, then lanes 4 to 7 */
+        w[i] = SHUFFLE(v[i], v[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        w[i + 4] = SHUFFLE(v[i], v[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+#pragma GCC unroll 2
+    for (unsigned h = 0; h < 8; h += 4) {
+        const vec even_low = SHUFFLE(w[h], w[h + 2], 0, 8, 1, 9, 4, 12, 5, 13);
+        const vec even_high = SHUFFLE(w[h], w[h + 2], 2, 10, 3, 11, 6, 14, 7, 15);
+        const vec odd_low = SHUFFLE(w[h + 1], w[h + 3], 0, 8, 1, 9, 4, 12, 5, 13);
+        const vec odd_high = SHUFFLE(w[h + 1], w[h + 3], 2, 10, 3, 11, 6, 14, 7, 15);
+        v[h] = SHUFFLE(even_low, odd_low, 0, 8, 1, 9, 4, 12, 5, 13);
+        v[h + 1] = SHUFFLE(even_low, odd_low, 2, 10, 3, 11, 6, 14, 7, 15);
+        v[h + 2] = SHUFFLE(even_high, odd_high, 0, 8, 1, 9, 4, 12, 5, 13);
+        v[h + 3] = SHUFFLE(even_high, odd_high, 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+}
+#else
+INLINE void store_pairs(float *to, vec a, vec b) {
+    vec_store(to, SHUFFLE(a, b, 0, 4, 1, 5));
+    vec_store(to + 4, SHUFFLE(a, b, 2, 6, 3, 7));
+}
+
+INLINE void transpose_square(vec v[4]) {
+    const vec even_low = SHUFFLE(v[0], v[2], 0, 4, 1, 5),
+              even_high = SHUFFLE(v[0], v[2], 2, 6, 3, 7);
+    const vec odd_low = SHUFFLE(v[1], v[3], 0, 4, 1, 5), odd_high = SHUFFLE(v[1], v[3], 2, 6, 3, 7);
+    v[0] = SHUFFLE(even_low, odd_low, 0, 4, 1, 5);
+    v[1] = SHUFFLE(even_low, odd_low, 2, 6, 3, 7);
+    v[2] = SHUFFLE(even_high, odd_high, 0, 4, 1, 5);
+    v[3] = SHUFFLE(even_high, odd_high, 2, 6, 3, 7);
+}
+#endif
+
+static void transpose(const float *pixels, unsigned width, unsigned channels, float *to,
+                      ptrdiff_t step) {
+    const unsigned whole_width = width / LANES * LANES, whole_channels = channels / LANES * LANES;
+    for (unsigned x = 0; x < whole_width; x += LANES)
+        for (unsigned c = 0; c < whole_channels; c += LANES) {
+            vec v[LANES];
+#pragma GCC unroll 8
+            for (unsigned i = 0; i < LANES; i++)
+                v[i] = vec_load(pixels + (size_t)(x + i) * channels + c);
+            transpose_square(v);
+#pragma GCC unroll 8
+            for (unsigned i = 0; i < LANES; i++)
+                vec_store(to + (ptrdiff_t)(c + i) * step + x, v[i]);
+        }
+    for (unsigned x = 0; x < width; x++)
+        for (unsigned c = x < whole_width ? whole_channels : 0; c < channels; c++)
+            to[(ptrdiff_t)c * step + x] = pixels[(size_t)x * channels + c];
+}
+
+/* Input row (or column) r reaches the even output and the odd one above it, the last only the odd one. */
+INLINE void single_block(const spl_single_row *row, unsigned x, const spl_activation activation) {
+    enum { VECTORS = 2 };
+    vec sum[2][2][VECTORS]; /* [output row][output column] */
+    for (unsigned i = 0; i < 4 * VECTORS; i++)
+        sum[i / VECTORS / 2][i / VECTORS % 2][i % VECTORS] = vec_splat(row->bias);
+    const float *weights = row->weights;
+    for (unsigned c = 0; c < row->channels; c++, weights += SPL_SINGLE_TAPS) {
+        unsigned tap = 0;
+#pragma GCC unroll 3
+        for (unsigned r = 0; r < 3; r++)
+#pragma GCC unroll 3
+            for (unsigned k = 0; k < 3; k++) {
+                const float *input = row->input[r] + (ptrdiff_t)c * row->channel_step + x + k - 1;
+                vec in[VECTORS];
+#pragma GCC unroll 2
+                for (unsigned v = 0; v < VECTORS; v++)
+                    in[v] = vec_load(input + LANES * v);
+#pragma GCC unroll 2
+                for (unsigned i = r == 2; i < 2; i++)
+#pragma GCC unroll 2
+                    for (unsigned j = k == 2; j < 2; j++) {
+                        const vec weight = vec_splat(weights[tap++]);
+#pragma GCC unroll 2
+                        for (unsigned v = 0; v < VECTORS; v++)
+                            sum[i][j][v] += in[v] * weight;
+                    }
+            }
+    }
+    for (unsigned i = 0; i < 2; i++)
+        for (unsigned v = 0; v < VECTORS; v++) {
+            vec out[2];
+            for (unsigned j = 0; j < 2; j++)
+                out[j] = activate(activation, sum[i][j][v]) * row->scale + row->shift;
+            store_pairs(row->out[i] + 2 * (x + LANES * v), out[0], out[1]);
+        }
+}
+
+INLINE void single_row_as(const spl_single_row *row, const spl_activation activation) {
+    for (unsigned x = 0; x < row->width; x += 2 * LANES)
+        single_block(row, x, activation);
+}
+
+static void single_row(const spl_single_row *row) {
+    WITH_CONSTANT_ACTIVATION(row, single_row_as, row);
+}
+
+INLINE void mask_pixels(const spl_mask_row *row, unsigned x, const unsigned vectors) {
+    vec logit[2][4];
+#pragma GCC unroll 4
+    for (unsigned v = 0; v < vectors; v++)
+        for (unsigned c = 0; c < 2; c++)
+            logit[c][v] = vec_splat(row->bias[c]);
+    for (unsigned r = 0; r < 4; r++)
+        for (unsigned k = 0; k < 4; k++) {
+            const float *input = row->input + 2 * r * row->row_stride + x + 2 * k;
+            const float *weights = row->weights + (r * 4 + k) * 2;
+            const vec left = vec_splat(weights[0]), right = vec_splat(weights[1]);
+#pragma GCC unroll 4
+            for (unsigned v = 0; v < vectors; v++) {
+                const vec in = vec_load(input + LANES * v);
+                logit[0][v] += in * left;
+                logit[1][v] += in * right;
+            }
+        }
+#pragma GCC unroll 2
+    for (unsigned c = 0; c < 2; c++)
+#pragma GCC unroll 4
+        for (unsigned v = 0; v < vectors; v++) {
+            const unsigned at = x + LANES * v;
+            vec value = logit[c][v];
+            if (row->magnitude[c])
+                value = vec_load(row->magnitude[c] + at) / (vec_exp(-value) + 1.0f);
+            vec_store(row->out[c] + at, value);
+        }
+}
+
+/* The last vector of a row is moved back to end with the row; it gives the pixels it shares the same values. */
+static void mask_row(const spl_mask_row *row) {
+    unsigned x = 0;
+    for (; x + 4 * LANES <= row->width; x += 4 * LANES)
+        mask_pixels(row, x, 4);
+    for (; x < row->width; x += LANES)
+        mask_pixels(row, x + LANES <= row->width ? x : row->width - LANES, 1);
+}
