@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What every implementation of blobs must keep. `openers` lists the implementations; each test runs on each of them, in a fresh folder.
+ * What every implementation of blobs must keep. `openers` lists the implementations; each test runs on each of them, in a fresh folder, or in the
+ * bucket "spleeterd" of the S3 server that SPL_TEST_S3 names, which is emptied.
  */
 #include "folder.h"
 #include "service/blobs/blobs.h"
@@ -13,13 +14,28 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <curl/curl.h>
 
 typedef int (*opener)(const char *folder, spl_blobs **ret_blobs, spl_error *ret_error);
+
+static spl_blobs_s3 s3_options = {.public_endpoint = "http://public.example:9000",
+                                  .bucket = "spleeterd",
+                                  .region = "us-east-1",
+                                  .access_key_id = "test-access-key",
+                                  .secret_access_key = "test-secret-key-0123456789",
+                                  .cache_bytes = 1 << 20};
+
+static int open_s3(const char *folder, spl_blobs **ret_blobs, spl_error *ret_error) {
+    s3_options.data_dir = folder;
+    s3_options.endpoint = getenv("SPL_TEST_S3");
+    return spl_blobs_open_s3(&s3_options, ret_blobs, ret_error);
+}
 static const struct {
     const char *name;
     opener open;
-} openers[] = {{"directory", spl_blobs_open_directory}};
+} openers[] = {{"directory", spl_blobs_open_directory}, {"S3", open_s3}};
 static opener open_blobs;
+static bool in_directory; /* what grows is seen, and what is there can be counted */
 
 static char folder[256];
 static spl_blobs *blobs;
@@ -40,10 +56,16 @@ static void reopen(void) {
     assert_success(open_blobs(folder, &blobs, &error), "open");
 }
 
+static int remove_one(void *user, const char *job) {
+    (void)user;
+    return blobs->functions->remove_job(blobs, job, &error);
+}
+
 static int set_up(void **state) {
     (void)state;
     folder_make(folder, sizeof(folder));
-    return open_blobs(folder, &blobs, &error);
+    int status = open_blobs(folder, &blobs, &error);
+    return status < 0 ? status : blobs->functions->list_jobs(blobs, remove_one, NULL, &error);
 }
 
 static int tear_down(void **state) {
@@ -81,7 +103,19 @@ static void assert_blob(const char *job, const char *name, const char *text) {
 
 static void assert_missing(const char *job, const char *name, int64_t fence) {
     spl_blob blob;
+    if (!in_directory && fence > 0) { /* it may grow somewhere */
+        OK(open, job, name, fence, &blob);
+        assert_content(&blob, "", false);
+        close(blob.fd);
+        return;
+    }
     FAILS(NOT_FOUND, open, job, name, fence, &blob);
+}
+
+/* Counts the files, if they are files. */
+static void assert_files(unsigned count) {
+    if (in_directory)
+        assert_int_equal(folder_count(folder, ""), count);
 }
 
 /* Collects the jobs as "abc" (their names are letters); stops after `most`. */
@@ -143,6 +177,8 @@ static void a_writer_can_go_back(void **state) {
 
 static void outputs_can_be_read_while_they_grow(void **state) {
     (void)state;
+    if (!in_directory)
+        skip();
     spl_blob_writer writer;
     OK(output, "a", "vocals.wav", 3, &writer);
     put(&writer, "abc");
@@ -174,7 +210,7 @@ static void fences_keep_workers_apart(void **state) {
     put(&fresh, "new");
     spl_blob blob;
     OK(open, "a", "vocals.wav", 2, &blob);
-    assert_content(&blob, "new", false);
+    assert_content(&blob, in_directory ? "new" : "", false);
     close(blob.fd);
     OK(commit, &fresh, "a", "vocals.wav");
     blobs->functions->discard(blobs, &stale);
@@ -194,7 +230,7 @@ static void discarding_leaves_nothing(void **state) {
     blobs->functions->discard(blobs, &writer);
     assert_missing("a", "vocals.wav", 1);
     assert_jobs("");
-    assert_int_equal(folder_count(folder, ""), 0);
+    assert_files(0);
     OK(upload, &writer);
     OK(commit, &writer, "a", "input");
     blobs->functions->discard(blobs, &writer);
@@ -248,7 +284,7 @@ static void names_are_checked(void **state) {
         FAILS(ARGUMENT, commit, &writer, "a", wrong[i]);
         assert_int_equal(writer.fd, -1);
     }
-    assert_int_equal(folder_count(folder, ""), 1);
+    assert_files(1);
     for (size_t i = 0; i < SPL_ARRAY_SIZE(right); i++) {
         make_blob(right[i], right[i], right[i]);
         assert_blob(right[i], right[i], right[i]);
@@ -289,9 +325,12 @@ static void removing(void **state) {
     OK(remove_job, "a");
     assert_content(&blob, "2", true); /* who reads reads on */
     close(blob.fd);
-    FAILS(NOT_FOUND, commit, &writer, "a", "bass.wav"); /* who writes, for nothing */
+    if (in_directory)
+        FAILS(NOT_FOUND, commit, &writer, "a", "bass.wav"); /* who writes, for nothing */
+    else
+        blobs->functions->discard(blobs, &writer);
     assert_jobs("b");
-    assert_int_equal(folder_count(folder, ""), 1);
+    assert_files(1);
 }
 
 static void listing_stops(void **state) {
@@ -317,7 +356,7 @@ static void unfinished_work_is_cleaned_up(void **state) {
     assert_missing("a", "vocals.wav", 1);
     assert_jobs("a");
     assert_blob("a", "input", "1");
-    assert_int_equal(folder_count(folder, ""), 1);
+    assert_files(1);
     for (int i = 0; i < 3; i++)
         blobs->functions->discard(blobs, &writers[i]);
     assert_blob("a", "input", "1");
@@ -334,7 +373,7 @@ static atomic_uint wrong;
 
 static void *write_and_remove(void *user) {
     const unsigned number = (unsigned)(uintptr_t)user;
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < (in_directory ? 200 : 20); i++) {
         char name[16];
         spl_blob_writer writer;
         snprintf(name, sizeof(name), "%u.wav", number);
@@ -364,7 +403,78 @@ static void many_at_once(void **state) {
         pthread_join(threads[i], NULL);
     assert_int_equal(atomic_load(&wrong), 0);
     OK(remove_job, "job");
-    assert_int_equal(folder_count(folder, ""), 0);
+    assert_files(0);
+}
+
+/* More than a part, and more than the cache. */
+static void large_blobs(void **state) {
+    (void)state;
+    enum { BYTES = 70 << 20 };
+    spl_blob_writer writer;
+    OK(upload, &writer);
+    uint32_t *piece = malloc(1 << 20);
+    assert_non_null(piece);
+    for (uint32_t i = 0; i < BYTES >> 20; i++) {
+        for (uint32_t k = 0; k < 1 << 18; k++)
+            piece[k] = (i << 18 | k) * 2654435761u;
+        assert_int_equal(write(writer.fd, piece, 1 << 20), 1 << 20);
+    }
+    OK(commit, &writer, "a", "input");
+    spl_blob first, second;
+    OK(open, "a", "input", 0, &first);
+    OK(open, "a", "input", 0, &second);
+    assert_int_equal(first.bytes, BYTES);
+    uint32_t last;
+    for (uint32_t i = 0; i < BYTES / 4; i += 100003) {
+        assert_int_equal(pread(second.fd, &last, 4, (off_t)i * 4), 4);
+        assert_int_equal(last, i * 2654435761u);
+    }
+    close(first.fd);
+    close(second.fd);
+    free(piece);
+}
+
+/* Anybody who has the URL gets the blob, under a name, and nobody who changes it. */
+static void links(void **state) {
+    (void)state;
+    make_blob("a", "vocals.wav", "la la");
+    char *url;
+    s3_options.public_endpoint = s3_options.endpoint;
+    reopen();
+    OK(link, "a", "vocals.wav", "audio/wav", "attachment; filename=\"Song - vocals.wav\"", &url);
+    s3_options.public_endpoint = "";
+    if (in_directory) {
+        assert_null(url);
+        return;
+    }
+    CURL *curl = curl_easy_init();
+    char text[2000];
+    for (int changed = 0; changed < 2; changed++) {
+        FILE *file = tmpfile();
+        long status = 0;
+        char *type = NULL;
+        struct curl_header *disposition;
+        curl_easy_setopt(curl, CURLOPT_URL, url);
+        curl_easy_setopt(curl, CURLOPT_WRITEDATA, file);
+        assert_int_equal(curl_easy_perform(curl), CURLE_OK);
+        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+        assert_int_equal(status, changed ? 403 : 200);
+        rewind(file);
+        assert_non_null(fgets(text, sizeof(text), file));
+        fclose(file);
+        if (!changed) {
+            curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+            assert_string_equal(text, "la la");
+            assert_string_equal(type, "audio/wav");
+            assert_int_equal(
+                curl_easy_header(curl, "Content-Disposition", 0, CURLH_HEADER, -1, &disposition),
+                CURLHE_OK);
+            assert_string_equal(disposition->value, "attachment; filename=\"Song - vocals.wav\"");
+        }
+        memcpy(strstr(url, "vocals"), "v0cals", 6);
+    }
+    curl_easy_cleanup(curl);
+    free(url);
 }
 
 int main(void) {
@@ -382,10 +492,15 @@ int main(void) {
         TEST(unfinished_work_is_cleaned_up),
         TEST(space_is_told),
         TEST(many_at_once),
+        TEST(large_blobs),
+        TEST(links),
     };
     int failed = 0;
     for (size_t i = 0; i < SPL_ARRAY_SIZE(openers); i++) {
         open_blobs = openers[i].open;
+        in_directory = open_blobs == spl_blobs_open_directory;
+        if (!in_directory && !getenv("SPL_TEST_S3"))
+            continue;
         failed += cmocka_run_group_tests_name(openers[i].name, tests, NULL, NULL);
     }
     return failed;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Blobs: the files of jobs, by job id and file name ("input", "vocals.wav"). One table of functions; a directory (directory.c) is the
- * embedded implementation: DATA_DIR/blobs/JOB/NAME, and unfinished uploads in DATA_DIR/incoming.
+ * embedded implementation: DATA_DIR/blobs/JOB/NAME, and unfinished uploads in DATA_DIR/incoming. S3 (s3.c) is the one that several machines share.
  *
- * A blob appears whole or not at all; an output that is still being written can be read as far as it has grown. Names are made by the
+ * A blob appears whole or not at all; an output that is still being written can be read as far as it has grown where it is written into the
+ * directory; with S3, an empty file stands for it. Names are made by the
  * service: up to 80 letters, digits, '.', '_', '-', not starting with '.' nor ending in ".part"; anything else is refused (ARGUMENT). Files are 0600, made with O_EXCL and O_NOFOLLOW.
  * Thread-safe. Errors: NO_SPACE, IO, NOT_FOUND, MEMORY, PERMISSION.
  */
@@ -11,6 +12,9 @@
 #define SPL_SERVICE_BLOBS_BLOBS_H
 
 #include "base/error.h"
+
+#define SPL_BLOB_NAME_MAX    80
+#define SPL_BLOB_PART_SUFFIX ".part"
 
 typedef struct spl_blobs spl_blobs;
 
@@ -55,7 +59,12 @@ typedef struct spl_blobs_functions {
     /* Jobs that have blobs; for cleaning up after a crash. Stops at the first non-zero answer and returns it. */
     int (*list_jobs)(spl_blobs *blobs, int (*visit)(void *user, const char *job), void *user,
                      spl_error *ret_error);
+    /* On this machine's disk. IO too when the storage can't be used. */
     int (*free_bytes)(spl_blobs *blobs, uint64_t *ret_bytes, spl_error *ret_error);
+    /* A URL by which a client gets the complete blob from the storage itself; NULL when it has to come from `open`. `type` and `disposition`
+     * (Content-Type, Content-Disposition) are what that answers; *ret_url is the caller's. */
+    int (*link)(spl_blobs *blobs, const char *job, const char *name, const char *type,
+                const char *disposition, char **ret_url, spl_error *ret_error);
 } spl_blobs_functions;
 
 struct spl_blobs {
@@ -65,5 +74,23 @@ struct spl_blobs {
 /* Makes the folders, and removes unfinished uploads and outputs of an earlier process. One process a folder: the caller holds DATA_DIR/lock. */
 SPL_WARN_UNUSED int spl_blobs_open_directory(const char *data_dir, spl_blobs **ret_blobs,
                                              spl_error *ret_error);
+
+/* Texts must outlive the blobs. */
+typedef struct spl_blobs_s3 {
+    const char *
+        data_dir; /* DATA_DIR/incoming for what is being written, DATA_DIR/cache for what was fetched */
+    const char *endpoint;        /* http or https URL without a slash at its end */
+    const char *public_endpoint; /* "": no links */
+    const char *bucket, *region, *access_key_id, *secret_access_key;
+    uint64_t cache_bytes; /* at most, but for what is being read */
+} spl_blobs_s3;
+
+/* Objects JOB/NAME in the bucket. Empties the cache. curl_global_init (net/outbound.h) comes first. One process a DATA_DIR. */
+SPL_WARN_UNUSED int spl_blobs_open_s3(const spl_blobs_s3 *options, spl_blobs **ret_blobs,
+                                      spl_error *ret_error);
+
+/* For implementations: whether it is a name. ARGUMENT. */
+SPL_WARN_UNUSED int spl_blob_check_name(const char *name, spl_error *ret_error);
+SPL_WARN_UNUSED int spl_blob_check_names(const char *job, const char *name, spl_error *ret_error);
 
 #endif

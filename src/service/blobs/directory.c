@@ -22,9 +22,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define NAME_MAX_LENGTH 80
-#define PART_SUFFIX     ".part"
-#define RACES_MAX       100 /* how often another thread may make or remove a folder under our hands */
+#define RACES_MAX 100 /* how often another thread may make or remove a folder under our hands */
 
 typedef struct directory {
     spl_blobs base;
@@ -34,8 +32,8 @@ typedef struct directory {
 
 /* What a writer holds besides its descriptor. */
 typedef struct unfinished {
-    char job[NAME_MAX_LENGTH + 1]; /* "" for an upload */
-    int folder;                    /* where it is */
+    char job[SPL_BLOB_NAME_MAX + 1]; /* "" for an upload */
+    int folder;                      /* where it is */
     char name[NAME_MAX + 1];
 } unfinished;
 
@@ -43,23 +41,8 @@ static directory *of(spl_blobs *blobs) {
     return (directory *)blobs;
 }
 
-static int check_name(const char *name, spl_error *ret_error) {
-    const size_t length = strlen(name), suffix = strlen(PART_SUFFIX);
-    if (length == 0 || length > NAME_MAX_LENGTH || name[0] == '.' ||
-        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
-            length ||
-        (length > suffix && strcmp(name + length - suffix, PART_SUFFIX) == 0))
-        return spl_fail(ret_error, SPL_E_ARGUMENT, "'%.100s' is no name of a blob", name);
-    return 0;
-}
-
-static int check_names(const char *job, const char *name, spl_error *ret_error) {
-    int status = check_name(job, ret_error);
-    return status < 0 ? status : check_name(name, ret_error);
-}
-
 static void make_part_name(const char *name, int64_t fence, char ret_part[NAME_MAX + 1]) {
-    snprintf(ret_part, NAME_MAX + 1, "%s.%" PRId64 PART_SUFFIX, name, fence);
+    snprintf(ret_part, NAME_MAX + 1, "%s.%" PRId64 SPL_BLOB_PART_SUFFIX, name, fence);
 }
 
 /* ------------------------------------------------------------ folders ---- */
@@ -120,8 +103,8 @@ static int unlink_entry(void *user, int folder, const char *name) {
 }
 
 static int unlink_part(void *user, int folder, const char *name) {
-    const size_t length = strlen(name), suffix = strlen(PART_SUFFIX);
-    if (length < suffix || strcmp(name + length - suffix, PART_SUFFIX) != 0)
+    const size_t length = strlen(name), suffix = strlen(SPL_BLOB_PART_SUFFIX);
+    if (length < suffix || strcmp(name + length - suffix, SPL_BLOB_PART_SUFFIX) != 0)
         return 0;
     return unlink_entry(user, folder, name);
 }
@@ -170,7 +153,7 @@ static int directory_upload(spl_blobs *blobs, spl_blob_writer *ret_writer, spl_e
 
 static int directory_output(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
                             spl_blob_writer *ret_writer, spl_error *ret_error) {
-    int status = check_names(job, name, ret_error);
+    int status = spl_blob_check_names(job, name, ret_error);
     if (status < 0)
         return status;
     char part[NAME_MAX + 1];
@@ -232,7 +215,7 @@ static int directory_commit(spl_blobs *blobs, spl_blob_writer *writer, const cha
                             const char *name, spl_error *ret_error) {
     directory *own = of(blobs);
     const unfinished *state = writer->state;
-    int status = check_names(job, name, ret_error);
+    int status = spl_blob_check_names(job, name, ret_error);
     if (status == 0 && fsync(writer->fd) < 0)
         status =
             spl_fail_errno(ret_error, errno, "cannot flush the blob %s of the job %s", name, job);
@@ -262,7 +245,7 @@ static int open_job(spl_blobs *blobs, const char *job, int *ret_folder, spl_erro
 
 static int directory_open(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
                           spl_blob *ret_blob, spl_error *ret_error) {
-    int status = check_names(job, name, ret_error);
+    int status = spl_blob_check_names(job, name, ret_error);
     SPL_CLEANUP(spl_close_p) int folder = -1;
     if (status == 0)
         status = open_job(blobs, job, &folder, ret_error);
@@ -317,9 +300,9 @@ static int copy_content(spl_blobs *blobs, const char *from_job, const char *to_j
 
 static int directory_copy(spl_blobs *blobs, const char *from_job, const char *to_job,
                           const char *name, spl_error *ret_error) {
-    int status = check_names(from_job, name, ret_error);
+    int status = spl_blob_check_names(from_job, name, ret_error);
     if (status == 0)
-        status = check_name(to_job, ret_error);
+        status = spl_blob_check_name(to_job, ret_error);
     SPL_CLEANUP(spl_close_p) int from = -1;
     SPL_CLEANUP(spl_close_p) int to = -1;
     if (status == 0)
@@ -346,7 +329,7 @@ static int directory_copy(spl_blobs *blobs, const char *from_job, const char *to
 
 static int directory_remove(spl_blobs *blobs, const char *job, const char *name,
                             spl_error *ret_error) {
-    int status = check_names(job, name, ret_error);
+    int status = spl_blob_check_names(job, name, ret_error);
     SPL_CLEANUP(spl_close_p) int folder = -1;
     if (status == 0)
         status = open_job(blobs, job, &folder, ret_error);
@@ -360,7 +343,7 @@ static int directory_remove(spl_blobs *blobs, const char *job, const char *name,
 
 static int directory_remove_job(spl_blobs *blobs, const char *job, spl_error *ret_error) {
     const int jobs = of(blobs)->jobs;
-    int status = check_name(job, ret_error);
+    int status = spl_blob_check_name(job, ret_error);
     for (int races = 0; status == 0; races++) {
         SPL_CLEANUP(spl_close_p) int folder = -1;
         status = open_job(blobs, job, &folder, ret_error);
@@ -389,7 +372,7 @@ typedef struct job_visitor {
 static int visit_job(void *user, int folder, const char *name) {
     (void)folder;
     const job_visitor *visitor = user;
-    return check_name(name, NULL) == 0 ? visitor->visit(visitor->user, name) : 0;
+    return spl_blob_check_name(name, NULL) == 0 ? visitor->visit(visitor->user, name) : 0;
 }
 
 static int directory_list_jobs(spl_blobs *blobs, int (*visit)(void *user, const char *job),
@@ -403,6 +386,13 @@ static int directory_free_bytes(spl_blobs *blobs, uint64_t *ret_bytes, spl_error
     if (fstatvfs(of(blobs)->jobs, &disk) < 0)
         return spl_fail_errno(ret_error, errno, "cannot see how full the disk of the blobs is");
     *ret_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    return 0;
+}
+
+static int directory_link(spl_blobs *blobs, const char *job, const char *name, const char *type,
+                          const char *disposition, char **ret_url, spl_error *ret_error) {
+    (void)blobs, (void)job, (void)name, (void)type, (void)disposition, (void)ret_error;
+    *ret_url = NULL;
     return 0;
 }
 
@@ -427,6 +417,7 @@ static const spl_blobs_functions directory_functions = {
     .remove_job = directory_remove_job,
     .list_jobs = directory_list_jobs,
     .free_bytes = directory_free_bytes,
+    .link = directory_link,
 };
 
 int spl_blobs_open_directory(const char *data_dir, spl_blobs **ret_blobs, spl_error *ret_error) {

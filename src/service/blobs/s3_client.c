@@ -1,0 +1,704 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * S3 with libcurl, which signs. Presigned URLs are signed here:
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+ */
+#include "service/blobs/s3_client.h"
+
+#include "base/clock.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define CONNECT_MS       3000L
+#define ANSWER_S         30L /* for a request without a body worth speaking of */
+#define SLOW_BYTES_S     2048L
+#define SLOW_S           20L
+#define TRIES            4
+#define PAUSE_MS         200 /* before the second try, then twice as long each time */
+#define ANSWER_MAX_BYTES ((size_t)4 << 20)
+#define PART_BYTES       ((uint64_t)16 << 20)
+#define PARTS_MAX        9000
+#define SINGLE_MAX_BYTES (4 * PART_BYTES)
+#define HANDLES_KEPT     16
+#define KEY_MAX          256
+#define SECRET_MAX       256
+#define PIECE_BYTES      ((size_t)256 << 10)
+#define EMPTY_SHA256     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+struct spl_s3_client {
+    const spl_blobs_s3 *options;
+    char *scope; /* for CURLOPT_AWS_SIGV4 */
+    pthread_mutex_t lock;
+    CURL *handles[HANDLES_KEPT]; /* with open connections */
+    size_t handle_count;
+};
+
+typedef struct request {
+    const char *method; /* GET, HEAD, PUT, POST, DELETE */
+    const char *key;    /* "": of the bucket */
+    const char *query;  /* sorted and escaped; NULL: none */
+    const char *headers[4];
+    const char *body;     /* of POST */
+    int from_fd;          /* of PUT: `size` bytes from `start` on */
+    uint64_t start, size; /* of GET into a file: where that goes on */
+    const char *sha256;   /* of the body; NULL: of nothing */
+    int to_fd;            /* -1: the answer is kept as text */
+    uint64_t to_position; /* where what comes is written; grows */
+    unsigned tries;
+} request;
+
+typedef struct answer {
+    long status;
+    char etag[128], sha256[65];
+    char *text; /* NUL-terminated */
+    size_t text_size;
+} answer;
+
+/* What one try needs. */
+typedef struct transfer {
+    request *request;
+    answer *answer;
+    CURL *curl;
+    uint64_t sent;
+    int number;              /* errno of what went wrong on our side */
+    bool too_long, accepted; /* no other try; the status is known */
+} transfer;
+
+static void answer_free(answer *own) {
+    free(own->text);
+    *own = (answer){0};
+}
+
+static void headers_free(struct curl_slist **list) {
+    curl_slist_free_all(*list);
+}
+
+/* -------------------------------------------------------------- SHA-256 ---- */
+
+static void write_hex(const uint8_t *bytes, size_t count, char *ret_hex) {
+    for (size_t i = 0; i < count; i++)
+        snprintf(ret_hex + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static void context_free(EVP_MD_CTX **context) {
+    EVP_MD_CTX_free(*context);
+}
+
+/* Of `size` bytes of the file from `start` on. */
+static int hash_file(int fd, uint64_t start, uint64_t size, char ret_hex[65],
+                     spl_error *ret_error) {
+    SPL_CLEANUP(context_free) EVP_MD_CTX *context = EVP_MD_CTX_new();
+    SPL_CLEANUP(spl_free_p) uint8_t *piece = malloc(PIECE_BYTES);
+    if (!context || !piece || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1)
+        return spl_fail_memory(ret_error);
+    for (uint64_t done = 0; done < size;) {
+        const ssize_t got =
+            pread(fd, piece, SPL_MIN(size - done, PIECE_BYTES), (off_t)(start + done));
+        if (got <= 0)
+            return spl_fail_errno(ret_error, got < 0 ? errno : EIO, "cannot read a blob");
+        EVP_DigestUpdate(context, piece, (size_t)got);
+        done += (uint64_t)got;
+    }
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    EVP_DigestFinal_ex(context, digest, NULL);
+    write_hex(digest, sizeof(digest), ret_hex);
+    return 0;
+}
+
+static void hash_text(const char *text, char ret_hex[65]) {
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    SHA256((const uint8_t *)text, strlen(text), digest);
+    write_hex(digest, sizeof(digest), ret_hex);
+}
+
+/* ------------------------------------------------------------- one try ---- */
+
+static size_t send_body(char *buffer, size_t unit, size_t count, void *user) {
+    transfer *own = user;
+    const request *r = own->request;
+    const size_t most = SPL_MIN((uint64_t)unit * count, r->size - own->sent);
+    if (most == 0)
+        return 0;
+    const ssize_t got = pread(r->from_fd, buffer, most, (off_t)(r->start + own->sent));
+    if (got <= 0) {
+        own->number = got < 0 ? errno : EIO;
+        return CURL_READFUNC_ABORT;
+    }
+    own->sent += (uint64_t)got;
+    return (size_t)got;
+}
+
+static int rewind_body(void *user, curl_off_t offset, int origin) {
+    transfer *own = user;
+    if (origin != SEEK_SET)
+        return CURL_SEEKFUNC_CANTSEEK;
+    own->sent = (uint64_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+static size_t keep_text(answer *own, const char *data, size_t size) {
+    char *longer = realloc(own->text, own->text_size + size + 1);
+    if (!longer)
+        return 0;
+    memcpy(longer + own->text_size, data, size);
+    own->text = longer;
+    own->text_size += size;
+    own->text[own->text_size] = '\0';
+    return size;
+}
+
+static size_t take_body(char *data, size_t unit, size_t count, void *user) {
+    transfer *own = user;
+    request *r = own->request;
+    const size_t size = unit * count;
+    if (!own->accepted) {
+        curl_easy_getinfo(own->curl, CURLINFO_RESPONSE_CODE, &own->answer->status);
+        own->accepted = true;
+        if (r->to_fd >= 0 && r->start > 0 && own->answer->status == 200) {
+            own->too_long = true; /* all of it instead of the rest */
+            return CURL_WRITEFUNC_ERROR;
+        }
+    }
+    if (r->to_fd < 0 || own->answer->status >= 300) {
+        if (size > ANSWER_MAX_BYTES - own->answer->text_size) {
+            own->too_long = true;
+            return CURL_WRITEFUNC_ERROR;
+        }
+        return keep_text(own->answer, data, size);
+    }
+    for (size_t done = 0; done < size;) {
+        const ssize_t put = pwrite(r->to_fd, data + done, size - done, (off_t)r->to_position);
+        if (put < 0) {
+            own->number = errno;
+            return CURL_WRITEFUNC_ERROR;
+        }
+        done += (size_t)put;
+        r->to_position += (uint64_t)put;
+    }
+    return size;
+}
+
+static void copy_header(CURL *curl, const char *name, char *ret_value, size_t size) {
+    struct curl_header *header;
+    const bool found = curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK;
+    snprintf(ret_value, size, "%s", found ? header->value : "");
+}
+
+static int make_headers(const request *r, struct curl_slist **ret_list, spl_error *ret_error) {
+    SPL_CLEANUP(headers_free) struct curl_slist *list = NULL;
+    char hash[100];
+    snprintf(hash, sizeof(hash), "x-amz-content-sha256: %s", r->sha256 ? r->sha256 : EMPTY_SHA256);
+    list = curl_slist_append(NULL, hash);
+    for (size_t i = 0; list && i < SPL_ARRAY_SIZE(r->headers) && r->headers[i]; i++) {
+        struct curl_slist *longer = curl_slist_append(list, r->headers[i]);
+        if (!longer)
+            return spl_fail_memory(ret_error);
+        list = longer;
+    }
+    if (!list)
+        return spl_fail_memory(ret_error);
+    *ret_list = SPL_STEAL(list);
+    return 0;
+}
+
+static CURLcode set_options(const spl_s3_client *client, transfer *own, const char *url,
+                            struct curl_slist *headers) {
+    const request *r = own->request;
+    CURL *curl = own->curl;
+    CURLcode code = CURLE_OK;
+#define SET(option, value)                                                                         \
+    if (code == CURLE_OK)                                                                          \
+    code = curl_easy_setopt(curl, CURLOPT_##option, value)
+    SET(URL, url);
+    SET(PATH_AS_IS, 1L);
+    SET(PROTOCOLS_STR, "http,https");
+    SET(NOPROXY, "*");
+    SET(NOSIGNAL, 1L);
+    SET(AWS_SIGV4, client->scope);
+    SET(USERNAME, client->options->access_key_id);
+    SET(PASSWORD, client->options->secret_access_key);
+    SET(HTTPHEADER, headers);
+    SET(CONNECTTIMEOUT_MS, CONNECT_MS);
+    SET(WRITEFUNCTION, take_body);
+    SET(WRITEDATA, own);
+    if (r->to_fd >= 0 || r->size > PART_BYTES / 16) {
+        SET(LOW_SPEED_LIMIT, SLOW_BYTES_S);
+        SET(LOW_SPEED_TIME, SLOW_S);
+    } else {
+        SET(TIMEOUT, ANSWER_S);
+    }
+    if (strcmp(r->method, "HEAD") == 0) {
+        SET(NOBODY, 1L);
+    } else if (strcmp(r->method, "PUT") == 0) {
+        SET(UPLOAD, 1L);
+        SET(INFILESIZE_LARGE, (curl_off_t)r->size);
+        SET(READFUNCTION, send_body);
+        SET(READDATA, own);
+        SET(SEEKFUNCTION, rewind_body);
+        SET(SEEKDATA, own);
+    } else if (strcmp(r->method, "POST") == 0) {
+        SET(POSTFIELDSIZE_LARGE, (curl_off_t)(r->body ? strlen(r->body) : 0));
+        SET(POSTFIELDS, r->body ? r->body : "");
+    } else if (strcmp(r->method, "DELETE") == 0) {
+        SET(CUSTOMREQUEST, "DELETE");
+    }
+#undef SET
+    return code;
+}
+
+static CURL *take_handle(spl_s3_client *client) {
+    pthread_mutex_lock(&client->lock);
+    CURL *curl = client->handle_count > 0 ? client->handles[--client->handle_count] : NULL;
+    pthread_mutex_unlock(&client->lock);
+    return curl ? curl : curl_easy_init();
+}
+
+static void give_handle(spl_s3_client *client, CURL *curl) {
+    curl_easy_reset(curl); /* which keeps its connections */
+    pthread_mutex_lock(&client->lock);
+    const bool kept = client->handle_count < HANDLES_KEPT;
+    if (kept)
+        client->handles[client->handle_count++] = curl;
+    pthread_mutex_unlock(&client->lock);
+    if (!kept)
+        curl_easy_cleanup(curl);
+}
+
+/* The text of the first element `name` in `xml`; false when it is not there or longer. */
+static bool find_text(const char *xml, const char *name, char *ret_text, size_t size) {
+    char tag[64];
+    snprintf(tag, sizeof(tag), "<%s>", name);
+    const char *start = xml ? strstr(xml, tag) : NULL;
+    if (!start)
+        return false;
+    start += strlen(tag);
+    const size_t length = strcspn(start, "<");
+    if (length >= size || memchr(start, '&', length))
+        return false;
+    memcpy(ret_text, start, length);
+    ret_text[length] = '\0';
+    return true;
+}
+
+static int fail_answer(const request *r, const answer *got, spl_error *ret_error) {
+    char code[64] = "";
+    find_text(got->text, "Code", code, sizeof(code));
+    spl_status status = SPL_E_IO;
+    if (got->status == 404)
+        status = SPL_E_NOT_FOUND;
+    else if (got->status == 401 || got->status == 403)
+        status = SPL_E_PERMISSION;
+    else if (got->status == 507)
+        status = SPL_E_NO_SPACE;
+    return spl_fail(ret_error, status, "S3 answers %s %s with %ld%s%s", r->method,
+                    *r->key ? r->key : "of the bucket", got->status, *code ? " " : "", code);
+}
+
+/* *ret_again: another try may help. The answer is to be freed in any case. */
+static int try_once(spl_s3_client *client, request *r, answer *got, bool *ret_again,
+                    spl_error *ret_error) {
+    *ret_again = false;
+    SPL_CLEANUP(spl_free_p) char *url = NULL;
+    SPL_CLEANUP(headers_free) struct curl_slist *headers = NULL;
+    if (asprintf(&url, "%s/%s%s%s%s%s", client->options->endpoint, client->options->bucket,
+                 *r->key ? "/" : "", r->key, r->query ? "?" : "", r->query ? r->query : "") < 0)
+        return spl_fail_memory(ret_error);
+    int status = make_headers(r, &headers, ret_error);
+    if (status < 0)
+        return status;
+    transfer own = {.request = r, .answer = got, .curl = take_handle(client)};
+    if (!own.curl)
+        return spl_fail_memory(ret_error);
+    CURLcode code = set_options(client, &own, url, headers);
+    if (code == CURLE_OK)
+        code = curl_easy_perform(own.curl);
+    if (code == CURLE_OK) {
+        curl_easy_getinfo(own.curl, CURLINFO_RESPONSE_CODE, &got->status);
+        copy_header(own.curl, "ETag", got->etag, sizeof(got->etag));
+        copy_header(own.curl, "x-amz-meta-sha256", got->sha256, sizeof(got->sha256));
+    }
+    give_handle(client, own.curl);
+    if (own.number)
+        return spl_fail_errno(ret_error, own.number, "cannot read or write a blob's file");
+    if (code == CURLE_OUT_OF_MEMORY)
+        return spl_fail_memory(ret_error);
+    if (code != CURLE_OK) {
+        *ret_again = !own.too_long;
+        return spl_fail(ret_error, SPL_E_IO, "S3 can't be reached: %s", curl_easy_strerror(code));
+    }
+    if (got->status >= 200 && got->status < 300)
+        return 0;
+    *ret_again = got->status >= 500 || got->status == 408 || got->status == 429;
+    return fail_answer(r, got, ret_error);
+}
+
+static int run(spl_s3_client *client, request *r, answer *ret_answer, spl_error *ret_error) {
+    const unsigned tries = r->tries ? r->tries : TRIES;
+    for (unsigned i = 1;; i++) {
+        SPL_CLEANUP(answer_free) answer got = {0};
+        const uint64_t position = r->to_position;
+        bool again;
+        int status = try_once(client, r, &got, &again, ret_error);
+        if (status == 0) {
+            *ret_answer = got;
+            got = (answer){0};
+            return 0;
+        }
+        if (!again || i == tries || r->to_position != position) /* who fetches goes on from there */
+            return status;
+        usleep((PAUSE_MS * 1000) << (i - 1));
+    }
+}
+
+static int run_without_answer(spl_s3_client *client, request *r, spl_error *ret_error) {
+    SPL_CLEANUP(answer_free) answer got = {0};
+    return run(client, r, &got, ret_error);
+}
+
+/* -------------------------------------------------------------- storing ---- */
+
+static int put_whole(spl_s3_client *client, const char *key, int fd, uint64_t size,
+                     const char *sha256, spl_error *ret_error) {
+    char meta[100];
+    snprintf(meta, sizeof(meta), "x-amz-meta-sha256: %s", sha256);
+    return run_without_answer(client,
+                              &(request){.method = "PUT",
+                                         .key = key,
+                                         .headers = {meta},
+                                         .from_fd = fd,
+                                         .size = size,
+                                         .sha256 = sha256,
+                                         .to_fd = -1},
+                              ret_error);
+}
+
+typedef struct multipart {
+    char id[1024];
+    char *list; /* what completes it */
+    size_t list_size;
+    FILE *listing;
+} multipart;
+
+static int start_parts(spl_s3_client *client, const char *key, const char *sha256,
+                       char ret_id[1024], spl_error *ret_error) {
+    char meta[100];
+    snprintf(meta, sizeof(meta), "x-amz-meta-sha256: %s", sha256);
+    SPL_CLEANUP(answer_free) answer got = {0};
+    int status =
+        run(client,
+            &(request){
+                .method = "POST", .key = key, .query = "uploads=", .headers = {meta}, .to_fd = -1},
+            &got, ret_error);
+    if (status < 0)
+        return status;
+    char id[1000];
+    if (!find_text(got.text, "UploadId", id, sizeof(id)))
+        return spl_fail(ret_error, SPL_E_IO, "S3 gave no id for an upload in parts");
+    char *escaped = curl_easy_escape(NULL, id, 0);
+    if (!escaped)
+        return spl_fail_memory(ret_error);
+    const int length = snprintf(ret_id, 1024, "%s", escaped);
+    curl_free(escaped);
+    return length < 1024 ? 0 : spl_fail(ret_error, SPL_E_IO, "S3 gave too long an id");
+}
+
+static int put_parts(spl_s3_client *client, const char *key, int fd, uint64_t size,
+                     multipart *parts, spl_error *ret_error) {
+    const uint64_t part_bytes = SPL_MAX(PART_BYTES, size / PARTS_MAX + 1);
+    fputs("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">",
+          parts->listing);
+    for (uint64_t start = 0, number = 1; start < size; start += part_bytes, number++) {
+        char query[1100], sha256[65];
+        const uint64_t bytes = SPL_MIN(part_bytes, size - start);
+        int status = hash_file(fd, start, bytes, sha256, ret_error);
+        if (status < 0)
+            return status;
+        snprintf(query, sizeof(query), "partNumber=%" PRIu64 "&uploadId=%s", number, parts->id);
+        SPL_CLEANUP(answer_free) answer got = {0};
+        status = run(client,
+                     &(request){.method = "PUT",
+                                .key = key,
+                                .query = query,
+                                .from_fd = fd,
+                                .start = start,
+                                .size = bytes,
+                                .sha256 = sha256,
+                                .to_fd = -1},
+                     &got, ret_error);
+        if (status < 0)
+            return status;
+        if (!got.etag[0] || strpbrk(got.etag, "<>&"))
+            return spl_fail(ret_error, SPL_E_IO, "S3 gave no tag for a part");
+        fprintf(parts->listing, "<Part><PartNumber>%" PRIu64 "</PartNumber><ETag>%s</ETag></Part>",
+                number, got.etag);
+    }
+    fputs("</CompleteMultipartUpload>", parts->listing);
+    return fflush(parts->listing) == 0 ? 0 : spl_fail_memory(ret_error);
+}
+
+static int complete_parts(spl_s3_client *client, const char *key, const multipart *parts,
+                          spl_error *ret_error) {
+    char query[1100], sha256[65];
+    snprintf(query, sizeof(query), "uploadId=%s", parts->id);
+    hash_text(parts->list, sha256);
+    SPL_CLEANUP(answer_free) answer got = {0};
+    int status = run(client,
+                     &(request){.method = "POST",
+                                .key = key,
+                                .query = query,
+                                .headers = {"Content-Type: application/xml"},
+                                .body = parts->list,
+                                .sha256 = sha256,
+                                .to_fd = -1},
+                     &got, ret_error);
+    if (status == 0 && got.text && strstr(got.text, "<Error>"))
+        status = fail_answer(&(request){.method = "POST", .key = key}, &got, ret_error);
+    return status;
+}
+
+static int put_in_parts(spl_s3_client *client, const char *key, int fd, uint64_t size,
+                        const char *sha256, spl_error *ret_error) {
+    multipart parts = {0};
+    int status = start_parts(client, key, sha256, parts.id, ret_error);
+    if (status < 0)
+        return status;
+    parts.listing = open_memstream(&parts.list, &parts.list_size);
+    if (!parts.listing)
+        status = spl_fail_memory(ret_error);
+    if (status == 0)
+        status = put_parts(client, key, fd, size, &parts, ret_error);
+    if (parts.listing)
+        fclose(parts.listing);
+    if (status == 0)
+        status = complete_parts(client, key, &parts, ret_error);
+    free(parts.list);
+    if (status < 0) { /* if that fails too, the bucket's lifecycle does it */
+        char query[1100];
+        snprintf(query, sizeof(query), "uploadId=%s", parts.id);
+        (void)!run_without_answer(
+            client,
+            &(request){.method = "DELETE", .key = key, .query = query, .to_fd = -1, .tries = 1},
+            NULL);
+    }
+    return status;
+}
+
+int spl_s3_put(spl_s3_client *client, const char *key, int fd, spl_error *ret_error) {
+    struct stat file;
+    char sha256[65];
+    if (fstat(fd, &file) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot read a blob");
+    const uint64_t size = (uint64_t)file.st_size;
+    int status = hash_file(fd, 0, size, sha256, ret_error);
+    if (status < 0)
+        return status;
+    return size <= SINGLE_MAX_BYTES ? put_whole(client, key, fd, size, sha256, ret_error)
+                                    : put_in_parts(client, key, fd, size, sha256, ret_error);
+}
+
+/* ------------------------------------------------------------- fetching ---- */
+
+/* Fetches from `*position` on, and moves it. *ret_sha256 is what the object should have, "" when it does not say. */
+static int get_rest(spl_s3_client *client, const char *key, int fd, uint64_t *position,
+                    char ret_sha256[65], spl_error *ret_error) {
+    char range[64];
+    snprintf(range, sizeof(range), "Range: bytes=%" PRIu64 "-", *position);
+    request r = {.method = "GET",
+                 .key = key,
+                 .headers = {*position > 0 ? range : NULL},
+                 .start = *position,
+                 .to_fd = fd,
+                 .to_position = *position};
+    SPL_CLEANUP(answer_free) answer got = {0};
+    int status = run(client, &r, &got, ret_error);
+    *position = r.to_position;
+    if (status == 0)
+        memcpy(ret_sha256, got.sha256, sizeof(got.sha256));
+    return status;
+}
+
+int spl_s3_get(spl_s3_client *client, const char *key, int fd, spl_error *ret_error) {
+    char expected[65] = "", actual[65];
+    uint64_t position = 0;
+    int status;
+    for (unsigned stalled = 0;;) {
+        const uint64_t before = position;
+        status = get_rest(client, key, fd, &position, expected, ret_error);
+        if (status != SPL_E_IO || position == 0)
+            break;
+        stalled = position > before ? 0 : stalled + 1;
+        if (stalled > 1)
+            break;
+    }
+    if (status == 0)
+        status = hash_file(fd, 0, position, actual, ret_error);
+    if (status == 0 && strcmp(actual, expected) != 0)
+        status =
+            spl_fail(ret_error, SPL_E_IO,
+                     "what S3 gives for %s is not what was stored: its SHA-256 is another", key);
+    return status;
+}
+
+/* ------------------------------------------------- the server's own work ---- */
+
+int spl_s3_ask(spl_s3_client *client, spl_error *ret_error) {
+    return run_without_answer(
+        client, &(request){.method = "HEAD", .key = "", .to_fd = -1, .tries = 1}, ret_error);
+}
+
+int spl_s3_copy(spl_s3_client *client, const char *from_key, const char *to_key,
+                spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *source = NULL;
+    if (asprintf(&source, "x-amz-copy-source: /%s/%s", client->options->bucket, from_key) < 0)
+        return spl_fail_memory(ret_error);
+    SPL_CLEANUP(answer_free) answer got = {0};
+    int status =
+        run(client, &(request){.method = "PUT", .key = to_key, .headers = {source}, .to_fd = -1},
+            &got, ret_error);
+    if (status == 0 && !(got.text && strstr(got.text, "CopyObjectResult")))
+        status = fail_answer(&(request){.method = "PUT", .key = to_key}, &got, ret_error);
+    return status;
+}
+
+int spl_s3_remove(spl_s3_client *client, const char *key, spl_error *ret_error) {
+    int status = run_without_answer(client, &(request){.method = "DELETE", .key = key, .to_fd = -1},
+                                    ret_error);
+    return status == SPL_E_NOT_FOUND ? 0 : status;
+}
+
+/* Visits the keys of one page; *last is its last key, "" when it has none. */
+static int visit_page(const char *xml, int (*visit)(void *user, const char *key), void *user,
+                      char last[KEY_MAX]) {
+    int status = 0;
+    last[0] = '\0';
+    for (const char *at = xml; status == 0 && at && (at = strstr(at, "<Key>")); at++) {
+        if (find_text(at, "Key", last, KEY_MAX))
+            status = visit(user, last);
+    }
+    return status;
+}
+
+int spl_s3_list(spl_s3_client *client, const char *prefix,
+                int (*visit)(void *user, const char *key), void *user, spl_error *ret_error) {
+    char last[KEY_MAX] = "";
+    for (;;) {
+        char query[2 * KEY_MAX + 64];
+        char *slash = curl_easy_escape(NULL, prefix, 0), *after = curl_easy_escape(NULL, last, 0);
+        if (slash && after)
+            snprintf(query, sizeof(query), "list-type=2&prefix=%s%s%s", slash,
+                     last[0] ? "&start-after=" : "", after);
+        curl_free(slash);
+        curl_free(after);
+        if (!slash || !after)
+            return spl_fail_memory(ret_error);
+        SPL_CLEANUP(answer_free) answer got = {0};
+        int status =
+            run(client, &(request){.method = "GET", .key = "", .query = query, .to_fd = -1}, &got,
+                ret_error);
+        if (status == 0)
+            status = visit_page(got.text, visit, user, last);
+        char more[8] = "";
+        if (status != 0 || !find_text(got.text, "IsTruncated", more, sizeof(more)) ||
+            strcmp(more, "true") != 0 || !last[0])
+            return status;
+    }
+}
+
+/* ----------------------------------------------------------- presigning ---- */
+
+static void sign_with(const uint8_t *key, size_t key_size, const char *text,
+                      uint8_t ret_mac[SHA256_DIGEST_LENGTH]) {
+    unsigned size = SHA256_DIGEST_LENGTH;
+    HMAC(EVP_sha256(), key, (int)key_size, (const uint8_t *)text, strlen(text), ret_mac, &size);
+}
+
+static void make_signature(const spl_blobs_s3 *options, const char *date, const char *text,
+                           char ret_hex[65]) {
+    uint8_t mac[SHA256_DIGEST_LENGTH];
+    char first[SECRET_MAX + 5];
+    snprintf(first, sizeof(first), "AWS4%s", options->secret_access_key);
+    sign_with((const uint8_t *)first, strlen(first), date, mac);
+    explicit_bzero(first, sizeof(first));
+    sign_with(mac, sizeof(mac), options->region, mac);
+    sign_with(mac, sizeof(mac), "s3", mac);
+    sign_with(mac, sizeof(mac), "aws4_request", mac);
+    sign_with(mac, sizeof(mac), text, mac);
+    write_hex(mac, sizeof(mac), ret_hex);
+}
+
+int spl_s3_presign(const spl_s3_client *client, const char *endpoint, const char *key,
+                   const char *type, const char *disposition, unsigned seconds, char **ret_url,
+                   spl_error *ret_error) {
+    const spl_blobs_s3 *options = client->options;
+    const time_t now = time(NULL);
+    struct tm utc;
+    char when[20], date[12], hash[65], signature[65];
+    strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
+    snprintf(date, sizeof(date), "%.8s", when);
+    char *user = curl_easy_escape(NULL, options->access_key_id, 0);
+    char *shown = curl_easy_escape(NULL, disposition, 0), *media = curl_easy_escape(NULL, type, 0);
+    SPL_CLEANUP(spl_free_p) char *query = NULL;
+    SPL_CLEANUP(spl_free_p) char *canonical = NULL;
+    SPL_CLEANUP(spl_free_p) char *text = NULL;
+    const char *host = strstr(endpoint, "://") + 3;
+    const size_t host_length = strcspn(host, "/");
+    bool whole = user && shown && media;
+    whole = whole &&
+            asprintf(&query,
+                     "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=%s%%2F%s%%2F%s%%2Fs3%%2F"
+                     "aws4_request&X-Amz-Date=%s&X-Amz-Expires=%u&X-Amz-SignedHeaders=host"
+                     "&response-content-disposition=%s&response-content-type=%s",
+                     user, date, options->region, when, seconds, shown, media) >= 0;
+    whole = whole &&
+            asprintf(&canonical, "GET\n%s/%s/%s\n%s\nhost:%.*s\n\nhost\nUNSIGNED-PAYLOAD",
+                     host + host_length, options->bucket, key, query, (int)host_length, host) >= 0;
+    if (whole)
+        hash_text(canonical, hash);
+    whole = whole && asprintf(&text, "AWS4-HMAC-SHA256\n%s\n%s/%s/s3/aws4_request\n%s", when, date,
+                              options->region, hash) >= 0;
+    if (whole)
+        make_signature(options, date, text, signature);
+    whole = whole && asprintf(ret_url, "%s/%s/%s?%s&X-Amz-Signature=%s", endpoint, options->bucket,
+                              key, query, signature) >= 0;
+    curl_free(user);
+    curl_free(shown);
+    curl_free(media);
+    return whole ? 0 : spl_fail_memory(ret_error);
+}
+
+/* --------------------------------------------------- opening, closing ---- */
+
+int spl_s3_client_new(const spl_blobs_s3 *options, spl_s3_client **ret_client,
+                      spl_error *ret_error) {
+    if (strlen(options->secret_access_key) > SECRET_MAX)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "the secret access key of S3 is too long");
+    spl_s3_client *client = calloc(1, sizeof(*client));
+    if (!client || asprintf(&client->scope, "aws:amz:%s:s3", options->region) < 0) {
+        free(client);
+        return spl_fail_memory(ret_error);
+    }
+    client->options = options;
+    pthread_mutex_init(&client->lock, NULL);
+    *ret_client = client;
+    return 0;
+}
+
+void spl_s3_client_free(spl_s3_client *client) {
+    if (!client)
+        return;
+    for (size_t i = 0; i < client->handle_count; i++)
+        curl_easy_cleanup(client->handles[i]);
+    pthread_mutex_destroy(&client->lock);
+    free(client->scope);
+    free(client);
+}
