@@ -14,12 +14,12 @@ _spleeterd() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench serve health keys webhooks config audit help --version --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench serve worker health keys webhooks config audit help --version --help' -- "$current")
         return
     fi
     case ${COMP_WORDS[1]}:$previous in
     help:*)
-        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench serve health keys webhooks config audit' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench serve worker health keys webhooks config audit' -- "$current")
         return
         ;;
     separate:-c | separate:--codec)
@@ -66,7 +66,7 @@ _spleeterd() {
             options='--params_filename --bandwidth --duration --threads --json --compare --help'
         elif [[ ${COMP_WORDS[1]} == evaluate ]]; then
             options='--estimates --params_filename --bandwidth --mwf --threads --json --plot --help'
-        elif [[ ${COMP_WORDS[1]} == @(serve|health) ]]; then
+        elif [[ ${COMP_WORDS[1]} == @(serve|worker|health) ]]; then
             options=$(spleeterd serve --help 2>/dev/null | grep -oE '^ +(-h, )?--[a-z0-9-]+' | grep -oE -- '--.*')
         elif [[ ${COMP_WORDS[1]} == keys ]]; then
             options='--role --rate-per-minute --jobs-per-key --storage-per-key-mb --priority --data-dir --help'

@@ -22,6 +22,7 @@ complete -c spleeterd -n __fish_use_subcommand -f -a models -d 'List, describe, 
 complete -c spleeterd -n __fish_use_subcommand -f -a evaluate -d 'Measure how good a separation is'
 complete -c spleeterd -n __fish_use_subcommand -f -a bench -d 'Measure the speed of separation'
 complete -c spleeterd -n __fish_use_subcommand -f -a serve -d 'Run the REST service'
+complete -c spleeterd -n __fish_use_subcommand -f -a worker -d 'Do the jobs of a service on another machine'
 complete -c spleeterd -n __fish_use_subcommand -f -a health -d 'Ask a service whether it is alive'
 complete -c spleeterd -n __fish_use_subcommand -f -a keys -d 'Add, list and revoke API keys of the service'
 complete -c spleeterd -n __fish_use_subcommand -f -a webhooks -d 'Check that a webhook is from the service'
@@ -29,7 +30,7 @@ complete -c spleeterd -n __fish_use_subcommand -f -a config -d 'Check the settin
 complete -c spleeterd -n __fish_use_subcommand -f -a audit -d 'Check the audit log of the service'
 complete -c spleeterd -n __fish_use_subcommand -f -a help -d 'Print the help of a command'
 complete -c spleeterd -n __fish_use_subcommand -l version -d 'Print the version'
-complete -c spleeterd -n '__fish_seen_subcommand_from help' -f -a 'separate models evaluate bench serve health keys webhooks config audit'
+complete -c spleeterd -n '__fish_seen_subcommand_from help' -f -a 'separate models evaluate bench serve worker health keys webhooks config audit'
 
 complete $in_separate -s i -l inputs -r -F -d 'An input'
 complete $in_separate -s p -l params_filename -r -a '(__spleeterd_models)' -d 'Model'
@@ -107,4 +108,4 @@ complete $in_audit -f -a verify
 complete $in_audit -l data-dir -x -a '(__fish_complete_directories)' -d 'Data folder of the service'
 complete $in_audit -s h -l help -d 'Print the options'
 
-complete -c spleeterd -n '__fish_seen_subcommand_from serve health' -a "(spleeterd serve --help 2>/dev/null | string match -rg '^ +(--[a-z0-9-]+)')"
+complete -c spleeterd -n '__fish_seen_subcommand_from serve worker health' -a "(spleeterd serve --help 2>/dev/null | string match -rg '^ +(--[a-z0-9-]+)')"

@@ -45,23 +45,25 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
     return 0;
 }
 
-/* The audit key of the secret in `data_dir`, which must be there. */
-static int read_key(const char *data_dir, uint8_t ret_key[32], spl_error *ret_error) {
+/* The audit key of SPLEETER_SECRET (`shared`), or of the secret in `data_dir`, which must be there. */
+static int read_key(const char *shared, const char *data_dir, uint8_t ret_key[32],
+                    spl_error *ret_error) {
     char path[PATH_MAX];
     snprintf(path, sizeof(path), "%s/secret", data_dir);
-    if (access(path, R_OK) < 0)
+    if (!*shared && access(path, R_OK) < 0)
         return spl_fail_errno(ret_error, errno, "cannot read %s", path);
     uint8_t secret[32];
-    int status = spl_secret_open(data_dir, secret, ret_error);
+    int status = *shared ? spl_secret_from_text(shared, secret, ret_error)
+                         : spl_secret_open(data_dir, secret, ret_error);
     if (status == 0)
         status = spl_secret_derive(secret, "audit", ret_key, ret_error);
     explicit_bzero(secret, sizeof(secret));
     return status;
 }
 
-static int verify(const char *data_dir, spl_error *ret_error) {
+static int verify(const char *shared, const char *data_dir, spl_error *ret_error) {
     uint8_t key[32];
-    int status = read_key(data_dir, key, ret_error);
+    int status = read_key(shared, data_dir, key, ret_error);
     if (status < 0)
         return status;
     char folder[PATH_MAX];
@@ -72,11 +74,12 @@ static int verify(const char *data_dir, spl_error *ret_error) {
 }
 
 static int run(const audit_request *request, spl_error *ret_error) {
-    if (request->data_dir)
-        return verify(request->data_dir, ret_error);
     SPL_CLEANUP(spl_settings_free) spl_settings settings = {0};
     const int status = spl_settings_load(0, NULL, &settings, ret_error);
-    return status < 0 ? status : verify(settings.data_dir, ret_error);
+    if (status < 0)
+        return status;
+    return verify(settings.shared_secret, request->data_dir ? request->data_dir : settings.data_dir,
+                  ret_error);
 }
 
 int cli_audit(int argc, char **argv) {

@@ -16,6 +16,7 @@ extern const cli_command cli_webhooks_command;
 extern const cli_command cli_config_command;
 extern const cli_command cli_audit_command;
 extern const cli_command cli_serve_command;
+extern const cli_command cli_worker_command;
 extern const cli_command cli_health_command;
 
 /* Run a subcommand; argv[0] is its name. Return the program's exit code. */
@@ -28,6 +29,7 @@ int cli_webhooks(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_audit(int argc, char **argv);
 int cli_serve(int argc, char **argv);
+int cli_worker(int argc, char **argv);
 int cli_health(int argc, char **argv);
 
 /* Prints name, version and instruction set. */

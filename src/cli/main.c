@@ -19,9 +19,10 @@ static const struct {
 } commands[] = {
     {&cli_separate_command, cli_separate}, {&cli_models_command, cli_models},
     {&cli_evaluate_command, cli_evaluate}, {&cli_bench_command, cli_bench},
-    {&cli_serve_command, cli_serve},       {&cli_health_command, cli_health},
-    {&cli_keys_command, cli_keys},         {&cli_webhooks_command, cli_webhooks},
-    {&cli_config_command, cli_config},     {&cli_audit_command, cli_audit},
+    {&cli_serve_command, cli_serve},       {&cli_worker_command, cli_worker},
+    {&cli_health_command, cli_health},     {&cli_keys_command, cli_keys},
+    {&cli_webhooks_command, cli_webhooks}, {&cli_config_command, cli_config},
+    {&cli_audit_command, cli_audit},
 };
 
 static void print_help(FILE *stream) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd serve` runs the service, `spleeterd health` asks one how it is. Both take the service's settings as options.
+ * `spleeterd serve` runs the service, `spleeterd worker` its jobs on another machine, `spleeterd health` asks one how it is. All take the
+ * service's settings as options.
  */
 #include "cli/commands.h"
 #include "cli/exit_code.h"
@@ -19,6 +20,15 @@ const cli_command cli_serve_command = {
     .synopsis = "[SETTING...]",
     .summary = "Runs the REST service. Settings come from options or the environment; spleeterd "
                "config check shows those in force.",
+    .options = options,
+    .option_count = SPL_ARRAY_SIZE(options),
+};
+
+const cli_command cli_worker_command = {
+    .name = "worker",
+    .synopsis = "[SETTING...]",
+    .summary = "Does the jobs of a service on other machines, which share SPLEETER_DATABASE_URL. "
+               "Settings are those of spleeterd serve; it answers /health, /ready and /metrics.",
     .options = options,
     .option_count = SPL_ARRAY_SIZE(options),
 };
@@ -53,18 +63,26 @@ static int load(const cli_command *command, int argc, char **argv, spl_settings 
     return status;
 }
 
-int cli_serve(int argc, char **argv) {
+static int run(const cli_command *command, spl_service_role role, int argc, char **argv) {
     SPL_CLEANUP(spl_settings_free) spl_settings settings = {0};
     int code;
-    if (load(&cli_serve_command, argc, argv, &settings, &code) < 0)
+    if (load(command, argc, argv, &settings, &code) < 0)
         return code;
     spl_error error;
-    int status = spl_service_run(&settings, &error);
+    int status = spl_service_run(&settings, role, &error);
     if (status == 0)
         return CLI_EXIT_OK;
     cli_complain("%s", error.message);
     return status == SPL_E_ARGUMENT ? CLI_EXIT_USAGE
                                     : (int)cli_exit_of_stage(status, SPL_STAGE_OUTPUT);
+}
+
+int cli_serve(int argc, char **argv) {
+    return run(&cli_serve_command, SPL_SERVES, argc, argv);
+}
+
+int cli_worker(int argc, char **argv) {
+    return run(&cli_worker_command, SPL_WORKS, argc, argv);
 }
 
 int cli_health(int argc, char **argv) {

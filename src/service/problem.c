@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define RETRY_AFTER_S 5
+
 static const struct {
     unsigned http_status;
     const char *code, *title;
@@ -67,7 +69,12 @@ int spl_refuse_error(spl_problem *ret_problem, const spl_error *error) {
     } else if (error->status == SPL_E_MEMORY) {
         code = SPL_PROBLEM_UNAVAILABLE;
         detail = "The service is out of memory; try again later";
+    } else if (error->status == SPL_E_IO) {
+        code = SPL_PROBLEM_UNAVAILABLE;
+        detail = "The service can't use its storage now; try again later";
     }
     spl_refuse(ret_problem, code, "%s", detail);
+    if (code == SPL_PROBLEM_UNAVAILABLE)
+        ret_problem->retry_after_s = RETRY_AFTER_S;
     return error->status;
 }

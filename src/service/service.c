@@ -23,6 +23,7 @@
 
 typedef struct running_service {
     const spl_settings *settings;
+    spl_service_role role;
     int lock;
     uint8_t secret[32];
     spl_audit *audit;
@@ -80,7 +81,10 @@ static int take_lock(running_service *service, spl_error *ret_error) {
 static int open_audit(running_service *service, spl_error *ret_error) {
     uint8_t key[32];
     SPL_CLEANUP(spl_free_p) char *folder = NULL;
-    int status = spl_secret_open(service->settings->data_dir, service->secret, ret_error);
+    const spl_settings *settings = service->settings;
+    int status = *settings->shared_secret
+                     ? spl_secret_from_text(settings->shared_secret, service->secret, ret_error)
+                     : spl_secret_open(settings->data_dir, service->secret, ret_error);
     if (status == 0)
         status = spl_secret_derive(service->secret, "audit", key, ret_error);
     if (status < 0)
@@ -131,6 +135,54 @@ static int pull_models(const spl_settings *settings, spl_error *ret_error) {
     return 0;
 }
 
+/* spl_rate_source */
+static int take_shared_rate(void *user, const char *name, int64_t one_us, bool *ret_granted,
+                            int64_t *ret_left_us) {
+    spl_store *store = user;
+    const int64_t now_us = 1000 * store->functions->now_ms(store);
+    int64_t full_us;
+    spl_error error;
+    int status =
+        store->functions->take_rate(store, name, one_us, now_us, ret_granted, &full_us, &error);
+    if (status < 0)
+        spl_log(SPL_LOG_ERROR, "auth.rates_not_shared", SPL_TEXT("error", error.message));
+    else
+        *ret_left_us = full_us - now_us;
+    return status;
+}
+
+static int open_store(running_service *service, spl_error *ret_error) {
+    const spl_settings *settings = service->settings;
+    if (!*settings->database_url)
+        return spl_store_open_sqlite(settings->data_dir, &service->store, ret_error);
+    const spl_store_postgres options = {
+        .url = settings->database_url,
+        .connections = settings->database_connections,
+        .listens = service->role == SPL_SERVES,
+    };
+    int status = spl_store_open_postgres(&options, &service->store, ret_error);
+    if (status == 0)
+        spl_auth_share_rates(service->auth, take_shared_rate, service->store);
+    return status;
+}
+
+static int open_blobs(running_service *service, spl_error *ret_error) {
+    const spl_settings *settings = service->settings;
+    if (!*settings->s3_endpoint)
+        return spl_blobs_open_directory(settings->data_dir, &service->blobs, ret_error);
+    const spl_blobs_s3 options = {
+        .data_dir = settings->data_dir,
+        .endpoint = settings->s3_endpoint,
+        .public_endpoint = settings->s3_public_endpoint,
+        .bucket = settings->s3_bucket,
+        .region = settings->s3_region,
+        .access_key_id = settings->s3_access_key_id,
+        .secret_access_key = settings->s3_secret_access_key,
+        .cache_bytes = settings->cache_bytes,
+    };
+    return spl_blobs_open_s3(&options, &service->blobs, ret_error);
+}
+
 static int start_jobs(running_service *service, spl_error *ret_error) {
     spl_jobs_parts parts = {
         .settings = service->settings,
@@ -138,6 +190,7 @@ static int start_jobs(running_service *service, spl_error *ret_error) {
         .blobs = service->blobs,
         .models = service->models,
         .audit = service->audit,
+        .only_works = service->role == SPL_WORKS,
     };
     memcpy(parts.secret, service->secret, sizeof(parts.secret));
     return spl_jobs_start(&parts, &service->jobs, ret_error);
@@ -150,6 +203,7 @@ static int start_http(running_service *service, spl_error *ret_error) {
         .jobs = service->jobs,
         .models = service->models,
         .audit = service->audit,
+        .only_system = service->role == SPL_WORKS,
     };
     memcpy(parts.secret, service->secret, sizeof(parts.secret));
     return spl_http_start(&parts, &service->http, ret_error);
@@ -173,9 +227,9 @@ static int start(running_service *service, spl_error *ret_error) {
     if (status == 0)
         status = pull_models(settings, ret_error);
     if (status == 0)
-        status = spl_store_open_sqlite(settings->data_dir, &service->store, ret_error);
+        status = open_store(service, ret_error);
     if (status == 0)
-        status = spl_blobs_open_directory(settings->data_dir, &service->blobs, ret_error);
+        status = open_blobs(service, ret_error);
     if (status == 0)
         status = spl_models_open(&service->models, ret_error);
     if (status == 0)
@@ -218,13 +272,17 @@ static void announce(const running_service *service) {
                          : *settings->jwt_issuer ? "API keys and tokens"
                                                  : "API keys";
     const char *scan = *settings->clamd ? settings->clamd : "off";
-    printf("spleeterd serves %s\n  data   %s\n  access %s\n  scan   %s\n  models %s\n", url,
-           settings->data_dir, access, scan, models);
+    if (service->role == SPL_WORKS)
+        printf("spleeterd works; %s/health\n  data   %s\n  models %s\n", url, settings->data_dir,
+               models);
+    else
+        printf("spleeterd serves %s\n  data   %s\n  access %s\n  scan   %s\n  models %s\n", url,
+               settings->data_dir, access, scan, models);
     fflush(stdout);
     spl_log(SPL_LOG_INFO, "service.started", SPL_TEXT("url", url),
             SPL_TEXT("data_dir", settings->data_dir), SPL_TEXT("access", access),
             SPL_TEXT("scan", scan), SPL_TEXT("models", models));
-    if (!*settings->clamd)
+    if (service->role == SPL_SERVES && !*settings->clamd)
         spl_log(SPL_LOG_WARNING, "service.no_scan",
                 SPL_TEXT("detail", "uploads are not scanned for viruses; see SPLEETER_CLAMD"));
     const char *warning = spl_sandbox_warning();
@@ -297,10 +355,14 @@ static void stop(running_service *service) {
     spl_close_p(&service->lock);
 }
 
-int spl_service_run(const spl_settings *settings, spl_error *ret_error) {
+int spl_service_run(const spl_settings *settings, spl_service_role role, spl_error *ret_error) {
+    if (role == SPL_WORKS && (!*settings->database_url || settings->workers == 0))
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "a worker needs the job store that it shares with the service, and work to "
+                        "do: set SPLEETER_DATABASE_URL, and SPLEETER_WORKERS to 1 or more");
     const sigset_t set = watched_signals();
     sigprocmask(SIG_BLOCK, &set, NULL);
-    running_service service = {.settings = settings, .lock = -1};
+    running_service service = {.settings = settings, .role = role, .lock = -1};
     int status = start(&service, ret_error);
     if (status == 0) {
         announce(&service);

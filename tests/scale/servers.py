@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The real servers behind several machines: PostgreSQL clusters with standbys, and versitygw, an S3 server whose objects are files.
 

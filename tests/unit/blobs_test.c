@@ -87,7 +87,7 @@ static void make_blob(const char *job, const char *name, const char *text) {
 }
 
 static void assert_content(const spl_blob *blob, const char *text, bool complete) {
-    char content[100] = "";
+    char content[128] = "";
     assert_int_equal(blob->bytes, strlen(text));
     assert_int_equal(pread(blob->fd, content, sizeof(content) - 1, 0), strlen(text));
     assert_string_equal(content, text);
@@ -239,35 +239,35 @@ static void discarding_leaves_nothing(void **state) {
 
 static void names_are_checked(void **state) {
     (void)state;
-    static const char *const wrong[] = {
-        "",
-        ".",
-        "..",
-        "../a",
-        "a/b",
-        "/a",
-        ".a",
-        "a b",
-        "a\n",
-        "a\\b",
-        "ä",
-        "a%2f",
-        "a.part",
-        "b.1.part",
-        "a*",
-        "~",
-        "a:b",
-        "a\x7f",
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
-    static const char *const right[] = {
-        "a",
-        "0",
-        "A-b_c.d",
-        "vocals.wav",
-        "part",
-        "-",
-        "a..b",
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    static const char *const wrong[] = {"",
+                                        ".",
+                                        "..",
+                                        "../a",
+                                        "a/b",
+                                        "/a",
+                                        ".a",
+                                        "a b",
+                                        "a\n",
+                                        "a\\b",
+                                        "ä",
+                                        "a%2f",
+                                        "a.part",
+                                        "b.1.part",
+                                        "a*",
+                                        "~",
+                                        "a:b",
+                                        "a\x7f",
+                                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    static const char *const right[] = {"a",
+                                        "0",
+                                        "A-b_c.d",
+                                        "vocals.wav",
+                                        "part",
+                                        "-",
+                                        "a..b",
+                                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
     spl_blob blob;
     spl_blob_writer writer;
     make_blob("a", "input", "x");

@@ -24,6 +24,7 @@
 #define PRINCIPALS_MAX        16384
 #define FAILING_ADDRESSES_MAX 16384
 #define FAILURES_PER_MINUTE   60
+#define MINUTE_US             INT64_C(60000000)
 #define BEARER                "Bearer "
 
 struct spl_auth {
@@ -35,6 +36,8 @@ struct spl_auth {
     spl_jwt_policy jwt;
     spl_jwks_source *jwks; /* NULL: no tokens are taken */
     spl_rate_table *requests, *failures;
+    spl_rate_source shared_rates; /* NULL: `requests` alone */
+    void *shared_user;
 };
 
 static void auth_free_p(spl_auth **auth) {
@@ -241,13 +244,38 @@ int spl_auth_check(spl_auth *auth, const char *x_api_key, const char *authorizat
     return status;
 }
 
+void spl_auth_share_rates(spl_auth *auth, spl_rate_source take, void *user) {
+    auth->shared_rates = take;
+    auth->shared_user = user;
+}
+
+static bool take_shared(const spl_auth *auth, const char *name, unsigned per_minute,
+                        spl_rate *ret_rate, unsigned *ret_wait_s, bool *ret_granted) {
+    const int64_t one_us = SPL_MAX(MINUTE_US / SPL_MAX(per_minute, 1u), 1);
+    int64_t left_us;
+    if (auth->shared_rates(auth->shared_user, name, one_us, ret_granted, &left_us) < 0)
+        return false;
+    left_us = SPL_MAX(left_us, 0);
+    *ret_wait_s = *ret_granted ? 0 : (unsigned)((left_us + one_us - MINUTE_US + 999999) / 1000000);
+    *ret_rate = (spl_rate){
+        .limit = per_minute,
+        .remaining = (unsigned)(SPL_MAX(MINUTE_US - left_us, 0) / one_us),
+        .reset_s = (unsigned)((left_us + 999999) / 1000000),
+    };
+    return true;
+}
+
 int spl_auth_take(spl_auth *auth, const spl_principal *principal, spl_rate *ret_rate,
                   spl_problem *ret_problem) {
-    unsigned wait_s;
-    if (spl_rate_take(auth->requests, principal->id, principal->quota.rate_per_minute, spl_now_s(),
-                      ret_rate, &wait_s))
-        return 0;
     const unsigned limit = principal->quota.rate_per_minute;
+    unsigned wait_s;
+    bool granted;
+    if (!auth->shared_rates ||
+        !take_shared(auth, principal->id, limit, ret_rate, &wait_s, &granted))
+        granted =
+            spl_rate_take(auth->requests, principal->id, limit, spl_now_s(), ret_rate, &wait_s);
+    if (granted)
+        return 0;
     const int status =
         spl_refuse_about(ret_problem, SPL_PROBLEM_RATE_LIMITED, NULL,
                          limit == auth->quota.rate_per_minute ? "SPLEETER_RATE_PER_MINUTE" : NULL,

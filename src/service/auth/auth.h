@@ -15,6 +15,9 @@ typedef struct spl_auth spl_auth;
  * by HKDF-SHA256 ("audit", "links", "webhooks"). */
 SPL_WARN_UNUSED int spl_secret_open(const char *data_dir, uint8_t ret_secret[32],
                                     spl_error *ret_error);
+/* The secret that SPLEETER_SECRET stands for. */
+SPL_WARN_UNUSED int spl_secret_from_text(const char *text, uint8_t ret_secret[32],
+                                         spl_error *ret_error);
 SPL_WARN_UNUSED int spl_secret_derive(const uint8_t secret[32], const char *purpose,
                                       uint8_t ret_key[32], spl_error *ret_error);
 
@@ -36,6 +39,12 @@ SPL_WARN_UNUSED int spl_auth_check(spl_auth *auth, const char *x_api_key, const 
 typedef struct spl_rate {
     unsigned limit, remaining, reset_s;
 } spl_rate;
+/* How rates of requests are shared by several processes: takes one of what `name` may have, each of which takes `one_us` to come back; *ret_left_us is
+ * when all will have. A negative status: it can't be told now, and this process counts alone. */
+typedef int (*spl_rate_source)(void *user, const char *name, int64_t one_us, bool *ret_granted,
+                               int64_t *ret_left_us);
+/* Before the first request. */
+void spl_auth_share_rates(spl_auth *auth, spl_rate_source take, void *user);
 /* Takes one request from the principal's bucket; RATE_LIMITED with retry_after_s when it is empty. *ret_rate is always written. Thread-safe. */
 SPL_WARN_UNUSED int spl_auth_take(spl_auth *auth, const spl_principal *principal,
                                   spl_rate *ret_rate, spl_problem *ret_problem);

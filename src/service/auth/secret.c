@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -64,6 +65,13 @@ int spl_secret_open(const char *data_dir, uint8_t ret_secret[32], spl_error *ret
         memcpy(ret_secret, secret, sizeof(secret));
     OPENSSL_cleanse(secret, sizeof(secret));
     return status;
+}
+
+int spl_secret_from_text(const char *text, uint8_t ret_secret[32], spl_error *ret_error) {
+    unsigned size = SECRET_SIZE;
+    if (EVP_Digest(text, strlen(text), ret_secret, &size, EVP_sha256(), NULL) != 1)
+        return spl_fail(ret_error, SPL_E_MEMORY, "OpenSSL could not derive a key");
+    return 0;
 }
 
 static void kdf_free_p(EVP_KDF **kdf) {

@@ -5,7 +5,7 @@
  *
  * A blob appears whole or not at all; an output that is still being written can be read as far as it has grown where it is written into the
  * directory; with S3, an empty file stands for it. Names are made by the
- * service: up to 80 letters, digits, '.', '_', '-', not starting with '.' nor ending in ".part"; anything else is refused (ARGUMENT). Files are 0600, made with O_EXCL and O_NOFOLLOW.
+ * service: up to 104 letters, digits, '.', '_', '-', not starting with '.' nor ending in ".part"; anything else is refused (ARGUMENT). Files are 0600, made with O_EXCL and O_NOFOLLOW.
  * Thread-safe. Errors: NO_SPACE, IO, NOT_FOUND, MEMORY, PERMISSION.
  */
 #ifndef SPL_SERVICE_BLOBS_BLOBS_H
@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 
-#define SPL_BLOB_NAME_MAX    80
+#define SPL_BLOB_NAME_MAX    104
 #define SPL_BLOB_PART_SUFFIX ".part"
 
 typedef struct spl_blobs spl_blobs;

@@ -30,7 +30,7 @@ typedef struct file_follower {
 } file_follower;
 
 /* Whether the file is still the one that is being sent; notes when it is complete. */
-static bool look_again(file_follower *follower) {
+static bool look_again(file_follower *follower, uint64_t position) {
     spl_job_file now;
     spl_problem problem;
     if (spl_jobs_open_file(follower->request->parts->jobs, follower->owner, follower->id,
@@ -38,8 +38,15 @@ static bool look_again(file_follower *follower) {
         return false;
     SPL_CLEANUP(spl_close_p) int fd = now.blob.fd;
     struct stat ours, theirs;
-    if (fstat(follower->fd, &ours) < 0 || fstat(fd, &theirs) < 0 || ours.st_ino != theirs.st_ino)
-        return false; /* another attempt writes another file */
+    if (fstat(follower->fd, &ours) < 0 || fstat(fd, &theirs) < 0)
+        return false;
+    if (ours.st_ino != theirs.st_ino || ours.st_dev != theirs.st_dev) {
+        if (position > 0)
+            return false; /* another attempt writes another file */
+        const int old = follower->fd;
+        follower->fd = fd;
+        fd = old;
+    }
     follower->complete = now.blob.complete;
     follower->bytes = now.blob.bytes;
     return true;
@@ -56,7 +63,7 @@ static ssize_t read_growing(void *user, uint64_t position, char *buffer, size_t 
         }
         if (follower->complete && position >= follower->bytes)
             return MHD_CONTENT_READER_END_OF_STREAM;
-        if (got < 0 || spl_request_gone(request) || !look_again(follower))
+        if (got < 0 || spl_request_gone(request) || !look_again(follower, position))
             return MHD_CONTENT_READER_END_WITH_ERROR;
         if (!follower->complete)
             poll(NULL, 0, FOLLOW_WAIT_MS);
@@ -112,10 +119,32 @@ static int refuse_range(spl_request *request, const spl_job_file *file, spl_prob
     return status;
 }
 
+/* To where the storage gives the file itself. */
+static int redirect(spl_request *request, const char *id, const char *file, const char *url,
+                    spl_problem *ret_problem) {
+    int status = spl_request_audit(request, "file.read", id, file, ret_problem);
+    if (status < 0)
+        return status;
+    const spl_answer_header headers[] = {
+        {"Location", url}, {"Cache-Control", "no-store"}, {NULL, NULL}};
+    static char nothing[] = "";
+    return spl_answer_response(request, MHD_HTTP_TEMPORARY_REDIRECT, NULL,
+                               MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT),
+                               headers, ret_problem);
+}
+
 int spl_file_send(spl_request *request, const char *owner, const char *id, const char *file,
                   spl_problem *ret_problem) {
+    SPL_CLEANUP(spl_free_p) char *url = NULL;
     spl_job_file opened;
-    int status = spl_jobs_open_file(request->parts->jobs, owner, id, file, &opened, ret_problem);
+    int status = 0;
+    if (strcmp(request->method, "GET") == 0)
+        status = spl_jobs_link_file(request->parts->jobs, owner, id, file, spl_disposition_write,
+                                    &url, ret_problem);
+    if (url)
+        return redirect(request, id, file, url, ret_problem);
+    if (status == 0)
+        status = spl_jobs_open_file(request->parts->jobs, owner, id, file, &opened, ret_problem);
     if (status < 0)
         return spl_refuse_job(status, ret_problem);
 

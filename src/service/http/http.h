@@ -19,6 +19,7 @@ typedef struct spl_http_parts {
     spl_models *models;
     spl_audit *audit;
     uint8_t secret[32]; /* for the webhook secrets that clients ask for */
+    bool only_system;   /* a worker's: health, readiness, metrics */
 } spl_http_parts;
 
 /* Listens (on systemd's socket when LISTEN_FDS says so). Errors: ARGUMENT, IO (the port is taken), PERMISSION, MEMORY. */

@@ -87,11 +87,17 @@ static const char *allow_text(bool get, bool post, bool remove) {
     return texts[get + 2 * post + 4 * remove];
 }
 
+static bool is_system(const char *path) {
+    return strcmp(path, "/health") == 0 || strcmp(path, "/ready") == 0 ||
+           strcmp(path, "/metrics") == 0;
+}
+
 int spl_route_find(spl_request *request, spl_problem *ret_problem) {
     bool get = false, post = false, remove = false;
     for (size_t i = 0; i < SPL_ARRAY_SIZE(routes); i++) {
         const char *id, *file;
-        if (!path_matches(routes[i].path, &request->target, &id, &file))
+        if (!path_matches(routes[i].path, &request->target, &id, &file) ||
+            (request->parts->only_system && !is_system(routes[i].path)))
             continue;
         if (id && !spl_uuid_valid(id))
             return spl_refuse_not_found(ret_problem);

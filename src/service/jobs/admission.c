@@ -337,15 +337,18 @@ static int fill_job(job_admission *admission) {
 static int take_over(job_admission *admission, spl_job *from, spl_error *ret_error) {
     spl_job *job = &admission->job;
     int status = 0;
-    for (size_t i = 0; status == 0 && i < from->output_count; i++)
-        status =
-            SPL_BLOBS(admission->jobs, copy, from->id, job->id, from->outputs[i].file, ret_error);
+    for (size_t i = 0; status == 0 && i < from->output_count; i++) {
+        char blob[SPL_BLOB_NAME_MAX + 1];
+        spl_jobs_blob_name(admission->jobs, from->fence, from->outputs[i].file, blob);
+        status = SPL_BLOBS(admission->jobs, copy, from->id, job->id, blob, ret_error);
+    }
     if (status < 0) {
         SPL_BLOBS(admission->jobs, remove_job, job->id, NULL);
         return status;
     }
     job->state = SPL_JOB_SUCCEEDED;
     job->reused = true;
+    job->fence = from->fence;
     job->progress = 1;
     job->started_ms = job->finished_ms = job->created_ms;
     job->expires_ms = job->finished_ms + INT64_C(1000) * admission->jobs->settings->retention_s;
@@ -380,7 +383,8 @@ static int write_audit(const job_admission *admission, const char *outcome, spl_
     return spl_audit_write(admission->jobs->audit, &event, ret_error);
 }
 
-static int store_job(job_admission *admission) {
+/* *ret_unsure: it failed, but the job may come to be. */
+static int store_job(job_admission *admission, bool *ret_unsure) {
     const spl_submission *submission = admission->submission;
     const spl_quota *quota = &submission->principal->quota;
     json_auto_t *answer = spl_job_json(admission->jobs, &admission->job, false);
@@ -404,6 +408,7 @@ static int store_job(job_admission *admission) {
     int status = SPL_STORE(admission->jobs, create, &create, &limit, &error);
     if (status == SPL_E_LIMIT)
         return spl_jobs_refuse_limit(admission->problem, limit);
+    *ret_unsure = status < 0 && admission->jobs->store->shared;
     return status < 0 ? fail(admission, &error) : 0;
 }
 
@@ -412,14 +417,16 @@ static int create(job_admission *admission) {
     spl_job *job = &admission->job;
     spl_error error;
     int status = 0;
+    bool unsure = false;
     if (!job->reused)
         status =
             SPL_BLOBS(jobs, commit, &admission->upload->writer, job->id, SPL_INPUT_BLOB, &error);
     if (status == 0)
         status = write_audit(admission, "ok", &error);
-    status = status < 0 ? fail(admission, &error) : store_job(admission);
+    status = status < 0 ? fail(admission, &error) : store_job(admission, &unsure);
     if (status < 0) {
-        SPL_BLOBS(jobs, remove_job, job->id, NULL);
+        if (!unsure)
+            SPL_BLOBS(jobs, remove_job, job->id, NULL);
         if (write_audit(admission, spl_problem_code_text(admission->problem->code), &error) < 0)
             spl_jobs_log_failure(SPL_LOG_ERROR, "audit.failed", &error);
         return status;

@@ -67,7 +67,9 @@ static void set_gauges(spl_jobs *jobs) {
     spl_store_stats stats;
     uint64_t free_bytes;
     spl_error error;
-    if (SPL_STORE(jobs, stats, &stats, &error) < 0) {
+    if (jobs->only_works) {
+        /* the queue is told by those who fill it */
+    } else if (SPL_STORE(jobs, stats, &stats, &error) < 0) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
     } else {
         const int64_t oldest_ms = stats.oldest_queued_ms;
@@ -87,8 +89,9 @@ static void set_gauges(spl_jobs *jobs) {
 void *spl_janitor_run(void *user) {
     spl_jobs *jobs = user;
     while (!atomic_load(&jobs->draining)) {
-        renew_keys(jobs);
-        while (expire(jobs) == EXPIRE_AT_ONCE)
+        if (!jobs->only_works)
+            renew_keys(jobs);
+        while (!jobs->only_works && expire(jobs) == EXPIRE_AT_ONCE)
             continue;
         set_gauges(jobs);
         spl_jobs_pause(jobs, PERIOD_MS);

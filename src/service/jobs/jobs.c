@@ -9,9 +9,11 @@
 #include "service/observe/trace.h"
 #include "service/scan/clamd.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #define WEBHOOK_SENDERS 2
 
@@ -70,11 +72,12 @@ static int start_thread(spl_jobs *jobs, void *(*run)(void *user), const char *na
 
 static int start_threads(spl_jobs *jobs, spl_error *ret_error) {
     const unsigned workers = jobs->settings->workers;
-    jobs->threads = calloc(workers + WEBHOOK_SENDERS + 1, sizeof(*jobs->threads));
+    const unsigned senders = jobs->only_works ? 0 : WEBHOOK_SENDERS;
+    jobs->threads = calloc(workers + senders + 1, sizeof(*jobs->threads));
     if (!jobs->threads)
         return spl_fail_memory(ret_error);
     int status = start_thread(jobs, spl_janitor_run, "janitor", ret_error);
-    for (unsigned i = 0; status == 0 && i < WEBHOOK_SENDERS; i++)
+    for (unsigned i = 0; status == 0 && i < senders; i++)
         status = start_thread(jobs, spl_webhooks_run, "webhooks", ret_error);
     for (unsigned i = 0; status == 0 && i < workers; i++) {
         pthread_mutex_lock(&jobs->lock);
@@ -96,6 +99,9 @@ int spl_jobs_start(const spl_jobs_parts *parts, spl_jobs **ret_jobs, spl_error *
     jobs->blobs = parts->blobs;
     jobs->models = parts->models;
     jobs->audit = parts->audit;
+    jobs->only_works = parts->only_works;
+    gethostname(jobs->worker, HOST_NAME_MAX);
+    snprintf(jobs->worker + strlen(jobs->worker), 12, ":%d", getpid());
     memcpy(jobs->secret, parts->secret, sizeof(jobs->secret));
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -153,10 +159,12 @@ int spl_jobs_ready(spl_jobs *jobs, spl_problem *ret_problem) {
     spl_models_entry model;
     if (SPL_STORE(jobs, ping, NULL) < 0)
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the database can't be used");
-    if (SPL_BLOBS(jobs, free_bytes, &free_bytes, NULL) < 0 || free_bytes < settings->min_free_bytes)
+    if (SPL_BLOBS(jobs, free_bytes, &free_bytes, NULL) < 0)
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the storage can't be used");
+    if (free_bytes < settings->min_free_bytes)
         return spl_refuse_about(ret_problem, SPL_PROBLEM_UNAVAILABLE, NULL,
                                 "SPLEETER_MIN_FREE_DISK_MB", "the disk is full");
-    if (*settings->clamd && !spl_clamd_alive(settings->clamd))
+    if (!jobs->only_works && *settings->clamd && !spl_clamd_alive(settings->clamd))
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE,
                           "the virus scanner gives no answer");
     if (spl_models_find(jobs->models, settings->default_model, &model, NULL) < 0)
@@ -328,6 +336,14 @@ static void make_download_name(const spl_job *job, const spl_job_output *output,
     snprintf(ret_name, size, "%.*s%s%s", length, input, length > 0 ? " - " : "", output->file);
 }
 
+static const char *media_type_of(const char *file) {
+    spl_codec codec = SPL_CODEC_WAV;
+    const char *dot = strrchr(file, '.');
+    if (dot)
+        spl_codec_from_name(dot + 1, &codec);
+    return spl_media_type_of(codec);
+}
+
 static int refuse_file(const spl_job *job, spl_problem *ret_problem) {
     switch (job->state) {
     case SPL_JOB_EXPIRED:
@@ -356,22 +372,41 @@ int spl_jobs_open_file(spl_jobs *jobs, const char *owner, const char *id, const 
         return refuse_file(&job, ret_problem);
     spl_job_file opened = {0};
     spl_error error;
-    status = SPL_BLOBS(jobs, open, id, file, job.state == SPL_JOB_RUNNING ? job.fence : 0,
+    char blob[SPL_BLOB_NAME_MAX + 1];
+    spl_jobs_blob_name(jobs, job.fence, file, blob);
+    status = SPL_BLOBS(jobs, open, id, blob, job.state == SPL_JOB_RUNNING ? job.fence : 0,
                        &opened.blob, &error);
     if (status == SPL_E_NOT_FOUND) /* it expired or the worker gave it up just now */
         return refuse_file(&job, ret_problem);
     if (status < 0)
         return spl_jobs_refuse_failure(ret_problem, "file.not_opened", &error);
-    spl_codec codec = SPL_CODEC_WAV;
-    const char *dot = strrchr(file, '.');
-    if (dot)
-        spl_codec_from_name(dot + 1, &codec);
-    snprintf(opened.media_type, sizeof(opened.media_type), "%s", spl_media_type_of(codec));
+    snprintf(opened.media_type, sizeof(opened.media_type), "%s", media_type_of(file));
     make_download_name(&job, output, opened.download_name, sizeof(opened.download_name));
     if (opened.blob.complete)
         snprintf(opened.sha256, sizeof(opened.sha256), "%s", output->sha256);
     *ret_file = opened;
     return 0;
+}
+
+int spl_jobs_link_file(spl_jobs *jobs, const char *owner, const char *id, const char *file,
+                       void (*write_disposition)(const char *name, char *ret_header,
+                                                 size_t capacity),
+                       char **ret_url, spl_problem *ret_problem) {
+    SPL_CLEANUP(spl_job_free) spl_job job = {0};
+    int status = get(jobs, owner, id, &job, ret_problem);
+    if (status < 0)
+        return status;
+    const spl_job_output *output = find_output(&job, file);
+    *ret_url = NULL;
+    if (!output || !output->complete || job.state != SPL_JOB_SUCCEEDED)
+        return 0;
+    spl_error error;
+    char blob[SPL_BLOB_NAME_MAX + 1], name[160], disposition[1024];
+    spl_jobs_blob_name(jobs, job.fence, file, blob);
+    make_download_name(&job, output, name, sizeof(name));
+    write_disposition(name, disposition, sizeof(disposition));
+    status = SPL_BLOBS(jobs, link, id, blob, media_type_of(file), disposition, ret_url, &error);
+    return status < 0 ? spl_jobs_refuse_failure(ret_problem, "file.not_linked", &error) : 0;
 }
 
 int spl_jobs_manifest(spl_jobs *jobs, const char *owner, const char *id, json_t **ret_manifest,

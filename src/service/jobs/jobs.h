@@ -23,6 +23,7 @@ typedef struct spl_jobs_parts {
     spl_models *models;
     spl_audit *audit;
     uint8_t secret[32]; /* for webhooks */
+    bool only_works;    /* webhooks and retention are for others */
 } spl_jobs_parts;
 
 /* Cleans up after an earlier process, then starts workers, janitor (retention, leases, gauges) and webhook sender. The parts must outlive it. */
@@ -102,6 +103,12 @@ typedef struct spl_job_file {
 SPL_WARN_UNUSED int spl_jobs_open_file(spl_jobs *jobs, const char *owner, const char *id,
                                        const char *file, spl_job_file *ret_file,
                                        spl_problem *ret_problem);
+/* A URL by which a client gets a complete file from the storage itself, for a few minutes; *ret_url (the caller's) is NULL when it has to come from here.
+ * `write_disposition` makes the Content-Disposition. Problem: NOT_FOUND. */
+SPL_WARN_UNUSED int
+spl_jobs_link_file(spl_jobs *jobs, const char *owner, const char *id, const char *file,
+                   void (*write_disposition)(const char *name, char *ret_header, size_t capacity),
+                   char **ret_url, spl_problem *ret_problem);
 /* The manifest of a succeeded job. Problems: NOT_FOUND, CONFLICT. */
 SPL_WARN_UNUSED int spl_jobs_manifest(spl_jobs *jobs, const char *owner, const char *id,
                                       json_t **ret_manifest, spl_problem *ret_problem);

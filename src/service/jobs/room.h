@@ -16,6 +16,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 #define SPL_INPUT_BLOB "input"
 
@@ -26,6 +27,8 @@ struct spl_jobs {
     spl_models *models;
     spl_audit *audit;
     uint8_t secret[32];
+    bool only_works;
+    char worker[80]; /* what claims are made as: "host:pid" */
 
     atomic_bool draining;  /* nothing new is taken, threads end when they are done */
     atomic_bool give_back; /* running jobs go back to the queue */
@@ -48,6 +51,16 @@ struct spl_jobs {
 /* Milliseconds since 1970 by the clock of all who use the store. */
 static inline int64_t spl_jobs_now_ms(const spl_jobs *jobs) {
     return jobs->store->functions->now_ms(jobs->store);
+}
+
+/* The blob of an output that was made under `fence`. In a shared store each claim has names of its own, so that what a worker writes who has
+ * lost its job is in nobody's way. */
+static inline void spl_jobs_blob_name(const spl_jobs *jobs, int64_t fence, const char *file,
+                                      char ret_name[SPL_BLOB_NAME_MAX + 1]) {
+    if (jobs->store->shared)
+        snprintf(ret_name, SPL_BLOB_NAME_MAX + 1, "%lld-%s", (long long)fence, file);
+    else
+        snprintf(ret_name, SPL_BLOB_NAME_MAX + 1, "%s", file);
 }
 
 /* Logs a failure with what the library says of it. */

@@ -22,8 +22,9 @@
 #define HEARTBEAT_MS     1000
 #define RETRY_BASE_MS    2000
 #define RETRY_MOST_MS    60000
-#define FINISH_TRIES     5
+#define FINISH_S         5
 #define FINISH_PAUSE_MS  1000
+#define OUTAGES_MAX      100 /* claims of a job up to which those that outages ended do not count */
 #define SPEED_NEW_WEIGHT 0.3
 
 /* Why the engine is to stop. */
@@ -64,6 +65,7 @@ typedef struct job_work {
 typedef struct job_failure {
     const char *code;
     bool transient;
+    bool outage; /* of the database or the storage that machines share: no fault of the job */
     char detail[1024];
 } job_failure;
 
@@ -167,10 +169,11 @@ static int fail_with(job_failure *failure, const char *code, bool transient, con
 }
 
 /* A failure of the service itself: logged, and told in general. */
-static int fail_inside(job_failure *failure, const spl_error *error) {
+static int fail_inside(const job_work *work, job_failure *failure, const spl_error *error) {
     if (error->status == SPL_E_CANCELED) /* the work's stop_reason says why */
         return error->status;
     spl_jobs_log_failure(SPL_LOG_ERROR, "job.attempt_failed", error);
+    failure->outage = error->status == SPL_E_IO && work->jobs->store->shared;
     if (error->status == SPL_E_NO_SPACE)
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_STORAGE_FULL), true,
                          "the disk of the service is full", error->status);
@@ -191,7 +194,7 @@ static int open_model(job_work *work, job_failure *failure) {
         status = spl_job_options_parts(&work->options, spl_model_get_info(work->model),
                                        &work->parts, &error);
     if (status == SPL_E_MEMORY || status == SPL_E_IO)
-        return fail_inside(failure, &error);
+        return fail_inside(work, failure, &error);
     if (status < 0) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "job.model_refused", &error);
         return fail_with(failure, "model-unavailable", false,
@@ -213,18 +216,21 @@ static int open_files(job_work *work, job_failure *failure) {
         spl_job_output *output = &work->outputs[i];
         snprintf(output->name, sizeof(output->name), "%s", work->parts.outputs[i].name);
         spl_job_file_name(output->name, work->options.codec, output->file);
-        status = SPL_BLOBS(work->jobs, output, job->id, output->file, job->fence, &work->writers[i],
-                           &error);
+        char blob[SPL_BLOB_NAME_MAX + 1];
+        spl_jobs_blob_name(work->jobs, job->fence, output->file, blob);
+        status =
+            SPL_BLOBS(work->jobs, output, job->id, blob, job->fence, &work->writers[i], &error);
         if (status == 0)
             status = SPL_STORE(work->jobs, set_output, job->id, job->fence, output, &error);
         work->parts.outputs[i].fd = work->writers[i].fd;
     }
     if (status == SPL_E_CANCELED)
         stop(work, STOP_LOST);
-    return status < 0 ? fail_inside(failure, &error) : 0;
+    return status < 0 ? fail_inside(work, failure, &error) : 0;
 }
 
-static int fail_separation(spl_pipeline_stage stage, const spl_error *error, job_failure *failure) {
+static int fail_separation(const job_work *work, spl_pipeline_stage stage, const spl_error *error,
+                           job_failure *failure) {
     const bool unfit = error->status == SPL_E_FORMAT || error->status == SPL_E_UNSUPPORTED;
     if (stage == SPL_STAGE_INPUT && unfit)
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_UNREADABLE_AUDIO), false,
@@ -240,7 +246,7 @@ static int fail_separation(spl_pipeline_stage stage, const spl_error *error, job
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_UNREADABLE_AUDIO), true,
                          "the decoder failed on the file", error->status);
     }
-    return fail_inside(failure, error);
+    return fail_inside(work, failure, error);
 }
 
 static int separate(job_work *work, job_failure *failure) {
@@ -272,7 +278,7 @@ static int separate(job_work *work, job_failure *failure) {
     const char *name = work->job->input_name ? work->job->input_name : "the file";
     int status = spl_pipeline_run(work->input_fd, name, &pipeline, work->parts.outputs,
                                   work->parts.count, &work->result, &stage, &error);
-    return status < 0 ? fail_separation(stage, &error, failure) : 0;
+    return status < 0 ? fail_separation(work, stage, &error, failure) : 0;
 }
 
 /* Gives the outputs their places, and tells the store what they are. */
@@ -287,9 +293,10 @@ static int commit_outputs(job_work *work, job_failure *failure) {
         output->clipped = work->result.clipped[i];
         output->peak_dbfs = work->result.peak_dbfs[i];
         status = spl_digest_file(work->writers[i].fd, output->sha256, &output->bytes, &error);
+        char blob[SPL_BLOB_NAME_MAX + 1];
+        spl_jobs_blob_name(work->jobs, job->fence, output->file, blob);
         if (status == 0)
-            status =
-                SPL_BLOBS(work->jobs, commit, &work->writers[i], job->id, output->file, &error);
+            status = SPL_BLOBS(work->jobs, commit, &work->writers[i], job->id, blob, &error);
         if (status == 0) {
             work->committed = i + 1;
             status = SPL_STORE(work->jobs, set_output, job->id, job->fence, output, &error);
@@ -297,12 +304,16 @@ static int commit_outputs(job_work *work, job_failure *failure) {
     }
     if (status == SPL_E_CANCELED)
         stop(work, STOP_LOST);
-    return status < 0 ? fail_inside(failure, &error) : 0;
+    return status < 0 ? fail_inside(work, failure, &error) : 0;
 }
 
 /* ------------------------------------------------------------------------- ending ---- */
 
-/* The store may be out of order for a moment: tries a few times. */
+/* How long the store may be out of order before a worker gives up telling it what became of a job: the lease of a shared one. */
+static double patience_s(const spl_jobs *jobs) {
+    return jobs->store->shared ? jobs->settings->lease_s : FINISH_S;
+}
+
 static int finish(job_work *work, spl_store_finish *finish) {
     spl_delivery delivery;
     spl_error error;
@@ -310,12 +321,15 @@ static int finish(job_work *work, spl_store_finish *finish) {
     finish->expires_ms = finish->now_ms + INT64_C(1000) * work->jobs->settings->retention_s;
     if (spl_webhook_of(work->job, &delivery))
         finish->delivery = &delivery;
-    int status = 0;
-    for (unsigned i = 0; i < FINISH_TRIES; i++) {
+    const double end_s = spl_now_s() + patience_s(work->jobs);
+    int status;
+    for (;;) {
         status = SPL_STORE(work->jobs, finish, work->job->id, work->job->fence, finish, &error);
         if (status == 0 || status == SPL_E_CANCELED)
             break;
         spl_jobs_log_failure(SPL_LOG_ERROR, "job.not_finished", &error);
+        if (spl_now_s() > end_s)
+            break;
         usleep(FINISH_PAUSE_MS * 1000);
     }
     if (status == SPL_E_CANCELED)
@@ -324,8 +338,11 @@ static int finish(job_work *work, spl_store_finish *finish) {
 }
 
 static void remove_outputs(job_work *work) {
-    for (size_t i = 0; i < work->committed; i++)
-        SPL_BLOBS(work->jobs, remove, work->job->id, work->outputs[i].file, NULL);
+    for (size_t i = 0; i < work->committed; i++) {
+        char blob[SPL_BLOB_NAME_MAX + 1];
+        spl_jobs_blob_name(work->jobs, work->job->fence, work->outputs[i].file, blob);
+        SPL_BLOBS(work->jobs, remove, work->job->id, blob, NULL);
+    }
     work->committed = 0;
 }
 
@@ -362,20 +379,26 @@ static void end_job(job_work *work, spl_store_finish *end, spl_job_outcome outco
 static void give_back(job_work *work, int64_t available_ms, bool counts) {
     spl_error error;
     remove_outputs(work);
-    if (SPL_STORE(work->jobs, release, work->job->id, work->job->fence, available_ms, counts,
-                  &error) < 0)
+    const double end_s = spl_now_s() + patience_s(work->jobs);
+    while (SPL_STORE(work->jobs, release, work->job->id, work->job->fence, available_ms, counts,
+                     &error) < 0) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "job.not_released", &error);
+        if (error.status == SPL_E_CANCELED || spl_now_s() > end_s)
+            break;
+        usleep(FINISH_PAUSE_MS * 1000);
+    }
 }
 
 static void end_failed(job_work *work, const job_failure *failure) {
     const spl_settings *settings = work->jobs->settings;
-    if (failure->transient && work->job->attempts < settings->attempts) {
+    const bool free_of_charge = failure->outage && work->job->fence < OUTAGES_MAX;
+    if (failure->transient && (free_of_charge || work->job->attempts < settings->attempts)) {
         const int64_t wait_ms =
-            spl_backoff_ms(RETRY_BASE_MS, work->job->attempts - 1, RETRY_MOST_MS);
+            spl_backoff_ms(RETRY_BASE_MS, (unsigned)(work->job->fence - 1), RETRY_MOST_MS);
         spl_log(SPL_LOG_WARNING, "job.retried", SPL_TEXT("error", failure->code),
                 SPL_INTEGER("attempt", work->job->attempts), SPL_INTEGER("wait_ms", wait_ms));
         spl_metrics_job(SPL_OUTCOME_RETRIED, 0, 0);
-        give_back(work, spl_jobs_now_ms(work->jobs) + wait_ms, true);
+        give_back(work, spl_jobs_now_ms(work->jobs) + wait_ms, !free_of_charge);
         return;
     }
     end_job(work,
@@ -428,7 +451,7 @@ static int end_succeeded(job_work *work, job_failure *failure) {
     SPL_CLEANUP(spl_free_p) char *manifest = NULL;
     spl_error error;
     if (spl_manifest_write(&facts, &manifest, &error) < 0)
-        return fail_inside(failure, &error);
+        return fail_inside(work, failure, &error);
     spl_store_finish end = {.state = SPL_JOB_SUCCEEDED, .result = manifest};
     for (size_t i = 0; i < work->parts.count; i++)
         end.stored_bytes += work->outputs[i].bytes;
@@ -459,7 +482,7 @@ static void do_job(spl_jobs *jobs, const spl_job *job) {
     spl_error error;
     int status = start_heartbeat(&work, &error);
     if (status < 0) {
-        fail_inside(&failure, &error);
+        fail_inside(&work, &failure, &error);
         end_failed(&work, &failure);
         return;
     }
@@ -510,7 +533,7 @@ static bool do_next(spl_jobs *jobs) {
     if (!has_room(jobs))
         return false;
     const spl_store_claim claim = {
-        .worker = "serve",
+        .worker = jobs->worker,
         .now_ms = spl_jobs_now_ms(jobs),
         .lease_ms = INT64_C(1000) * settings->lease_s,
         .attempts_max = settings->attempts,

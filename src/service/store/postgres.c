@@ -30,7 +30,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define DEADLINE_S      4.0
+#define DEADLINE_S      3.5
+#define DOWN_S          0.4 /* the same, while the server is known to be away */
 #define CONNECT_S       "2" /* for each address of each host */
 #define RECONNECT_MS    200
 #define LISTEN_CHECK_MS 10000 /* a listener that hears nothing asks whether the server is there */
@@ -48,6 +49,7 @@ typedef struct pooled {
     PGconn *pg;
     struct pooled *next;
     bool warned; /* by the server, during the last statement */
+    bool late;   /* it gave no answer in time */
 } pooled;
 
 typedef struct postgres {
@@ -60,6 +62,7 @@ typedef struct postgres {
     pooled *idle;                   /* the last one used first */
     unsigned made, waiting;
     bool ending;
+    bool down;        /* somebody waited for nothing, and nothing was heard from the server since */
     char reason[512]; /* why the last connection was not made */
     pthread_t connector, listener;
     bool listens, has_connector, has_listener;
@@ -175,6 +178,7 @@ static void *connect_when_needed(void *user) {
             connection->next = sql->idle;
             sql->idle = connection;
             sql->reason[0] = '\0';
+            sql->down = false;
             pthread_cond_broadcast(&sql->changed);
             continue;
         }
@@ -192,8 +196,9 @@ static void *connect_when_needed(void *user) {
 static int take_connection(postgres *sql, double deadline_s, pooled **ret_connection,
                            spl_error *ret_error) {
     struct timespec deadline;
-    deadline_after(fmax(deadline_s - spl_now_s(), 0), &deadline);
     pthread_mutex_lock(&sql->lock);
+    deadline_after(fmin(fmax(deadline_s - spl_now_s(), 0), sql->down ? DOWN_S : DEADLINE_S),
+                   &deadline);
     sql->waiting++;
     pthread_cond_broadcast(&sql->changed);
     int failed = 0;
@@ -202,11 +207,13 @@ static int take_connection(postgres *sql, double deadline_s, pooled **ret_connec
     sql->waiting--;
     pooled *connection = sql->idle;
     int status = 0;
-    if (connection)
+    if (connection) {
         sql->idle = connection->next;
-    else
+    } else {
+        sql->down = sql->down || sql->reason[0];
         status = spl_fail(ret_error, SPL_E_IO, "the job database can't be reached: %s",
                           sql->reason[0] ? sql->reason : "all connections are busy");
+    }
     pthread_mutex_unlock(&sql->lock);
     if (connection)
         *ret_connection = connection;
@@ -216,17 +223,27 @@ static int take_connection(postgres *sql, double deadline_s, pooled **ret_connec
 static void give_connection(postgres *sql, pooled *connection) {
     const bool good = PQstatus(connection->pg) == CONNECTION_OK &&
                       PQtransactionStatus(connection->pg) == PQTRANS_IDLE;
+    pooled *bad = NULL;
     pthread_mutex_lock(&sql->lock);
     if (good) {
         connection->next = sql->idle;
         sql->idle = connection;
     } else {
-        sql->made--;
+        bad = connection;
+        bad->next = bad->late ? sql->idle : NULL; /* nor would the others give one */
+        sql->down = sql->down || bad->late;
+        if (bad->late)
+            sql->idle = NULL;
+        for (const pooled *each = bad; each; each = each->next)
+            sql->made--;
     }
     pthread_cond_broadcast(&sql->changed);
     pthread_mutex_unlock(&sql->lock);
-    if (!good)
-        close_pooled(connection);
+    while (bad) {
+        pooled *next = bad->next;
+        close_pooled(bad);
+        bad = next;
+    }
 }
 
 /* --------------------------------------------------------- statements ---- */
@@ -256,10 +273,11 @@ static int finish_sent(spl_transaction *transaction, PGresult **ret_result, spl_
     for (;;) {
         if (!wait_for_answer(connection->pg, transaction->deadline_s)) {
             PQclear(kept);
-            const bool late = PQstatus(connection->pg) == CONNECTION_OK;
-            int status = late ? spl_fail(ret_error, SPL_E_IO,
-                                         "the job database gave no answer in %g s", DEADLINE_S)
-                              : fail_postgres(connection->pg, NULL, ret_error);
+            connection->late = PQstatus(connection->pg) == CONNECTION_OK;
+            int status = connection->late
+                             ? spl_fail(ret_error, SPL_E_IO,
+                                        "the job database gave no answer in %g s", DEADLINE_S)
+                             : fail_postgres(connection->pg, NULL, ret_error);
             shutdown(PQsocket(connection->pg), SHUT_RDWR);
             PQconsumeInput(connection->pg); /* so that it is seen to be bad */
             return status;

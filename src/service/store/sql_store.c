@@ -278,10 +278,11 @@ static int store_create(spl_store *base, const spl_store_create *create, spl_sto
     sql_store *store = of(base);
     spl_job job = *create->job;
     assert(job.state == SPL_JOB_QUEUED || job.state == SPL_JOB_SUCCEEDED);
-    job.fence = 0;
     job.version = 1;
-    if (job.state == SPL_JOB_QUEUED)
+    if (job.state == SPL_JOB_QUEUED) {
+        job.fence = 0;
         job.stored_bytes = job.input_bytes;
+    }
 
     SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
     int status = begin_write(store, &transaction, ret_error);

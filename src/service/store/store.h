@@ -70,7 +70,7 @@ typedef struct spl_job {
     double progress;                 /* 0 to 1 */
     char *error_code, *error_detail; /* when failed: a problem code, and a sentence */
     char *result;                    /* when succeeded: the manifest, JSON */
-    int64_t fence;
+    int64_t fence;         /* of the last claim; of a reused result, of the one that made it */
     int64_t version;       /* grows with each change that a client can see */
     uint64_t stored_bytes; /* inputs and outputs that it holds now */
     spl_job_output *outputs;
