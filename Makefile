@@ -11,7 +11,7 @@ TEST_ARGS ?=
 
 # Packages are installed before anything is built.
 .NOTPARALLEL:
-.PHONY: help all song test check-kernels check-arm64 bench fuzz asan ubsan tsan format install clean build-deps test-deps arm64-deps
+.PHONY: help all song test soak check-kernels check-arm64 bench fuzz asan ubsan tsan format install clean build-deps test-deps arm64-deps
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -24,6 +24,9 @@ song: build-deps all ## install what is needed, build, separate the bundled song
 
 test: test-deps all ## install what is needed, build, run all tests
 	meson test -C $(BUILD) --print-errorlogs $(TEST_ARGS)
+
+soak: test-deps all ## the service's tests in their long form: kills, slow clients, large uploads (half an hour)
+	SPLEETERD_SOAK=1 meson test -C $(BUILD) --timeout-multiplier 4 --print-errorlogs --suite service $(TEST_ARGS)
 
 check-kernels: all ## test every kernel against its reference
 	meson test -C $(BUILD) --suite kernels --print-errorlogs
@@ -64,6 +67,8 @@ build-deps:
 
 test-deps:
 	tools/install-deps.sh test
+	mkdir -p $(BUILD)
+	tests/service/install.sh $(BUILD)
 
 arm64-deps:
 	tools/install-deps.sh arm64

@@ -102,6 +102,9 @@ class Client:
             assert job["status"] not in ("succeeded", "failed", "canceled", "expired"), job
             time.sleep(0.05)
 
+    def cancel(self, id):
+        return self.request("POST", f"/v1/jobs/{id}/cancel")
+
     def separate(self, content, **fields):
         """Creates a job and waits until it has succeeded."""
         job = self.wait(self.submit(content, **fields)["id"])

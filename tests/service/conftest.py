@@ -40,7 +40,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def wait_until(condition, timeout=60, what="it"):
+def wait_until(condition, timeout=120, what="it"):
     """Waits until `condition` gives something true, and returns that."""
     deadline = time.monotonic() + timeout
     while True:
@@ -83,8 +83,22 @@ def song():
 
 @pytest.fixture(scope="session")
 def long_song():
-    """Two minutes as WAV: long enough to look at a job while it runs."""
+    """Two minutes as WAV: long enough to look at a job while it runs, and to wait for its end."""
     return wav_bytes(120)
+
+
+@pytest.fixture(scope="session")
+def endless(tmp_path_factory):
+    """endless(client, number=0, ...) submits a job whose end no test sees, another one for each number."""
+    path = tmp_path_factory.mktemp("endless") / "endless.flac"
+    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "7000", path], check=True)
+    content = path.read_bytes()
+
+    def submit(client, number=0, **fields):
+        return client.submit(content, name="endless.flac", type="audio/flac", options={"duration": 6000 + number}, **fields)
+
+    submit.content = content
+    return submit
 
 
 # -------------------------------------------------------------------------- service
@@ -116,7 +130,7 @@ class Service(Client):
             return self.get("/ready").status == 200
         return False
 
-    def stop(self, number=signal.SIGTERM, timeout=45):
+    def stop(self, number=signal.SIGTERM, timeout=120):
         """Sends the signal and returns the exit code."""
         self.process.send_signal(number)
         return self.process.wait(timeout)
@@ -154,15 +168,15 @@ class Service(Client):
 
 @pytest.fixture
 def serve(tmp_path):
-    """serve(NAME=value, ...) starts a service with these settings. At the end each must leave by SIGTERM with 0, and
-    nothing temporary behind."""
+    """serve(NAME=value, ...) starts a service with these settings; without DRAIN_S it waits for no job when it ends. At the end each must
+    leave by SIGTERM with 0, and nothing temporary behind."""
     services = []
 
     def start(wait=True, folder=None, **settings):
         folder = folder or tmp_path / f"service{len(services)}"
         folder.mkdir(exist_ok=True)
         settings = {"PORT": free_port(), "DATA_DIR": folder / "data", "API_KEY": KEY, "MIN_FREE_DISK_MB": 64,
-                    "RATE_PER_MINUTE": 100000, **settings}
+                    "RATE_PER_MINUTE": 100000, "DRAIN_S": 0, **settings}
         services.append(Service(folder, {name: value for name, value in settings.items() if value is not None}))
         return services[-1].start(wait)
 
@@ -216,7 +230,7 @@ class Clamd:
             f"LogFile {folder}/clamd.log\nForeground yes\nStreamMaxLength 64M\nMaxFileSize 64M\nMaxScanSize 64M\n")
         self.process = subprocess.Popen(["clamd", "--config-file", folder / "clamd.conf"], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
-        wait_until(self.answers, timeout=60, what="an answer of clamd")
+        wait_until(self.answers, what="an answer of clamd")
 
     def answers(self):
         assert self.process.poll() is None, "clamd has ended"

@@ -19,7 +19,7 @@ def nothing_is_kept(service):
     """Refused uploads leave no job and no file."""
     yield
     assert service.get("/v1/jobs").json()["jobs"] == []
-    wait_until(lambda: service.files("blobs") == [] and service.leftovers() == [], timeout=5, what="cleaning up")
+    wait_until(lambda: service.files("blobs") == [] and service.leftovers() == [], what="cleaning up")
     assert service.get("/health").status == 200
 
 

@@ -128,9 +128,9 @@ def test_links_are_limited(serve, song):
     assert service.request("POST", f"/v1/jobs/{id}/links", "not json").status == 400
 
 
-def test_files_of_jobs_that_are_not_done(service, long_song):
-    service.submit(long_song)
-    waiting = service.submit(long_song, options={"duration": 5})
+def test_files_of_jobs_that_are_not_done(service, endless, song):
+    endless(service)
+    waiting = service.submit(song)
     for path in ("stems/vocals.wav", "manifest.json", "stems.zip"):
         answer = service.get(f"/v1/jobs/{waiting['id']}/{path}")
         assert answer.status in (404, 409), answer

@@ -27,12 +27,12 @@ def test_metrics_tell_of_a_job(service, song):
                         ("spleeter_disk_free_bytes", 1), ("spleeter_connections", 1),
                         *((f'spleeter_phase_seconds_count{{phase="{phase}"}}', 1)
                           for phase in ("upload", "probe", "decode", "separate", "encode"))):
-        wait_until(lambda: service.metric(name) >= least, timeout=15, what=name)
+        wait_until(lambda: service.metric(name) >= least, what=name)
     assert service.metric("spleeter_current_jobs") == 0 and service.metric("spleeter_queue_depth") == 0
 
 
-def test_gauges_follow_the_queue(service, long_song):
-    ids = [service.submit(long_song, options={"duration": 100 + n})["id"] for n in range(3)]
+def test_gauges_follow_the_queue(service, endless):
+    ids = [endless(service, n)["id"] for n in range(3)]
     wait_until(lambda: service.metric("spleeter_current_jobs") == 1 and service.metric("spleeter_queue_depth") == 2,
                what="the queue in metrics")
     wait_until(lambda: service.metric("spleeter_queue_oldest_seconds") > 0, what="its age")
@@ -61,7 +61,7 @@ def test_the_number_of_series_does_not_grow_with_requests(service, song):
 
 def test_prometheus_scrapes(service, prometheus, song):
     server = prometheus(service, service.add_key("prometheus", "--role", "metrics").key)
-    wait_until(lambda: server.query('up{job="spleeterd"}') == 1, timeout=60, what="a scrape")
+    wait_until(lambda: server.query('up{job="spleeterd"}') == 1, what="a scrape")
     service.separate(song)
     wait_until(lambda: server.query('spleeter_files_processed_total{outcome="succeeded"}') == 1, what="a job in Prometheus")
     rules = wait_until(lambda: [rule for group in server.api("rules")["groups"] for rule in group["rules"]

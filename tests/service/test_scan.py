@@ -26,7 +26,7 @@ def test_an_infected_file_is_refused_and_not_kept(scanned, path):
     answer = scanned.post(path, {}, file=infected())
     assert (answer.status, answer.problem()) == (422, "infected")
     assert scanned.get("/v1/jobs").json()["jobs"] == []
-    wait_until(lambda: scanned.files("blobs") == [] and scanned.leftovers() == [], timeout=5, what="cleaning up")
+    wait_until(lambda: scanned.files("blobs") == [] and scanned.leftovers() == [], what="cleaning up")
     line, = scanned.log("upload.infected")
     assert "Eicar-Local-Signature" in line["signature"] and line["key"] == "key:default"
     assert scanned.metric("spleeter_uploads_infected_total") == 1
@@ -43,7 +43,7 @@ def test_nothing_is_taken_while_it_is_down(scanned, clamd, song):
     answer = scanned.post("/v1/jobs", {}, file=song)
     assert (answer.status, answer.problem()) == (503, "scan-unavailable")
     assert scanned.get("/ready").status == 503 and scanned.get("/health").status == 200
-    wait_until(lambda: scanned.files("blobs") == [] and scanned.leftovers() == [], timeout=5, what="cleaning up")
+    wait_until(lambda: scanned.files("blobs") == [] and scanned.leftovers() == [], what="cleaning up")
     assert scanned.metric("spleeter_scan_failures_total") == 1
 
 

@@ -35,6 +35,7 @@ int spl_metrics_answer(spl_request *request, spl_problem *ret_problem) {
     char *text;
     size_t size;
     spl_error error;
+    spl_jobs_measure(request->parts->jobs);
     if (spl_metrics_write(&text, &size, &error) < 0)
         return refuse_failure(ret_problem, "metrics.failed", &error);
     struct MHD_Response *response =

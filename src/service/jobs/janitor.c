@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The janitor: what an earlier process left, what has expired, and the gauges.
+ * The janitor: what an earlier process left, what has expired, and whether jobs can be taken.
  */
 #include "base/clock.h"
 #include "service/jobs/room.h"
@@ -63,29 +63,6 @@ static void renew_keys(spl_jobs *jobs) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
 }
 
-static void set_gauges(spl_jobs *jobs) {
-    spl_store_stats stats;
-    uint64_t free_bytes;
-    spl_error error;
-    if (jobs->only_works) {
-        /* the queue is told by those who fill it */
-    } else if (SPL_STORE(jobs, stats, &stats, &error) < 0) {
-        spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
-    } else {
-        const int64_t oldest_ms = stats.oldest_queued_ms;
-        spl_metrics_set(SPL_GAUGE_QUEUE_DEPTH, (double)stats.queued);
-        spl_metrics_set(SPL_GAUGE_QUEUE_OLDEST_SECONDS,
-                        oldest_ms ? 1e-3 * (double)(spl_jobs_now_ms(jobs) - oldest_ms) : 0);
-        spl_metrics_set(SPL_GAUGE_STORED_BYTES, (double)stats.stored_bytes);
-    }
-    if (SPL_BLOBS(jobs, free_bytes, &free_bytes, &error) < 0)
-        spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
-    else
-        spl_metrics_set(SPL_GAUGE_DISK_FREE_BYTES, (double)free_bytes);
-    spl_problem problem;
-    spl_metrics_set(SPL_GAUGE_READY, spl_jobs_ready(jobs, &problem) == 0);
-}
-
 void *spl_janitor_run(void *user) {
     spl_jobs *jobs = user;
     while (!atomic_load(&jobs->draining)) {
@@ -93,7 +70,8 @@ void *spl_janitor_run(void *user) {
             renew_keys(jobs);
         while (!jobs->only_works && expire(jobs) == EXPIRE_AT_ONCE)
             continue;
-        set_gauges(jobs);
+        spl_problem problem;
+        spl_metrics_set(SPL_GAUGE_READY, spl_jobs_ready(jobs, &problem) == 0);
         spl_jobs_pause(jobs, PERIOD_MS);
     }
     return NULL;

@@ -173,6 +173,27 @@ int spl_jobs_ready(spl_jobs *jobs, spl_problem *ret_problem) {
     return 0;
 }
 
+void spl_jobs_measure(spl_jobs *jobs) {
+    spl_store_stats stats;
+    uint64_t free_bytes;
+    spl_error error;
+    if (jobs->only_works) {
+        /* the queue is told by those who fill it */
+    } else if (SPL_STORE(jobs, stats, &stats, &error) < 0) {
+        spl_jobs_log_failure(SPL_LOG_ERROR, "jobs.not_measured", &error);
+    } else {
+        const int64_t oldest_ms = stats.oldest_queued_ms;
+        spl_metrics_set(SPL_GAUGE_QUEUE_DEPTH, (double)stats.queued);
+        spl_metrics_set(SPL_GAUGE_QUEUE_OLDEST_SECONDS,
+                        oldest_ms ? 1e-3 * (double)(spl_jobs_now_ms(jobs) - oldest_ms) : 0);
+        spl_metrics_set(SPL_GAUGE_STORED_BYTES, (double)stats.stored_bytes);
+    }
+    if (SPL_BLOBS(jobs, free_bytes, &free_bytes, &error) < 0)
+        spl_jobs_log_failure(SPL_LOG_ERROR, "jobs.not_measured", &error);
+    else
+        spl_metrics_set(SPL_GAUGE_DISK_FREE_BYTES, (double)free_bytes);
+}
+
 /* ------------------------------------------------------------------------ idempotency ---- */
 
 int spl_jobs_idempotency_reserve(spl_jobs *jobs, const spl_principal *principal, const char *key,

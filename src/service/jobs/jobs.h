@@ -35,6 +35,8 @@ void spl_jobs_stop(spl_jobs *jobs, unsigned drain_s);
 void spl_jobs_free(spl_jobs *jobs);
 /* 0 when jobs can be taken: database, disk, scanner and model are there; else a problem that says what is missing. For /ready. */
 SPL_WARN_UNUSED int spl_jobs_ready(spl_jobs *jobs, spl_problem *ret_problem);
+/* Sets the gauges of the queue and the disk, for /metrics. A failure is logged, and its gauges stay what they were. */
+void spl_jobs_measure(spl_jobs *jobs);
 
 /* A file that is coming in. */
 typedef struct spl_upload spl_upload;
