@@ -107,6 +107,14 @@ static int check_sandbox(const spl_settings *settings, spl_error *ret_error) {
     return 0;
 }
 
+/* spl_pull_options.progress: a download may take long, and who ends the service meanwhile does not wait for it. */
+static int ask_ended(void *user, const spl_pull_progress *progress) {
+    (void)user, (void)progress;
+    sigset_t pending;
+    sigpending(&pending);
+    return sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT);
+}
+
 /* Downloads the models of SPLEETER_PULL_MODELS into DATA_DIR/models, and has them found there first. */
 static int pull_models(const spl_settings *settings, spl_error *ret_error) {
     if (!*settings->pull_models)
@@ -126,7 +134,12 @@ static int pull_models(const spl_settings *settings, spl_error *ret_error) {
         spl_log(SPL_LOG_INFO, "model.pulling", SPL_TEXT("model", name));
         SPL_CLEANUP(spl_free_p) char *pulled = NULL;
         bool changed;
-        const spl_pull_options options = {.name = name, .folder = folder};
+        const spl_pull_options options = {
+            .name = name,
+            .base = *settings->model_url ? settings->model_url : NULL,
+            .folder = folder,
+            .progress = ask_ended,
+        };
         int status = spl_model_pull(&options, &pulled, &changed, ret_error);
         if (status < 0)
             return status;

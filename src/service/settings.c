@@ -269,6 +269,8 @@ static const setting table[] = {
         .help = "Model of jobs that name none"),
     ROW(TEXT, pull_models, "PULL_MODELS", "",
         .help = "Deezer's models to download at start, such as 4stems,5stems"),
+    ROW(TEXT, model_url, "MODEL_URL", "",
+        .help = "Where they are downloaded from, a URL or a folder; empty: Deezer's release"),
     ROW(COUNT, workers, "WORKERS", "1", .max = 256,
         .help = "Jobs at once; 0: none in this process, spleeterd worker does them"),
     ROW(COUNT, threads, "THREADS", "0", .max = 1024,

@@ -81,6 +81,7 @@ typedef struct spl_settings {
     unsigned drain_s;       /* SPLEETER_DRAIN_S: 25 */
     char *default_model;    /* SPLEETER_MODEL: 2stems */
     char *pull_models;      /* SPLEETER_PULL_MODELS: Deezer's models to download at start; none */
+    char *model_url;        /* SPLEETER_MODEL_URL: where from; empty: Deezer's release */
 
     /* Webhooks */
     char *
