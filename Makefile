@@ -69,6 +69,7 @@ test-deps:
 	tools/install-deps.sh test
 	mkdir -p $(BUILD)
 	tests/service/install.sh $(BUILD)
+	tests/page/install.sh $(BUILD)
 
 arm64-deps:
 	tools/install-deps.sh arm64

@@ -13,8 +13,11 @@ build='build-essential meson ninja-build pkg-config
     libjansson-dev libssl-dev libcmocka-dev libseccomp-dev
     libavformat-dev libavcodec-dev libavutil-dev libswresample-dev
     libmicrohttpd-dev libpq-dev libsqlite3-dev libcjose-dev libcurl4-openssl-dev libarchive-dev python3-pytest'
-test='python3-numpy ffmpeg clang-format prometheus clamav-daemon python3-cryptography python3-venv iproute2 curl jq'
+test='python3-numpy ffmpeg clang-format prometheus clamav-daemon python3-cryptography python3-venv chromium iproute2 curl jq'
 arm64='gcc-aarch64-linux-gnu qemu-user'
+
+# npm may also come from elsewhere than Debian.
+command -v npm >/dev/null || test="$test nodejs npm"
 
 case ${1:-} in
 build) packages=$build ;;

@@ -11,6 +11,7 @@
 #include "service/auth/keys.h"
 #include "service/auth/links.h"
 #include "service/auth/rate.h"
+#include "service/auth/sessions.h"
 #include "service/observe/log.h"
 #include "service/observe/metrics.h"
 
@@ -26,11 +27,12 @@
 #define FAILURES_PER_MINUTE   60
 #define MINUTE_US             INT64_C(60000000)
 #define BEARER                "Bearer "
+#define SESSION_S             (12 * 3600)
 
 struct spl_auth {
     const spl_settings *settings;
     spl_quota quota; /* of those who have none of their own */
-    uint8_t link_key[32];
+    uint8_t link_key[32], session_key[32];
     pthread_rwlock_t lock; /* of ring */
     spl_keyring *ring;
     spl_jwt_policy jwt;
@@ -75,6 +77,8 @@ int spl_auth_open(const spl_settings *settings, const uint8_t secret[32], spl_au
     if (status == 0)
         status = spl_secret_derive(secret, "links", auth->link_key, ret_error);
     if (status == 0)
+        status = spl_secret_derive(secret, "sessions", auth->session_key, ret_error);
+    if (status == 0)
         status = spl_rate_table_new(PRINCIPALS_MAX, &auth->requests, ret_error);
     if (status == 0)
         status = spl_rate_table_new(FAILING_ADDRESSES_MAX, &auth->failures, ret_error);
@@ -118,7 +122,8 @@ static int check_key(spl_auth *auth, const char *key, spl_principal *ret_princip
 
 static int make_principal(const spl_auth *auth, const spl_jwt_claims *claims,
                           spl_principal *ret_principal, spl_error *ret_error) {
-    spl_principal principal = {.scopes = claims->scopes, .quota = auth->quota};
+    spl_principal principal = {
+        .scopes = claims->scopes, .expires_s = claims->expires_s, .quota = auth->quota};
     SPL_CLEANUP(spl_free_p) char *text = NULL;
     char hex[65];
     const int length = asprintf(&text, "%s\n%s", auth->jwt.issuer, claims->subject);
@@ -263,6 +268,39 @@ static bool take_shared(const spl_auth *auth, const char *name, unsigned per_min
         .reset_s = (unsigned)((left_us + 999999) / 1000000),
     };
     return true;
+}
+
+int spl_session_open(const spl_auth *auth, const spl_principal *principal, int64_t now_s,
+                     char ret_cookie[256], int64_t *ret_expires_s, spl_error *ret_error) {
+    spl_principal session = *principal;
+    session.expires_s = now_s + SESSION_S;
+    if (principal->expires_s > 0)
+        session.expires_s = SPL_MIN(session.expires_s, principal->expires_s);
+    *ret_expires_s = session.expires_s;
+    return spl_sessions_seal(auth->session_key, &session, ret_cookie, ret_error);
+}
+
+int spl_session_check(spl_auth *auth, const char *cookie, int64_t now_s,
+                      spl_principal *ret_principal, spl_problem *ret_problem) {
+    spl_principal session;
+    bool good = spl_sessions_open(auth->session_key, cookie, now_s, &session);
+    if (good && session.credential[0]) {
+        spl_principal key;
+        pthread_rwlock_rdlock(&auth->lock);
+        good = spl_keyring_find_session(auth->ring, &session, &key);
+        pthread_rwlock_unlock(&auth->lock);
+        key.expires_s = session.expires_s;
+        session = key;
+    } else if (good) {
+        good = strncmp(session.id, "jwt:", 4) == 0 && auth->jwks;
+        session.quota = auth->quota;
+        snprintf(session.name, sizeof(session.name), "%s", session.id);
+    }
+    if (!good)
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED,
+                          "The session is over; sign in again");
+    *ret_principal = session;
+    return 0;
 }
 
 int spl_auth_take(spl_auth *auth, const spl_principal *principal, spl_rate *ret_rate,

@@ -35,6 +35,15 @@ SPL_WARN_UNUSED int spl_auth_check(spl_auth *auth, const char *x_api_key, const 
                                    const char *address, spl_principal *ret_principal,
                                    spl_problem *ret_problem);
 
+/* Sessions of browsers (sessions.h): `principal` has just been let in by key or token. *ret_expires_s is Unix time, 12 hours from now, or
+ * when the token expires. */
+SPL_WARN_UNUSED int spl_session_open(const spl_auth *auth, const spl_principal *principal,
+                                     int64_t now_s, char ret_cookie[256], int64_t *ret_expires_s,
+                                     spl_error *ret_error);
+/* Problem: UNAUTHORIZED: the session is over, or its key was revoked. Thread-safe. */
+SPL_WARN_UNUSED int spl_session_check(spl_auth *auth, const char *cookie, int64_t now_s,
+                                      spl_principal *ret_principal, spl_problem *ret_problem);
+
 /* What RateLimit headers say (draft-ietf-httpapi-ratelimit-headers). */
 typedef struct spl_rate {
     unsigned limit, remaining, reset_s;

@@ -121,13 +121,15 @@ static bool get_time(const json_t *claims, const char *name, double *ret_s) {
     return true;
 }
 
-static int check_times(const json_t *claims, double now_s, double leeway_s, spl_error *ret_error) {
+static int check_times(const json_t *claims, double now_s, double leeway_s, int64_t *ret_expires_s,
+                       spl_error *ret_error) {
     static const char *const not_before[] = {"nbf", "iat"};
     double time_s;
     if (!get_time(claims, "exp", &time_s))
         return spl_fail(ret_error, SPL_E_PERMISSION, "the token does not say when it expires");
     if (now_s >= time_s + leeway_s)
         return spl_fail(ret_error, SPL_E_PERMISSION, "the token has expired");
+    *ret_expires_s = (int64_t)fmin(time_s, 0x1p52);
     for (size_t i = 0; i < SPL_ARRAY_SIZE(not_before); i++) {
         if (!json_object_get(claims, not_before[i]))
             continue;
@@ -191,15 +193,16 @@ static int check_claims(const spl_jwt_policy *policy, const json_t *claims, int6
         return spl_fail(ret_error, SPL_E_PERMISSION, "the token is from another issuer");
     if (!names_audience(json_object_get(claims, "aud"), policy->audience))
         return spl_fail(ret_error, SPL_E_PERMISSION, "the token is for another audience");
-    const int status = check_times(claims, (double)now_s, policy->leeway_s, ret_error);
+    int64_t expires_s = 0;
+    const int status = check_times(claims, (double)now_s, policy->leeway_s, &expires_s, ret_error);
     if (status < 0)
         return status;
     const char *subject = json_string_value(json_object_get(claims, "sub"));
     if (!is_subject(subject))
         return spl_fail(ret_error, SPL_E_PERMISSION, "the token names no subject");
     const json_t *scope = json_object_get(claims, "scope");
-    spl_jwt_claims checked = {.scopes =
-                                  read_scopes(scope ? scope : json_object_get(claims, "scp"))};
+    spl_jwt_claims checked = {.scopes = read_scopes(scope ? scope : json_object_get(claims, "scp")),
+                              .expires_s = expires_s};
     memcpy(checked.subject, subject, strlen(subject) + 1);
     *ret_claims = checked;
     return 0;

@@ -20,6 +20,7 @@ typedef struct spl_jwt_policy {
 typedef struct spl_jwt_claims {
     char subject[SPL_JWT_SUBJECT_MAX_LENGTH + 1];
     unsigned scopes;
+    int64_t expires_s; /* Unix time */
 } spl_jwt_claims;
 
 /* Checks the token's shape and header, and gives the id of the key that is said to have signed it. Errors: FORMAT (no such token),

@@ -45,6 +45,8 @@ static void add_entry(spl_keyring *ring, const spl_key *key, const spl_quota *de
     memcpy(entry->sha256, key->sha256, sizeof(entry->sha256));
     entry->principal = (spl_principal){.scopes = spl_role_scopes(key->role),
                                        .quota = complete_quota(&key->quota, defaults)};
+    for (size_t i = 0; i < 8; i++)
+        snprintf(entry->principal.credential + 2 * i, 3, "%02x", key->sha256[i]);
     snprintf(entry->principal.id, sizeof(entry->principal.id), "key:%s", key->name);
     snprintf(entry->principal.name, sizeof(entry->principal.name), "%s", key->name);
 }
@@ -87,6 +89,19 @@ bool spl_keyring_find(const spl_keyring *keyring, const char *key, spl_principal
     if (found)
         *ret_principal = found->principal;
     return found != NULL;
+}
+
+bool spl_keyring_find_session(const spl_keyring *keyring, const spl_principal *session,
+                              spl_principal *ret_principal) {
+    for (size_t i = 0; i < keyring->count; i++) {
+        const spl_principal *principal = &keyring->entries[i].principal;
+        if (strcmp(principal->id, session->id) == 0 &&
+            strcmp(principal->credential, session->credential) == 0) {
+            *ret_principal = *principal;
+            return true;
+        }
+    }
+    return false;
 }
 
 void spl_keyring_free(spl_keyring *keyring) {

@@ -20,6 +20,9 @@ SPL_WARN_UNUSED int spl_keyring_open(const char *data_dir, const char *first_key
 size_t spl_keyring_count(const spl_keyring *keyring);
 /* Compares with every key in constant time. */
 bool spl_keyring_find(const spl_keyring *keyring, const char *key, spl_principal *ret_principal);
+/* The key that a session was opened with, by its principal's id and credential. */
+bool spl_keyring_find_session(const spl_keyring *keyring, const spl_principal *session,
+                              spl_principal *ret_principal);
 void spl_keyring_free(spl_keyring *keyring);
 
 /* For `spleeterd keys`. Roles: user (read, write), reader (read), metrics, admin (all). A quota's zeros mean the defaults. */

@@ -24,6 +24,9 @@ typedef struct spl_principal {
         [64]; /* owner of jobs: "key:NAME" or "jwt:" and 32 hex digits of SHA-256 of issuer and subject; "dev" without authentication */
     char name[64]; /* for logs: the key's name or the token's subject */
     unsigned scopes;
+    char credential
+        [17]; /* which key it was: the first 16 hex digits of its SHA-256; "" without one */
+    int64_t expires_s; /* Unix time after which the token or session is void; 0: never */
     spl_quota quota;
 } spl_principal;
 

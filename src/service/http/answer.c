@@ -16,14 +16,15 @@ static bool add(struct MHD_Response *response, const char *name, const char *val
 }
 
 static bool add_common(const spl_request *request, struct MHD_Response *response) {
-    bool good =
-        add(response, "X-Request-Id", request->id) &&
-        add(response, "traceparent", request->trace.parent) &&
-        add(response, "X-Content-Type-Options", "nosniff") &&
-        add(response, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'") &&
-        add(response, "Referrer-Policy", "no-referrer");
+    bool good = add(response, "X-Request-Id", request->id) &&
+                add(response, "traceparent", request->trace.parent) &&
+                add(response, "X-Content-Type-Options", "nosniff") &&
+                add(response, "Referrer-Policy", "no-referrer");
     if (good && !MHD_get_response_header(response, "Cache-Control"))
         good = add(response, "Cache-Control", "no-store");
+    if (good && !MHD_get_response_header(response, "Content-Security-Policy"))
+        good =
+            add(response, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
     if (good && request->http->certificate)
         good = add(response, "Strict-Transport-Security", "max-age=31536000");
     if (good && request->has_rate) {

@@ -110,15 +110,31 @@ static int audit_refusal(const spl_request *request, const spl_problem *problem)
     return SPL_E_PERMISSION;
 }
 
+/* By key or token, or else by the session of a browser. */
+static int identify_client(spl_request *request, spl_problem *ret_problem) {
+    const char *key = spl_request_header(request, "X-API-KEY");
+    const char *authorization = spl_request_header(request, "Authorization");
+    const char *cookie =
+        MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND, SPL_SESSION_COOKIE);
+    if (key || authorization || !cookie)
+        return spl_auth_check(request->parts->auth, key, authorization, request->address,
+                              &request->principal, ret_problem);
+    const bool harmless =
+        strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+    if (!harmless && !spl_request_header(request, SPL_SESSION_HEADER))
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED,
+                          "With a session, send the header " SPL_SESSION_HEADER " too");
+    return spl_session_check(request->parts->auth, cookie, spl_wall_ms() / 1000,
+                             &request->principal, ret_problem);
+}
+
 static int authorize(spl_request *request, spl_problem *ret_problem) {
     if (request->route->scopes == 0)
         return 0;
     request->by_link = has_valid_link(request);
     if (request->by_link)
         return 0;
-    int status = spl_auth_check(request->parts->auth, spl_request_header(request, "X-API-KEY"),
-                                spl_request_header(request, "Authorization"), request->address,
-                                &request->principal, ret_problem);
+    int status = identify_client(request, ret_problem);
     if (status < 0)
         return ret_problem->code == SPL_PROBLEM_UNAUTHORIZED ? audit_refusal(request, ret_problem)
                                                              : status;

@@ -16,6 +16,11 @@
 #include <microhttpd.h>
 #include <stdarg.h>
 
+/* The cookie of a session, and the header without which it lets nobody change anything: another site can't send it unasked, and nobody is
+ * allowed to. */
+#define SPL_SESSION_COOKIE "spleeterd_session"
+#define SPL_SESSION_HEADER "X-Spleeterd-Page"
+
 typedef struct spl_route spl_route;
 
 typedef struct spl_request {

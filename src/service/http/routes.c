@@ -22,17 +22,24 @@ static const spl_route routes[] = {
     {"POST", "/v1/jobs/{id}/cancel", WRITE, .answer = spl_jobs_cancel_answer},
     {"GET", "/v1/jobs/{id}/events", READ, .answer = spl_events_answer},
     {"GET", "/v1/jobs/{id}/stems/{file}", READ, true, .answer = spl_stem_answer},
+    {"GET", "/v1/jobs/{id}/stems/{file}/peaks", READ, .answer = spl_peaks_answer},
     {"GET", "/v1/jobs/{id}/stems.zip", READ, true, .answer = spl_zip_answer},
     {"GET", "/v1/jobs/{id}/manifest.json", READ, true, .answer = spl_manifest_answer},
     {"POST", "/v1/jobs/{id}/links", READ, false, spl_jobs_link_start, spl_jobs_link_body,
      spl_jobs_link_answer},
     {"GET", "/v1/models", READ, .answer = spl_models_answer},
     {"GET", "/v1/webhooks/secret", WRITE, .answer = spl_webhook_secret_answer},
+    {"POST", "/v1/session", READ, .answer = spl_session_create_answer},
+    {"GET", "/v1/session", READ, .answer = spl_session_get_answer},
+    {"DELETE", "/v1/session", 0, .answer = spl_session_delete_answer},
+    {"GET", "/v1/config", 0, .answer = spl_config_answer},
     {"POST", "/separate", WRITE, false, spl_legacy_start, spl_legacy_body, spl_legacy_answer},
     {"GET", "/openapi.json", 0, .answer = spl_openapi_answer},
     {"GET", "/health", 0, .answer = spl_health_answer},
     {"GET", "/ready", 0, .answer = spl_ready_answer},
     {"GET", "/metrics", METRICS, .answer = spl_metrics_answer},
+    {"GET", "/", 0, .answer = spl_page_answer},
+    {"GET", "/assets/{file}", 0, .answer = spl_asset_answer},
 };
 
 const char *spl_method_name(const char *method) {
@@ -50,7 +57,7 @@ static bool path_matches(const char *path, const spl_target *target, const char 
                          const char **ret_file) {
     const char *id = NULL, *file = NULL;
     size_t count = 0;
-    while (*path == '/') {
+    while (path[0] == '/' && path[1] != '\0') {
         path++;
         const size_t length = strcspn(path, "/");
         if (count == target->segment_count)

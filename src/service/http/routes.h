@@ -47,6 +47,7 @@ int spl_jobs_link_answer(spl_request *request, spl_problem *ret_problem);
 int spl_events_answer(spl_request *request, spl_problem *ret_problem);
 int spl_stem_answer(spl_request *request, spl_problem *ret_problem);
 int spl_manifest_answer(spl_request *request, spl_problem *ret_problem);
+int spl_peaks_answer(spl_request *request, spl_problem *ret_problem);
 int spl_zip_answer(spl_request *request, spl_problem *ret_problem);
 int spl_legacy_start(spl_request *request, spl_problem *ret_problem);
 int spl_legacy_body(spl_request *request, const char *data, size_t size, spl_problem *ret_problem);
@@ -57,5 +58,11 @@ int spl_health_answer(spl_request *request, spl_problem *ret_problem);
 int spl_ready_answer(spl_request *request, spl_problem *ret_problem);
 int spl_metrics_answer(spl_request *request, spl_problem *ret_problem);
 int spl_openapi_answer(spl_request *request, spl_problem *ret_problem);
+int spl_session_create_answer(spl_request *request, spl_problem *ret_problem);
+int spl_session_get_answer(spl_request *request, spl_problem *ret_problem);
+int spl_session_delete_answer(spl_request *request, spl_problem *ret_problem);
+int spl_config_answer(spl_request *request, spl_problem *ret_problem);
+int spl_page_answer(spl_request *request, spl_problem *ret_problem);
+int spl_asset_answer(spl_request *request, spl_problem *ret_problem);
 
 #endif

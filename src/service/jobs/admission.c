@@ -225,24 +225,30 @@ static int decode_beginning(const job_admission *admission, spl_audio_info *ret_
     return status;
 }
 
-/* As decode_beginning, with a bounded number of helpers at once. */
-static int decode_in_turn(const job_admission *admission, spl_audio_info *ret_info,
-                          spl_error *ret_error) {
-    spl_jobs *jobs = admission->jobs;
+void spl_jobs_take_turn(spl_jobs *jobs) {
     pthread_mutex_lock(&jobs->lock);
     while (jobs->probes >= PROBES_MAX)
         pthread_cond_wait(&jobs->changed, &jobs->lock);
     jobs->probes++;
     pthread_mutex_unlock(&jobs->lock);
+}
 
-    const double started_s = spl_now_s();
-    int status = decode_beginning(admission, ret_info, ret_error);
-    spl_metrics_phase(SPL_PHASE_PROBE, spl_now_s() - started_s);
-
+void spl_jobs_end_turn(spl_jobs *jobs) {
     pthread_mutex_lock(&jobs->lock);
     jobs->probes--;
     pthread_cond_broadcast(&jobs->changed);
     pthread_mutex_unlock(&jobs->lock);
+}
+
+/* As decode_beginning, with a bounded number of helpers at once. */
+static int decode_in_turn(const job_admission *admission, spl_audio_info *ret_info,
+                          spl_error *ret_error) {
+    spl_jobs *jobs = admission->jobs;
+    spl_jobs_take_turn(jobs);
+    const double started_s = spl_now_s();
+    int status = decode_beginning(admission, ret_info, ret_error);
+    spl_metrics_phase(SPL_PHASE_PROBE, spl_now_s() - started_s);
+    spl_jobs_end_turn(jobs);
     return status;
 }
 

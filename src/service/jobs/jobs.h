@@ -111,6 +111,17 @@ SPL_WARN_UNUSED int
 spl_jobs_link_file(spl_jobs *jobs, const char *owner, const char *id, const char *file,
                    void (*write_disposition)(const char *name, char *ret_header, size_t capacity),
                    char **ret_url, spl_problem *ret_problem);
+/* Which part of a file's peaks: peak i is of the samples from i * samples_per_peak on. */
+typedef struct spl_peaks_query {
+    uint64_t samples_per_peak; /* 1 to 2^24 */
+    uint64_t first;            /* up to 2^31 */
+    uint64_t count;            /* at most; 1 to 2^20 */
+} spl_peaks_query;
+/* The least and the greatest sample of each run of samples over all channels, in the format of audiowaveform's data files (version 2, 8 bits, one
+ * channel). Of a file that grows: what is there of WAV, CONFLICT for others. *ret_data is the caller's. Problems: CONFLICT, INTERNAL, UNAVAILABLE. */
+SPL_WARN_UNUSED int spl_jobs_peaks(spl_jobs *jobs, const spl_job_file *file,
+                                   const spl_peaks_query *query, uint8_t **ret_data,
+                                   size_t *ret_size, spl_problem *ret_problem);
 /* The manifest of a succeeded job. Problems: NOT_FOUND, CONFLICT. */
 SPL_WARN_UNUSED int spl_jobs_manifest(spl_jobs *jobs, const char *owner, const char *id,
                                       json_t **ret_manifest, spl_problem *ret_problem);

@@ -6,6 +6,7 @@
  *     upload.c source.c admission.c         from the first byte to a durable job
  *     worker.c manifest.c                   from the job to its stems
  *     janitor.c webhooks.c                  afterwards
+ *     peaks.c                               pictures of the stems
  *     job_json.c jobs.c                     what clients see
  */
 #ifndef SPL_SERVICE_JOBS_ROOM_H
@@ -35,7 +36,7 @@ struct spl_jobs {
 
     pthread_mutex_t lock;   /* of what follows */
     pthread_cond_t changed; /* monotonic clock */
-    unsigned probes;        /* that run now */
+    unsigned probes;        /* helpers that decode for requests now */
     unsigned working;       /* workers that live */
     double speed; /* seconds of audio a worker separates in a second, lately; 0: not known */
     pthread_t *threads;
@@ -89,6 +90,11 @@ struct spl_upload {
 };
 /* No more bytes: makes `sha256`. May be called again. */
 SPL_WARN_UNUSED int spl_upload_finish(spl_upload *upload, spl_problem *ret_problem);
+
+/* --- admission.c --- */
+/* Waits until one more helper may decode for a request; end_turn when it has ended. */
+void spl_jobs_take_turn(spl_jobs *jobs);
+void spl_jobs_end_turn(spl_jobs *jobs);
 
 /* --- source.c --- */
 /* Fetches submission->source_url. *ret_upload is the caller's. */

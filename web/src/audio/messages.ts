@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// What player and worklet say to each other.
+import type { Gains } from "./mix";
+
+export type ToWorklet =
+    | { type: "chunk"; track: number; index: number; data: Int16Array | Float32Array; channels: number }
+    | { type: "drop"; index: number }
+    | { type: "gains"; gains: Gains[] }
+    | { type: "play"; on: boolean }
+    | { type: "seek"; frame: number }
+    | { type: "length"; frames: number }
+    | { type: "loop"; range: [number, number] | null }
+    | { type: "speed"; speed: number };
+
+/** Comes about 30 times a second while it plays, and after each message that changes it. */
+export interface FromWorklet {
+    frame: number;
+    playing: boolean;
+    /** It plays, but the chunk that is needed is not there. */
+    waiting: boolean;
+    /** The greatest sample of each track since the last message. */
+    levels: number[];
+}

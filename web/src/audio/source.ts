@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+// Where the samples of a stem come from: ranges of a WAV file, also while it grows, or a whole compressed file.
+import { failure } from "../api";
+import { CHUNK_FRAMES, type Chunk } from "./mix";
+
+export interface Source {
+    readonly sampleRate: number;
+    /** The chunk's samples; null: they are not there yet. */
+    chunk(index: number, signal: AbortSignal): Promise<Chunk | null>;
+    /** Samples per channel; null: not known yet. */
+    readonly frames: number | null;
+}
+
+const HEADER_BYTES = 512;
+const UNKNOWN = 0xffffffff;
+
+export interface WavLayout {
+    format: "16" | "24" | "float";
+    channels: number;
+    sampleRate: number;
+    dataAt: number;
+    /** null: the file still grows. */
+    dataBytes: number | null;
+}
+
+export function readWavHeader(header: DataView): WavLayout | null {
+    const tag = (at: number) => String.fromCharCode(...[0, 1, 2, 3].map((i) => header.getUint8(at + i)));
+    let channels = 0, sampleRate = 0, bits = 0, wide: number | null = null;
+    for (let at = 12; at + 8 <= header.byteLength;) {
+        const id = tag(at), bytes = header.getUint32(at + 4, true);
+        if (id === "ds64")
+            wide = Number(header.getBigUint64(at + 16, true));
+        if (id === "fmt ") {
+            channels = header.getUint16(at + 10, true);
+            sampleRate = header.getUint32(at + 12, true);
+            bits = header.getUint16(at + 22, true);
+        }
+        if (id === "data") {
+            const rf64 = tag(0) === "RF64";
+            const dataBytes = rf64 ? wide : bytes === UNKNOWN ? null : bytes;
+            const format = bits === 16 ? "16" : bits === 24 ? "24" : "float";
+            return { format, channels, sampleRate, dataAt: at + 8, dataBytes };
+        }
+        at += 8 + bytes + (bytes & 1);
+    }
+    return null;
+}
+
+function toSamples(bytes: ArrayBuffer, format: WavLayout["format"]): Int16Array | Float32Array {
+    if (format === "16")
+        return new Int16Array(bytes, 0, bytes.byteLength >> 1);
+    if (format === "float")
+        return new Float32Array(bytes, 0, bytes.byteLength >> 2);
+    const octets = new Uint8Array(bytes);
+    const samples = new Float32Array(Math.floor(octets.length / 3));
+    for (let i = 0, at = 0; i < samples.length; i++, at += 3)
+        samples[i] = ((octets[at]! << 8) | (octets[at + 1]! << 16) | (octets[at + 2]! << 24)) / 2147483648;
+    return samples;
+}
+
+/** What is there of bytes first to last; null: nothing. */
+async function fetchRange(url: string, first: number, last: number, signal: AbortSignal): Promise<ArrayBuffer | null> {
+    const answer = await fetch(url, { headers: { Range: `bytes=${first}-${last}` }, signal });
+    if (answer.status === 416 || answer.status === 409)
+        return null;
+    if (!answer.ok)
+        throw await failure(answer);
+    return answer.arrayBuffer();
+}
+
+export class WavSource implements Source {
+    private constructor(private readonly url: string, private layout: WavLayout) {}
+
+    /** null: the file has not begun yet. */
+    static async open(url: string, signal: AbortSignal): Promise<WavSource | null> {
+        const header = await fetchRange(url, 0, HEADER_BYTES - 1, signal);
+        const layout = header && readWavHeader(new DataView(header));
+        return layout && new WavSource(url, layout);
+    }
+
+    get sampleRate(): number {
+        return this.layout.sampleRate;
+    }
+
+    get format(): WavLayout["format"] {
+        return this.layout.format;
+    }
+
+    private get frameBytes(): number {
+        return this.layout.channels * { "16": 2, "24": 3, float: 4 }[this.layout.format];
+    }
+
+    get frames(): number | null {
+        return this.layout.dataBytes === null ? null : Math.floor(this.layout.dataBytes / this.frameBytes);
+    }
+
+    /** Looks again how long the file is. */
+    async refresh(signal: AbortSignal): Promise<void> {
+        this.layout = (await WavSource.open(this.url, signal))?.layout ?? this.layout;
+    }
+
+    async chunk(index: number, signal: AbortSignal): Promise<Chunk | null> {
+        const { dataAt, channels, format } = this.layout;
+        const firstFrame = index * CHUNK_FRAMES;
+        const frames = this.frames === null ? CHUNK_FRAMES : Math.min(CHUNK_FRAMES, this.frames - firstFrame);
+        if (frames <= 0)
+            return { data: new Int16Array(0), channels };
+        const first = dataAt + firstFrame * this.frameBytes;
+        const bytes = await fetchRange(this.url, first, first + frames * this.frameBytes - 1, signal);
+        if (!bytes || bytes.byteLength < frames * this.frameBytes)
+            return null;
+        return { data: toSamples(bytes, format), channels };
+    }
+}
+
+/** A file that can't be cut, as the browser decodes it; kept in memory as 16-bit samples. */
+export class DecodedSource implements Source {
+    readonly sampleRate = 44100;
+
+    private constructor(private readonly samples: Int16Array) {}
+
+    static async open(url: string, signal: AbortSignal): Promise<DecodedSource> {
+        const answer = await fetch(url, { signal });
+        if (!answer.ok)
+            throw await failure(answer);
+        const decoder = new OfflineAudioContext(2, 1, 44100);
+        const audio = await decoder.decodeAudioData(await answer.arrayBuffer());
+        const left = audio.getChannelData(0), right = audio.getChannelData(audio.numberOfChannels - 1);
+        const samples = new Int16Array(2 * audio.length);
+        for (let i = 0; i < audio.length; i++) {
+            samples[2 * i] = Math.max(-1, Math.min(1, left[i]!)) * 32767;
+            samples[2 * i + 1] = Math.max(-1, Math.min(1, right[i]!)) * 32767;
+        }
+        return new DecodedSource(samples);
+    }
+
+    get frames(): number {
+        return this.samples.length / 2;
+    }
+
+    async chunk(index: number): Promise<Chunk> {
+        return { data: this.samples.slice(2 * index * CHUNK_FRAMES, 2 * (index + 1) * CHUNK_FRAMES), channels: 2 };
+    }
+}
