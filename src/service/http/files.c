@@ -138,7 +138,8 @@ int spl_file_send(spl_request *request, const char *owner, const char *id, const
     SPL_CLEANUP(spl_free_p) char *url = NULL;
     spl_job_file opened;
     int status = 0;
-    if (strcmp(request->method, "GET") == 0)
+    /* The web page may read from its own origin only. */
+    if (strcmp(request->method, "GET") == 0 && !spl_request_header(request, SPL_PAGE_HEADER))
         status = spl_jobs_link_file(request->parts->jobs, owner, id, file, spl_disposition_write,
                                     &url, ret_problem);
     if (url)

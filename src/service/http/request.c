@@ -121,9 +121,9 @@ static int identify_client(spl_request *request, spl_problem *ret_problem) {
                               &request->principal, ret_problem);
     const bool harmless =
         strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
-    if (!harmless && !spl_request_header(request, SPL_SESSION_HEADER))
+    if (!harmless && !spl_request_header(request, SPL_PAGE_HEADER))
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED,
-                          "With a session, send the header " SPL_SESSION_HEADER " too");
+                          "With a session, send the header " SPL_PAGE_HEADER " too");
     return spl_session_check(request->parts->auth, cookie, spl_wall_ms() / 1000,
                              &request->principal, ret_problem);
 }

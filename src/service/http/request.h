@@ -16,10 +16,10 @@
 #include <microhttpd.h>
 #include <stdarg.h>
 
-/* The cookie of a session, and the header without which it lets nobody change anything: another site can't send it unasked, and nobody is
- * allowed to. */
+/* The cookie of a session, and the header that the web page sends: without it a session lets nobody change anything, for another site can't send
+ * it unasked, and nobody is allowed to; and with it files come from here rather than by a redirect. */
 #define SPL_SESSION_COOKIE "spleeterd_session"
-#define SPL_SESSION_HEADER "X-Spleeterd-Page"
+#define SPL_PAGE_HEADER    "X-Spleeterd-Page"
 
 typedef struct spl_route spl_route;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Where the samples of a stem come from: ranges of a WAV file, also while it grows, or a whole compressed file.
-import { failure } from "../api";
+import { failure, PAGE_HEADER } from "../api";
 import { CHUNK_FRAMES, type Chunk } from "./mix";
 
 export interface Source {
@@ -60,7 +60,7 @@ function toSamples(bytes: ArrayBuffer, format: WavLayout["format"]): Int16Array 
 
 /** What is there of bytes first to last; null: nothing. */
 async function fetchRange(url: string, first: number, last: number, signal: AbortSignal): Promise<ArrayBuffer | null> {
-    const answer = await fetch(url, { headers: { Range: `bytes=${first}-${last}` }, signal });
+    const answer = await fetch(url, { headers: { ...PAGE_HEADER, Range: `bytes=${first}-${last}` }, signal });
     if (answer.status === 416 || answer.status === 409)
         return null;
     if (!answer.ok)
@@ -120,7 +120,7 @@ export class DecodedSource implements Source {
     private constructor(private readonly samples: Int16Array) {}
 
     static async open(url: string, signal: AbortSignal): Promise<DecodedSource> {
-        const answer = await fetch(url, { signal });
+        const answer = await fetch(url, { headers: PAGE_HEADER, signal });
         if (!answer.ok)
             throw await failure(answer);
         const decoder = new OfflineAudioContext(2, 1, 44100);
