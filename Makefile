@@ -11,7 +11,8 @@ TEST_ARGS ?=
 
 # Packages are installed before anything is built.
 .NOTPARALLEL:
-.PHONY: help all song test soak check-kernels check-arm64 bench fuzz asan ubsan tsan format install clean build-deps test-deps arm64-deps
+.PHONY: help all song test soak check-kernels check-arm64 check-image bench fuzz asan ubsan tsan deb format install clean \
+	build-deps test-deps arm64-deps
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -34,6 +35,9 @@ check-kernels: all ## test every kernel against its reference
 check-arm64: arm64-deps all ## install what is needed (Debian), build for arm64, test under emulation
 	tests/arm64/check.sh $(BUILD) build-arm64
 
+check-image: test-deps ## carry out every step of the Dockerfile in roots made by debootstrap, and use what comes out (root rights)
+	SPLEETERD_IMAGE=whole pytest-3 -q -rP -p no:cacheprovider tests/deploy/test_image.py
+
 bench: all ## measure speed
 	meson test -C $(BUILD) --benchmark --verbose
 
@@ -52,6 +56,10 @@ ubsan: build-ubsan/build.ninja ## all tests with UndefinedBehaviorSanitizer
 
 tsan: build-tsan/build.ninja ## all tests with ThreadSanitizer
 	meson test -C build-tsan --print-errorlogs --timeout-multiplier 10 $(TEST_ARGS)
+
+deb: ## install what is needed (Debian), build Debian packages into dist/
+	tools/install-deps.sh deb
+	tools/build-deb.sh dist
 
 format: ## format the C sources
 	git ls-files '*.c' '*.h' | xargs clang-format -i

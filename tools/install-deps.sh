@@ -3,9 +3,10 @@
 #
 # Installs the Debian or Ubuntu packages that are needed and missing.
 #
-#     tools/install-deps.sh build|test|arm64
+#     tools/install-deps.sh build|deb|test|arm64
 #
-# "test" includes "build", "arm64" (for tests/arm64) both; pytest is in "build" because the build files look for it.
+# "deb" (to make Debian packages) includes "build", "test" both, "arm64" (for tests/arm64) all of them; pytest is in "build"
+# because the build files look for it.
 # When all packages are there, apt is not asked and no root rights are needed.
 set -eu
 
@@ -13,7 +14,9 @@ build='build-essential meson ninja-build pkg-config
     libjansson-dev libssl-dev libcmocka-dev libseccomp-dev
     libavformat-dev libavcodec-dev libavutil-dev libswresample-dev
     libmicrohttpd-dev libpq-dev libsqlite3-dev libcjose-dev libcurl4-openssl-dev libarchive-dev python3-pytest'
-test='python3-numpy ffmpeg clang-format prometheus clamav-daemon python3-cryptography python3-venv chromium iproute2 curl jq'
+deb='debhelper dpkg-dev chrpath fakeroot'
+test='python3-numpy ffmpeg clang-format prometheus clamav-daemon python3-cryptography python3-venv chromium iproute2 curl jq
+    debootstrap systemd-container lintian caddy python3-yaml python3-jsonschema'
 arm64='gcc-aarch64-linux-gnu qemu-user'
 
 # npm may also come from elsewhere than Debian.
@@ -21,10 +24,11 @@ command -v npm >/dev/null || test="$test nodejs npm"
 
 case ${1:-} in
 build) packages=$build ;;
-test) packages="$build $test" ;;
-arm64) packages="$build $test $arm64" ;;
+deb) packages="$build $deb" ;;
+test) packages="$build $deb $test" ;;
+arm64) packages="$build $deb $test $arm64" ;;
 *)
-    echo "usage: $0 build|test|arm64" >&2
+    echo "usage: $0 build|deb|test|arm64" >&2
     exit 2
     ;;
 esac

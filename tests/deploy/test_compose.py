@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""The Compose files: against the specification's schema, by its reference loader, and each file that they mount by its own program."""
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+
+import jsonschema
+import pytest
+import yaml
+
+from conftest import REPOSITORY, missing, tool
+
+COMPOSE = REPOSITORY / "deploy/compose"
+FULL = COMPOSE / "full"
+FILES = [COMPOSE / "compose.yaml", FULL / "compose.yaml"]
+SCHEMA = json.loads((pathlib.Path(__file__).parent / "schemas/compose-spec.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """A copy with secrets."""
+    copy = tmp_path_factory.mktemp("compose") / "full"
+    shutil.copytree(FULL, copy, ignore=shutil.ignore_patterns("secrets"))
+    subprocess.run([copy / "secrets.sh"], check=True)
+    return copy
+
+
+@pytest.mark.parametrize("path", FILES, ids=["alone", "full"])
+def test_schema(path):
+    document = yaml.safe_load(path.read_text())
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    next(iter(document["services"].values()))["port"] = ["80:80"]
+    assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(document), "a word that is not known is refused"
+
+
+def test_reference_loader(full):
+    tool("compose-go", "-no-interpolation", COMPOSE / "compose.yaml")
+    loaded = json.loads(tool("compose-go", "-no-interpolation", "-format", "json", "compose.yaml", cwd=full).stdout)
+    for name in ("api", "worker"):
+        service = loaded["services"][name]
+        assert service["read_only"] and service["cap_drop"] == ["ALL"] and service["security_opt"] == ["no-new-privileges:true"]
+        assert service["environment"]["SPLEETER_DATABASE_URL_FILE"] == "/run/secrets/database-url"
+    published = [port for service in loaded["services"].values() for port in service.get("ports", [])
+                 if port.get("host_ip") != "127.0.0.1"]
+    assert {port["published"] for port in published} == {"80", "443"}, "only the proxy is reached from outside"
+
+
+def test_secrets_are_made_once(full):
+    before = {path.name: path.read_text() for path in (full / "secrets").iterdir()}
+    subprocess.run([full / "secrets.sh"], check=True)
+    assert before == {path.name: path.read_text() for path in (full / "secrets").iterdir()}
+    assert len(set(before.values())) == len(before) == 6
+    assert before["database-password"] in before["database-url"]
+    named = re.findall(r"file: \./(secrets/[\w-]+)", (full / "compose.yaml").read_text())
+    assert len(named) == 5 and all((full / name).exists() for name in named)
+
+
+def test_what_is_mounted_exists():
+    for path in FILES:
+        for source in re.findall(r'(?:^|[\s"])(\.{1,2}/[\w./-]+):/', path.read_text()):
+            assert (path.parent / source).exists(), source
+
+
+def test_prometheus(full):
+    tool("promtool", "check", "config", "--syntax-only", full / "prometheus.yml")
+
+
+def test_caddy(full):
+    tool("caddy", "adapt", "--validate", "--config", full / "Caddyfile", env={"HOME": str(full), "PATH": "/usr/bin:/bin", "DOMAIN": "localhost"})
+
+
+def test_clamd(full):
+    """clamd takes the file: it gets as far as missing signatures."""
+    program = shutil.which("clamd") or "/usr/sbin/clamd"
+    if not pathlib.Path(program).exists():
+        missing("clamd is not installed")
+    config = full / "clamd.test.conf"
+    config.write_text((full / "clamd.conf").read_text().replace("/var/lib/clamav", str(full / "signatures")).replace("User clamav\n", ""))
+    (full / "signatures").mkdir()
+    done = subprocess.run([program, "-c", config], capture_output=True, text=True, timeout=60)
+    assert "Parse error" not in done.stdout + done.stderr and "signatures" in done.stdout + done.stderr, done.stdout + done.stderr

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""The container image: the Dockerfile's steps, carried out in a clean Debian, give a system that serves as its last lines say,
+without rights, with a root that cannot be written. SPLEETERD_IMAGE=whole carries out the build stage too, instead of taking
+packages that were built outside."""
+import os
+import subprocess
+
+import pytest
+
+import dockerfile
+from conftest import REPOSITORY, SONG, Client
+from root import until
+
+FOLDER = REPOSITORY / "deploy/docker"
+STAGES = dockerfile.read(FOLDER / "Dockerfile")
+USER = 10001
+
+
+@pytest.fixture(scope="module")
+def image(debian, request):
+    assert [dockerfile.name_of(stage) for stage in STAGES] == ["build", None]
+    assert {stage[0][1].split()[0] for stage in STAGES} == {"debian:bookworm-slim"}
+    if os.environ.get("SPLEETERD_IMAGE") == "whole":
+        ignore = (FOLDER / "Dockerfile.dockerignore").read_text().replace("**/", "").split()
+        built = dockerfile.build(STAGES[0], debian("build"), REPOSITORY, {}, ignore).root.upper
+    else:
+        built = request.getfixturevalue("packages").parent
+        (built / "packages").unlink(missing_ok=True)
+        (built / "packages").symlink_to(request.getfixturevalue("packages"))
+    return dockerfile.build(STAGES[1], debian("image"), REPOSITORY, {"build": built})
+
+
+@pytest.fixture
+def start(image, tmp_path):
+    """Starts a container as the image says; gives the process and the file of its log."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    os.chown(data, USER, USER)
+    started = []
+
+    def starts(**env):
+        log = tmp_path / f"log{len(started)}"
+        command = image.root.command([*image.config["entrypoint"], *image.config["cmd"]], env={**image.config["env"], **env}, user=USER,
+                                     cwd=image.cwd, binds=[(None, "/tmp"), (data, image.config["volume"])], read_only=True)
+        with open(log, "w") as out:
+            started.append(subprocess.Popen(command, stdout=out, stderr=out))
+        return started[-1], log
+
+    yield starts
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def service(process):
+    """The number of the process that `command` became."""
+    (child,) = subprocess.run(["pgrep", "-P", str(process.pid)], check=True, capture_output=True, text=True).stdout.split()
+    return int(child)
+
+
+def test_container_serves(image, start, port):
+    assert image.user == f"{USER}:{USER}"
+    process, log = start(SPLEETER_PORT=str(port), SPLEETER_API_KEY="a-key-for-tests-0123456789")
+    client = Client(port, "a-key-for-tests-0123456789")
+    until(client.ready, 60, log.read_text)
+
+    status = open(f"/proc/{service(process)}/status").read()
+    assert f"Uid:\t{USER}\t{USER}" in status and "CapBnd:\t0000000000000000" in status
+    healthy = image.root.command(image.config["healthcheck"], env={**image.config["env"], "SPLEETER_PORT": str(port)}, user=USER,
+                                 read_only=True)
+    assert subprocess.run(healthy, capture_output=True).returncode == 0
+
+    command = image.root.command(["spleeterd", "separate", "/mnt/audio_example.mp3", "-o", "-", "--stems", "vocals"], user=USER,
+                                 binds=[(None, "/tmp"), (SONG.parent, "/mnt", "ro")], read_only=True)
+    assert client.separate(SONG)[-1000000:] == subprocess.run(command, check=True, capture_output=True).stdout[-1000000:]
+
+    os.kill(service(process), 15)
+    assert process.wait(30) == 0
+    assert subprocess.run(healthy, capture_output=True).returncode != 0
+
+
+def test_container_without_key_says_so(start, port):
+    process, log = start(SPLEETER_PORT=str(port))
+    assert process.wait(30) == 2
+    assert "SPLEETER_API_KEY" in log.read_text()
+
+
+def test_nothing_in_the_image_can_give_rights_or_build(image):
+    privileged = {path for path in image.root.upper.rglob("*") if path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o6000}
+    assert not privileged
+    assert image.root.run("sh", "-c", "command -v cc gcc make meson git curl python3", check=False).stdout == ""
+    assert image.root.run("sh", "-c", "ls /var/lib/apt/lists /packages").stdout == "/packages:\n\n/var/lib/apt/lists:\n"
+
+
+def test_what_the_image_adds_stays_small(image):
+    added = int(subprocess.run(["du", "-sm", image.root.upper], check=True, capture_output=True, text=True).stdout.split()[0])
+    print(f"the image adds {added} MiB to Debian's, {added - 75} without the model")
+    assert added < 400
