@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The Compose files: against the specification's schema, by its reference loader, and each file that they mount by its own program."""
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -20,7 +21,7 @@ SCHEMA = json.loads((pathlib.Path(__file__).parent / "schemas/compose-spec.json"
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
-    """A copy with secrets."""
+    """A copy with secrets, made with the program $SPLEETERD."""
     copy = tmp_path_factory.mktemp("compose") / "full"
     shutil.copytree(FULL, copy, ignore=shutil.ignore_patterns("secrets"))
     subprocess.run([copy / "secrets.sh"], check=True)
@@ -51,10 +52,10 @@ def test_secrets_are_made_once(full):
     before = {path.name: path.read_text() for path in (full / "secrets").iterdir()}
     subprocess.run([full / "secrets.sh"], check=True)
     assert before == {path.name: path.read_text() for path in (full / "secrets").iterdir()}
-    assert len(set(before.values())) == len(before) == 6
+    assert len(set(before.values())) == len(before) == 8
     assert before["database-password"] in before["database-url"]
-    named = re.findall(r"file: \./(secrets/[\w-]+)", (full / "compose.yaml").read_text())
-    assert len(named) == 5 and all((full / name).exists() for name in named)
+    named = re.findall(r"file: \./(secrets/[\w.-]+)", (full / "compose.yaml").read_text())
+    assert len(named) == 7 and all((full / name).exists() for name in named)
 
 
 def test_what_is_mounted_exists():

@@ -38,10 +38,10 @@ def start(image, tmp_path):
     os.chown(data, USER, USER)
     started = []
 
-    def starts(**env):
+    def starts(binds=(), **env):
         log = tmp_path / f"log{len(started)}"
         command = image.root.command([*image.config["entrypoint"], *image.config["cmd"]], env={**image.config["env"], **env}, user=USER,
-                                     cwd=image.cwd, binds=[(None, "/tmp"), (data, image.config["volume"])], read_only=True)
+                                     cwd=image.cwd, binds=[(None, "/tmp"), (data, image.config["volume"]), *binds], read_only=True)
         with open(log, "w") as out:
             started.append(subprocess.Popen(command, stdout=out, stderr=out))
         return started[-1], log
@@ -77,6 +77,21 @@ def test_container_serves(image, start, port):
     os.kill(service(process), 15)
     assert process.wait(30) == 0
     assert subprocess.run(healthy, capture_output=True).returncode != 0
+
+
+def test_keys_are_read_from_a_secret(image, start, port, tmp_path):
+    """As Kubernetes and Compose mount it: another's file, which cannot be written."""
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    add = image.root.command(["spleeterd", "keys", "add", "prometheus", "--role", "metrics"], env={"SPLEETER_DATA_DIR": "/mnt"},
+                             binds=[(keys, "/mnt")], read_only=True)
+    key = subprocess.run(add, check=True, capture_output=True, text=True).stdout.strip()
+    (keys / "keys.json").chmod(0o444)
+    (tmp_path / "data/keys.json").touch()
+    _, log = start(binds=[(keys / "keys.json", "/var/lib/spleeterd/keys.json", "ro")], SPLEETER_PORT=str(port))
+    client = Client(port, key)
+    until(client.ready, 60, log.read_text)
+    assert b"spleeter_ready 1" in client.get("/metrics")
 
 
 def test_container_without_key_says_so(start, port):

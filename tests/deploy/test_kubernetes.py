@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The Helm chart: its values, and what it renders against the schemas of Kubernetes and the operators, and against policies."""
 import json
+import os
 import pathlib
 import re
 import tempfile
@@ -93,8 +94,6 @@ def test_no_secret_is_rendered():
 def test_settings_exist():
     """All names that the chart, the Compose files and the image set are settings of the service."""
     known = set(re.findall(r"`(SPLEETER_\w+)`", (REPOSITORY / "docs/settings.md").read_text()))
-    known |= {f"SPLEETER_{name}" for name in ("DATABASE_URL", "S3_ENDPOINT", "S3_PUBLIC_ENDPOINT", "S3_BUCKET", "S3_REGION", "S3_ACCESS_KEY_ID",
-                                              "S3_SECRET_ACCESS_KEY", "CACHE_MB", "SECRET")}
     files = [CHART / "values.yaml", *CHART.glob("templates/*.yaml"), *CHART.glob("templates/*.tpl"),
              *(REPOSITORY / "deploy/compose").rglob("*.y*ml"), REPOSITORY / "deploy/docker/Dockerfile"]
     for path in files:
@@ -103,6 +102,19 @@ def test_settings_exist():
     for values in VALUES:
         for name in (yaml.safe_load(values.read_text()).get("settings") or {}):
             assert f"SPLEETER_{name}" in known, name
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("part", ["api", "worker"])
+def test_program_takes_the_settings(values, part, tmp_path):
+    settings = dict(one("ConfigMap", "stems-spleeterd", values)["data"])
+    container = one("Deployment", f"stems-spleeterd-{part}", values)["spec"]["template"]["spec"]["containers"][0]
+    settings.update((item["name"], item.get("value", "an-id")) for item in container["env"])
+    for name in ("database-url", "s3-secret-access-key", "secret", "api-key"):
+        (tmp_path / name).write_text("postgresql://u:p@host/db" if name == "database-url" else "0123456789abcdef0123456789abcdef")
+    settings = {name: value.replace("/etc/spleeterd/secrets", str(tmp_path)) for name, value in settings.items()}
+    done = tool(os.environ["SPLEETERD"], "config", "check", env={**settings, "SPLEETER_DATA_DIR": str(tmp_path)})
+    assert "SPLEETER_DATABASE_URL" in done.stdout and "0123456789abcdef" not in done.stdout
 
 
 def test_selectors_find_the_pods():

@@ -93,6 +93,9 @@ spec:
         - {name: data, mountPath: /var/lib/spleeterd}
         - {name: tmp, mountPath: /tmp}
         - {name: secrets, mountPath: /etc/spleeterd/secrets, readOnly: true}
+        {{- if .Values.secret.keys.keysFile }}
+        - {name: secrets, mountPath: /var/lib/spleeterd/keys.json, subPath: keys.json, readOnly: true}
+        {{- end }}
   volumes:
     - name: data
       emptyDir: {sizeLimit: {{ $part.diskSize }}}
@@ -105,6 +108,9 @@ spec:
         items:
           {{- range $name := list "databaseUrl" "s3SecretAccessKey" "secret" "apiKey" }}
           - {key: {{ index $.Values.secret.keys $name }}, path: {{ $name | kebabcase }}}
+          {{- end }}
+          {{- with .Values.secret.keys.keysFile }}
+          - {key: {{ . }}, path: keys.json}
           {{- end }}
   {{- if .Values.topologySpread.enabled }}
   topologySpreadConstraints:
