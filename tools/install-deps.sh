@@ -16,7 +16,7 @@ build='build-essential meson ninja-build pkg-config
     libmicrohttpd-dev libpq-dev libsqlite3-dev libcjose-dev libcurl4-openssl-dev libarchive-dev python3-pytest'
 deb='debhelper dpkg-dev chrpath fakeroot'
 test='python3-numpy ffmpeg clang-format prometheus clamav-daemon python3-cryptography python3-venv chromium iproute2 curl jq
-    debootstrap systemd-container lintian caddy python3-yaml python3-jsonschema'
+    debootstrap debian-archive-keyring systemd-container lintian shellcheck caddy python3-yaml python3-jsonschema'
 arm64='gcc-aarch64-linux-gnu qemu-user'
 
 # npm may also come from elsewhere than Debian.

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+import dockerfile
 import root as roots
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -35,20 +36,6 @@ def tool(name, *arguments, check=True, **keywords):
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory):
-    """The folder of the Debian packages: SPLEETERD_PACKAGES, or built from this repository."""
-    if "SPLEETERD_PACKAGES" in os.environ:
-        return pathlib.Path(os.environ["SPLEETERD_PACKAGES"])
-    for program in ("dpkg-buildpackage", "dh", "chrpath"):
-        if not shutil.which(program):
-            missing(f"{program} is not installed")
-    out = tmp_path_factory.mktemp("packages")
-    built = subprocess.run([REPOSITORY / "tools/build-deb.sh", out], capture_output=True, text=True)
-    assert built.returncode == 0, (built.stdout + built.stderr)[-5000:]
-    return out
-
-
-@pytest.fixture(scope="session")
 def debian(tmp_path_factory):
     """Makes a clean Debian root."""
     if os.geteuid():
@@ -58,6 +45,27 @@ def debian(tmp_path_factory):
             missing(f"{program} is not installed")
     base = roots.base()
     return lambda name: roots.Root(tmp_path_factory.mktemp(name), [base])
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory, request):
+    """The folder of the Debian packages: SPLEETERD_PACKAGES; or built by this machine, when it is of the same release; or, for
+    SPLEETERD_IMAGE=whole and on other machines, by the Dockerfile's first stage."""
+    if "SPLEETERD_PACKAGES" in os.environ:
+        return pathlib.Path(os.environ["SPLEETERD_PACKAGES"])
+    if os.environ.get("SPLEETERD_IMAGE") == "whole" or f"VERSION_CODENAME={roots.SUITE}\n" not in pathlib.Path("/etc/os-release").read_text():
+        folder = REPOSITORY / "deploy/docker"
+        ignore = (folder / "Dockerfile.dockerignore").read_text().replace("**/", "").split()
+        root = request.getfixturevalue("debian")("build")
+        dockerfile.build(dockerfile.read(folder / "Dockerfile")[0], root, REPOSITORY, {}, ignore)
+        return root.upper / "packages"
+    for program in ("dpkg-buildpackage", "dh", "chrpath"):
+        if not shutil.which(program):
+            missing(f"{program} is not installed")
+    out = tmp_path_factory.mktemp("built") / "packages"
+    built = subprocess.run([REPOSITORY / "tools/build-deb.sh", out], capture_output=True, text=True)
+    assert built.returncode == 0, (built.stdout + built.stderr)[-5000:]
+    return out
 
 
 @pytest.fixture

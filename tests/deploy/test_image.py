@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The container image: the Dockerfile's steps, carried out in a clean Debian, give a system that serves as its last lines say,
-without rights, with a root that cannot be written. SPLEETERD_IMAGE=whole carries out the build stage too, instead of taking
-packages that were built outside."""
+without rights, with a root that cannot be written. The first stage's packages are made as conftest.packages says."""
 import os
 import subprocess
 
@@ -17,16 +16,11 @@ USER = 10001
 
 
 @pytest.fixture(scope="module")
-def image(debian, request):
+def image(debian, packages, tmp_path_factory):
     assert [dockerfile.name_of(stage) for stage in STAGES] == ["build", None]
     assert {stage[0][1].split()[0] for stage in STAGES} == {"debian:bookworm-slim"}
-    if os.environ.get("SPLEETERD_IMAGE") == "whole":
-        ignore = (FOLDER / "Dockerfile.dockerignore").read_text().replace("**/", "").split()
-        built = dockerfile.build(STAGES[0], debian("build"), REPOSITORY, {}, ignore).root.upper
-    else:
-        built = request.getfixturevalue("packages").parent
-        (built / "packages").unlink(missing_ok=True)
-        (built / "packages").symlink_to(request.getfixturevalue("packages"))
+    built = tmp_path_factory.mktemp("first-stage")
+    (built / "packages").symlink_to(packages)
     return dockerfile.build(STAGES[1], debian("image"), REPOSITORY, {"build": built})
 
 

@@ -63,10 +63,11 @@ def test_wrong_values_are_refused(value, says):
 
 
 def test_policies():
-    """Checkov's policies for Kubernetes, less three: the namespace is given at installation; a limit of CPU would throttle; the access
+    """Checkov's policies for Kubernetes and Dockerfiles, less three: the namespace is given at installation; a limit of CPU would throttle; the access
     key's name, which is no secret, is read from the Secret that has it."""
-    tool("checkov", "--skip-download", "--quiet", "--compact", "--framework", "kubernetes", "--skip-check",
-         "CKV_K8S_21,CKV_K8S_11,CKV_K8S_35", "--file", write(render("--values", ALL).stdout))
+    tool("checkov", "--skip-download", "--quiet", "--compact", "--framework", "kubernetes", "dockerfile", "--skip-check",
+         "CKV_K8S_21,CKV_K8S_11,CKV_K8S_35", "--file", write(render("--values", ALL).stdout),
+         REPOSITORY / "deploy/docker/Dockerfile")
 
 
 def write(text):
