@@ -74,8 +74,11 @@ class Postgres:
             self.sql("CREATE DATABASE spleeterd", "postgres")
 
     def run(self, program, *arguments, **keywords):
-        return subprocess.run([self.programs / program, *map(str, arguments)], check=True, capture_output=True, text=True, cwd="/",
+        done = subprocess.run([self.programs / program, *map(str, arguments)], capture_output=True, text=True, cwd="/",
                               **self.user, **keywords)
+        if done.returncode != 0:
+            raise RuntimeError(f"{program}: {done.stdout}{done.stderr}")
+        return done
 
     def start(self):
         with open(self.folder / "log", "ab") as log:
@@ -99,7 +102,7 @@ class Postgres:
         return [line.split("\t") for line in done.stdout.splitlines()]
 
     def promote(self):
-        self.run("pg_ctl", "promote", "-w", "-D", self.data)
+        assert self.sql("SELECT pg_promote()", "postgres") == [["t"]]
 
     def signal(self, number):
         """To the server and all its processes."""

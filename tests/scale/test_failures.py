@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""What is acknowledged is done once, whatever fails: the database's primary, workers, storage, each under load."""
+import hashlib
+import random
+import signal
+import time
+
+import pytest
+
+from cluster import SOAK, Load, short_song, wait_until
+
+
+def acknowledged(load, count):
+    wait_until(lambda: len(load.acknowledged) >= count, timeout=300, what=f"{count} acknowledged jobs")
+
+
+@pytest.mark.parametrize("death", ["killed", "frozen"])
+def test_primary_dies_and_its_standby_takes_over(cluster, death):
+    jobs = 1000 if SOAK and death == "killed" else 120
+    service = cluster()
+    load = Load(service.apis, jobs).start()
+    acknowledged(load, jobs // 3)
+    if death == "killed":
+        service.primary.kill()
+    else:
+        service.primary.signal(signal.SIGSTOP)
+    time.sleep(1)
+    service.standby.promote()
+    promoted = time.monotonic()
+    if death == "frozen":
+        time.sleep(1)
+        service.primary.kill()  # fenced before it wakes, as every failover must
+    load.finish(900 if SOAK else 240)
+    late = [when - promoted for when, _ in load.failures if when > promoted]
+    print(f"{jobs} jobs, {len(load.failures)} requests failed and were sent again, the last {max(late, default=0):.1f} s after the promotion; "
+          f"most attempts at a job {max(seen['attempts'] for seen in load.seen.values())}")
+
+
+def test_workers_are_killed(cluster):
+    kills, jobs = (100, 1000) if SOAK else (8, 60)
+    service = cluster(ATTEMPTS=30)
+    load = Load(service.apis, jobs, seconds=5).start()
+    acknowledged(load, 5)
+    chance = random.Random(jobs)
+    hit = 0
+    for _ in range(kills):
+        time.sleep(chance.uniform(0.05, 0.6))
+        worker = chance.choice(service.workers)
+        worker.kill()
+        with_job = [line["event"] for line in worker.log("job.finished")]
+        hit += len(with_job) >= 0
+        worker.start(wait=False)
+    load.finish(900 if SOAK else 240)
+    attempts = [seen["attempts"] for seen in load.seen.values()]
+    print(f"{kills} kills, {jobs} jobs, {sum(attempts) - jobs} attempts were lost with a worker")
+    assert sum(attempts) > jobs, "no kill hit a job"
+
+
+def test_a_stopped_worker_that_wakes_past_its_lease_commits_nothing(cluster):
+    service = cluster(apis=1, workers=1)
+    first, client = service.workers[0], service.apis[0].client()
+    job = client.submit(short_song(1, 240), model="tiny")
+    wait_until(lambda: client.job(job["id"])["progress"] > 0.05, what="progress")
+    first.process.send_signal(signal.SIGSTOP)
+    service.add("worker")
+    done = client.wait(job["id"])
+    assert (done["status"], done["attempts"]) == ("succeeded", 2)
+    first.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: first.log("job.lease_lost"), what="the end of its work")
+    time.sleep(1)
+    after = client.job(job["id"])
+    assert Load.facts(after) == Load.facts(done)
+    for output in done["outputs"]:
+        assert hashlib.sha256(client.stem(job["id"], output["file"]).body).hexdigest() == output["sha256"]
+    assert not [key for key in service.s3.objects() if "/1-" in key], "the stopped worker stored something"
+
+
+@pytest.mark.parametrize("death", ["killed", "frozen"])
+def test_without_a_database_nothing_is_promised(cluster, death):
+    service = cluster(standby=False, workers=1)
+    load = Load(service.apis, 20).start()
+    acknowledged(load, 10)
+    if death == "killed":
+        service.primary.kill()
+    else:
+        service.primary.signal(signal.SIGSTOP)
+    slowest = 0
+    for number in range(1000, 1006):
+        start = time.monotonic()
+        answer = service.apis[number % 2].client().post("/v1/jobs", {}, file=short_song(number))
+        slowest = max(slowest, time.monotonic() - start)
+        assert answer.status == 503 and answer.problem() == "unavailable", answer
+        assert answer.headers["Retry-After"]
+    print(f"the slowest 503 took {slowest:.1f} s")
+    assert slowest < 5
+    assert service.apis[0].client().get("/health").status == 200
+    assert service.apis[0].client().get("/ready").status == 503
+    if death == "killed":
+        service.primary.start()
+    else:
+        service.primary.signal(signal.SIGCONT)
+    load.finish(240)
+
+
+@pytest.mark.parametrize("death", ["killed", "frozen"])
+def test_storage_dies_and_nothing_is_lost(cluster, death):
+    jobs = 60
+    service = cluster(standby=False)
+    load = Load(service.apis, jobs, seconds=2).start()
+    acknowledged(load, jobs // 3)
+    if death == "killed":
+        service.s3.kill()
+        answer = wait_until(lambda: [a for a in [service.apis[0].client().post("/v1/jobs", {}, file=short_song(1000))] if a.status != 202],
+                            timeout=60, what="a refusal")[0]
+        assert answer.status == 503 and answer.problem() == "unavailable"
+    else:
+        service.s3.signal(signal.SIGSTOP)
+    time.sleep(8)
+    if death == "killed":
+        service.s3.start()
+    else:
+        service.s3.signal(signal.SIGCONT)
+    load.finish(300)
+    print(f"{len(load.failures)} requests failed and were sent again")
+    assert max(seen["attempts"] for seen in load.seen.values()) <= 3
