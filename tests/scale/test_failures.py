@@ -10,13 +10,16 @@ import pytest
 from cluster import SOAK, Load, short_song, wait_until
 
 
+DEATHS = ["killed", "frozen"] if SOAK else ["killed"]  # frozen: it takes connections and gives no answer
+
+
 def acknowledged(load, count):
     wait_until(lambda: len(load.acknowledged) >= count, timeout=300, what=f"{count} acknowledged jobs")
 
 
-@pytest.mark.parametrize("death", ["killed", "frozen"])
+@pytest.mark.parametrize("death", DEATHS)
 def test_primary_dies_and_its_standby_takes_over(cluster, death):
-    jobs = 1000 if SOAK and death == "killed" else 120
+    jobs = 1000 if SOAK and death == "killed" else 80
     service = cluster()
     load = Load(service.apis, jobs).start()
     acknowledged(load, jobs // 3)
@@ -37,18 +40,15 @@ def test_primary_dies_and_its_standby_takes_over(cluster, death):
 
 
 def test_workers_are_killed(cluster):
-    kills, jobs = (100, 1000) if SOAK else (8, 60)
+    kills, jobs = (100, 400) if SOAK else (8, 40)
     service = cluster(ATTEMPTS=30)
     load = Load(service.apis, jobs, seconds=5).start()
     acknowledged(load, 5)
     chance = random.Random(jobs)
-    hit = 0
     for _ in range(kills):
         time.sleep(chance.uniform(0.05, 0.6))
         worker = chance.choice(service.workers)
         worker.kill()
-        with_job = [line["event"] for line in worker.log("job.finished")]
-        hit += len(with_job) >= 0
         worker.start(wait=False)
     load.finish(900 if SOAK else 240)
     attempts = [seen["attempts"] for seen in load.seen.values()]
@@ -75,7 +75,7 @@ def test_a_stopped_worker_that_wakes_past_its_lease_commits_nothing(cluster):
     assert not [key for key in service.s3.objects() if "/1-" in key], "the stopped worker stored something"
 
 
-@pytest.mark.parametrize("death", ["killed", "frozen"])
+@pytest.mark.parametrize("death", DEATHS)
 def test_without_a_database_nothing_is_promised(cluster, death):
     service = cluster(standby=False, workers=1)
     load = Load(service.apis, 20).start()
@@ -102,9 +102,9 @@ def test_without_a_database_nothing_is_promised(cluster, death):
     load.finish(240)
 
 
-@pytest.mark.parametrize("death", ["killed", "frozen"])
+@pytest.mark.parametrize("death", DEATHS)
 def test_storage_dies_and_nothing_is_lost(cluster, death):
-    jobs = 60
+    jobs = 40
     service = cluster(standby=False)
     load = Load(service.apis, jobs, seconds=2).start()
     acknowledged(load, jobs // 3)
