@@ -39,11 +39,12 @@ for package in $packages; do
         missing="$missing $package"
     fi
 done
-[ -n "$missing" ] || exit 0
-
-as_root=
-[ "$(id -u)" -eq 0 ] || as_root=sudo
-echo "installing:$missing"
-$as_root apt-get update -q
-# shellcheck disable=SC2086 # a list of words
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+if [ -n "$missing" ]; then
+    as_root=
+    [ "$(id -u)" -eq 0 ] || as_root=sudo
+    echo "installing:$missing"
+    $as_root apt-get update -q
+    # shellcheck disable=SC2086 # a list of words
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+fi
+[ "$1" = build ] || "$(dirname "$0")/../tests/scale/install.sh"

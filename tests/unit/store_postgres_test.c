@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the job store on PostgreSQL owes several processes: they hear of each other's changes at once, share rates, take over what the dead reserved, and
+ * bring the tables to their version once. Two stores in one process stand for two processes. The server is the one that SPL_TEST_POSTGRES names.
+ */
+#include "base/clock.h"
+#include "service/store/store.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <libpq-fe.h>
+
+#define LONG_MS 20000
+#define THREADS 6
+
+static char url[400], schema[64];
+static spl_store *here, *there;
+static spl_error error;
+
+static void assert_success(int status) {
+    if (status < 0)
+        fail_msg("%d: %s", status, error.message);
+}
+
+static void run_sql(const char *sql) {
+    PGconn *pg = PQconnectdb(*url ? url : getenv("SPL_TEST_POSTGRES"));
+    PGresult *result = PQexec(pg, sql);
+    const ExecStatusType state = PQresultStatus(result);
+    if (state != PGRES_COMMAND_OK && state != PGRES_TUPLES_OK)
+        fail_msg("%s", PQerrorMessage(pg));
+    PQclear(result);
+    PQfinish(pg);
+}
+
+static int open_store(spl_store **ret_store) {
+    const spl_store_postgres options = {.url = url, .connections = 4, .listens = true};
+    return spl_store_open_postgres(&options, ret_store, &error);
+}
+
+static int make_schema(void **state) {
+    (void)state;
+    static unsigned count;
+    char sql[100];
+    url[0] = '\0';
+    snprintf(schema, sizeof(schema), "several%d_%u", getpid(), count++);
+    snprintf(sql, sizeof(sql), "CREATE SCHEMA %s", schema);
+    run_sql(sql);
+    snprintf(url, sizeof(url), "%s?options=-csearch_path%%3D%s", getenv("SPL_TEST_POSTGRES"),
+             schema);
+    return 0;
+}
+
+static int set_up(void **state) {
+    int status = make_schema(state);
+    if (status == 0)
+        status = open_store(&here);
+    return status == 0 ? open_store(&there) : status;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    here->functions->close(here);
+    there->functions->close(there);
+    return 0;
+}
+
+static spl_job make_job(const char *id) {
+    char owner[] = "a";
+    spl_job job = {.owner = owner, .created_ms = 1000, .input_bytes = 1, .input_s = 1};
+    snprintf(job.id, sizeof(job.id), "%s", id);
+    const spl_store_create create = {
+        .job = &job, .queue_max = 1000, .owner_jobs_max = 1000, .owner_bytes_max = 1000};
+    spl_store_limit limit;
+    assert_success(here->functions->create(here, &create, &limit, &error));
+    job.owner = NULL;
+    return job;
+}
+
+static void *wait_for_job(void *user) {
+    there->functions->wait_job(there, user, 1, LONG_MS);
+    return NULL;
+}
+
+static void *wait_for_queue(void *user) {
+    there->functions->wait_queue(there, LONG_MS);
+    return user;
+}
+
+static void claim_nothing(spl_store *store) {
+    const spl_store_claim claim = {
+        .worker = "w", .now_ms = 500, .lease_ms = 1000, .attempts_max = 3};
+    spl_job job;
+    unsigned dead;
+    assert_int_equal(store->functions->claim(store, &claim, &job, &dead, &error), SPL_E_NOT_FOUND);
+}
+
+static void others_hear_at_once(void **state) {
+    (void)state;
+    char id[] = "0190d5a0-0000-7000-8000-000000000001";
+    pthread_t thread;
+    claim_nothing(there);
+    double started_s = spl_now_s();
+    pthread_create(&thread, NULL, wait_for_queue, NULL);
+    usleep(200000);
+    make_job(id);
+    pthread_join(thread, NULL);
+    assert_true(spl_now_s() - started_s < LONG_MS / 2000.0);
+
+    started_s = spl_now_s();
+    pthread_create(&thread, NULL, wait_for_job, id);
+    usleep(200000);
+    const spl_store_claim claim = {
+        .worker = "w", .now_ms = 2000, .lease_ms = 1000, .attempts_max = 3};
+    spl_job job;
+    unsigned dead;
+    assert_success(here->functions->claim(here, &claim, &job, &dead, &error));
+    spl_job_free(&job);
+    pthread_join(thread, NULL);
+    assert_true(spl_now_s() - started_s < LONG_MS / 2000.0);
+}
+
+static void rates_are_shared(void **state) {
+    (void)state;
+    const int64_t one_us = 6000000; /* ten a minute */
+    unsigned granted = 0;
+    int64_t full_us = 0;
+    bool one = false;
+    for (int i = 0; i < 20; i++) {
+        spl_store *store = i % 2 ? here : there;
+        assert_success(
+            store->functions->take_rate(store, "key:a", one_us, 1000000, &one, &full_us, &error));
+        granted += one;
+    }
+    assert_int_equal(granted, 10);
+    assert_int_equal(full_us, 61000000);
+    assert_success(
+        here->functions->take_rate(here, "key:b", one_us, 1000000, &one, &full_us, &error));
+    assert_true(one);
+    assert_success(
+        here->functions->take_rate(here, "key:a", one_us, 7000000, &one, &full_us, &error));
+    assert_true(one);
+}
+
+static spl_idempotency reserve(spl_store *store, int64_t now_ms) {
+    spl_idempotency state;
+    char *fingerprint = NULL, *answer = NULL;
+    assert_success(store->functions->idempotency_reserve(store, "a", "k", now_ms, &state,
+                                                         &fingerprint, &answer, &error));
+    free(fingerprint);
+    free(answer);
+    return state;
+}
+
+/* A key in flight stays with the process that renews it; when that dies, another gets it, and only that one may answer. */
+static void keys_of_the_dead_are_taken_over(void **state) {
+    (void)state;
+    assert_int_equal(reserve(here, 1000), SPL_IDEMPOTENCY_NEW);
+    assert_success(here->functions->idempotency_renew(here, 50000, &error));
+    assert_int_equal(reserve(there, 100000), SPL_IDEMPOTENCY_BUSY);
+    assert_int_equal(reserve(there, 110000), SPL_IDEMPOTENCY_NEW);
+    assert_success(here->functions->idempotency_release(here, "a", "k",
+                                                        &error)); /* it wakes, and has no say */
+    assert_int_equal(reserve(here, 110001), SPL_IDEMPOTENCY_BUSY);
+
+    char owner[] = "a";
+    spl_job job = {.id = "0190d5a0-0000-7000-8000-000000000002", .owner = owner, .created_ms = 1};
+    const spl_store_create create = {.job = &job,
+                                     .queue_max = 10,
+                                     .owner_jobs_max = 10,
+                                     .owner_bytes_max = 10,
+                                     .idempotency_key = "k",
+                                     .fingerprint = "f",
+                                     .answer = "{}"};
+    spl_store_limit limit;
+    assert_int_equal(here->functions->create(here, &create, &limit, &error), SPL_E_ARGUMENT);
+    assert_success(there->functions->create(there, &create, &limit, &error));
+    assert_int_equal(reserve(here, 110002), SPL_IDEMPOTENCY_DONE);
+}
+
+static void *open_one(void *user) {
+    spl_store *store;
+    const spl_store_postgres options = {.url = url, .connections = 2};
+    spl_error own;
+    int status = spl_store_open_postgres(&options, &store, &own);
+    if (status == 0)
+        store->functions->close(store);
+    return status == 0 ? user : NULL;
+}
+
+static void tables_are_made_once(void **state) {
+    (void)state;
+    pthread_t threads[THREADS];
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, open_one, url);
+    for (size_t i = 0; i < THREADS; i++) {
+        void *opened;
+        pthread_join(threads[i], &opened);
+        assert_non_null(opened);
+    }
+    run_sql("DO $$ BEGIN ASSERT (SELECT count(*) = max(version) FROM spleeterd_schema); END $$");
+    run_sql("INSERT INTO spleeterd_schema VALUES (99)");
+    spl_store *store;
+    assert_int_equal(open_store(&store), SPL_E_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "newer release"));
+}
+
+static void a_server_that_is_not_there(void **state) {
+    (void)state;
+    const spl_store_postgres options = {.url = "postgresql://nobody@127.0.0.1:1/nothing",
+                                        .connections = 2};
+    spl_store *store;
+    assert_int_equal(spl_store_open_postgres(&options, &store, &error), SPL_E_IO);
+    assert_non_null(strstr(error.message, "can't be reached"));
+}
+
+int main(void) {
+    if (!getenv("SPL_TEST_POSTGRES"))
+        return 77;
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(others_hear_at_once),
+        TEST(rates_are_shared),
+        TEST(keys_of_the_dead_are_taken_over),
+        cmocka_unit_test_setup(tables_are_made_once, make_schema),
+        cmocka_unit_test(a_server_that_is_not_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
