@@ -10,6 +10,9 @@
  *   magnitudes and estimates (one set a net), [T][channel][F]; masks are computed in place of the estimates
  *   output     one set a stem: T hops of samples, and three more that the next segment adds to
  *
+ * A segment is computed in the background, while the calling thread gives that before it to the sink and reads the one after
+ * it, which costs one more set of samples and of output.
+ *
  * The mixture is split into groups and stems without a group, and each group's share of it into the group's stems. Nets of
  * groups that nobody asked for do not run.
  *
@@ -18,6 +21,7 @@
  * Threads share the frames, rows and bins of each step. Which thread takes which does not change any sum:
  * overlap-add, the only place where tasks meet, runs over even blocks of frames first, then over odd ones.
  */
+#include "base/background.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/pool.h"
@@ -27,6 +31,7 @@
 
 #include <math.h>
 #include <spleeter/separate.h>
+#include <stdatomic.h>
 #include <string.h>
 
 enum {
@@ -77,68 +82,101 @@ struct separation {
     float *input; /* stereo, (T - 1) hops and a frame */
     size_t input_samples;
     bool input_ended;
-    float *re, *im;                   /* [T][FRAME] */
-    float *magnitudes;                /* [T][2][F] */
-    float *estimates[SPL_STEMS_MAX];  /* [T][2][F]; then the gains; NULL: not needed */
-    float *extensions[SPL_STEMS_MAX]; /* [T][2]: the gain of the bins from F on */
-    float *output[SPL_STEMS_MAX];     /* stereo, T + OVERLAP_HOPS hops; NULL: not wanted */
+    float *ahead; /* read already for the next segment: stereo, T hops */
+    size_t ahead_samples;
+    bool ahead_ended;
+    uint64_t samples_read;               /* in this pass */
+    float *re, *im;                      /* [T][FRAME] */
+    float *magnitudes;                   /* [T][2][F] */
+    float *estimates[SPL_STEMS_MAX];     /* [T][2][F]; then the gains; NULL: not needed */
+    float *extensions[SPL_STEMS_MAX];    /* [T][2]: the gain of the bins from F on */
+    float *output[SPL_STEMS_MAX];        /* stereo, T + OVERLAP_HOPS hops; NULL: not wanted */
+    float *finished[SPL_STEMS_MAX];      /* the same, of the segment before */
+    size_t finished_begin, finished_end; /* its samples that go to the sink */
 
     unsigned valid_frames; /* of this segment */
+    bool sums_only;        /* of this pass: the Wiener filter's sums, no stems */
     unsigned odd;          /* which blocks the inverse is at */
     uint64_t position;     /* of this segment in the padded song, in samples */
-    uint64_t written;      /* samples given to the sink */
     spl_progress progress;
-    unsigned steps_done; /* of this segment */
     spl_timings own_timings, *timings;
-    double since_s; /* when the current phase began */
+    double since_s; /* when the current phase of the computation began */
+
+    spl_background *background;
+    int computed;           /* status of the segment that was computed */
+    atomic_uint steps_done; /* of this segment */
+    atomic_bool stop;       /* the computation is to end early */
 };
 
 SPL_API void spl_separate_options_init(spl_separate_options *options) {
     *options = (spl_separate_options){.bandwidth = SPL_BANDWIDTH_MODEL};
 }
 
-/* Reports progress after a step of this segment; true: the caller wants to stop. */
+/* Between the steps of a segment, in the background; true: it is to stop. */
 static bool step(void *user) {
     struct separation *s = user;
-    if (!s->options->progress)
-        return false;
+    atomic_fetch_add(&s->steps_done, 1);
+    spl_background_wake(s->background);
+    return atomic_load(&s->stop);
+}
+
+static void report_progress(struct separation *s) {
     enum { STEPS_OF_A_NET = 2 * SPL_UNET_DEPTH };
     const uint64_t segment = (uint64_t)s->frames * HOP;
     const unsigned steps = s->nets_needed * STEPS_OF_A_NET;
-    const uint64_t part = segment * SPL_MIN(s->steps_done, steps) / steps;
-    s->steps_done++;
-    uint64_t done = s->position + part;
+    uint64_t done = s->position + segment * SPL_MIN(atomic_load(&s->steps_done), steps) / steps;
     done -= SPL_MIN(done, (uint64_t)FRAME);
     if (s->input_ended)
         done = SPL_MIN(done, s->position + s->input_samples - FRAME);
     s->progress.samples_done = done;
-    return s->options->progress(s->options->progress_user, &s->progress) != 0;
+    if (s->options->progress(s->options->progress_user, &s->progress) != 0)
+        atomic_store(&s->stop, true);
 }
 
-/* Reads until the input is full or the song ends. */
-static int fill_input(struct separation *s) {
-    const size_t capacity = (size_t)(s->frames - 1) * HOP + FRAME;
-    while (!s->input_ended && s->input_samples < capacity) {
-        float *to = s->input + 2 * s->input_samples;
+/* Whether all numbers are finite: none has all bits of the exponent set. */
+static bool all_finite(const float *numbers, size_t count) {
+    uint32_t found = 0;
+    for (size_t n = 0; n < count; n++) {
+        uint32_t bits;
+        memcpy(&bits, &numbers[n], sizeof(bits));
+        found |= (bits & 0x7f800000u) == 0x7f800000u;
+    }
+    return !found;
+}
+
+/* Reads `wanted` samples ahead, or all that the song still has. */
+static int read_ahead(struct separation *s, size_t wanted) {
+    double since_s = spl_now_s();
+    while (!s->ahead_ended && s->ahead_samples < wanted) {
+        float *to = s->ahead + 2 * s->ahead_samples;
         size_t count = 0;
-        const int status =
-            s->source->read(s->source->user, to, capacity - s->input_samples, &count);
+        const int status = s->source->read(s->source->user, to, wanted - s->ahead_samples, &count);
         if (status < 0)
             return status;
-        if (count > capacity - s->input_samples)
+        if (count > wanted - s->ahead_samples)
             return spl_fail(s->error, SPL_E_ARGUMENT,
                             "the source gave more samples than asked for");
-        for (size_t n = 0; n < 2 * count; n++)
+        for (size_t n = 0; !all_finite(to, 2 * count); n++)
             if (!isfinite(to[n]))
-                return spl_fail(
-                    s->error, SPL_E_FORMAT, "sample %llu is not a finite number",
-                    (unsigned long long)(s->position + s->input_samples + n / 2 - FRAME));
-        s->input_samples += count;
-        s->input_ended = count == 0;
+                return spl_fail(s->error, SPL_E_FORMAT, "sample %llu is not a finite number",
+                                (unsigned long long)(s->samples_read + n / 2));
+        s->samples_read += count;
+        s->ahead_samples += count;
+        s->ahead_ended = count == 0;
     }
+    spl_clock_lap(&since_s, &s->timings->read_s);
+    return 0;
+}
+
+/* What was read ahead goes behind the samples of the input that this segment shares with the last. */
+static void take_input(struct separation *s) {
+    const size_t capacity = (size_t)(s->frames - 1) * HOP + FRAME;
+    memcpy(s->input + 2 * s->input_samples, s->ahead, 2 * s->ahead_samples * sizeof(float));
+    s->input_samples += s->ahead_samples;
+    s->ahead_samples = 0;
+    s->input_ended = s->ahead_ended;
     memset(s->input + 2 * s->input_samples, 0, 2 * (capacity - s->input_samples) * sizeof(float));
     s->valid_frames = (unsigned)SPL_MIN((s->input_samples + HOP - 1) / HOP, (size_t)s->frames);
-    return 0;
 }
 
 static void forward_task(void *user, size_t task, unsigned thread) {
@@ -295,32 +333,47 @@ static void wiener_add_task(void *user, size_t task, unsigned thread) {
     }
 }
 
-/* Gives the samples of this segment that are within the song to the sink, and keeps the last three hops. */
-static int write_output(struct separation *s) {
-    const size_t segment = (size_t)s->frames * HOP;
-    const size_t begin = s->position == 0 ? FRAME : 0; /* the zeros in front */
-    const size_t end = s->input_ended ? SPL_MIN(segment, s->input_samples) : segment;
-    if (begin < end) {
-        const float *stems[SPL_STEMS_MAX] = {NULL};
-        for (unsigned i = 0; i < s->stems; i++)
-            if (s->output[i])
-                stems[i] = s->output[i] + 2 * begin;
-        const int status = s->sink->write(s->sink->user, stems, end - begin);
-        if (status < 0)
-            return status;
-        s->written += end - begin;
-    }
-    return 0;
+/* Gives the finished segment's samples to the sink. */
+static int write_finished(struct separation *s) {
+    if (s->finished_begin >= s->finished_end)
+        return 0;
+    double since_s = spl_now_s();
+    const float *stems[SPL_STEMS_MAX] = {NULL};
+    for (unsigned i = 0; i < s->stems; i++)
+        if (s->finished[i])
+            stems[i] = s->finished[i] + 2 * s->finished_begin;
+    const size_t count = s->finished_end - s->finished_begin;
+    s->finished_end = 0;
+    const int status = s->sink->write(s->sink->user, stems, count);
+    spl_clock_lap(&since_s, &s->timings->write_s);
+    return status;
 }
 
-static void shift_output(struct separation *s) {
+/* The segment that was computed is finished, but for the last three hops, which begin the output of the next. */
+static void turn_output(struct separation *s) {
     const size_t segment = (size_t)s->frames * HOP * 2, overlap = (size_t)OVERLAP_HOPS * HOP * 2;
     for (unsigned i = 0; i < s->stems; i++) {
         if (!s->output[i])
             continue;
-        memmove(s->output[i], s->output[i] + segment, overlap * sizeof(float));
-        memset(s->output[i] + overlap, 0, segment * sizeof(float));
+        float *next = s->finished[i];
+        memcpy(next, s->output[i] + segment, overlap * sizeof(float));
+        memset(next + overlap, 0, segment * sizeof(float));
+        s->finished[i] = s->output[i];
+        s->output[i] = next;
     }
+    s->finished_begin = s->position == 0 ? FRAME : 0; /* the zeros in front */
+    s->finished_end = (size_t)s->frames * HOP;
+    if (s->input_ended)
+        s->finished_end = SPL_MIN(s->finished_end, s->input_samples);
+}
+
+/* Whether no frame of the segment has any sound. The estimates are then zero: they are shares of the magnitudes. */
+static bool is_silent(const struct separation *s) {
+    const size_t count = (size_t)s->valid_frames * 2 * s->bins;
+    for (size_t n = 0; n < count; n++)
+        if (s->magnitudes[n] > 0)
+            return false;
+    return true;
 }
 
 static int estimate_segment(struct separation *s) {
@@ -328,25 +381,29 @@ static int estimate_segment(struct separation *s) {
     const bool softmax = s->info->architecture == SPL_ARCHITECTURE_SOFTMAX_UNET;
     spl_pool_run(s->pool, blocks, forward_task, s);
     spl_clock_lap(&s->since_s, &s->timings->forward_s);
-    s->steps_done = 0;
+    const bool silent = is_silent(s);
     for (unsigned i = 0; i < s->nets; i++) {
         if (!s->estimates[i])
             continue;
+        if (silent) {
+            memset(s->estimates[i], 0, (size_t)s->valid_frames * 2 * s->bins * sizeof(float));
+            continue;
+        }
         const int status =
-            spl_unet_run(spl_model_unet(s->model, i), s->workspace, s->pool,
+            spl_unet_run(spl_model_unet(s->model, i), s->workspace, s->pool, s->valid_frames,
                          softmax ? NULL : s->magnitudes, s->estimates[i], s->timings, step, s);
         if (status < 0)
-            return spl_fail(s->error, status, "canceled");
+            return status;
     }
     spl_clock_lap(&s->since_s, &s->timings->nets_s);
-    if (softmax)
+    if (softmax && !silent)
         spl_pool_run(s->pool, blocks, softmax_task, s);
     spl_pool_run(s->pool, blocks, gains_task, s);
     spl_clock_lap(&s->since_s, &s->timings->masks_s);
     return 0;
 }
 
-static int output_segment(struct separation *s) {
+static void inverse_segment(struct separation *s) {
     const size_t block_pairs = s->frames / BLOCK_FRAMES / 2;
     for (s->odd = 0; s->odd < 2; s->odd++) {
         if (s->wiener)
@@ -355,40 +412,72 @@ static int output_segment(struct separation *s) {
             spl_pool_run(s->pool, block_pairs * s->stems, mask_inverse_task, s);
     }
     spl_clock_lap(&s->since_s, &s->timings->inverse_s);
-    const int status = write_output(s);
-    spl_clock_lap(&s->since_s, &s->timings->write_s);
-    shift_output(s);
+}
+
+/* One segment, in the background. */
+static void compute_segment(void *user) {
+    struct separation *s = user;
+    s->since_s = spl_now_s();
+    s->computed = estimate_segment(s);
+    if (s->computed < 0)
+        return;
+    s->timings->segments++;
+    if (s->sums_only) {
+        spl_pool_run(s->pool, (SPL_BINS + BLOCK_BINS - 1) / BLOCK_BINS, wiener_add_task, s);
+        spl_clock_lap(&s->since_s, &s->timings->masks_s);
+    } else {
+        inverse_segment(s);
+    }
+}
+
+/* Waits for the segment that is being computed. */
+static int await_segment(struct separation *s) {
+    while (!spl_background_wait(s->background))
+        if (s->options->progress && !atomic_load(&s->stop))
+            report_progress(s);
+    return s->computed < 0 ? spl_fail(s->error, s->computed, "canceled") : 0;
+}
+
+/* Computes this segment while the one before is written and the one after it read. */
+static int do_segment(struct separation *s) {
+    atomic_store(&s->steps_done, 0);
+    spl_background_start(s->background, compute_segment, s);
+    int status = write_finished(s);
+    if (status == 0)
+        status = read_ahead(s, (size_t)s->frames * HOP);
+    if (status == 0)
+        return await_segment(s);
+    atomic_store(&s->stop, true);
+    while (!spl_background_wait(s->background))
+        continue;
     return status;
 }
 
 /* Goes through the song once: for the Wiener filter's sums, or for the stems. */
 static int pass(struct separation *s, bool sums_only) {
+    const size_t segment = (size_t)s->frames * HOP;
+    s->sums_only = sums_only;
     s->position = 0;
-    s->input_ended = false;
     s->input_samples = FRAME;
     memset(s->input, 0, FRAME * 2 * sizeof(float));
-    s->since_s = spl_now_s();
-    for (;;) {
-        int status = fill_input(s);
-        spl_clock_lap(&s->since_s, &s->timings->read_s);
-        if (status == 0)
-            status = estimate_segment(s);
+    s->ahead_samples = 0;
+    s->ahead_ended = false;
+    s->samples_read = 0;
+    int status = read_ahead(s, segment - HOP);
+    while (status == 0) {
+        take_input(s);
+        status = do_segment(s);
         if (status < 0)
-            return status;
-        s->timings->segments++;
-        if (sums_only)
-            spl_pool_run(s->pool, (SPL_BINS + BLOCK_BINS - 1) / BLOCK_BINS, wiener_add_task, s);
-        else if ((status = output_segment(s)) < 0)
-            return status;
-
-        const size_t segment = (size_t)s->frames * HOP;
-        if (s->input_ended && s->input_samples <= segment)
             break;
+        if (!sums_only)
+            turn_output(s);
+        if (s->input_ended && s->input_samples <= segment)
+            return write_finished(s);
         s->input_samples -= segment;
         memmove(s->input, s->input + 2 * segment, 2 * s->input_samples * sizeof(float));
         s->position += segment;
     }
-    return 0;
+    return status;
 }
 
 static void apply_bandwidth(struct separation *s) {
@@ -430,10 +519,11 @@ static int allocate(struct separation *s) {
     const size_t frames = s->frames, estimates = frames * 2 * s->bins;
     s->scratch = calloc(spl_pool_threads(s->pool), sizeof(*s->scratch));
     s->input = floats(((frames - 1) * HOP + FRAME) * 2);
+    s->ahead = floats(frames * HOP * 2);
     s->re = floats(frames * FRAME);
     s->im = floats(frames * FRAME);
     s->magnitudes = floats(estimates);
-    bool complete = s->scratch && s->input && s->re && s->im && s->magnitudes;
+    bool complete = s->scratch && s->input && s->ahead && s->re && s->im && s->magnitudes;
     for (const mask_split *split = s->splits; split < s->splits + s->split_count; split++)
         for (unsigned i = 0; i < split->count; i++) {
             s->estimates[split->nets[i]] = floats(estimates);
@@ -444,7 +534,8 @@ static int allocate(struct separation *s) {
         complete = complete && s->extensions[i];
         if (s->wanted >> i & 1) {
             s->output[i] = floats((frames + OVERLAP_HOPS) * HOP * 2);
-            complete = complete && s->output[i];
+            s->finished[i] = floats((frames + OVERLAP_HOPS) * HOP * 2);
+            complete = complete && s->output[i] && s->finished[i];
         }
     }
     if (!complete)
@@ -458,20 +549,25 @@ static void release(struct separation *s) {
         free(s->estimates[i]);
         free(s->extensions[i]);
         free(s->output[i]);
+        free(s->finished[i]);
     }
     free(s->magnitudes);
     free(s->im);
     free(s->re);
+    free(s->ahead);
     free(s->input);
     free(s->scratch);
     spl_unet_workspace_free(s->workspace);
     spl_wiener_free(s->wiener);
     spl_pool_free(s->pool);
+    spl_background_free(s->background);
     free(s);
 }
 
 static int run(struct separation *s) {
     int status = spl_pool_new(s->options->threads, &s->pool, s->error);
+    if (status == 0)
+        status = spl_background_new(&s->background, s->error);
     if (status == 0 && s->options->wiener)
         status = spl_wiener_new(s->stems, &s->wiener, s->error);
     if (status == 0)

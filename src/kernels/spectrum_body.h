@@ -51,7 +51,7 @@ static void gains(float *const *values, unsigned stems, unsigned bins, float exp
         const unsigned count = bins - first < BLOCK ? bins - first : BLOCK;
         float sum[BLOCK] = {0};
         for (unsigned i = 0; i < stems; i++) {
-            float *power = values[i] + first;
+            float *restrict power = values[i] + first;
             if (exponent == 2)
                 for (unsigned k = 0; k < count; k++)
                     power[k] *= power[k];
@@ -61,10 +61,12 @@ static void gains(float *const *values, unsigned stems, unsigned bins, float exp
             for (unsigned k = 0; k < count; k++)
                 sum[k] += power[k];
         }
+        for (unsigned k = 0; k < count; k++)
+            sum[k] = 1 / (sum[k] + epsilon);
         for (unsigned i = 0; i < stems; i++) {
-            float *gain = values[i] + first;
+            float *restrict gain = values[i] + first;
             for (unsigned k = 0; k < count; k++)
-                gain[k] = (gain[k] + share) / (sum[k] + epsilon);
+                gain[k] = (gain[k] + share) * sum[k];
         }
     }
 }

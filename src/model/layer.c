@@ -279,9 +279,14 @@ void spl_layer_prepare(spl_layer *layer, const spl_layer_weights *weights, spl_a
 
 /* ---- What both ways share ---- */
 
-/* Output pixels of a layer for an input of this size, before a transposed layer interleaves its phases. */
+/* Output columns of a layer for an input of so many, before a transposed layer interleaves its phases. */
 static unsigned positions(const spl_layer *layer, unsigned input) {
     return layer->transposed ? input : input / 2;
+}
+
+/* The same of the rows that a run wants. */
+static unsigned wanted_rows(const spl_layer *layer, const spl_layer_run *run) {
+    return layer->transposed ? (run->rows + 1) / 2 : run->rows;
 }
 
 /* Where phase `phase` writes position (row, column): its finish for that pixel and those right of it. */
@@ -402,7 +407,8 @@ static void single_task(void *user, size_t task, unsigned thread) {
 }
 
 static void apply_single(const spl_layer *layer, const spl_layer_run *run) {
-    direct d = {.layer = layer, .run = run, .rows = run->in->rows, .columns = run->in->columns};
+    direct d = {
+        .layer = layer, .run = run, .rows = wanted_rows(layer, run), .columns = run->in->columns};
     spl_pool_run(run->pool, (d.rows + SINGLE_ROWS - 1) / SINGLE_ROWS, single_task, &d);
 }
 
@@ -411,7 +417,7 @@ static void apply_direct(const spl_layer *layer, const spl_layer_run *run) {
         (size_t)KERNEL * KERNEL * layer->in * layer->out * sizeof(float) <= cached_weights_bytes;
     direct d = {.layer = layer,
                 .run = run,
-                .rows = positions(layer, run->in->rows),
+                .rows = wanted_rows(layer, run),
                 .columns = positions(layer, run->in->columns)};
     d.block = SPL_MIN(d.rows, cached ? 4u : 16u);
     d.blocks = (d.rows + d.block - 1) / d.block;
@@ -431,10 +437,10 @@ typedef struct tiles {
     size_t input_step, output_step; /* floats between points */
 } tiles;
 
-static tiles tiles_of(const spl_layer *layer, unsigned in_rows, unsigned in_columns) {
+static tiles tiles_of(const spl_layer *layer, unsigned rows, unsigned columns) {
     tiles t = {.layer = layer,
-               .rows = positions(layer, in_rows),
-               .columns = positions(layer, in_columns),
+               .rows = rows,
+               .columns = columns,
                .depth = (layer->transposed ? 1 : PHASES) * layer->in};
     t.tile_columns = (t.columns + layer->tile - 1) / layer->tile;
     t.count = t.tile_columns * ((t.rows + layer->tile - 1) / layer->tile);
@@ -570,7 +576,7 @@ static void panel_task(void *user, size_t task, unsigned thread) {
 }
 
 static void apply_winograd(const spl_layer *layer, const spl_layer_run *run) {
-    tiles t = tiles_of(layer, run->in->rows, run->in->columns);
+    tiles t = tiles_of(layer, wanted_rows(layer, run), positions(layer, run->in->columns));
     t.run = run;
     if (t.blocks > 1) {
         spl_pool_run(run->pool, t.blocks, block_task, &t);
@@ -586,13 +592,13 @@ size_t spl_layer_scratch(const spl_layer *layer, unsigned rows, unsigned columns
         return threads * 3 * single_row_floats(layer, columns);
     if (!layer->tile)
         return 0;
-    const tiles t = tiles_of(layer, rows, columns);
+    const tiles t = tiles_of(layer, positions(layer, rows), positions(layer, columns));
     const unsigned n = points_each_way(layer);
     return (size_t)n * n * ((t.blocks > 1 ? threads : 1) * t.input_step + threads * t.output_step);
 }
 
-double spl_layer_flop(const spl_layer *layer, const spl_plane *in) {
-    return 2.0 * positions(layer, in->rows) * positions(layer, in->columns) * KERNEL * KERNEL *
+double spl_layer_flop(const spl_layer *layer, const spl_layer_run *run) {
+    return 2.0 * wanted_rows(layer, run) * positions(layer, run->in->columns) * KERNEL * KERNEL *
            layer->in * layer->out;
 }
 

@@ -63,6 +63,7 @@ typedef struct spl_layer_run {
     spl_pool *pool;
     float *scratch;
     const spl_plane *in;
+    unsigned rows; /* of the output that are wanted; others may be written as well, with anything */
     spl_layer_target raw; /* sums with bias */
     spl_layer_target out; /* after norm and activation, or activation and norm when transposed */
 } spl_layer_run;
@@ -70,8 +71,8 @@ typedef struct spl_layer_run {
 /* Runs the layer on all threads of the pool. */
 void spl_layer_apply(const spl_layer *layer, const spl_layer_run *run);
 
-/* Operations of a run on this input by direct convolution, two a multiply-add. */
-double spl_layer_flop(const spl_layer *layer, const spl_plane *in);
+/* Operations of a run by direct convolution, two a multiply-add. */
+double spl_layer_flop(const spl_layer *layer, const spl_layer_run *run);
 
 /* Border a layer's input needs: rows and columns of zeros before, and after. */
 unsigned spl_layer_border_before(bool transposed);

@@ -189,11 +189,51 @@ float *spl_unet_workspace_input(spl_unet_workspace *workspace, unsigned frame) {
     return input->origin + frame * input->row_floats;
 }
 
+/* Rows of each layer's output, encoder and decoder, that `wanted` rows of the mask layer need. */
+typedef struct needed_rows {
+    unsigned encoder[DEPTH], decoder[DEPTH];
+} needed_rows;
+
+static needed_rows needed_for(const spl_unet_workspace *workspace, unsigned wanted) {
+    needed_rows needed;
+    unsigned rows = SPL_MIN(wanted + 3, workspace->frames);
+    for (unsigned i = DEPTH;
+         i-- > 0;) { /* row y reads (y - 1) / 2 to (y + 2) / 2 of what is half as high */
+        needed.decoder[i] = rows;
+        rows = SPL_MIN((rows + 1) / 2 + 1, workspace->decoder_in[i].rows);
+        needed.encoder[DEPTH - 1 - i] = rows; /* the skip */
+    }
+    for (unsigned i = DEPTH - 1; i > 0;
+         i--) /* row y reads 2 y - 1 to 2 y + 3 of what is twice as high */
+        needed.encoder[i - 1] = SPL_MIN(SPL_MAX(needed.encoder[i - 1], 2 * needed.encoder[i] + 2),
+                                        workspace->encoder_in[i].rows);
+    return needed;
+}
+
+/* Tiles reach beyond the rows that are needed. What they find there has no part in what is wanted but its rounding
+ * errors, so it must not be what a louder segment left. */
+static void clear_beyond(spl_plane *plane, unsigned rows) {
+    enum { TILE_REACH = 8 };
+    const unsigned end = SPL_MIN(rows + TILE_REACH, plane->rows);
+    for (unsigned y = rows; y < end; y++)
+        memset(plane->origin + y * plane->row_floats, 0,
+               (size_t)plane->columns * plane->channels * sizeof(float));
+}
+
+static void clear_unneeded(spl_unet_workspace *workspace, const needed_rows *needed) {
+    for (unsigned i = 1; i < DEPTH; i++) {
+        clear_beyond(&workspace->encoder_in[i], needed->encoder[i - 1]);
+        clear_beyond(&workspace->decoder_in[i], needed->decoder[i - 1]);
+    }
+    clear_beyond(&workspace->decoder_in[0], needed->encoder[DEPTH - 1]);
+}
+
 typedef struct mask_run {
     const spl_unet *unet;
     const spl_plane *in;
     const float *magnitudes;
     float *estimates;
+    unsigned rows;
 } mask_run;
 
 enum { MASK_ROWS = 16 }; /* of a task */
@@ -203,7 +243,7 @@ static void mask_task(void *user, size_t task, unsigned thread) {
     const mask_run *run = user;
     const unsigned bins = run->in->columns;
     const unsigned first = (unsigned)task * MASK_ROWS;
-    for (unsigned y = first; y < SPL_MIN(first + MASK_ROWS, run->in->rows); y++) {
+    for (unsigned y = first; y < SPL_MIN(first + MASK_ROWS, run->rows); y++) {
         const size_t at = (size_t)y * 2 * bins;
         const float *magnitudes = run->magnitudes ? run->magnitudes + at : NULL;
         run->unet->kernels->mask_row(&(spl_mask_row){
@@ -219,19 +259,22 @@ static void mask_task(void *user, size_t task, unsigned thread) {
 }
 
 int spl_unet_run(const spl_unet *unet, spl_unet_workspace *workspace, spl_pool *pool,
-                 const float *magnitudes, float *estimates, spl_timings *timings,
+                 unsigned wanted, const float *magnitudes, float *estimates, spl_timings *timings,
                  bool (*canceled)(void *user), void *user) {
     assert(memcmp(unet->filters, workspace->filters, sizeof(unet->filters)) == 0);
+    const needed_rows needed = needed_for(workspace, wanted);
+    clear_unneeded(workspace, &needed);
     double since_s = spl_now_s();
     spl_layer_run run = {.kernels = unet->kernels, .pool = pool, .scratch = workspace->scratch};
     for (unsigned i = 0; i < DEPTH; i++) {
         if (canceled(user))
             return SPL_E_CANCELED;
         run.in = &workspace->encoder_in[i];
+        run.rows = needed.encoder[i];
         run.raw.plane = &workspace->decoder_in[DEPTH - 1 - i];
         run.out.plane = i < DEPTH - 1 ? &workspace->encoder_in[i + 1] : NULL;
         spl_layer_apply(&unet->encoder[i], &run);
-        timings->layers_flop[i] += spl_layer_flop(&unet->encoder[i], run.in);
+        timings->layers_flop[i] += spl_layer_flop(&unet->encoder[i], &run);
         spl_clock_lap(&since_s, &timings->layers_s[i]);
     }
     run.raw.plane = NULL;
@@ -240,15 +283,16 @@ int spl_unet_run(const spl_unet *unet, spl_unet_workspace *workspace, spl_pool *
             return SPL_E_CANCELED;
         const bool last = i == DEPTH - 1;
         run.in = &workspace->decoder_in[i];
+        run.rows = needed.decoder[i];
         run.out.plane = last ? &workspace->mask_in : &workspace->decoder_in[i + 1];
         run.out.channel = last ? 0 : unet->decoder[i].out; /* behind the skip */
         spl_layer_apply(&unet->decoder[i], &run);
-        timings->layers_flop[DEPTH + i] += spl_layer_flop(&unet->decoder[i], run.in);
+        timings->layers_flop[DEPTH + i] += spl_layer_flop(&unet->decoder[i], &run);
         spl_clock_lap(&since_s, &timings->layers_s[DEPTH + i]);
     }
-    mask_run mask = {unet, &workspace->mask_in, magnitudes, estimates};
-    spl_pool_run(pool, (workspace->frames + MASK_ROWS - 1) / MASK_ROWS, mask_task, &mask);
-    timings->layers_flop[2 * DEPTH] += 2.0 * 4 * 4 * 2 * workspace->frames * workspace->bins;
+    mask_run mask = {unet, &workspace->mask_in, magnitudes, estimates, wanted};
+    spl_pool_run(pool, (wanted + MASK_ROWS - 1) / MASK_ROWS, mask_task, &mask);
+    timings->layers_flop[2 * DEPTH] += 2.0 * 4 * 4 * 2 * wanted * workspace->bins;
     spl_clock_lap(&since_s, &timings->layers_s[2 * DEPTH]);
     return 0;
 }

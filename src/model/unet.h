@@ -45,12 +45,13 @@ void spl_unet_workspace_free(spl_unet_workspace *workspace);
 /* Where the magnitudes of `frame` go before spl_unet_run: [bins][2], left and right. They stay until overwritten. */
 float *spl_unet_workspace_input(spl_unet_workspace *workspace, unsigned frame);
 
-/* Runs the net on the workspace's input. `magnitudes` are the same numbers as [frames][2][bins]; NULL: logits are wanted.
- * `estimates` [frames][2][bins] are written. Seconds and
- * operations of each layer are added to `timings`. Between layers `canceled` is asked on the calling thread; true ends with
+/* Runs the net on the workspace's input, for what the first `wanted` frames of the result need of it. `magnitudes` are the
+ * same numbers as [frames][2][bins]; NULL: logits are wanted. Of `estimates` [frames][2][bins] the wanted frames
+ * are written, and perhaps others. Seconds and operations of each layer are added to `timings`. Between layers `canceled` is asked on the calling thread; true ends with
  * CANCELED. */
 SPL_WARN_UNUSED int spl_unet_run(const spl_unet *unet, spl_unet_workspace *workspace,
-                                 spl_pool *pool, const float *magnitudes, float *estimates,
-                                 spl_timings *timings, bool (*canceled)(void *user), void *user);
+                                 spl_pool *pool, unsigned wanted, const float *magnitudes,
+                                 float *estimates, spl_timings *timings,
+                                 bool (*canceled)(void *user), void *user);
 
 #endif

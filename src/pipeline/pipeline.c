@@ -254,9 +254,17 @@ static void mix(const float *const *stems, uint64_t members, size_t begin, size_
         mixed[i] = 0.5f * (mixed[2 * i] + mixed[2 * i + 1]);
 }
 
+/* The larger of `peak` and the magnitudes of finite samples: without their sign they order as integers do. */
 static float peak_of(const float *samples, size_t count, float peak) {
-    for (size_t i = 0; i < count; i++)
-        peak = fmaxf(peak, fabsf(samples[i]));
+    int32_t largest;
+    memcpy(&largest, &peak, sizeof(largest));
+    for (size_t i = 0; i < count; i++) {
+        int32_t bits;
+        memcpy(&bits, &samples[i], sizeof(bits));
+        bits &= INT32_MAX;
+        largest = bits > largest ? bits : largest;
+    }
+    memcpy(&peak, &largest, sizeof(peak));
     return peak;
 }
 
@@ -268,13 +276,18 @@ static int write_lane(void *user, const float *const *stems, size_t count) {
         size_t chunk = SPL_MIN(count - begin, (size_t)CHUNK_SAMPLES);
         for (size_t i = 0; i < run->output_count; i++) {
             output_state *output = &run->outputs[i];
-            mix(stems, output->request.stems, begin, chunk, width, run->mixed);
-            output->peak = peak_of(run->mixed, chunk * width, output->peak);
+            const uint64_t members = output->request.stems;
+            const float *samples = run->mixed;
+            if (__builtin_popcountll(members) == 1 && width == 2)
+                samples = stems[__builtin_ctzll(members)] + 2 * begin;
+            else
+                mix(stems, members, begin, chunk, width, run->mixed);
+            output->peak = peak_of(samples, chunk * width, output->peak);
             int status =
                 output->spools
-                    ? spl_write_all(output->spools[run->lane], run->mixed,
+                    ? spl_write_all(output->spools[run->lane], samples,
                                     chunk * width * sizeof(float), "a temporary file", &run->error)
-                    : spl_encoder_write(output->encoder, run->mixed, chunk, &run->error);
+                    : spl_encoder_write(output->encoder, samples, chunk, &run->error);
             if (status < 0)
                 return fail_callback(run, SPL_STAGE_OUTPUT, status);
         }

@@ -47,13 +47,18 @@ void spl_residual_compare(spl_residual *residual, const float *const *stems, uns
                           size_t count) {
     assert(count <= residual->end - residual->begin);
     const float *mixture = residual->queue + 2 * residual->begin;
-    for (size_t i = 0; i < 2 * count; i++) {
-        double left = mixture[i];
-        for (unsigned stem = 0; stem < stem_count; stem++)
-            left -= stems[stem][i];
-        residual->left_energy += left * left;
-        residual->mixture_energy += (double)mixture[i] * mixture[i];
-    }
+    double left_energy[2] = {0}, mixture_energy[2] = {0};
+    for (size_t i = 0; i < count; i++)
+        for (unsigned c = 0; c < 2; c++) {
+            const double mixed = mixture[2 * i + c];
+            double left = mixed;
+            for (unsigned stem = 0; stem < stem_count; stem++)
+                left -= stems[stem][2 * i + c];
+            left_energy[c] += left * left;
+            mixture_energy[c] += mixed * mixed;
+        }
+    residual->left_energy += left_energy[0] + left_energy[1];
+    residual->mixture_energy += mixture_energy[0] + mixture_energy[1];
     residual->begin += count;
 }
 
