@@ -233,14 +233,21 @@ static void prepare_winograd_panel(const spl_layer *layer, const float *kernel, 
         at[point] = packed + point_offset(layer, layer->transposed ? phase : 0, point) +
                     (size_t)place * in * PANEL;
     }
+    float taps[9][PANEL] = {{0}}, points[POINTS_MAX][PANEL];
+    const unsigned channels = SPL_MIN(layer->out - panel * PANEL, (unsigned)PANEL);
+    const size_t in_step = layer->transposed ? 1 : layer->out;
+    const size_t out_step = layer->transposed ? in : 1;
     for (unsigned i = 0; i < in; i++) {
-        float taps[9][PANEL], points[POINTS_MAX][PANEL];
-        for (int tap = 0; tap < 9; tap++)
-            for (unsigned lane = 0; lane < PANEL; lane++)
-                taps[tap][lane] = kernel_at(
-                    layer, kernel, kernel_index(layer->transposed, three_rows(phase), tap / 3),
-                    kernel_index(layer->transposed, three_columns(phase), tap % 3), i,
-                    panel * PANEL + lane);
+        for (int tap = 0; tap < 9; tap++) {
+            const int row = kernel_index(layer->transposed, three_rows(phase), tap / 3);
+            const int column = kernel_index(layer->transposed, three_columns(phase), tap % 3);
+            if (row < 0 || column < 0)
+                continue;
+            const float *from = kernel + (size_t)(row * KERNEL + column) * in * layer->out +
+                                i * in_step + panel * PANEL * out_step;
+            for (unsigned lane = 0; lane < channels; lane++)
+                taps[tap][lane] = from[lane * out_step];
+        }
         spl_winograd_kernels(layer->tile, taps, points);
         for (unsigned point = 0; point < n * n; point++)
             if (phase_has_point(layer, phase, point))

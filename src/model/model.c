@@ -8,6 +8,7 @@
  * net, as in Spleeter. Files are closed once the nets are prepared.
  */
 #include "model/model.h"
+#include "base/pool.h"
 
 #include "model/folder_net.h"
 #include "model/manifest.h"
@@ -63,62 +64,90 @@ static unsigned find_same_net(const spl_model_info *info, unsigned stem) {
     return i;
 }
 
-/* Opens a stem's net file. Its filters must be `filters`; if these are 0, they are set to those of the net. All nets
- * of a model pass through one workspace. */
-static int open_net_file(const char *folder, const spl_stem_info *stem,
-                         unsigned filters[SPL_UNET_DEPTH], spl_folder_net *ret_net,
-                         spl_error *ret_error) {
-    spl_folder_net net;
-    int status = spl_folder_net_open(folder, stem->net, stem->sha256, &net, ret_error);
+/* The nets of a folder while they are opened, all at once. */
+typedef struct folder_nets {
+    spl_model *model;
+    const char *folder;
+    spl_folder_net nets[SPL_STEMS_MAX];
+    spl_error errors[SPL_STEMS_MAX];
+} folder_nets;
+
+/* Opens one net file and prepares the net. With a configuration, its activations apply; otherwise those of the file. */
+static int open_folder_net(folder_nets *opening, unsigned i) {
+    spl_model *model = opening->model;
+    spl_stem_info *stem = &model->info.stems[i];
+    spl_folder_net *net = &opening->nets[i];
+    spl_error *error = &opening->errors[i];
+    const int status = spl_folder_net_open(opening->folder, stem->net, stem->sha256, net, error);
     if (status < 0)
         return status;
-    if (filters[0] == 0)
-        memcpy(filters, net.weights.filters, sizeof(net.weights.filters));
-    status = spl_net_check_filters(&net.weights, net.path, filters,
-                                   "the model's other nets or configuration", ret_error);
-    if (status < 0) {
-        spl_folder_net_close(&net);
-        return status;
+    if (model->config.root) {
+        net->weights.conv_activation = stem->conv_activation;
+        net->weights.deconv_activation = stem->deconv_activation;
+    } else {
+        stem->conv_activation = net->weights.conv_activation;
+        stem->deconv_activation = net->weights.deconv_activation;
     }
-    *ret_net = net;
+    stem->parameters = net->parameters;
+    return spl_unet_new(&net->weights, &model->unets[i], error);
+}
+
+static void open_folder_net_task(void *user, size_t task, unsigned thread) {
+    (void)thread;
+    folder_nets *opening = user;
+    if (find_same_net(&opening->model->info, (unsigned)task) == task)
+        open_folder_net(opening, (unsigned)task);
+}
+
+/* What became of the nets, in their order. All pass through one workspace, so their filters must be those of the
+ * configuration, or without one of the first. */
+static int check_folder_nets(folder_nets *opening, spl_error *ret_error) {
+    spl_model *model = opening->model;
+    spl_model_info *info = &model->info;
+    const unsigned *filters =
+        model->config.root ? model->config.filters : opening->nets[0].weights.filters;
+    for (unsigned i = 0; i < info->stem_count + info->group_count; i++) {
+        const unsigned same = find_same_net(info, i);
+        model->unet_of[i] = same;
+        if (same < i) {
+            info->stems[i].conv_activation = info->stems[same].conv_activation;
+            info->stems[i].deconv_activation = info->stems[same].deconv_activation;
+            info->stems[i].parameters = info->stems[same].parameters;
+            continue;
+        }
+        if (opening->errors[i].status < 0) {
+            if (ret_error)
+                *ret_error = opening->errors[i];
+            return opening->errors[i].status;
+        }
+        const int status =
+            spl_net_check_filters(&opening->nets[i].weights, opening->nets[i].path, filters,
+                                  "the model's other nets or configuration", ret_error);
+        if (status < 0)
+            return status;
+    }
     return 0;
 }
 
-/* Reads the nets that `model->info` names from `folder`, and prepares each once. Where there is a configuration,
- * its activations and filters apply; otherwise those of the files. */
+/* Reads the nets that `model->info` names from `folder`, and prepares each once. */
 static int open_folder_nets(spl_model *model, const char *folder, spl_error *ret_error) {
-    spl_model_info *info = &model->info;
-    bool configured = model->config.root != NULL;
-    unsigned filters[SPL_UNET_DEPTH];
-    memcpy(filters, model->config.filters, sizeof(filters));
-    for (unsigned i = 0; i < info->stem_count + info->group_count; i++) {
-        spl_stem_info *stem = &info->stems[i];
-        unsigned same = find_same_net(info, i);
-        model->unet_of[i] = same;
-        if (same < i) {
-            stem->conv_activation = info->stems[same].conv_activation;
-            stem->deconv_activation = info->stems[same].deconv_activation;
-            stem->parameters = info->stems[same].parameters;
-            continue;
-        }
-        spl_folder_net net;
-        int status = open_net_file(folder, stem, filters, &net, ret_error);
-        if (status < 0)
-            return status;
-        if (configured) {
-            net.weights.conv_activation = stem->conv_activation;
-            net.weights.deconv_activation = stem->deconv_activation;
-        } else {
-            stem->conv_activation = net.weights.conv_activation;
-            stem->deconv_activation = net.weights.deconv_activation;
-        }
-        stem->parameters = net.parameters;
-        status = spl_unet_new(&net.weights, &model->unets[i], ret_error);
-        spl_folder_net_close(&net);
-        if (status < 0)
-            return status;
+    const unsigned count = model->info.stem_count + model->info.group_count;
+    folder_nets *opening = calloc(1, sizeof(*opening));
+    if (!opening)
+        return spl_fail_memory(ret_error);
+    opening->model = model;
+    opening->folder = folder;
+    spl_pool *pool;
+    int status = spl_pool_new(SPL_MIN(count, spl_cpu_count()), &pool, ret_error);
+    if (status == 0) {
+        spl_pool_run(pool, count, open_folder_net_task, opening);
+        spl_pool_free(pool);
+        status = check_folder_nets(opening, ret_error);
     }
-    return 0;
+    for (unsigned i = 0; i < count; i++)
+        spl_folder_net_close(&opening->nets[i]);
+    free(opening);
+    return status;
 }
 
 static int open_folder(spl_model *model, spl_error *ret_error) {
@@ -310,12 +339,18 @@ SPL_API int spl_model_verify(const char *folder, spl_error *ret_error) {
     int status = spl_manifest_load(folder, &manifest, &info, ret_error);
     if (status < 0)
         return status;
-    unsigned filters[SPL_UNET_DEPTH] = {0};
+    unsigned filters[SPL_UNET_DEPTH];
     for (unsigned i = 0; i < info.stem_count + info.group_count && status == 0; i++) {
         spl_folder_net net;
-        status = open_net_file(folder, &info.stems[i], filters, &net, ret_error);
-        if (status == 0)
-            spl_folder_net_close(&net);
+        status =
+            spl_folder_net_open(folder, info.stems[i].net, info.stems[i].sha256, &net, ret_error);
+        if (status < 0)
+            break;
+        if (i == 0)
+            memcpy(filters, net.weights.filters, sizeof(filters));
+        status = spl_net_check_filters(&net.weights, net.path, filters, "the model's first net",
+                                       ret_error);
+        spl_folder_net_close(&net);
     }
     json_decref(manifest);
     return status;
