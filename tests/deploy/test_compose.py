@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 
 import jsonschema
@@ -82,3 +83,26 @@ def test_clamd(full):
     (full / "signatures").mkdir()
     done = subprocess.run([program, "-c", config], capture_output=True, text=True, timeout=60)
     assert "Parse error" not in done.stdout + done.stderr and "signatures" in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def test_bucket_is_made(full, tmp_path):
+    """The commands of s3 and bucket, run with a real versitygw: twice, since each start of the set runs them."""
+    program = os.environ.get("VERSITYGW") or shutil.which("versitygw", path="/usr/local/lib/spleeterd-tests")
+    if not program:
+        pytest.skip("versitygw is not installed; see tests/scale/install.sh")
+    services = yaml.safe_load((full / "compose.yaml").read_text())["services"]
+    env = dict(line.split("=", 1) for line in (full / "secrets/s3.env").read_text().split())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "data").mkdir()
+    arguments = [{":7070": f"127.0.0.1:{port}", "/data": str(tmp_path / "data")}.get(word, word) for word in services["s3"]["command"]]
+    with open(tmp_path / "log", "w") as log, subprocess.Popen([program, *arguments], env=env, stdout=log, stderr=log) as server:
+        try:
+            (script,) = services["bucket"]["command"]
+            script = script.replace("$$", "$").replace("http://s3:7070", f"http://127.0.0.1:{port}")
+            for code in ("200", "409"):
+                done = subprocess.run([*services["bucket"]["entrypoint"], script], env={**env, "PATH": os.environ["PATH"]}, capture_output=True, text=True)
+                assert done.returncode == 0 and done.stdout == f"{code}\n", done.stdout + done.stderr + (tmp_path / "log").read_text()
+        finally:
+            server.terminate()

@@ -2,6 +2,7 @@
 """The container image: the Dockerfile's steps, carried out in a clean Debian, give a system that serves as its last lines say,
 without rights, with a root that cannot be written. The first stage's packages are made as conftest.packages says."""
 import os
+import signal
 import subprocess
 
 import pytest
@@ -42,12 +43,13 @@ def start(image, tmp_path):
 
     yield starts
     for process in started:
-        process.kill()
-        process.wait()
+        if process.poll() is None:
+            os.kill(service(process), signal.SIGKILL)  # the first of its process namespace, so that all of it ends
+            process.wait()
 
 
 def service(process):
-    """The number of the process that `command` became."""
+    """The number of the process that `command` became, for unshare waits for it."""
     (child,) = subprocess.run(["pgrep", "-P", str(process.pid)], check=True, capture_output=True, text=True).stdout.split()
     return int(child)
 
@@ -68,7 +70,7 @@ def test_container_serves(image, start, port):
                                  binds=[(None, "/tmp"), (SONG.parent, "/mnt", "ro")], read_only=True)
     assert client.separate(SONG)[-1000000:] == subprocess.run(command, check=True, capture_output=True).stdout[-1000000:]
 
-    os.kill(service(process), 15)
+    os.kill(service(process), signal.SIGTERM)
     assert process.wait(30) == 0
     assert subprocess.run(healthy, capture_output=True).returncode != 0
 

@@ -109,6 +109,9 @@ spec:
           {{- range $name := list "databaseUrl" "s3SecretAccessKey" "secret" "apiKey" }}
           - {key: {{ index $.Values.secret.keys $name }}, path: {{ $name | kebabcase }}}
           {{- end }}
+          {{- with .Values.secret.keys.databaseCa }}
+          - {key: {{ . }}, path: database-ca.crt}
+          {{- end }}
           {{- with .Values.secret.keys.keysFile }}
           - {key: {{ . }}, path: keys.json}
           {{- end }}
