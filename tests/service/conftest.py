@@ -89,9 +89,10 @@ def long_song():
 
 @pytest.fixture(scope="session")
 def endless(tmp_path_factory):
-    """endless(client, number=0, ...) submits a job whose end no test sees, another one for each number."""
+    """endless(client, number=0, ...) submits a job whose end no test sees, another one for each number. It is a constant: silence costs
+    the engine nothing."""
     path = tmp_path_factory.mktemp("endless") / "endless.flac"
-    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "7000", path], check=True)
+    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "aevalsrc=0.25:s=8000", "-t", "7000", path], check=True)
     content = path.read_bytes()
 
     def submit(client, number=0, **fields):
