@@ -150,6 +150,8 @@ def test_policy_of_network_denies_first():
     outside = [peer["ipBlock"] for spec in policies for rule in spec.get("egress", []) for peer in rule.get("to", []) if "ipBlock" in peer]
     (internet,) = [block for block in outside if block["cidr"] == "0.0.0.0/0"]
     assert "169.254.0.0/16" in internet["except"], "metadata services of clouds"
+    for rule in one("NetworkPolicy", "stems-spleeterd-egress")["spec"]["egress"]:
+        assert {port["port"] for port in rule["ports"]} <= {53, 5432, 7070}, "workers reach PostgreSQL and S3 alone"
 
 
 def test_backlog_is_counted_in_the_tables_that_exist():

@@ -22,6 +22,12 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- with .Values.image }}{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}{{ end }}
 {{- end }}
 
+{{- define "spleeterd.internet" -}}
+- ports: [{port: 443, protocol: TCP}]
+  to:
+    - ipBlock: {cidr: 0.0.0.0/0, except: {{ toJson .Values.networkPolicy.internet.except }}}
+{{- end }}
+
 {{/* The pods of one part, .part being api or worker. */}}
 {{- define "spleeterd.pod" -}}
 {{- $part := index .Values .part -}}
