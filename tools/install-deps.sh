@@ -47,4 +47,4 @@ if [ -n "$missing" ]; then
     # shellcheck disable=SC2086 # a list of words
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
 fi
-[ "$1" = build ] || "$(dirname "$0")/../tests/scale/install.sh"
+case $1 in test | arm64) "$(dirname "$0")/../tests/scale/install.sh" ;; esac
