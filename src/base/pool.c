@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A pool of threads: each loop is a generation; threads take its tasks from one atomic counter.
+ * A pool of threads: each loop is a generation; threads take its tasks from one atomic counter. Loops follow each other
+ * closely, so threads look out for the next one for a moment before they sleep: waking takes longer than many a loop.
  */
 #include "base/pool.h"
 
@@ -17,8 +18,8 @@ struct spl_pool {
 
     pthread_mutex_t mutex;
     pthread_cond_t work, done;
-    uint64_t generation; /* grows with each loop */
-    unsigned busy;       /* threads that have not finished this generation */
+    _Atomic uint64_t generation; /* grows with each loop */
+    atomic_uint busy;            /* threads that have not finished this generation */
     bool quit;
 
     void (*run)(void *user, size_t task, unsigned thread);
@@ -49,6 +50,26 @@ unsigned spl_cpu_count(void) {
     return quota ? SPL_MAX(1u, SPL_MIN(count, quota)) : count;
 }
 
+enum { LOOKS = 2000 }; /* tens of microseconds */
+
+static void pause_briefly(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void look_out_for_work(const spl_pool *pool, uint64_t seen) {
+    for (unsigned i = 0; i < LOOKS && atomic_load(&pool->generation) == seen; i++)
+        pause_briefly();
+}
+
+static void look_out_for_end(const spl_pool *pool) {
+    for (unsigned i = 0; i < LOOKS && atomic_load(&pool->busy) > 0; i++)
+        pause_briefly();
+}
+
 static void take_tasks(spl_pool *pool, unsigned thread) {
     size_t task;
     while ((task = atomic_fetch_add(&pool->next, 1)) < pool->tasks)
@@ -65,21 +86,23 @@ static void *thread_main(void *argument) {
     free(argument);
     spl_pool *pool = start.pool;
     uint64_t seen = 0;
-    pthread_mutex_lock(&pool->mutex);
     for (;;) {
+        look_out_for_work(pool, seen);
+        pthread_mutex_lock(&pool->mutex);
         while (!pool->quit && pool->generation == seen)
             pthread_cond_wait(&pool->work, &pool->mutex);
-        if (pool->quit)
-            break;
+        const bool quit = pool->quit;
         seen = pool->generation;
         pthread_mutex_unlock(&pool->mutex);
+        if (quit)
+            return NULL;
         take_tasks(pool, start.thread);
-        pthread_mutex_lock(&pool->mutex);
-        if (--pool->busy == 0)
+        if (atomic_fetch_sub(&pool->busy, 1) == 1) {
+            pthread_mutex_lock(&pool->mutex);
             pthread_cond_signal(&pool->done);
+            pthread_mutex_unlock(&pool->mutex);
+        }
     }
-    pthread_mutex_unlock(&pool->mutex);
-    return NULL;
 }
 
 static int start_threads(spl_pool *pool, spl_error *ret_error) {
@@ -162,6 +185,7 @@ void spl_pool_run(spl_pool *pool, size_t tasks,
     pthread_mutex_unlock(&pool->mutex);
 
     take_tasks(pool, 0);
+    look_out_for_end(pool);
 
     pthread_mutex_lock(&pool->mutex);
     while (pool->busy > 0)

@@ -357,7 +357,6 @@ static void turn_output(struct separation *s) {
             continue;
         float *next = s->finished[i];
         memcpy(next, s->output[i] + segment, overlap * sizeof(float));
-        memset(next + overlap, 0, segment * sizeof(float));
         s->finished[i] = s->output[i];
         s->output[i] = next;
     }
@@ -403,8 +402,18 @@ static int estimate_segment(struct separation *s) {
     return 0;
 }
 
+/* Zeros where the segment's frames will be added up, behind the hops that it shares with the last. */
+static void clear_output_task(void *user, size_t stem, unsigned thread) {
+    (void)thread;
+    struct separation *s = user;
+    const size_t overlap = (size_t)OVERLAP_HOPS * HOP * 2;
+    if (s->output[stem])
+        memset(s->output[stem] + overlap, 0, (size_t)s->frames * HOP * 2 * sizeof(float));
+}
+
 static void inverse_segment(struct separation *s) {
     const size_t block_pairs = s->frames / BLOCK_FRAMES / 2;
+    spl_pool_run(s->pool, s->stems, clear_output_task, s);
     for (s->odd = 0; s->odd < 2; s->odd++) {
         if (s->wiener)
             spl_pool_run(s->pool, block_pairs, wiener_inverse_task, s);

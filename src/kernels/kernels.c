@@ -38,22 +38,19 @@ SPL_API const char *spl_cpu_isa(void) {
     return spl_kernels_get(spl_cpu_flags())->isa;
 }
 
-static void fill(spl_fft_tables *tables, unsigned first, unsigned points, unsigned copies) {
-    for (unsigned k = 0; k < 3; k++)
-        for (unsigned p = 0; p < points / 4; p++)
-            for (unsigned copy = 0; copy < copies; copy++) {
-                const double angle = -2.0 * M_PI * p * (k + 1) / points;
-                tables->re[k][first + p * copies + copy] = (float)cos(angle);
-                tables->im[k][first + p * copies + copy] = (float)sin(angle);
-            }
+static void fill(spl_fft_tables *tables, unsigned first, unsigned points) {
+    for (unsigned k = 0; k < 7; k++)
+        for (unsigned p = 0; p < points / 8; p++) {
+            const double angle = -2.0 * M_PI * p * (k + 1) / points;
+            tables->re[k][first + p] = (float)cos(angle);
+            tables->im[k][first + p] = (float)sin(angle);
+        }
 }
 
 void spl_fft_tables_init(spl_fft_tables *ret_tables) {
-    fill(ret_tables, 0, 4096, 1);
-    fill(ret_tables, 1024, 1024, 4);
-    fill(ret_tables, 2048, 256, 1);
-    fill(ret_tables, 2048 + 64, 64, 1);
-    fill(ret_tables, 2048 + 64 + 16, 16, 1);
+    fill(ret_tables, 0, 4096);
+    fill(ret_tables, 512, 512);
+    fill(ret_tables, 512 + 64, 64);
 }
 
 /* Row i takes the kernel's polynomial at the finite point p_i, over the product of the differences of p_i and the other

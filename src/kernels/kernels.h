@@ -153,11 +153,11 @@ void spl_winograd_kernels(unsigned tile, float (*kernels)[SPL_PANEL],
 #define SPL_FFT_SIZE 4096
 #define SPL_BINS     (SPL_FFT_SIZE / 2 + 1)
 
-/* Twiddle factors exp(-2 pi i p k / n), k = 1, 2, 3, of the passes over n = 4096, 1024, 256, 64 and 16 points; those of
- * the second pass four times each, one for each of its columns. Immutable after spl_fft_tables_init. */
+/* Twiddle factors exp(-2 pi i p k / n), k = 1 to 7, of the passes over n = 4096, 512 and 64 points. Immutable after
+ * spl_fft_tables_init. */
 typedef struct spl_fft_tables {
-    float re[3][1024 + 1024 + 64 + 16 + 4];
-    float im[3][1024 + 1024 + 64 + 16 + 4];
+    float re[7][512 + 64 + 8];
+    float im[7][512 + 64 + 8];
 } spl_fft_tables;
 
 void spl_fft_tables_init(spl_fft_tables *ret_tables);

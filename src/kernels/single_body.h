@@ -6,50 +6,6 @@
 #include "kernels/kernels.h"
 #include "kernels/vector.h"
 
-#if LANES == 8
-/* Stores a[0] b[0] a[1] b[1] ... */
-INLINE void store_pairs(float *to, vec a, vec b) {
-    vec_store(to, SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11));
-    vec_store(to + 8, SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15));
-}
-
-/* v[i][j] becomes v[j][i]. */
-INLINE void transpose_square(vec v[8]) {
-    vec w[8];
-#pragma GCC unroll 4
-    for (unsigned i = 0; i < 4; i++) { /* lanes 0 to 3 of rows i and i + 4, then lanes 4 to 7 */
-        w[i] = SHUFFLE(v[i], v[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-        w[i + 4] = SHUFFLE(v[i], v[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-    }
-#pragma GCC unroll 2
-    for (unsigned h = 0; h < 8; h += 4) {
-        const vec even_low = SHUFFLE(w[h], w[h + 2], 0, 8, 1, 9, 4, 12, 5, 13);
-        const vec even_high = SHUFFLE(w[h], w[h + 2], 2, 10, 3, 11, 6, 14, 7, 15);
-        const vec odd_low = SHUFFLE(w[h + 1], w[h + 3], 0, 8, 1, 9, 4, 12, 5, 13);
-        const vec odd_high = SHUFFLE(w[h + 1], w[h + 3], 2, 10, 3, 11, 6, 14, 7, 15);
-        v[h] = SHUFFLE(even_low, odd_low, 0, 8, 1, 9, 4, 12, 5, 13);
-        v[h + 1] = SHUFFLE(even_low, odd_low, 2, 10, 3, 11, 6, 14, 7, 15);
-        v[h + 2] = SHUFFLE(even_high, odd_high, 0, 8, 1, 9, 4, 12, 5, 13);
-        v[h + 3] = SHUFFLE(even_high, odd_high, 2, 10, 3, 11, 6, 14, 7, 15);
-    }
-}
-#else
-INLINE void store_pairs(float *to, vec a, vec b) {
-    vec_store(to, SHUFFLE(a, b, 0, 4, 1, 5));
-    vec_store(to + 4, SHUFFLE(a, b, 2, 6, 3, 7));
-}
-
-INLINE void transpose_square(vec v[4]) {
-    const vec even_low = SHUFFLE(v[0], v[2], 0, 4, 1, 5),
-              even_high = SHUFFLE(v[0], v[2], 2, 6, 3, 7);
-    const vec odd_low = SHUFFLE(v[1], v[3], 0, 4, 1, 5), odd_high = SHUFFLE(v[1], v[3], 2, 6, 3, 7);
-    v[0] = SHUFFLE(even_low, odd_low, 0, 4, 1, 5);
-    v[1] = SHUFFLE(even_low, odd_low, 2, 6, 3, 7);
-    v[2] = SHUFFLE(even_high, odd_high, 0, 4, 1, 5);
-    v[3] = SHUFFLE(even_high, odd_high, 2, 6, 3, 7);
-}
-#endif
-
 static void transpose(const float *pixels, unsigned width, unsigned channels, float *to,
                       ptrdiff_t step) {
     const unsigned whole_width = width / LANES * LANES, whole_channels = channels / LANES * LANES;

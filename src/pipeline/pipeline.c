@@ -16,6 +16,7 @@
 #include "pipeline/spool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -268,6 +269,14 @@ static float peak_of(const float *samples, size_t count, float peak) {
     return peak;
 }
 
+/* Lets the disk begin with what was written, so that little is left to wait for at the end. It is a hint: errors come with
+ * the final fsync. */
+static void start_flushing(const song_run *run) {
+    for (size_t i = 0; i < run->output_count; i++)
+        if (run->outputs[i].request.path)
+            sync_file_range(run->outputs[i].file.fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 /* spl_sink.write: the next samples of all stems of the current lane. */
 static int write_lane(void *user, const float *const *stems, size_t count) {
     song_run *run = user;
@@ -292,6 +301,7 @@ static int write_lane(void *user, const float *const *stems, size_t count) {
                 return fail_callback(run, SPL_STAGE_OUTPUT, status);
         }
     }
+    start_flushing(run);
     if (run->measure)
         spl_residual_compare(&run->residual, stems, run->stem_count, count);
     run->samples += count;
