@@ -3,10 +3,10 @@
 #
 # Installs the Debian or Ubuntu packages that are needed and missing.
 #
-#     tools/install-deps.sh build|deb|test|arm64
+#     tools/install-deps.sh build|deb|deploy|test|arm64
 #
-# "deb" (to make Debian packages) includes "build", "test" both, "arm64" (for tests/arm64) all of them; pytest is in "build"
-# because the build files look for it.
+# "deb" (to make Debian packages) includes "build", "deploy" (for tests/deploy) both, "test" all three, "arm64" (for tests/arm64)
+# everything; pytest is in "build" because the build files look for it.
 # When all packages are there, apt is not asked and no root rights are needed.
 set -eu
 
@@ -15,8 +15,9 @@ build='build-essential meson ninja-build pkg-config
     libavformat-dev libavcodec-dev libavutil-dev libswresample-dev
     libmicrohttpd-dev libpq-dev libsqlite3-dev libcjose-dev libcurl4-openssl-dev libarchive-dev python3-pytest'
 deb='debhelper dpkg-dev chrpath fakeroot'
-test='python3-numpy ffmpeg clang-format prometheus clamav-daemon python3-cryptography python3-venv chromium iproute2 curl jq
-    debootstrap debian-archive-keyring systemd-container lintian shellcheck caddy python3-yaml python3-jsonschema'
+deploy='debootstrap debian-archive-keyring systemd-container lintian shellcheck prometheus clamav-daemon caddy curl
+    python3-yaml python3-jsonschema python3-venv'
+test='python3-numpy ffmpeg clang-format python3-cryptography chromium iproute2 jq'
 arm64='gcc-aarch64-linux-gnu qemu-user'
 
 # npm may also come from elsewhere than Debian.
@@ -25,10 +26,11 @@ command -v npm >/dev/null || test="$test nodejs npm"
 case ${1:-} in
 build) packages=$build ;;
 deb) packages="$build $deb" ;;
-test) packages="$build $deb $test" ;;
-arm64) packages="$build $deb $test $arm64" ;;
+deploy) packages="$build $deb $deploy" ;;
+test) packages="$build $deb $deploy $test" ;;
+arm64) packages="$build $deb $deploy $test $arm64" ;;
 *)
-    echo "usage: $0 build|deb|test|arm64" >&2
+    echo "usage: $0 build|deb|deploy|test|arm64" >&2
     exit 2
     ;;
 esac
