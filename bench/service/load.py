@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 """How much of the command's speed the service keeps under a full queue, and how fast it answers meanwhile.
 
-    bench/service/load.py [--program build/spleeterd] [--jobs 50] [--seconds 60] [--output docs/service/load.md]
+    bench/service/load.py [--program build/spleeterd] [--jobs 50] [--seconds 60] [--workers 1,2] [--output docs/service-load.md]
 
-Makes songs of the bundled one, separates half of them with one run of the command, all of them as queued jobs of a service
-that it starts on loopback, and the other half with the command again; so a machine that changes its speed shows. While the
-jobs run, a client asks for the state of a job 20 times a second, on a new connection each time. The songs differ in one
-sample, so that no result is reused. Prints a table in Markdown, or writes docs/service/load.md.
+Makes songs of the bundled one, separates half of them with one run of the command, all of them as queued jobs of services
+that it starts on loopback, one for each number of workers, and the other half with the command again; so a machine that changes
+its speed shows. While the jobs run, a client asks for the state of a job 20 times a second, on a new connection each time. The songs differ in one
+sample, so that no result is reused. Prints a table in Markdown, or writes docs/service-load.md.
 """
 
 import argparse
@@ -35,8 +35,11 @@ METHOD = """# The service under load
 
 How much of the command's speed the service keeps while its queue is full, and how fast it answers status calls meanwhile.
 The command separates half of the songs before the service does all of them as jobs, and the other half after it, on the same
-machine with nothing else running. Status calls come 20 times a second, each on a new connection; their time counts from the
-moment they were due.
+machine. Status calls come 20 times a second, each on a new connection; their time counts from the moment they were due. The
+client that sends the songs and asks is on the same machine, and takes its part of it.
+
+One worker (the default) has all CPUs for each job, so a single job is done soonest; between two jobs CPUs wait for files. A worker for each CPU
+(`SPLEETER_WORKERS`) gives the most under a queue, and each job takes longer.
 
     {command}
 
@@ -68,18 +71,18 @@ def time_command(program, songs, folder):
 
 
 class Service:
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, workers):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         environment = {
             **os.environ, "SPLEETER_API_KEY": KEY, "SPLEETER_PORT": str(self.port),
-            "SPLEETER_DATA_DIR": str(folder / "service"), "SPLEETER_RATE_PER_MINUTE": "1000000",
+            "SPLEETER_DATA_DIR": str(folder), "SPLEETER_RATE_PER_MINUTE": "1000000", "SPLEETER_WORKERS": str(workers),
             "SPLEETER_JOBS_PER_KEY": "1000", "SPLEETER_MIN_FREE_DISK_MB": "0",
         }
-        (folder / "service").mkdir()
-        self.log = open(folder / "service.log", "wb")
-        self.process = subprocess.Popen([program, "serve"], env=environment, stderr=self.log)
+        folder.mkdir()
+        self.log = open(folder / "log", "wb")
+        self.process = subprocess.Popen([program, "serve"], env=environment, stdout=subprocess.DEVNULL, stderr=self.log)
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -146,7 +149,7 @@ def run_jobs(service, songs):
     asker.start()
     for song in songs[1:]:
         ids.append(service.submit(song))
-    while (jobs := [service.job(ids[-1])]) and jobs[0]["status"] in ("queued", "running"):
+    while any(service.job(number)["status"] in ("queued", "running") for number in reversed(ids)):
         time.sleep(0.5)
     jobs = [service.job(number) for number in ids]
     asker.ended.set()
@@ -163,6 +166,7 @@ def main():
     parser.add_argument("--program", type=Path, default=ROOT / "build/spleeterd")
     parser.add_argument("--jobs", type=int, default=50)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--workers", type=lambda text: [int(number) for number in text.split(",")], default=[1, os.cpu_count()])
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     program, count = arguments.program.resolve(), arguments.jobs
@@ -170,34 +174,38 @@ def main():
         folder = Path(name)
         songs = make_songs(program, folder, count, arguments.seconds)
         before = time_command(program, songs[:count // 2], folder / "before")
-        service = Service(program, folder)
-        try:
-            jobs, asked = run_jobs(service, songs)
-        finally:
-            service.stop()
+        runs = []
+        for workers in arguments.workers:
+            service = Service(program, folder / f"service{workers}", workers)
+            try:
+                runs.append(run_jobs(service, songs))
+            finally:
+                service.stop()
         after = time_command(program, songs[count // 2:], folder / "after")
     audio = count * arguments.seconds
     command = audio / (before + after)
-    percentiles = statistics.quantiles(asked, n=100)
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
+    percentiles = [statistics.quantiles(asked, n=100) for _, asked in runs]
     rows = [
-        ("command, first half of the songs", f"{before:.1f} s"),
-        ("command, second half", f"{after:.1f} s"),
-        ("service, all of them, from the first start to the last end", f"{jobs:.1f} s"),
-        ("command", f"{command:.2f} x real time"),
-        ("service", f"{audio / jobs:.2f} x real time"),
-        ("**service / command**", f"**{100 * audio / jobs / command:.1f} %**"),
-        ("status calls meanwhile", f"{len(asked)}"),
-        ("their median", f"{1e3 * percentiles[49]:.1f} ms"),
-        ("**their p99**", f"**{1e3 * percentiles[98]:.1f} ms**"),
-        ("the slowest", f"{1e3 * max(asked):.1f} ms"),
+        ("from the first start to the last end", [f"{took:.1f} s" for took, _ in runs]),
+        ("speed", [f"{audio / took:.1f} x real time" for took, _ in runs]),
+        ("**service / command**", [f"**{100 * audio / took / command:.0f} %**" for took, _ in runs]),
+        ("status calls meanwhile", [f"{len(asked)}" for _, asked in runs]),
+        ("their median", [f"{1e3 * times[49]:.1f} ms" for times in percentiles]),
+        ("**their p99**", [f"**{1e3 * times[98]:.1f} ms**" for times in percentiles]),
+        ("the slowest", [f"{1e3 * max(asked):.1f} ms" for _, asked in runs]),
     ]
+    names = ["1 worker" if number == 1 else f"{number} workers" for number in arguments.workers]
     report = (f"{version}, {os.cpu_count()} CPUs, {platform.machine()}, {datetime.date.today()}: "
-              f"{count} jobs of {arguments.seconds} s\n\n| | |\n|---|---|\n"
-              + "".join(f"| {name} | {value} |\n" for name, value in rows))
+              f"{count} jobs of {arguments.seconds} s. The command: {before:.1f} s for the first half of the songs, {after:.1f} s for the "
+              f"second, {command:.1f} x real time.\n\n"
+              + "".join("| " + " | ".join(cells) + " |\n" for cells in [["", *names], ["---"] * (len(runs) + 1)])
+              + "".join(f"| {name} | {' | '.join(values)} |\n" for name, values in rows))
     if arguments.output:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        command = f"bench/service/load.py --jobs {count} --seconds {arguments.seconds} --output docs/service/load.md"
+        workers = ",".join(map(str, arguments.workers))
+        command = (f"bench/service/load.py --jobs {count} --seconds {arguments.seconds} --workers {workers} "
+                   "--output docs/service-load.md")
         arguments.output.write_text(METHOD.format(command=command) + report)
     print(report, end="")
 
