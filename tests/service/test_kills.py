@@ -40,7 +40,7 @@ class Customer(threading.Thread):
     """Sends jobs and asks for their cancel, deletion and results, and goes on when the service is away."""
 
     def __init__(self, service, songs, promises, webhook, number):
-        super().__init__()
+        super().__init__(daemon=True)  # so that a failure of the test ends it
         self.service, self.songs, self.promises, self.webhook = service, songs, promises, webhook
         self.random, self.number, self.ended = random.Random(number), number, threading.Event()
         self.failure, self.sent = None, 0
