@@ -917,6 +917,9 @@ static void limits(void **state) {
     assert_success(store->functions->stats(store, &stats, &error), "stats");
     assert_int_equal(stats.stored_bytes, 500 + 100 + 7);
     assert_int_equal(stats.queued, 1);
+    uint64_t queued;
+    OK(queue_length, &queued);
+    assert_int_equal(queued, 1);
     assert_int_equal(stats.oldest_queued_ms, 1000);
 }
 

@@ -57,14 +57,13 @@ static int refuse_too_large(const spl_jobs *jobs, spl_problem *ret_problem) {
 static int check_limits(spl_jobs *jobs, const spl_principal *principal, uint64_t bytes,
                         spl_problem *ret_problem) {
     spl_error error;
-    spl_store_stats stats;
-    uint64_t owner_jobs, owner_bytes;
-    int status = SPL_STORE(jobs, stats, &stats, &error);
+    uint64_t queued, owner_jobs, owner_bytes;
+    int status = SPL_STORE(jobs, queue_length, &queued, &error);
     if (status == 0)
         status = SPL_STORE(jobs, owner_usage, principal->id, &owner_jobs, &owner_bytes, &error);
     if (status < 0)
         return spl_jobs_refuse_failure(ret_problem, "upload.failed", &error);
-    if (stats.queued >= jobs->settings->queue)
+    if (queued >= jobs->settings->queue)
         return spl_jobs_refuse_limit(ret_problem, SPL_LIMIT_QUEUE);
     if (owner_jobs >= principal->quota.jobs)
         return spl_jobs_refuse_limit(ret_problem, SPL_LIMIT_OWNER_JOBS);

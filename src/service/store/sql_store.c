@@ -412,6 +412,17 @@ static int store_find_result(spl_store *base, const char *owner, const char *cac
         ret_error);
 }
 
+static int store_queue_length(spl_store *base, uint64_t *ret_jobs, spl_error *ret_error) {
+    SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
+    int status = begin_read(of(base), &transaction, ret_error);
+    int64_t queued = 0;
+    if (status == 0)
+        status = query_whole(&transaction, SPL_SQL_COUNT_QUEUED, NULL, 0, &queued, ret_error);
+    if (status == 0)
+        *ret_jobs = (uint64_t)queued;
+    return status;
+}
+
 static int store_owner_usage(spl_store *base, const char *owner, uint64_t *ret_jobs,
                              uint64_t *ret_bytes, spl_error *ret_error) {
     SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
@@ -1107,6 +1118,7 @@ static const spl_store_functions store_functions = {
     .list = store_list,
     .queue_position = store_queue_position,
     .find_result = store_find_result,
+    .queue_length = store_queue_length,
     .owner_usage = store_owner_usage,
     .claim = store_claim,
     .heartbeat = store_heartbeat,

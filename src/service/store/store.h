@@ -173,6 +173,7 @@ typedef struct spl_store_functions {
     /* A finished job of this owner with the same cache key whose files are still there. NOT_FOUND: none. */
     int (*find_result)(spl_store *store, const char *owner, const char *cache_key, int64_t now_ms,
                        spl_job *ret_job, spl_error *ret_error);
+    int (*queue_length)(spl_store *store, uint64_t *ret_jobs, spl_error *ret_error);
     int (*owner_usage)(spl_store *store, const char *owner, uint64_t *ret_jobs, uint64_t *ret_bytes,
                        spl_error *ret_error);
 
