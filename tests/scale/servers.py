@@ -64,6 +64,8 @@ class Postgres:
         else:
             self.run("initdb", "-D", self.data, "-U", "spleeterd", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8")
             settings = {"max_connections": 300, **settings}
+            with open(self.data / "pg_hba.conf", "a") as access:
+                access.write("host all all samenet trust\n")
         with open(self.data / "postgresql.conf", "a") as configuration:
             for name, value in {"listen_addresses": address, "port": self.port, "unix_socket_directories": self.folder,
                                 "logging_collector": "off", **settings}.items():
