@@ -13,7 +13,25 @@ import signal
 import subprocess
 import tempfile
 
+import pytest
+
 from servers import Postgres, Versitygw, free_port
+
+# What only one process can promise.
+ONE_PROCESS = {
+    "test_keys_of_the_issuer_may_change": "each replica fetches the issuer's keys for itself",
+    "test_fair_share": "three workers do not end jobs in the order of their claims",
+    "test_priority": "three workers do not end jobs in the order of their claims",
+    "test_a_file_can_be_read_while_it_grows": "a stem comes when it is complete",
+}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        reason = ONE_PROCESS.get(item.name.split("[")[0])
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
 
 class Backends:
     """The servers, started with the first service and shared by all."""
@@ -46,6 +64,11 @@ class Backends:
 
 
 backends = None
+
+
+def alternating(client, service):
+    """The class of a client whose requests go to the replicas in turn."""
+    return type("Alternating", (client,), {"port": property(lambda self: service.port)})
 
 
 def on_cluster(module):
@@ -109,12 +132,15 @@ def on_cluster(module):
             return sum(super(Service, self).metric(series) for _ in range(2))
 
         def add_key(self, name, *options):
-            client = super().add_key(name, *options)
-            self.others[0].send_signal(signal.SIGHUP)
-            other = module.Client(self.ports[0], client.key)
-            for port in self.ports:
-                other.port = port
-                module.wait_until(lambda: other.get("/v1/jobs").status != 401, what="a new key")
+            done = subprocess.run([module.PROGRAM, "keys", "add", name, *options], env=module.environment(**self.settings),
+                                  capture_output=True, text=True, check=True)
+            key = done.stdout.split()[-1]
+            for process, port in zip([self.process, self.others[0]], self.ports):
+                process.send_signal(signal.SIGHUP)
+                client = module.Client(port, key)
+                module.wait_until(lambda: client.get("/v1/jobs").status != 401, what="a new key")
+            client = module.Client(0, key)
+            client.__class__ = alternating(module.Client, self)
             return client
 
     return Service
