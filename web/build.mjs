@@ -1,44 +1,56 @@
 // SPDX-License-Identifier: MIT
 // Bundles the page into the folder that is named: node build.mjs dist
 import * as esbuild from "esbuild";
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 
 const folder = process.argv[2];
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 
-const common = {
-    bundle: true,
-    minify: true,
-    format: "esm",
-    target: ["chrome111", "firefox113", "safari16.4"],
-    outdir: folder,
-    entryNames: "[name]-[hash]",
-    assetNames: "[name]-[hash]",
-    metafile: true,
-    legalComments: "none",
-    charset: "ascii",
-    loader: { ".woff2": "file", ".svg": "copy" },
-};
+function bundle(entryPoints, define = {}) {
+    return esbuild.build({
+        entryPoints,
+        define,
+        bundle: true,
+        minify: true,
+        format: "esm",
+        target: ["chrome111", "firefox113", "safari16.4"],
+        outdir: folder,
+        entryNames: "[name]",
+        assetNames: "[name]",
+        legalComments: "none",
+        charset: "ascii",
+        loader: { ".woff2": "file", ".svg": "copy" },
+    });
+}
 
-const built = (result, extension) =>
-    basename(Object.keys(result.metafile.outputs).find((name) => name.endsWith(extension)));
+/** Puts a hash of the content into the name of a file, and returns the name. (esbuild's own also depends on where the sources lie.) */
+function stamp(name) {
+    const hash = createHash("sha256").update(readFileSync(join(folder, name))).digest("hex").slice(0, 12);
+    const stamped = name.replace(/\.\w+$/, (extension) => `-${hash}${extension}`);
+    renameSync(join(folder, name), join(folder, stamped));
+    return stamped;
+}
 
-const worklet = await esbuild.build({ ...common, entryPoints: ["src/audio/worklet.ts"] });
-const page = await esbuild.build({
-    ...common,
-    entryPoints: ["src/page.tsx", "src/style.css", "src/icon.svg"],
-    define: { WORKLET_URL: JSON.stringify("/assets/" + built(worklet, ".js")) },
-});
+function replaceIn(name, pairs) {
+    let text = readFileSync(join(folder, name), "utf8");
+    for (const [from, to] of pairs)
+        text = text.replaceAll(from, to);
+    writeFileSync(join(folder, name), text);
+}
 
-const font = built(page, ".woff2");
-const html = readFileSync("src/index.html", "utf8")
-    .replace("page.js", built(page, ".js"))
-    .replace("style.css", built(page, ".css"))
-    .replace("icon.svg", built(page, ".svg"))
-    .replace("inter.woff2", font);
-writeFileSync(join(folder, "index.html"), html);
+await bundle(["src/audio/worklet.ts"]);
+const worklet = stamp("worklet.js");
+await bundle(["src/page.tsx", "src/style.css", "src/icon.svg"], { WORKLET_URL: JSON.stringify(`/assets/${worklet}`) });
+const font = stamp("inter-latin-wght-normal.woff2");
+replaceIn("style.css", [["inter-latin-wght-normal.woff2", font]]);
+writeFileSync(join(folder, "index.html"), readFileSync("src/index.html"));
+replaceIn("index.html", [
+    ["inter.woff2", font],
+    ...["page.js", "style.css", "icon.svg"].map((name) => [name, stamp(name)]),
+]);
 
 const files = readdirSync(folder).sort();
 writeFileSync(

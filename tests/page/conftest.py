@@ -17,4 +17,122 @@ service_fixtures = importlib.util.module_from_spec(specification)
 sys.modules["service_fixtures"] = service_fixtures
 specification.loader.exec_module(service_fixtures)
 
-from service_fixtures import KEY, PROGRAM, SONG, environment, free_port, jwks, music, serve, service, song, wait_until, wav_bytes  # noqa: E402, F401
+from service_fixtures import KEY, PROGRAM, SONG, environment, free_port, jwks, serve, service, song, wait_until, wav, wav_bytes  # noqa: E402, F401
+
+import contextlib  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+
+import pytest  # noqa: E402
+from playwright.sync_api import sync_playwright  # noqa: E402
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+TOOLS = pathlib.Path(os.environ["PAGE_TOOLS"])
+
+# Notes what comes in, with the frame of the audio clock.
+RECORDER = """
+const SIZE = 4096;
+class Recorder extends AudioWorkletProcessor {
+    left = new Float32Array(SIZE);
+    right = new Float32Array(SIZE);
+    count = 0;
+    process([input]) {
+        if (input.length === 0)
+            return true;
+        this.left.set(input[0], this.count);
+        this.right.set(input[1] ?? input[0], this.count);
+        this.count += 128;
+        if (this.count === SIZE) {
+            this.port.postMessage([currentFrame, this.left.slice(), this.right.slice()]);
+            this.count = 0;
+        }
+        return true;
+    }
+}
+registerProcessor("recorder", Recorder);
+"""
+# The context's output also goes to a recorder, whose blocks are `recorded`: frame, left, right.
+TAP = """
+const connect = AudioNode.prototype.connect;
+AudioNode.prototype.connect = function (to, ...more) {
+    if (to instanceof AudioDestinationNode && !window.recorded) {
+        window.recorded = [];
+        to.context.audioWorklet.addModule("data:text/javascript," + encodeURIComponent(RECORDER)).then(() => {
+            const node = new AudioWorkletNode(to.context, "recorder", { numberOfOutputs: 0 });
+            node.port.onmessage = (event) => window.recorded.push(event.data);
+            connect.call(this, node);
+        });
+    }
+    return connect.call(this, to, ...more);
+};
+""".replace("RECORDER", json.dumps(RECORDER))
+
+# Refusals that a page sees in passing; a browser's console notes each.
+EXPECTED = ("401 (Unauthorized)",)
+
+
+@pytest.fixture(scope="session")
+def hall(tmp_path_factory):
+    """A service that all tests of a file share."""
+    folder = tmp_path_factory.mktemp("hall")
+    server = service_fixtures.Service(folder, {"PORT": free_port(), "DATA_DIR": folder / "data", "API_KEY": KEY, "MIN_FREE_DISK_MB": 64,
+                                               "RATE_PER_MINUTE": 100000})
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium):
+    """visit(service, key=KEY, ...) opens the page in a browser of its own, signed in. With `record`, what it plays is `recorded`; the recorder is no part of
+    the page, so the page's policy is then off. At the end no request may have left the origin, and
+    nothing may have failed that the test did not name in `page.expected`."""
+    contexts = []
+
+    def start(service, key=KEY, path="/", record=False, **options):
+        options = {"viewport": {"width": 1280, "height": 860}, "locale": "en-US", "bypass_csp": record, **options}
+        context = chromium.new_context(**options)
+        context.set_default_timeout(60000)
+        origin = f"http://127.0.0.1:{service.port}"
+        requests, faults = [], []
+        context.on("request", lambda request: requests.append(request.url))
+        if record:
+            context.add_init_script(TAP)
+        if key:
+            answer = context.request.post(f"{origin}/v1/session", headers={"X-API-KEY": key})
+            assert answer.status == 201, answer
+        page = context.new_page()
+        page.expected = list(EXPECTED)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda message: faults.append(f"{message.text} {message.location['url']}") if message.type in ("error", "warning") else None)
+        contexts.append((context, page, origin, requests, faults))
+        page.goto(origin + path)
+        page.wait_for_selector("main h1, main .song")
+        return page
+
+    yield start
+    for context, page, origin, requests, faults in contexts:
+        with contextlib.suppress(Exception):
+            context.close()
+        assert [url for url in requests if not url.startswith((origin + "/", "blob:" + origin))] == []
+        assert [fault for fault in faults if not any(known in fault for known in page.expected)] == []
+
+
+@pytest.fixture(scope="session")
+def example(hall):
+    """The bundled song, separated: its job."""
+    return hall.wait(hall.submit(SONG.read_bytes(), name="audio_example.mp3", type="audio/mpeg")["id"])
+
+
+def open_song(page, job):
+    """Opens a finished song, and waits until it can be played and exported."""
+    page.goto(page.url.split("#")[0] + f"#/songs/{job['id']}")
+    page.wait_for_selector(".export .button:enabled")

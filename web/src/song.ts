@@ -163,11 +163,13 @@ export class Song {
 
     /** Looks for more peaks until the job is done. */
     private async watch(mixer: Mixer): Promise<void> {
+        const wav = mixer.tracks.every((track) => track.file.endsWith(".wav"));
         while (!mixer.player.signal.aborted) {
             const done = !isActive(this.job.value!);
             try {
-                await Promise.all(mixer.peaks.map((peaks) => peaks.grow()));
-                if (!done)
+                if (wav || done)
+                    await Promise.all(mixer.peaks.map((peaks) => peaks.grow()));
+                if (wav && !done)
                     mixer.player.setAvailable(Math.min(...mixer.peaks.map((peaks) => peaks.frames)));
                 this.failed.value = null;
             } catch (error) {

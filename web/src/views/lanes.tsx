@@ -165,13 +165,11 @@ export function Overview({ mixer }: { mixer: Mixer }) {
 /** What lies over the lanes: the playhead, the loop, and what is not there yet. */
 export function Overlay({ mixer }: { mixer: Mixer }) {
     const element = useRef<HTMLDivElement>(null);
-    const head = useRef<HTMLDivElement>(null);
-    const loop = useRef<HTMLDivElement>(null);
-    const absent = useRef<HTMLDivElement>(null);
     const { player } = mixer;
 
     useEffect(() => {
         const box = element.current!;
+        const [absent, loop, head] = [...box.children] as [HTMLElement, HTMLElement, HTMLElement];
         const observer = new ResizeObserver(() => {
             mixer.laneWidth.value = Math.max(1, box.clientWidth);
             mixer.scrollTo(mixer.viewStart.value);
@@ -182,22 +180,22 @@ export function Overlay({ mixer }: { mixer: Mixer }) {
         const stops = [
             effect(() => {
                 const x = toX(player.position.value);
-                head.current!.style.transform = `translateX(${x}px)`;
-                head.current!.hidden = x < 0 || x > mixer.laneWidth.value;
+                head.style.transform = `translateX(${x}px)`;
+                head.hidden = x < 0 || x > mixer.laneWidth.value;
             }),
             effect(() => {
                 const range = player.loop.value;
-                loop.current!.hidden = !range;
-                loop.current!.classList.toggle("off", !player.looping.value);
+                loop.hidden = !range;
+                loop.classList.toggle("off", !player.looping.value);
                 if (range) {
                     const left = within(toX(range[0]));
-                    loop.current!.style.transform = `translateX(${left}px)`;
-                    loop.current!.style.width = `${within(toX(range[1])) - left}px`;
+                    loop.style.transform = `translateX(${left}px)`;
+                    loop.style.width = `${within(toX(range[1])) - left}px`;
                 }
             }),
             effect(() => {
-                absent.current!.hidden = player.available.value >= player.length.value;
-                absent.current!.style.left = `${Math.max(0, toX(player.available.value))}px`;
+                absent.hidden = player.available.value >= player.length.value;
+                absent.style.left = `${Math.max(0, toX(player.available.value))}px`;
             }),
             effect(() => {
                 const position = player.position.value;
@@ -214,9 +212,9 @@ export function Overlay({ mixer }: { mixer: Mixer }) {
 
     return (
         <div ref={element} class="overlay" aria-hidden="true">
-            <div ref={absent} class="absent" hidden />
-            <div ref={loop} class="loop" hidden />
-            <div ref={head} class="playhead" />
+            <div class="absent" hidden />
+            <div class="loop" hidden />
+            <div class="playhead" />
         </div>
     );
 }
