@@ -221,6 +221,15 @@ static const setting table[] = {
         .expected = "one of " ALGORITHMS, .help = "The one signature algorithm of bearer tokens"),
     ROW(COUNT, jwt_leeway_s, "JWT_LEEWAY_S", "30", .max = 300,
         .help = "How far the issuer's clock may be off, in seconds"),
+    ROW(TEXT, oauth_client_id, "OAUTH_CLIENT_ID", "",
+        .help = "The web page's client id at the OAuth 2.0 server where people sign in"),
+    ROW(TEXT, oauth_authorize_url, "OAUTH_AUTHORIZE_URL", "", .valid = is_url_or_empty,
+        .expected = "an http or https URL", .help = "That server's authorization endpoint"),
+    ROW(TEXT, oauth_token_url, "OAUTH_TOKEN_URL", "", .valid = is_url_or_empty,
+        .expected = "an http or https URL",
+        .help = "Its token endpoint; it must give JWTs of SPLEETER_JWT_ISSUER"),
+    ROW(TEXT, oauth_scope, "OAUTH_SCOPE", "jobs:read jobs:write",
+        .help = "The scope that is asked for"),
     ROW(COUNT, link_max_s, "LINK_MAX_S", "86400", .min = 1, .max = 2592000,
         .help = "Longest life of a signed download link, in seconds"),
 
@@ -493,6 +502,16 @@ static int check_together(const spl_settings *settings, spl_error *ret_error) {
         return spl_fail(ret_error, SPL_E_ARGUMENT,
                         "SPLEETER_TLS_CERTIFICATE and SPLEETER_TLS_KEY go together: give both, or "
                         "neither for plain HTTP");
+    const int oauth = !!*settings->oauth_client_id + !!*settings->oauth_authorize_url +
+                      !!*settings->oauth_token_url;
+    if (oauth % 3 != 0)
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "SPLEETER_OAUTH_CLIENT_ID, SPLEETER_OAUTH_AUTHORIZE_URL and "
+                        "SPLEETER_OAUTH_TOKEN_URL go together: give all or none");
+    if (oauth && (!*settings->jwt_issuer || !*settings->public_url))
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "SPLEETER_OAUTH_CLIENT_ID needs SPLEETER_JWT_ISSUER, whose tokens let "
+                        "people in, and SPLEETER_PUBLIC_URL, where they come back to");
     const int jwt = !!*settings->jwt_issuer + !!*settings->jwt_audience + !!*settings->jwt_jwks_url;
     if (jwt != 0 && jwt != 3)
         return spl_fail(ret_error, SPL_E_ARGUMENT,

@@ -42,7 +42,9 @@ typedef struct spl_settings {
     char *jwt_issuer, *jwt_audience, *jwt_algorithm,
         *jwt_jwks_url;     /* SPLEETER_JWT_...; algorithm RS256 */
     unsigned jwt_leeway_s; /* SPLEETER_JWT_LEEWAY_S: 30 */
-    unsigned link_max_s;   /* SPLEETER_LINK_MAX_S: longest life of a signed link; 86400 */
+    char *oauth_client_id, *oauth_authorize_url, *oauth_token_url,
+        *oauth_scope; /* SPLEETER_OAUTH_...: where browsers sign in; all but the scope, or none */
+    unsigned link_max_s; /* SPLEETER_LINK_MAX_S: longest life of a signed link; 86400 */
 
     /* Quotas of keys that name none of their own, and of JWT users */
     unsigned rate_per_minute;       /* SPLEETER_RATE_PER_MINUTE: requests; 600 */

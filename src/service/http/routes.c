@@ -32,6 +32,8 @@ static const spl_route routes[] = {
     {"POST", "/v1/session", READ, .answer = spl_session_create_answer},
     {"GET", "/v1/session", READ, .answer = spl_session_get_answer},
     {"DELETE", "/v1/session", 0, .answer = spl_session_delete_answer},
+    {"GET", "/v1/session/oauth", 0, .answer = spl_oauth_begin_answer},
+    {"GET", "/v1/session/callback", 0, .answer = spl_oauth_callback_answer},
     {"GET", "/v1/config", 0, .answer = spl_config_answer},
     {"POST", "/separate", WRITE, false, spl_legacy_start, spl_legacy_body, spl_legacy_answer},
     {"GET", "/openapi.json", 0, .answer = spl_openapi_answer},

@@ -61,6 +61,8 @@ int spl_openapi_answer(spl_request *request, spl_problem *ret_problem);
 int spl_session_create_answer(spl_request *request, spl_problem *ret_problem);
 int spl_session_get_answer(spl_request *request, spl_problem *ret_problem);
 int spl_session_delete_answer(spl_request *request, spl_problem *ret_problem);
+int spl_oauth_begin_answer(spl_request *request, spl_problem *ret_problem);
+int spl_oauth_callback_answer(spl_request *request, spl_problem *ret_problem);
 int spl_config_answer(spl_request *request, spl_problem *ret_problem);
 int spl_page_answer(spl_request *request, spl_problem *ret_problem);
 int spl_asset_answer(spl_request *request, spl_problem *ret_problem);

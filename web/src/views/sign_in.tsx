@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 import { useSignal } from "@preact/signals";
+import { Failure } from "../api";
 import { config, sessionEnded, signIn } from "../state";
 import { text } from "../text";
 import { Problem } from "./parts";
 
 export function SignIn() {
     const strings = text.value;
-    const failed = useSignal<unknown>(null);
+    // How the service says that signing in elsewhere has failed (GET /v1/session/callback).
+    const refused = /^#\/sign-in\/([a-z-]+)$/.exec(location.hash)?.[1];
+    const failed = useSignal<unknown>(refused ? new Failure(refused, "") : null);
     const busy = useSignal(false);
     const submit = async (event: SubmitEvent) => {
         event.preventDefault();

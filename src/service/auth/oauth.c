@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The secret is "STATE.VERIFIER": the state ties the answer to the browser that asked, the verifier ties the code to this sign-in.
+ */
+#include "service/auth/oauth.h"
+
+#include "service/auth/base64.h"
+#include "service/net/outbound.h"
+
+#include <ctype.h>
+#include <jansson.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <string.h>
+
+#define STATE_BYTES      16
+#define VERIFIER_BYTES   32
+#define CODE_MAX_LENGTH  2048
+#define ANSWER_MAX_BYTES ((size_t)64 << 10)
+#define TIMEOUT_S        15
+
+bool spl_oauth_configured(const spl_settings *settings) {
+    return *settings->oauth_client_id != '\0';
+}
+
+/* "&name=value", in the form of application/x-www-form-urlencoded. */
+static void put(FILE *out, const char *separator, const char *name, const char *value) {
+    fprintf(out, "%s%s=", separator, name);
+    for (const char *c = value; *c; c++) {
+        const unsigned char byte = (unsigned char)*c;
+        if (isalnum(byte) || strchr("-._~", byte))
+            fputc(byte, out);
+        else
+            fprintf(out, "%%%02X", byte);
+    }
+}
+
+static void put_callback(FILE *out, const spl_settings *settings) {
+    put(out, "&", "redirect_uri", settings->public_url);
+    for (const char *c = SPL_OAUTH_CALLBACK; *c; c++)
+        fprintf(out, *c == '/' ? "%%2F" : "%c", *c);
+}
+
+int spl_oauth_begin(const spl_settings *settings, char **ret_url,
+                    char ret_secret[SPL_OAUTH_SECRET_SIZE], spl_error *ret_error) {
+    uint8_t random[STATE_BYTES + VERIFIER_BYTES], digest[SHA256_DIGEST_LENGTH];
+    char state[SPL_BASE64_SIZE(STATE_BYTES)], verifier[SPL_BASE64_SIZE(VERIFIER_BYTES)];
+    char challenge[SPL_BASE64_SIZE(SHA256_DIGEST_LENGTH)];
+    if (RAND_bytes(random, sizeof(random)) != 1)
+        return spl_fail(ret_error, SPL_E_IO, "OpenSSL has no random bytes");
+    spl_base64url_encode(random, STATE_BYTES, state);
+    spl_base64url_encode(random + STATE_BYTES, VERIFIER_BYTES, verifier);
+    SHA256((const unsigned char *)verifier, strlen(verifier), digest);
+    spl_base64url_encode(digest, sizeof(digest), challenge);
+    snprintf(ret_secret, SPL_OAUTH_SECRET_SIZE, "%s.%s", state, verifier);
+
+    size_t size;
+    FILE *out = open_memstream(ret_url, &size);
+    if (!out)
+        return spl_fail_memory(ret_error);
+    fputs(settings->oauth_authorize_url, out);
+    put(out, strchr(settings->oauth_authorize_url, '?') ? "&" : "?", "response_type", "code");
+    put(out, "&", "client_id", settings->oauth_client_id);
+    put_callback(out, settings);
+    put(out, "&", "scope", settings->oauth_scope);
+    put(out, "&", "state", state);
+    put(out, "&", "code_challenge", challenge);
+    put(out, "&", "code_challenge_method", "S256");
+    return fclose(out) == 0 ? 0 : spl_fail_memory(ret_error);
+}
+
+typedef struct token_answer {
+    char text[ANSWER_MAX_BYTES];
+    size_t size;
+} token_answer;
+
+static int take_answer(void *user, const void *data, size_t size) {
+    token_answer *answer = user;
+    if (size > sizeof(answer->text) - answer->size)
+        return SPL_E_LIMIT;
+    memcpy(answer->text + answer->size, data, size);
+    answer->size += size;
+    return 0;
+}
+
+static int write_request(const spl_settings *settings, const char *code, const char *verifier,
+                         char **ret_body, size_t *ret_size, spl_error *ret_error) {
+    FILE *out = open_memstream(ret_body, ret_size);
+    if (!out)
+        return spl_fail_memory(ret_error);
+    put(out, "", "grant_type", "authorization_code");
+    put(out, "&", "code", code);
+    put_callback(out, settings);
+    put(out, "&", "client_id", settings->oauth_client_id);
+    put(out, "&", "code_verifier", verifier);
+    return fclose(out) == 0 ? 0 : spl_fail_memory(ret_error);
+}
+
+static int read_answer(const token_answer *answer, long status, char **ret_token,
+                       spl_error *ret_error) {
+    json_t *root = json_loadb(answer->text, answer->size, 0, NULL);
+    const char *token = json_string_value(json_object_get(root, "access_token"));
+    const char *reason = json_string_value(json_object_get(root, "error"));
+    int result = 0;
+    if (status / 100 == 4)
+        result = spl_fail(ret_error, SPL_E_PERMISSION, "the token server refuses (%ld): %.100s",
+                          status, reason ? reason : "it does not say why");
+    else if (status / 100 != 2)
+        result = spl_fail(ret_error, SPL_E_IO, "the token server answers with %ld", status);
+    else if (!token)
+        result = spl_fail(ret_error, SPL_E_FORMAT, "the token server's answer holds no token");
+    else if (!(*ret_token = strdup(token)))
+        result = spl_fail_memory(ret_error);
+    json_decref(root);
+    return result;
+}
+
+int spl_oauth_finish(const spl_settings *settings, const char *secret, const char *state,
+                     const char *code, char **ret_token, spl_error *ret_error) {
+    const char *dot = strchr(secret, '.');
+    const size_t length = dot ? (size_t)(dot - secret) : 0;
+    if (length == 0 || strlen(state) != length || CRYPTO_memcmp(secret, state, length) != 0 ||
+        !*code || strlen(code) > CODE_MAX_LENGTH)
+        return spl_fail(ret_error, SPL_E_PERMISSION, "the answer belongs to another sign-in");
+    SPL_CLEANUP(spl_free_p) char *body = NULL;
+    SPL_CLEANUP(spl_free_p) token_answer *answer = calloc(1, sizeof(*answer));
+    size_t size;
+    if (!answer)
+        return spl_fail_memory(ret_error);
+    int status = write_request(settings, code, dot + 1, &body, &size, ret_error);
+    if (status < 0)
+        return status;
+    static const char *const headers[] = {"Content-Type: application/x-www-form-urlencoded",
+                                          "Accept: application/json", NULL};
+    const spl_outbound request = {
+        .url = settings->oauth_token_url,
+        .allow = "",
+        .allow_private = true,
+        .headers = headers,
+        .body = body,
+        .body_size = size,
+        .max_bytes = ANSWER_MAX_BYTES,
+        .timeout_s = TIMEOUT_S,
+        .write = take_answer,
+        .user = answer,
+    };
+    spl_outbound_answer outcome;
+    spl_error reason;
+    if (spl_outbound_run(&request, &outcome, &reason) < 0)
+        return spl_fail(ret_error, SPL_E_IO, "the token server gives no answer: %s",
+                        reason.message);
+    return read_answer(answer, outcome.status, ret_token, ret_error);
+}

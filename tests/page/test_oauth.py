@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""Signing in at an OAuth 2.0 server: by authorization code with PKCE, checked by a server that insists on it."""
+import base64
+import hashlib
+import html
+import json
+import urllib.parse
+
+import pytest
+
+from client import Client
+from conftest import free_port, service_fixtures
+
+
+class AuthorizationServer(service_fixtures.Issuer):
+    """An issuer that also signs people in, at once. A code is good once, for the challenge that it was made for."""
+
+    client = "spleeterd-page"
+
+    def __init__(self):
+        self.codes = {}
+        self.token_answer = None
+        super().__init__()
+
+    def settings(self, **changes):
+        return {**super().settings(), "OAUTH_CLIENT_ID": self.client, "OAUTH_AUTHORIZE_URL": f"{self.url}/authorize",
+                "OAUTH_TOKEN_URL": f"{self.url}/token", **changes}
+
+    def authorize(self, url):
+        """What the person's browser is sent back with: (code, state)."""
+        query = {name: value for name, (value,) in urllib.parse.parse_qs(urllib.parse.urlsplit(url).query).items()}
+        assert query["response_type"] == "code" and query["client_id"] == self.client and query["code_challenge_method"] == "S256"
+        assert query["scope"] == "jobs:read jobs:write" and len(query["state"]) >= 20
+        code = f"code/{len(self.codes)} +%"
+        self.codes[code] = query
+        return code, query["state"]
+
+    def answer(self, request):
+        if request["path"].startswith("/authorize?"):
+            code, state = self.authorize(self.url + request["path"])
+            back = f"{self.codes[code]['redirect_uri']}?{urllib.parse.urlencode({'code': code, 'state': state})}"
+            return 200, f'<html><meta http-equiv="refresh" content="0;url={html.escape(back)}">'.encode()
+        if request["path"] != "/token":
+            return super().answer(request)
+        if self.token_answer:
+            return self.token_answer
+        assert request["method"] == "POST" and request["headers"]["Content-Type"] == "application/x-www-form-urlencoded"
+        form = {name: value for name, (value,) in urllib.parse.parse_qs(request["body"].decode(), strict_parsing=True).items()}
+        asked = self.codes.pop(form["code"], None)
+        digest = hashlib.sha256(form["code_verifier"].encode()).digest()
+        if (not asked or form["grant_type"] != "authorization_code" or form["client_id"] != self.client or form["redirect_uri"] != asked["redirect_uri"]
+                or base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != asked["code_challenge"]):
+            return 400, b'{"error": "invalid_grant"}'
+        return 200, json.dumps({"access_token": self.token(), "token_type": "Bearer"}).encode()
+
+
+@pytest.fixture
+def server():
+    pytest.importorskip("cryptography")
+    server = AuthorizationServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def entrance(serve, server):
+    """A service whose people sign in at `server`."""
+    port = free_port()
+    return serve(PORT=port, API_KEY=None, PUBLIC_URL=f"http://127.0.0.1:{port}", **server.settings())
+
+
+def begin(entrance):
+    """(address at the server, cookie)."""
+    answer = Client(entrance.port, None).get("/v1/session/oauth")
+    assert answer.status == 302
+    cookie, *attributes = answer.headers["Set-Cookie"].split("; ")
+    assert {"HttpOnly", "SameSite=Lax", "Path=/v1/session/callback"} <= set(attributes)
+    return answer.headers["Location"], cookie
+
+
+def come_back(entrance, cookie, **query):
+    headers = {"Cookie": cookie} if cookie else {}
+    answer = Client(entrance.port, None).request("GET", "/v1/session/callback?" + urllib.parse.urlencode(query), headers=headers)
+    assert answer.status == 303
+    return answer
+
+
+def session_of(answer):
+    return [value.split(";")[0] for value in answer.headers.get_all("Set-Cookie") if value.startswith("spleeterd_session=")]
+
+
+def test_signing_in(entrance, server):
+    assert Client(entrance.port, None).get("/v1/config").json()["oauth"] is True
+    url, cookie = begin(entrance)
+    assert url.startswith(f"{server.url}/authorize?")
+    code, state = server.authorize(url)
+    assert server.codes[code]["redirect_uri"] == f"http://127.0.0.1:{entrance.port}/v1/session/callback"
+    answer = come_back(entrance, cookie, code=code, state=state)
+    assert answer.headers["Location"] == "/"
+    session, = session_of(answer)
+    who = Client(entrance.port, None).request("GET", "/v1/session", headers={"Cookie": session})
+    assert who.status == 200 and who.json()["scopes"] == ["jobs:read", "jobs:write"]
+    assert session_of(come_back(entrance, cookie, code=code, state=state)) == []  # once only
+
+
+@pytest.mark.parametrize("change", ["state", "no state", "cookie", "no cookie", "verifier", "code", "refusal"])
+def test_who_did_not_begin_does_not_get_in(entrance, server, change):
+    url, cookie = begin(entrance)
+    code, state = server.authorize(url)
+    _, other = begin(entrance)
+    query = {"code": code, "state": state}
+    if change == "state":
+        query["state"] = state[:-1] + ("A" if state[-1] != "A" else "B")
+    elif change == "no state":
+        del query["state"]
+    elif change == "cookie":  # another browser: a link that somebody sent
+        cookie = other
+    elif change == "no cookie":
+        cookie = None
+    elif change == "verifier":
+        cookie = cookie.split(".")[0] + "." + other.split(".")[1]
+    elif change == "code":
+        query["code"] = "another"
+    else:
+        query = {"error": "access_denied", "state": state}
+    answer = come_back(entrance, cookie, **query)
+    assert answer.headers["Location"] == "/#/sign-in/unauthorized" and session_of(answer) == []
+
+
+@pytest.mark.parametrize("token_answer, code", [((500, b"oops"), "unavailable"), ((200, b"{}"), "unavailable"), ((200, b"x" * 100000), "unavailable"),
+                                                ((200, b'{"access_token": "a.b.c"}'), "unauthorized")])
+def test_a_server_that_fails(entrance, server, token_answer, code):
+    url, cookie = begin(entrance)
+    grant, state = server.authorize(url)
+    server.token_answer = token_answer
+    answer = come_back(entrance, cookie, code=grant, state=state)
+    assert answer.headers["Location"] == f"/#/sign-in/{code}" and session_of(answer) == []
+
+
+def test_without_a_server(hall):
+    for path in "/v1/session/oauth", "/v1/session/callback?code=a&state=b":
+        assert hall.get(path).problem() == "not-found"
+
+
+def test_in_the_page(entrance, server, visit):
+    """The way there and back in a browser."""
+    page = visit(entrance, key=None)
+    page.allowed = [server.url]
+    page.get_by_role("link", name="Sign in with your account").click()
+    page.wait_for_selector(".drop")
+    assert "code" not in page.url
