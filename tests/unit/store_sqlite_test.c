@@ -74,6 +74,40 @@ static void assert_refused(int expected) {
     assert_non_null(strstr(error.message, path));
 }
 
+/* A database that the first release made keeps its jobs, and gets what is new. */
+static void older_databases_are_brought_forward(void **state) {
+    (void)state;
+    FILE *file = fopen(SPL_TEST_SCHEMA, "r");
+    assert_non_null(file);
+    char *schema = NULL;
+    size_t size = 0;
+    assert_true(getdelim(&schema, &size, '\0', file) > 0);
+    fclose(file);
+    run_sql(schema);
+    free(schema);
+    run_sql("PRAGMA application_id = 0x53504c4a; PRAGMA user_version = 1;"
+            "INSERT INTO idempotency (owner, key, reserved_ms) VALUES ('a', 'k', 1);"
+            "INSERT INTO jobs (id, owner, state, priority, created_ms, started_ms, finished_ms, "
+            "expires_ms, available_ms, attempts, cancel_requested, dead_letter, reused, "
+            "input_bytes, input_s, progress, fence, version, stored_bytes) VALUES "
+            "('0190d5a0-0000-7000-8000-000000000001', 'a', 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 5, 1, "
+            "0, 0, 1, 5)");
+    spl_store *store = open_store();
+    spl_job job;
+    unsigned dead;
+    const spl_store_claim claim = {.now_ms = 2, .lease_ms = 1000, .attempts_max = 3};
+    assert_int_equal(store->functions->claim(store, &claim, &job, &dead, &error), 0);
+    assert_int_equal(job.stored_bytes, 5);
+    spl_job_free(&job);
+    spl_idempotency found;
+    char *fingerprint, *answer;
+    assert_int_equal(store->functions->idempotency_reserve(store, "a", "k", 70000, &found,
+                                                           &fingerprint, &answer, &error),
+                     0);
+    assert_int_equal(found, SPL_IDEMPOTENCY_NEW);
+    store->functions->close(store);
+}
+
 static void only_own_databases_are_opened(void **state) {
     (void)state;
     spl_store *store = open_store();
@@ -369,6 +403,7 @@ int main(void) {
     faulty_vfs_install();
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(older_databases_are_brought_forward),
         TEST(only_own_databases_are_opened),
         TEST(files_are_private),
         TEST(each_failure_of_the_disk),
