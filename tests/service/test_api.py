@@ -377,7 +377,7 @@ def test_request_ids_and_traces_come_back(service):
 
 
 @pytest.mark.parametrize("method, path, status, code", [
-    ("GET", "/", 404, "not-found"), ("GET", "/v1", 404, "not-found"), ("GET", "/v1/jobs/x", 404, "not-found"),
+    ("GET", "/nothing", 404, "not-found"), ("GET", "/v1", 404, "not-found"), ("GET", "/v1/jobs/x", 404, "not-found"),
     ("PUT", "/v1/jobs", 405, "method-not-allowed"), ("DELETE", "/health", 405, "method-not-allowed"),
     ("GET", "/v1/jobs/../../etc/passwd", 400, "bad-request"),
 ])
