@@ -195,7 +195,7 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
     X(STATS, "SELECT (SELECT count(*) FROM jobs WHERE state = 0),"                                                    \
              " (SELECT count(*) FROM jobs WHERE state = 1),"                                                          \
              " (SELECT coalesce(min(created_ms), 0) FROM jobs WHERE state = 0),"                                      \
-             " (SELECT coalesce(sum(stored_bytes), 0) FROM jobs WHERE stored_bytes > 0),"                                                    \
+             " (SELECT coalesce(sum(stored_bytes), 0) FROM jobs WHERE stored_bytes > 0),"                             \
              " (SELECT count(*) FROM deliveries)")
 
 typedef enum spl_statement {
