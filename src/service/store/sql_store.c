@@ -33,6 +33,7 @@ typedef struct sql_store {
     spl_sql *sql;
     char holder[SPL_ID_SIZE]; /* of idempotency keys: this store */
     supply queue, deliveries;
+    atomic_bool idle; /* the last claim found nothing */
     spl_signal jobs[JOB_GROUPS];
     atomic_bool woken;
     pthread_mutex_t lock; /* of what follows: keys that are to be freed when the database is back */
@@ -686,15 +687,41 @@ static int end_next(spl_transaction *transaction, const spl_store_claim *claim, 
     return 1;
 }
 
+/* What an idle worker asks again and again: cheaper than a claim. */
+static int look_for_work(sql_store *store, const spl_store_claim *claim, bool *ret_found,
+                         spl_error *ret_error) {
+    SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
+    int64_t found = 0;
+    int status = begin_read(store, &transaction, ret_error);
+    if (status == 0)
+        status = query_whole(
+            &transaction, SPL_SQL_ANYTHING_TO_DO,
+            SPL_BIND(SPL_BIND_WHOLE(claim->now_ms), SPL_BIND_WHOLE(claim->attempts_max)), &found,
+            ret_error);
+    *ret_found = found;
+    return status;
+}
+
 static int store_claim(spl_store *base, const spl_store_claim *claim, spl_job *ret_job,
                        unsigned *ret_dead, spl_error *ret_error) {
     sql_store *store = of(base);
-    SPL_CLEANUP(spl_job_free) spl_job job = {0};
-    SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
-    int status = begin_write(store, &transaction, ret_error);
+    const uint64_t seen = spl_signal_count(&store->queue.signal);
+    bool something = true;
+    int status = 0;
+    if (atomic_load(&store->idle))
+        status = look_for_work(store, claim, &something, ret_error);
     if (status < 0)
         return status;
-    const uint64_t seen = spl_signal_count(&store->queue.signal);
+    if (!something) {
+        *ret_dead = 0;
+        atomic_store(&store->queue.seen, seen);
+        return spl_fail(ret_error, SPL_E_NOT_FOUND, "there is no job to do");
+    }
+    SPL_CLEANUP(spl_job_free) spl_job job = {0};
+    SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
+    status = begin_write(store, &transaction, ret_error);
+    if (status < 0)
+        return status;
     unsigned requeued = 0, ended = 0, dead = 0;
     status = requeue_lost(&transaction, claim->now_ms, &requeued, ret_error);
     if (status < 0)
@@ -726,6 +753,7 @@ static int store_claim(spl_store *base, const spl_store_claim *claim, spl_job *r
     if (committed < 0)
         return committed;
     *ret_dead = dead;
+    atomic_store(&store->idle, nothing);
     if (nothing) {
         atomic_store(&store->queue.seen, seen);
         return status;

@@ -118,6 +118,11 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
                       " WHERE w.priority > me.priority OR (w.priority = me.priority"                                  \
                       " AND (w.turn, w.last_claim, w.oldest)"                                                         \
                       " < (me.turn, me.last_claim, me.oldest))")                                                      \
+    /* Whether a claim would find something to do. */                                                                 \
+    X(ANYTHING_TO_DO, "SELECT CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE state = 0"                                   \
+                      " AND (available_ms <= $1 OR attempts >= $2 OR cancel_requested <> 0))"                         \
+                      " OR EXISTS (SELECT 1 FROM jobs WHERE state = 1"                                                \
+                      " AND lease_until_ms <= $1) THEN 1 ELSE 0 END")                                                 \
     X(NEXT_TO_END,                                                                                                    \
       "SELECT id, owner, webhook_url, stored_bytes, cancel_requested FROM jobs"                                       \
       " WHERE state = 0 AND (attempts > 0 OR cancel_requested <> 0)"                                                  \
