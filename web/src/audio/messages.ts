@@ -7,7 +7,7 @@ export type ToWorklet =
     | { type: "drop"; index: number }
     | { type: "gains"; gains: Gains[] }
     | { type: "play"; on: boolean }
-    | { type: "seek"; frame: number }
+    | { type: "seek"; frame: number; number: number }
     | { type: "length"; frames: number }
     | { type: "loop"; range: [number, number] | null }
     | { type: "speed"; speed: number };
@@ -15,6 +15,8 @@ export type ToWorklet =
 /** Comes about 30 times a second while it plays, and after each message that changes it. */
 export interface FromWorklet {
     frame: number;
+    /** Of the last seek that it follows. */
+    seek: number;
     playing: boolean;
     /** It plays, but the chunk that is needed is not there. */
     waiting: boolean;

@@ -44,6 +44,7 @@ export class Player {
     private readonly stopper = new AbortController();
     private held: Set<number>[]; // chunks that the worklet has, by track
     private pending = new Set<string>();
+    private seeks = 0;
 
     constructor(readonly tracks: Track[], public sampleRate: number, length: number) {
         this.length.value = length;
@@ -87,7 +88,7 @@ export class Player {
             this.node = node;
             this.send({ type: "length", frames: this.length.value });
             this.send({ type: "gains", gains: this.gains() });
-            this.send({ type: "seek", frame: this.position.value });
+            this.send({ type: "seek", frame: this.position.value, number: this.seeks });
             this.send({ type: "speed", speed: this.speed.value });
             this.sendLoop();
             this.output.gain.value = this.volume.value;
@@ -100,7 +101,8 @@ export class Player {
     }
 
     private take(state: FromWorklet): void {
-        this.position.value = state.frame;
+        if (state.seek === this.seeks) // else it is from before the last one
+            this.position.value = state.frame;
         this.playing.value = state.playing;
         this.waiting.value = state.waiting && state.playing;
         state.levels.forEach((level, i) => {
@@ -139,7 +141,7 @@ export class Player {
     seek(frame: number): void {
         frame = Math.round(Math.max(0, Math.min(frame, this.length.value)));
         this.position.value = frame;
-        this.send({ type: "seek", frame });
+        this.send({ type: "seek", frame, number: ++this.seeks });
         this.feed();
     }
 

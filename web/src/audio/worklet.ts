@@ -24,6 +24,7 @@ class StemsProcessor extends AudioWorkletProcessor {
     private readonly right = new Float32Array(BLOCK);
     private readonly stretch = new Stretch();
     private frame = 0;
+    private seek = 0;
     private length = 0;
     private loop: [number, number] | null = null;
     private speed = 1;
@@ -68,6 +69,7 @@ class StemsProcessor extends AudioWorkletProcessor {
                 break;
             case "seek":
                 this.frame = message.frame;
+                this.seek = message.number;
                 this.fade = 0;
                 this.stretch.reset();
                 this.report();
@@ -87,7 +89,7 @@ class StemsProcessor extends AudioWorkletProcessor {
 
     private report(): void {
         const state: FromWorklet = {
-            frame: this.frame, playing: this.playing && !this.ending, waiting: this.waiting, levels: this.levels.slice(),
+            frame: this.frame, seek: this.seek, playing: this.playing && !this.ending, waiting: this.waiting, levels: this.levels.slice(),
         };
         this.levels.fill(0);
         this.sinceReport = 0;
