@@ -133,12 +133,22 @@ def example(hall):
     return hall.wait(hall.submit(SONG.read_bytes(), name="audio_example.mp3", type="audio/mpeg")["id"])
 
 
+def play_until(page, condition):
+    """Plays until `condition` (JavaScript) holds, and pauses. In the page, whose clock does not wait for the test's."""
+    page.evaluate("""async (condition) => {
+        const button = document.querySelector(".play");
+        const holds = new Function("return " + condition);
+        button.click();
+        while (!holds())
+            await new Promise((resolve) => setTimeout(resolve, 10));
+        button.click();
+    }""", condition)
+    page.wait_for_selector("button[aria-label=Play]")
+
+
 def start_recording(page):
     """Has the page play for a moment, so that the recorder is there, and rewinds."""
-    page.get_by_role("button", name="Play", exact=True).click()
-    page.wait_for_function("() => window.recorder && recorded.length > 1")
-    page.get_by_role("button", name="Pause", exact=True).click()
-    page.wait_for_selector("button[aria-label=Play]")
+    play_until(page, "window.recorder && recorded.length > 1")
     page.keyboard.press("Home")
     page.evaluate("recorded.splice(0)")
 
