@@ -14,7 +14,7 @@ out=$(cd "$1" && pwd)
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 mkdir "$copy/spleeterd"
-tar -c --exclude=./.git --exclude='./build*' --exclude=./separated --exclude=__pycache__ . | tar -x -C "$copy/spleeterd"
+tar -c --exclude=./.git --exclude='./build*' --exclude=./separated --exclude=__pycache__ --exclude=node_modules --exclude=.venv . | tar -x -C "$copy/spleeterd"
 cd "$copy/spleeterd"
 dpkg-buildpackage --build=binary --no-sign
 mv ../*.deb ../*.buildinfo ../*.changes "$out"

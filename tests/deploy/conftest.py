@@ -55,7 +55,7 @@ def packages(tmp_path_factory, request):
         return pathlib.Path(os.environ["SPLEETERD_PACKAGES"])
     if os.environ.get("SPLEETERD_IMAGE") == "whole" or f"VERSION_CODENAME={roots.SUITE}\n" not in pathlib.Path("/etc/os-release").read_text():
         folder = REPOSITORY / "deploy/docker"
-        ignore = (folder / "Dockerfile.dockerignore").read_text().replace("**/", "").split()
+        ignore = (folder / "Dockerfile.dockerignore").read_text().split()
         root = request.getfixturevalue("debian")("build")
         dockerfile.build(dockerfile.read(folder / "Dockerfile")[0], root, REPOSITORY, {}, ignore)
         return root.upper / "packages"

@@ -42,7 +42,7 @@ class Image:
 
 
 def build(stage, root, context, others, ignore=()):
-    """Carries `stage` out in `root`. `context` is the folder it is built from, less `ignore` (patterns of tar), `others` the folders
+    """Carries `stage` out in `root`. `context` is the folder it is built from, less `ignore` (lines of its .dockerignore), `others` the folders
     of earlier stages by name."""
     image = Image(root)
     for name, text in stage[1:]:
@@ -94,7 +94,8 @@ def copy(image, text, context, ignore):
     for source in sources:
         base = context / source
         folder, what = (base, ".") if base.is_dir() else (base.parent, base.name)
-        pack = subprocess.Popen(["tar", "-C", folder, "-c", *(f"--exclude={pattern}" for pattern in ignore), what],
-                                stdout=subprocess.PIPE)
+        excluded = [["--no-anchored", f"--exclude={pattern[3:]}"] if pattern.startswith("**/") else ["--anchored", f"--exclude=./{pattern}"]
+                    for pattern in ignore]
+        pack = subprocess.Popen(["tar", "-C", folder, "-c", *sum(excluded, []), what], stdout=subprocess.PIPE)
         subprocess.run(["tar", "-C", place, "-x", "--no-same-owner"], stdin=pack.stdout, check=True)
         assert pack.wait() == 0

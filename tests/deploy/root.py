@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Debian roots to install into: one made by debootstrap and kept, and layers above it that go when they were used."""
 import contextlib
+import fcntl
 import os
 import pathlib
 import shlex
@@ -71,7 +72,10 @@ class Root:
         if apt:
             env = {**(env or {}), "APT_CONFIG": "/mnt/conf", "DEBIAN_FRONTEND": "noninteractive"}
             binds = (*binds, (ARCHIVES, "/mnt"))
-        done = subprocess.run(self.command(arguments, env=env, binds=binds, **keywords), capture_output=True, text=True)
+        with open(ARCHIVES / "in-use" if apt else os.devnull, "w") as turn:
+            if apt:
+                fcntl.flock(turn, fcntl.LOCK_EX)  # others on this machine may test too
+            done = subprocess.run(self.command(arguments, env=env, binds=binds, **keywords), capture_output=True, text=True)
         assert not check or done.returncode == 0, f"{shlex.join(map(str, arguments))}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 

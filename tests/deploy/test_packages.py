@@ -71,7 +71,8 @@ def test_service_until_purge(installed, port, tmp_path):
         inside("env", f"SPLEETER_PORT={port}", "spleeterd", "health")
 
         inside("spleeterd", "separate", "/root/song.mp3", "-o", "/root/whole")
-        assert client.separate(SONG) == (installed.upper / "root/whole/song/vocals.wav").read_bytes()
+        stem = (installed.upper / "root/whole/song/vocals.wav").read_bytes()
+        assert client.separate(SONG) == stem
 
         # To dpkg the same package again is an upgrade: the service is restarted; settings, keys and jobs are there.
         pid = inside("systemctl", "show", "-P", "MainPID", "spleeterd").stdout
@@ -79,6 +80,13 @@ def test_service_until_purge(installed, port, tmp_path):
         assert inside("systemctl", "show", "-P", "MainPID", "spleeterd").stdout != pid
         until(client.ready, 30, journal)
         assert len(json.loads(client.get("/v1/jobs"))["jobs"]) == 1
+
+        # As docs/guides/backup.md says: what is in the data folder is all there is.
+        inside("sh", "-c", "systemctl stop spleeterd && tar -C /var/lib -czf /root/backup.tar.gz spleeterd && rm -rf /var/lib/spleeterd")
+        inside("sh", "-c", "tar -C /var/lib -xzf /root/backup.tar.gz && chown -R spleeterd: /var/lib/spleeterd && systemctl start spleeterd")
+        until(client.ready, 30, journal)
+        (job,) = json.loads(client.get("/v1/jobs"))["jobs"]
+        assert client.get(f"{job['urls']['self']}/stems/vocals.wav") == stem
 
         inside("sh", "-c", "apt-get remove -y spleeterd spleeterd-models libspleeter0 libspleeter-dev")
         assert inside("systemctl", "is-active", "spleeterd", check=False).stdout == "inactive\n"
