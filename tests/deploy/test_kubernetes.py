@@ -81,7 +81,8 @@ def test_drain_is_longer_than_asked_for(part):
     spec = one("Deployment", f"stems-spleeterd-{part}")["spec"]["template"]["spec"]
     settings = one("ConfigMap", "stems-spleeterd")["data"]
     pause = spec["containers"][0].get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    assert spec["terminationGracePeriodSeconds"] >= int(settings["SPLEETER_DRAIN_S"]) + pause + 10
+    lease = re.search(r"`SPLEETER_LEASE_S` \| `--lease-s` \| `(\d+)`", (REPOSITORY / "docs/settings.md").read_text()).group(1)
+    assert spec["terminationGracePeriodSeconds"] >= int(settings["SPLEETER_DRAIN_S"]) + int(lease) + pause + 5
 
 
 def test_no_secret_is_rendered():

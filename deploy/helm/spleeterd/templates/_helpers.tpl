@@ -46,7 +46,8 @@ spec:
   {{- with .Values.image.pullSecrets }}
   imagePullSecrets: {{ toYaml . | nindent 4 }}
   {{- end }}
-  terminationGracePeriodSeconds: {{ add .Values.drainSeconds 30 }}
+  # A job is given back within a lease when the database is away.
+  terminationGracePeriodSeconds: {{ add .Values.drainSeconds (.Values.settings.LEASE_S | default 30) 15 }}
   securityContext:
     runAsNonRoot: true
     runAsUser: 10001
