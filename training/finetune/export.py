@@ -13,12 +13,11 @@ from . import net
 
 BASE = "spleeter-2stems"
 GROUP = "accompaniment"
-# By model: [stem, net, file]; a file of another folder is one that was written before.
+# Stems after the vocals, and the nets' files; one of another folder was written before.
 MODELS = {
-    "4stems": (("drums", "drums", "drums.safetensors"), ("bass", "bass", "bass.safetensors"),
-               ("other", "other4", "other.safetensors")),
-    "5stems": (("piano", "piano", "piano.safetensors"), ("drums", "drums", "../4stems/drums.safetensors"),
-               ("bass", "bass", "../4stems/bass.safetensors"), ("other", "other5", "other.safetensors")),
+    "4stems": {"drums": "drums.safetensors", "bass": "bass.safetensors", "other": "other.safetensors"},
+    "5stems": {"piano": "piano.safetensors", "drums": "../4stems/drums.safetensors", "bass": "../4stems/bass.safetensors",
+               "other": "../4stems/other.safetensors"},
 }
 
 
@@ -51,10 +50,10 @@ def export(nets, steps, models, kind="F16"):
         folder = models / model
         folder.mkdir(exist_ok=True)
         listed = [entries["vocals"]]
-        for stem, name, file in stems:
+        for stem, file in stems.items():
             path = folder / file
             if not file.startswith("../"):
-                write(path, net.encode(nets[name], kind))
+                write(path, net.encode(nets[stem], kind))
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             listed.append({"name": stem, "net": file, "sha256": digest, "group": GROUP})
         manifest = {**base, "name": model, "stems": listed, "groups": [entries[GROUP]],

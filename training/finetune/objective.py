@@ -7,10 +7,12 @@ import torch
 
 from .examples import STEMS
 
-# What shares the accompaniment's part of the mixture, in each model.
-SPLITS = {"4stems": ("drums", "bass", "other4"), "5stems": ("drums", "bass", "piano", "other5")}
-# Of which stems each net's is the sum.
-NETS = {"drums": ("drums",), "bass": ("bass",), "piano": ("piano",), "other4": ("piano", "other"), "other5": ("other",)}
+NETS = ("drums", "bass", "piano", "other")
+# What shares the accompaniment's part of the mixture in each model, and of which stems each is the sum.
+SPLITS = {
+    "4stems": {"drums": ("drums",), "bass": ("bass",), "other": ("piano", "other")},
+    "5stems": {"drums": ("drums",), "bass": ("bass",), "piano": ("piano",), "other": ("other",)},
+}
 WINDOW = 32  # frames; 0.74 s
 FLOOR = 0.01  # of the mixture's energy, added to both energies of a ratio
 EPS = 1e-6
@@ -23,11 +25,11 @@ def windows(energies):
 
 @dataclass
 class Targets:
-    """Of a batch of mixtures, and of each net's stem in it."""
+    """Of a batch of mixtures, and of the sums of stems in it that SPLITS names."""
     magnitudes: torch.Tensor  # [batch, 2, frames, bins]
     floor: torch.Tensor       # [batch, windows]: added to energies
-    products: dict            # [batch, 2, frames, bins] by net: Re(mixture* x stem)
-    energies: dict            # [batch, windows] by net: the stem's
+    products: dict            # [batch, 2, frames, bins] by parts: Re(mixture* x stem)
+    energies: dict            # [batch, windows] by parts: the stem's
 
 
 @torch.no_grad()
@@ -37,10 +39,10 @@ def prepare(stems):
     mixture = sum(parts.values())
     magnitudes = mixture.abs()
     targets = Targets(magnitudes, FLOOR * windows(magnitudes.square()) + EPS, {}, {})
-    for net, names in NETS.items():
+    for names in {names for split in SPLITS.values() for names in split.values()}:
         stem = torch.view_as_real(sum(parts[name] for name in names))
-        targets.products[net] = (torch.view_as_real(mixture) * stem).sum(-1)
-        targets.energies[net] = windows(stem.square().sum(-1))
+        targets.products[names] = (torch.view_as_real(mixture) * stem).sum(-1)
+        targets.energies[names] = windows(stem.square().sum(-1))
     return targets
 
 
@@ -49,14 +51,13 @@ def ratios_db(estimates, share, targets):
     [batch, 2, frames, bins] is the accompaniment's mask, which the nets' masks split further."""
     squares = {name: estimate.square() + EPS for name, estimate in estimates.items()}
     power = (targets.magnitudes * share).square()
-    products = {name: 2 * share * product for name, product in targets.products.items()}
+    products = {parts: 2 * share * product for parts, product in targets.products.items()}
     found = {}
     for split, names in SPLITS.items():
         scale = 1 / sum(squares[name] for name in names)
-        for name in names:
-            mask = squares[name] * scale
+        for name, parts in names.items():
+            mask, energy = squares[name] * scale, targets.energies[parts]
             # |mask share mixture - stem|^2 without the last term, which does not depend on the mask
-            error = windows(mask * (mask * power - products[name])) + targets.energies[name]
-            found[f"{split} {name}"] = 10 * torch.log10((error.clamp(min=0) + targets.floor)
-                                                        / (targets.energies[name] + targets.floor))
+            error = (windows(mask * (mask * power - products[parts])) + energy).clamp(min=0)
+            found[f"{split} {name}"] = 10 * torch.log10((error + targets.floor) / (energy + targets.floor))
     return found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""python -m finetune.train: fine-tunes five nets together; may be stopped and started again."""
+"""python -m finetune.train: fine-tunes four nets together; may be stopped and started again."""
 
 import argparse
 from concurrent.futures import ThreadPoolExecutor
