@@ -106,9 +106,13 @@ def folder(root, split, index):
     return Path(root) / split / f"{index:05d}"
 
 
-def _write_mixture(folder):
-    """What `spleeterd evaluate` separates: exactly the sum of the files."""
-    mixture = sum(soundfile.read(path, dtype="int16")[0].astype(np.int32) for path in sorted(folder.glob("*.flac")))
+def _complete(folder, seconds):
+    """What `spleeterd evaluate` needs besides: stems that don't play, as silence, and the mixture, exactly the sum."""
+    silence = np.zeros((round(seconds * RATE_HZ), 2), np.int16)
+    for name in STEMS:
+        if not (folder / f"{name}.flac").exists():
+            soundfile.write(folder / f"{name}.flac", silence, RATE_HZ, subtype="PCM_16")
+    mixture = sum(soundfile.read(folder / f"{name}.flac", dtype="int16")[0].astype(np.int32) for name in STEMS)
     soundfile.write(folder / "mixture.flac", mixture.astype(np.int16), RATE_HZ, subtype="PCM_16")
 
 
@@ -122,7 +126,7 @@ def write(root, split, index):
     for name, audio in stems.items():
         soundfile.write(part / f"{name}.flac", audio.astype(np.float32), RATE_HZ, subtype="PCM_16")
     if split == "validation":
-        _write_mixture(part)
+        _complete(part, about["seconds"])
     about["rms_db"] = {name: round(20 * np.log10(np.sqrt(np.mean(audio ** 2)) + 1e-9), 2) for name, audio in stems.items()}
     (part / "song.json").write_text(json.dumps(about, indent=1) + "\n")
     os.rename(part, final)

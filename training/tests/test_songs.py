@@ -101,8 +101,10 @@ def test_a_written_song_is_whole(tmp_path):
     assert all((i.samplerate, i.channels, i.subtype) == (RATE_HZ, 2, "PCM_16") for i in map(soundfile.info, files))
 
 
-def test_a_song_of_validation_has_its_mixture(validation_song, tmp_path, monkeypatch):
-    monkeypatch.setattr(song, "render", lambda split, index: validation_song)
+def test_a_song_of_validation_has_all_files(validation_song, tmp_path, monkeypatch):
+    stems, about = validation_song
+    monkeypatch.setattr(song, "render", lambda split, index: ({name: stems[name] for name in STEMS[1:]}, dict(about)))
     song.write(tmp_path, "validation", 0)
     files = {path.stem: soundfile.read(path, dtype="int16")[0].astype(int) for path in tmp_path.glob("*/*/*.flac")}
     assert (files.pop("mixture") == sum(files.values())).all() and set(files) == set(STEMS)
+    assert (files["vocals"] == 0).all() and "vocals" not in json.loads((tmp_path / "validation/00000/song.json").read_text())["rms_db"]
