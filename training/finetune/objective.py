@@ -15,6 +15,7 @@ SPLITS = {
 }
 WINDOW = 32  # frames; 0.74 s
 FLOOR = 0.01  # of the mixture's energy, added to both energies of a ratio
+QUIET = 0.03  # of the mixture's energy: below it a stem counts for little
 EPS = 1e-6
 
 
@@ -31,6 +32,11 @@ class Targets:
     products: dict            # [batch, 2, frames, bins] by parts: Re(mixture* x stem)
     energies: dict            # [batch, windows] by parts: the stem's
 
+    def presence(self, split, net):
+        """[batch, windows]: from 0, where the net's stem is silent, to nearly 1, where it is loud."""
+        energy = self.energies[SPLITS[split][net]]
+        return energy / (energy + self.floor * (QUIET / FLOOR))
+
 
 @torch.no_grad()
 def prepare(stems):
@@ -44,6 +50,11 @@ def prepare(stems):
         targets.products[names] = (torch.view_as_real(mixture) * stem).sum(-1)
         targets.energies[names] = windows(stem.square().sum(-1))
     return targets
+
+
+def loss(ratios, targets):
+    """{"split net": scalar}: means of the ratios, most of it where the stem plays."""
+    return {name: (values * (0.15 + 0.85 * targets.presence(*name.split()))).mean() for name, values in ratios.items()}
 
 
 def ratios_db(estimates, share, targets):

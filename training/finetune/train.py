@@ -13,7 +13,7 @@ import time
 import torch
 
 from . import examples, net
-from .objective import EPS, NETS, prepare, ratios_db
+from .objective import EPS, NETS, loss, prepare, ratios_db
 
 WARM_UP = 50
 EMA_EVERY = 4
@@ -110,12 +110,12 @@ class Trainer:
     def train_step(self, targets):
         estimates, share = self.estimate(targets, train=True)
         leaves = {name: estimate.detach().requires_grad_() for name, estimate in estimates.items()}
-        losses = {name: values.mean() for name, values in ratios_db(leaves, share, targets).items()}
+        losses = loss(ratios_db(leaves, share, targets), targets)
         sum(losses.values()).backward()
         norms = self.pool.map(lambda name: self.update(name, estimates[name], leaves[name].grad), NETS)
         norms = {name: round(norm, 2) for name, norm in zip(NETS, norms)}
         self.step += 1
-        return {name: round(loss.item(), 3) for name, loss in losses.items()}, norms
+        return {name: round(value.item(), 3) for name, value in losses.items()}, norms
 
     def swap(self):
         """Exchanges the weights with their running mean."""
@@ -127,13 +127,13 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self):
-        """Medians of the SDR of windows, in dB, of held-out songs, with the weights' running mean."""
+        """Medians of the SDR, in dB, of windows of held-out songs in which the stem plays, with the weights' running mean."""
         found = {}
         self.swap()
         for index in range(min(self.arguments.validation_songs, len(self.held_out.songs))):
             targets = prepare(examples.spectra(self.held_out.fixed(index, 512)[None]))
             for name, values in ratios_db(*self.estimate(targets), targets).items():
-                found.setdefault(name, []).append(-values.flatten())
+                found.setdefault(name, []).append(-values[targets.presence(*name.split()) > 0.5])
         self.swap()
         return {name: round(torch.cat(values).median().item(), 2) for name, values in found.items()}
 

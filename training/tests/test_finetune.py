@@ -187,3 +187,12 @@ def test_training_lowers_the_loss_and_keeps_what_is_frozen(arguments, start):
     for name, values in trained.items():
         kept = "norm" in name or name.startswith(("encoder.1.", "encoder.2."))
         assert (values == start[name]).all() == kept, name
+
+
+def test_a_stem_that_is_silent_counts_for_little(songs):
+    stems = examples.spectra(examples.Songs(songs).fixed(0, 64)[None])  # without piano
+    targets = objective.prepare(stems)
+    assert (targets.presence("5stems", "piano") < 0.01).all() and (targets.presence("5stems", "drums") > 0.8).all()
+    ratios = {"5stems piano": torch.full((1, 2), 10.0), "5stems drums": torch.full((1, 2), 10.0)}
+    losses = objective.loss(ratios, targets)
+    assert 1.4 < losses["5stems piano"] < 1.7 and 8 < losses["5stems drums"] < 10
