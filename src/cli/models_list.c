@@ -36,7 +36,7 @@ static void clear_table(model_table *table) {
 /* Of the nets' files, each counted once. */
 static uint64_t size_of(const spl_model_info *info) {
     uint64_t bytes = 0;
-    for (unsigned i = 0; i < info->stem_count; i++) {
+    for (unsigned i = 0; i < info->stem_count + info->group_count; i++) {
         bool counted = false;
         for (unsigned k = 0; k < i; k++)
             counted |= strcmp(info->stems[k].net, info->stems[i].net) == 0;
