@@ -68,6 +68,7 @@ def test_listed(spleeterd):
     for model, stems in STEMS.items():
         assert ",".join(stems) in lines[model] and f" {model} " in lines[model][len(model):]
         assert "spleeterd's own" in lines[model] and "MIT" in lines[model]
+    assert "137.6 MB" in lines["4stems"] and "157.2 MB" in lines["5stems"]  # with the nets of groups and of other folders
     assert ": good" in spleeterd("models", "verify", *STEMS).out
 
 
