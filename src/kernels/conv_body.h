@@ -90,8 +90,7 @@ INLINE void finish_vector(const spl_finish *finish, const finish_channels *by, u
     store_channels(finish->out + out_at + first, value, channels);
 }
 
-INLINE void conv_tile(const spl_conv_row *row, unsigned x, const unsigned pixels,
-                      const spl_finish_order order, const spl_activation activation) {
+INLINE void conv_sums(const spl_conv_row *row, unsigned x, const unsigned pixels, float *ret_sums) {
     enum { VECTORS = TILE_CHANNELS / LANES };
     vec sum[TILE_VECTORS];
 #pragma GCC unroll 24
@@ -116,17 +115,41 @@ INLINE void conv_tile(const spl_conv_row *row, unsigned x, const unsigned pixels
             }
         }
     }
+#pragma GCC unroll 24
+    for (unsigned i = 0; i < pixels * VECTORS; i++)
+        vec_store(ret_sums + LANES * i, sum[i]);
+}
 
+/* Where compilers would spill sums if what comes after them were inlined, they are in a function of their own. */
+#if defined(__AVX2__)
+#define SUMS_FUNCTION INLINE
+#else
+#define SUMS_FUNCTION static __attribute__((noinline))
+#endif
+
+SUMS_FUNCTION void conv_sums_of(const spl_conv_row *row, unsigned x, const unsigned pixels,
+                                float *ret_sums) {
+    if (pixels == TILE_PIXELS)
+        conv_sums(row, x, TILE_PIXELS, ret_sums);
+    else if (pixels == 2)
+        conv_sums(row, x, 2, ret_sums);
+    else
+        conv_sums(row, x, 1, ret_sums);
+}
+
+INLINE void conv_tile(const spl_conv_row *row, unsigned x, const unsigned pixels,
+                      const spl_finish_order order, const spl_activation activation) {
     const spl_finish *finish = &row->finish;
+    float sums[TILE_PIXELS * TILE_CHANNELS];
+    conv_sums_of(row, x, pixels, sums);
 #pragma GCC unroll 4
-    for (unsigned v = 0; v < VECTORS; v++) {
-        if (LANES * v >= finish->channels)
-            break;
-        const finish_channels by = finish_channels_at(finish, LANES * v);
+    for (unsigned first = 0; first < finish->channels; first += LANES) {
+        const finish_channels by = finish_channels_at(finish, first);
 #pragma GCC unroll 6
         for (unsigned p = 0; p < pixels; p++)
-            finish_vector(finish, &by, LANES * v, finish->channels - LANES * v,
-                          sum[p * VECTORS + v], (ptrdiff_t)(x + p) * finish->raw_step,
+            finish_vector(finish, &by, first, finish->channels - first,
+                          vec_load(sums + TILE_CHANNELS * p + first),
+                          (ptrdiff_t)(x + p) * finish->raw_step,
                           (ptrdiff_t)(x + p) * finish->out_step, order, activation);
     }
 }
