@@ -50,15 +50,18 @@ SCROLL = """async ([seconds, ctrl]) => {
 }"""
 
 
-def renderer_of(context, page):
-    """The process id of the page."""
+def page_mb(page):
+    """Of the page's process, the largest of the browser's renderers."""
     session = page.context.browser.new_browser_cdp_session()
-    processes = [each["id"] for each in session.send("SystemInfo.getProcessInfo")["processInfo"] if each["type"] == "renderer"]
-    return max(processes, key=private_mb)
+    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    return max(private_mb(each["id"]) for each in processes if each["type"] == "renderer")
 
 
 def private_mb(pid):
-    lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    try:
+        lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has just ended
+        return 0
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 
@@ -94,11 +97,10 @@ def main():
         started = time.monotonic()
         page.wait_for_selector(".export .button:enabled")
         result["opened_s"] = time.monotonic() - started
-        pid = renderer_of(context, page)
-        memory, heap = [private_mb(pid)], [heap_mb(page)]
+        memory, heap = [page_mb(page)], [heap_mb(page)]
 
         def note():
-            memory.append(private_mb(pid))
+            memory.append(page_mb(page))
             heap.append(heap_mb(page))
 
         page.get_by_role("button", name="Play", exact=True).click()
