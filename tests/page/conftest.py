@@ -138,10 +138,16 @@ def play_until(page, condition):
     page.evaluate("""async (condition) => {
         const button = document.querySelector(".play");
         const holds = new Function("return " + condition);
+        const plays = () => button.getAttribute("aria-label") === "Pause";
+        const until = async (reached) => {
+            while (!reached())
+                await new Promise((resolve) => setTimeout(resolve, 10));
+        };
         button.click();
-        while (!holds())
-            await new Promise((resolve) => setTimeout(resolve, 10));
-        button.click();
+        await until(plays);
+        await until(() => holds() || !plays());
+        if (plays())
+            button.click();
     }""", condition)
     page.wait_for_selector("button[aria-label=Play]")
 

@@ -108,6 +108,7 @@ def test_solo_mute_and_volume_are_heard(hall, visit, example):
 
     def hear(start=3.0):
         """The gain of each stem in what is played from `start` on."""
+        page.evaluate("document.activeElement.blur()")
         page.keyboard.press("Home")
         for _ in range(round(start)):
             page.keyboard.press("Shift+ArrowRight")
