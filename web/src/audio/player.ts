@@ -7,7 +7,7 @@ import type { Source } from "./source";
 
 declare const WORKLET_URL: string;
 
-const CHUNKS_AHEAD = 4; // 12 s
+const CHUNKS_AHEAD = 2; // 6 s; what is dropped waits for the garbage collector, so that more costs several times as much memory
 const RETRY_MS = 700; // until more of a growing stem is there
 const AT_ONCE = 5; // requests; one more is left for events
 

@@ -50,8 +50,12 @@ class StemsProcessor extends AudioWorkletProcessor {
                 this.chunks[message.track]!.set(message.index, message);
                 break;
             case "drop":
-                for (const map of this.chunks)
+                for (const map of this.chunks) {
+                    // Freed now, where the browser can, rather than when memory is looked through.
+                    const buffer = map.get(message.index)?.data.buffer as { transfer?(size: number): unknown } | undefined;
+                    buffer?.transfer?.(0);
                     map.delete(message.index);
+                }
                 break;
             case "gains":
                 message.gains.forEach((gains, track) => {
