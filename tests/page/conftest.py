@@ -155,6 +155,7 @@ def play_until(page, condition):
 def start_recording(page):
     """Has the page play for a moment, so that the recorder is there, and rewinds."""
     play_until(page, "window.recorder && recorded.length > 1")
+    page.evaluate("document.activeElement.blur()")
     page.keyboard.press("Home")
     page.evaluate("recorded.splice(0)")
 
