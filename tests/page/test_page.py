@@ -80,9 +80,9 @@ def test_stems_play_in_sync(hall, visit, example):
     """Vocals to the left and accompaniment to the right: where each stands on the audio clock, at the start and at the end."""
     page = visit(hall, record=True)
     open_song(page, example)
+    start_recording(page)
     page.get_by_role("slider", name="Pan of Vocals").press("Home")
     page.get_by_role("slider", name="Pan of Accompaniment").press("End")
-    start_recording(page)
     page.get_by_role("button", name="Play", exact=True).click()
     wait_for_seconds(page, 9.8)
     played = recording(page)
