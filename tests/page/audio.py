@@ -26,7 +26,7 @@ def place(played, content):
     size = 1 << int(np.ceil(np.log2(len(played) + len(content))))
     product = np.fft.irfft(np.fft.rfft(played, size) * np.conj(np.fft.rfft(content, size)), size)
     lag = int(np.argmax(product))
-    lag -= size if lag > size // 2 else 0
+    lag -= size if lag >= len(played) else 0
     part = played[max(lag, 0):lag + len(content)]
     other = content[max(-lag, 0):][:len(part)]
     return lag, float(np.dot(part, other) / np.sqrt(np.dot(part, part) * np.dot(other, other) + 1e-20))
