@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define SPL_ARRAY_SIZE(a)       (sizeof(a) / sizeof((a)[0]))
@@ -54,6 +55,17 @@ static inline bool spl_add_size(size_t a, size_t b, size_t *ret) {
 
 static inline size_t spl_round_up(size_t n, size_t multiple) {
     return (n + multiple - 1) / multiple * multiple;
+}
+
+/* Whether all numbers are finite: none has all bits of the exponent set. */
+static inline bool spl_all_finite(const float *numbers, size_t count) {
+    uint32_t found = 0;
+    for (size_t n = 0; n < count; n++) {
+        uint32_t bits;
+        memcpy(&bits, &numbers[n], sizeof(bits));
+        found |= (bits & 0x7f800000u) == 0x7f800000u;
+    }
+    return !found;
 }
 
 #endif

@@ -133,17 +133,6 @@ static void report_progress(struct separation *s) {
         atomic_store(&s->stop, true);
 }
 
-/* Whether all numbers are finite: none has all bits of the exponent set. */
-static bool all_finite(const float *numbers, size_t count) {
-    uint32_t found = 0;
-    for (size_t n = 0; n < count; n++) {
-        uint32_t bits;
-        memcpy(&bits, &numbers[n], sizeof(bits));
-        found |= (bits & 0x7f800000u) == 0x7f800000u;
-    }
-    return !found;
-}
-
 /* Reads `wanted` samples ahead, or all that the song still has. */
 static int read_ahead(struct separation *s, size_t wanted) {
     double since_s = spl_now_s();
@@ -156,10 +145,13 @@ static int read_ahead(struct separation *s, size_t wanted) {
         if (count > wanted - s->ahead_samples)
             return spl_fail(s->error, SPL_E_ARGUMENT,
                             "the source gave more samples than asked for");
-        for (size_t n = 0; !all_finite(to, 2 * count); n++)
-            if (!isfinite(to[n]))
-                return spl_fail(s->error, SPL_E_FORMAT, "sample %llu is not a finite number",
-                                (unsigned long long)(s->samples_read + n / 2));
+        if (!spl_all_finite(to, 2 * count)) {
+            size_t n = 0;
+            while (isfinite(to[n]))
+                n++;
+            return spl_fail(s->error, SPL_E_FORMAT, "sample %llu is not a finite number",
+                            (unsigned long long)(s->samples_read + n / 2));
+        }
         s->samples_read += count;
         s->ahead_samples += count;
         s->ahead_ended = count == 0;

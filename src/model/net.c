@@ -95,17 +95,6 @@ static void format_shape(unsigned rank, const size_t *shape, char text[100]) {
     snprintf(text + length, (size_t)(100 - length), "]");
 }
 
-/* Whether all numbers are finite: none has all bits of the exponent set. */
-static bool all_finite(const float *data, size_t count) {
-    uint32_t found = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &data[i], sizeof(bits));
-        found |= (bits & 0x7f800000u) == 0x7f800000u;
-    }
-    return !found;
-}
-
 static bool none_negative(const float *data, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (data[i] < 0)
@@ -130,7 +119,7 @@ static int read_tensor(spl_tensor_source source, spl_net_tensor *wanted, spl_err
     size_t bytes = 0;
     spl_tensor_bytes(tensor.rank, tensor.shape, &bytes);
     size_t count = bytes / sizeof(float);
-    if (!all_finite(tensor.data, count))
+    if (!spl_all_finite(tensor.data, count))
         return spl_fail(ret_error, SPL_E_FORMAT, "%s: tensor %s has numbers that are not finite",
                         source.path, wanted->name);
     if (strstr(wanted->name, "variance") && !none_negative(tensor.data, count))
