@@ -281,9 +281,9 @@ def test_by_keyboard_alone(hall, visit):
     with page.expect_download():
         keys.press("Enter")
     keys.press("?")
-    assert page.get_by_role("dialog").is_visible()
+    page.get_by_role("dialog").wait_for()
     keys.press("Escape")
-    assert not page.get_by_role("dialog").is_visible()
+    page.get_by_role("dialog").wait_for(state="hidden")
 
 
 def test_on_a_phone(hall, visit, example):
