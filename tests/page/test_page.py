@@ -249,6 +249,7 @@ def test_by_keyboard_alone(hall, visit):
     keys.type(KEY)
     keys.press("Enter")
     page.wait_for_selector(".drop")
+    page.get_by_role("radio").first.wait_for()
     tab_to("#files")
     with page.expect_file_chooser() as chooser:
         keys.press("Space")

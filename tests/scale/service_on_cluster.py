@@ -94,6 +94,10 @@ def on_cluster(module):
             pass
 
         def start(self, wait=True, **popen):
+            for other in self.others:
+                other.terminate()
+            for other in self.others:
+                other.wait(45)
             super().start(wait, **popen)
             if not wait:
                 return self

@@ -142,7 +142,7 @@ def test_events_are_whole_snapshots(service, long_song):
     states = [order.index(snapshot["status"]) for snapshot in jobs]
     assert states == sorted(states) and jobs[-1]["status"] == "succeeded"
     progress = [snapshot["progress"] for snapshot in jobs]
-    assert progress == sorted(progress) and len(set(progress)) > 3
+    assert progress == sorted(progress) and any(0 < value < 1 for value in progress)
     # Who comes later gets the whole state at once, and the end of the stream.
     late = service.get(f"/v1/jobs/{job['id']}/events").body.decode()
     assert late.count("data: ") == 1
