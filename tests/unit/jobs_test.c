@@ -145,6 +145,25 @@ static json_t *submit_song(jobs_room *room, const char *options) {
     return job;
 }
 
+/* A WAV file of five minutes, which no machine separates before it is looked at. It is no silence, which would cost nothing. */
+static json_t *submit_long_song(jobs_room *room, const char *options) {
+    const uint32_t data_bytes = 300 * 44100 * 4, file_bytes = 36 + data_bytes;
+    uint8_t header[44] = "RIFF....WAVEfmt \x10\0\0\0\1\0\2\0\x44\xac\0\0\x10\xb1\2\0\4\0\x10\0data";
+    memcpy(header + 4, &file_bytes, 4);
+    memcpy(header + 40, &data_bytes, 4);
+    uint8_t *song = malloc(sizeof(header) + data_bytes);
+    assert_non_null(song);
+    memcpy(song, header, sizeof(header));
+    memset(song + sizeof(header), 10, data_bytes);
+    json_t *job;
+    spl_problem problem = {0};
+    if (submit(room, upload_bytes(room, "Long.wav", song, sizeof(header) + data_bytes), options,
+               (spl_submission){0}, &job, &problem) < 0)
+        fail_msg("%s", problem.detail);
+    free(song);
+    return job;
+}
+
 static const char *text_in(const json_t *object, const char *key) {
     const char *text = json_string_value(json_object_get(object, key));
     assert_non_null(text);
@@ -405,7 +424,7 @@ static bool folder_is_empty(const char *folder, const char *name) {
 static void cancels_and_deletes(void **state) {
     jobs_room *room = *state;
     spl_problem problem = {0};
-    json_auto_t *running = submit_song(room, "{'mwf': true}");
+    json_auto_t *running = submit_long_song(room, "{'mwf': true}");
     json_auto_t *queued = submit_song(room, "{'duration': 3}");
     json_auto_t *deleted = submit_song(room, "{'duration': 4}");
     assert_int_equal(spl_jobs_cancel(room->jobs, &alice, NULL, text_in(queued, "id"), &problem), 0);
@@ -468,7 +487,7 @@ static void plays_while_it_grows(void **state) {
 
 static void gives_back_and_resumes(void **state) {
     jobs_room *room = *state;
-    json_auto_t *created = submit_song(room, "{}");
+    json_auto_t *created = submit_long_song(room, "{}");
     json_decref(wait_while(room, text_in(created, "id"), "queued"));
     restart(room, 0);
     json_auto_t *job = wait_for_end(room, text_in(created, "id"));
