@@ -48,7 +48,7 @@ def stems_of(content):
 def test_the_first_lines(page, tmp_path, expected):
     folder, port = tmp_path / "clone", str(free_port())
     folder.mkdir()
-    script = block(page, "spleeterd serve").replace("8080", port)
+    script = block(page, "spleeterd serve 2>").replace("8080", port)
     assert script.count("serve 2> service.log &") == 1
     out = run(script + "\nkill $!\nwait $!\n", folder, SPLEETER_PORT=port)
     assert '"status":"succeeded"' in out
