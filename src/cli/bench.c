@@ -23,10 +23,13 @@
 
 enum { KEY_BANDWIDTH = CLI_LONG_ONLY, KEY_THREADS, KEY_JSON, KEY_COMPARE };
 
+enum { FRAME = 4096, HOP = 1024 }; /* samples of the STFT's frames, and between them */
+
 static const cli_option options[] = {
     {'p', "params_filename", "MODEL", "Model, as for separate. Default: spleeter:2stems"},
     {KEY_BANDWIDTH, "bandwidth", "WIDTH", "11k, 16k or full. Default: what the model's name says"},
-    {'d', "duration", "SECONDS", "Length of the song that is made up. Default: 60"},
+    {'d', "duration", "SECONDS",
+     "Length of the song that is made up, to the nearest segment.\nDefault: 60"},
     {KEY_THREADS, "threads", "N", "CPU threads to use. Default: all CPUs"},
     {KEY_JSON, "json", NULL, "Write the results as JSON to standard output."},
     {KEY_COMPARE, "compare", "FILE", "Compare with the results that --json wrote earlier."},
@@ -49,9 +52,9 @@ typedef struct bench_request {
 } bench_request;
 
 typedef struct bench_result {
-    unsigned threads, stems;
+    unsigned threads, stems, nets;
     double peak_flops;
-    double open_s, separate_s;
+    double open_s, duration_s, separate_s;
     spl_timings timings;
 } bench_result;
 
@@ -121,9 +124,16 @@ static int stop_on_signal(void *user, const spl_progress *progress) {
     return cli_signals_caught() != 0;
 }
 
-static int separate(spl_model *model, spl_separate_options *separation, double duration_s,
+/* Samples of a song of whole segments, so that what one segment costs can be told. */
+static uint64_t whole_segments(const spl_model_info *info, double duration_s) {
+    const uint64_t segment = (uint64_t)info->frames * HOP;
+    const double count = round(duration_s * SPL_SAMPLE_RATE_HZ / (double)segment);
+    return (uint64_t)fmax(count, 1) * segment - FRAME;
+}
+
+static int separate(spl_model *model, spl_separate_options *separation, uint64_t samples,
                     spl_timings *timings, double *ret_seconds, spl_error *ret_error) {
-    made_up_song song = {.count = (uint64_t)(duration_s * SPL_SAMPLE_RATE_HZ), .random = 1};
+    made_up_song song = {.count = samples, .random = 1};
     const spl_source source = {.user = &song, .read = read_song};
     const spl_sink sink = {.write = ignore_stems};
     separation->timings = timings;
@@ -160,15 +170,19 @@ static int run_bench(const bench_request *request, bench_result *ret_result, spl
     if (status < 0)
         return status;
     result.open_s = spl_now_s() - start_s;
-    result.stems = spl_model_get_info(model)->stem_count;
+    const spl_model_info *info = spl_model_get_info(model);
+    const uint64_t samples = whole_segments(info, request->duration_s);
+    result.duration_s = (double)samples / SPL_SAMPLE_RATE_HZ;
+    result.stems = info->stem_count;
+    result.nets = info->stem_count + info->group_count;
 
     spl_timings warm_up = {0};
     double warm_up_s;
     result.peak_flops = spl_cpu_peak_flops(request->threads);
-    status = separate(model, &separation, 1, &warm_up, &warm_up_s, ret_error);
+    status = separate(model, &separation, SPL_SAMPLE_RATE_HZ, &warm_up, &warm_up_s, ret_error);
     if (status == 0)
-        status = separate(model, &separation, request->duration_s, &result.timings,
-                          &result.separate_s, ret_error);
+        status =
+            separate(model, &separation, samples, &result.timings, &result.separate_s, ret_error);
     result.peak_flops = fmax(result.peak_flops, spl_cpu_peak_flops(request->threads));
     spl_model_unref(model);
     if (status == 0)
@@ -197,9 +211,9 @@ static json_t *to_json(const bench_request *request, const bench_result *result)
                      "version", spl_version(), "isa", spl_cpu_isa(), "model", request->model,
                      "stems", (int)result->stems, "threads", (int)result->threads, "peak_gflops",
                      result->peak_flops / 1e9, "open_s", result->open_s, "duration_s",
-                     request->duration_s, "separate_s", result->separate_s, "real_time",
-                     request->duration_s / result->separate_s, "segments", (json_int_t)t->segments,
-                     "net_ms", 1e3 * t->nets_s / (double)t->segments / result->stems, "net_of_peak",
+                     result->duration_s, "separate_s", result->separate_s, "real_time",
+                     result->duration_s / result->separate_s, "segments", (json_int_t)t->segments,
+                     "net_ms", 1e3 * t->nets_s / (double)t->segments / result->nets, "net_of_peak",
                      flop / t->nets_s / result->peak_flops, "phases_s", "read", t->read_s, "stft",
                      t->forward_s, "nets", t->nets_s, "masks", t->masks_s, "inverse", t->inverse_s,
                      "write", t->write_s, "layers", layers);
