@@ -17,7 +17,7 @@ service_fixtures = importlib.util.module_from_spec(specification)
 sys.modules["service_fixtures"] = service_fixtures
 specification.loader.exec_module(service_fixtures)
 
-from service_fixtures import KEY, PROGRAM, SONG, environment, free_port, jwks, serve, service, song, wait_until, wav, wav_bytes  # noqa: E402, F401
+from service_fixtures import KEY, PROGRAM, SONG, environment, free_port, jwks, receiver, serve, service, song, wait_until, wav, wav_bytes  # noqa: E402, F401
 
 import contextlib  # noqa: E402
 import json  # noqa: E402

@@ -2,6 +2,7 @@
 """What people do with the page, in Chromium."""
 import json
 import re
+import subprocess
 import zipfile
 
 import numpy as np
@@ -74,6 +75,38 @@ def test_several_files_at_once(hall, visit, tmp_path):
     page.set_input_files("#files", [str(path) for path in paths])
     for number in range(3):
         page.wait_for_selector(f".song-row:has-text('take {number}'):has-text('Ready')")
+
+
+def test_by_drop(hall, visit, tmp_path):
+    """Two files that are dragged from outside onto the page, anywhere."""
+    paths = []
+    for number in range(2):
+        paths.append(tmp_path / f"dropped {number}.wav")
+        paths[-1].write_bytes(wav_bytes(2, seed=20 + number))
+    page = visit(hall)
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 500, "data": data})
+    page.wait_for_selector(".drop-over")
+    session.send("Input.dispatchDragEvent", {"type": "drop", "x": 200, "y": 500, "data": data})
+    for number in range(2):
+        page.wait_for_selector(f".song-row:has-text('dropped {number}'):has-text('Ready')")
+    assert page.locator(".drop-over").count() == 0
+
+
+def test_from_a_link(serve, visit, receiver, song):
+    receiver.answer = lambda request: (200, song) if request["path"] == "/take.wav" else (404, b"")
+    page = visit(serve(SOURCE_ALLOW="127.0.0.0/8"))
+    page.expected += ["422"]
+    page.get_by_label("Address of an audio file").fill(f"{receiver.url}/none.wav")
+    page.get_by_role("button", name="Fetch").click()
+    assert "404" in page.locator(".upload .problem").inner_text()
+    page.locator(".upload").get_by_role("button", name="Cancel").click()
+    page.get_by_label("Address of an audio file").fill(f"{receiver.url}/take.wav")
+    page.get_by_role("button", name="Fetch").click()
+    page.wait_for_selector(".song h1:text('take')")
+    page.wait_for_selector(".downloads")
 
 
 def test_stems_play_in_sync(hall, visit, example):
@@ -203,11 +236,64 @@ def test_the_exported_mix_is_the_services(hall, visit, example):
     assert abs(len(read_wav(content)) / len(ours) - 0.25) < 0.01
 
 
+@pytest.mark.parametrize("model, stems", [("4stems", ["vocals", "drums", "bass", "other"]), ("5stems", ["vocals", "piano", "drums", "bass", "other"])])
+def test_four_and_five_stems(hall, visit, tmp_path, model, stems):
+    """As many rows as stems; mute, solo and presets by the exported mix and by ear; the zip."""
+    cut = tmp_path / "cut.wav"
+    subprocess.run(["ffmpeg", "-v", "error", "-ss", "3", "-t", "5", "-i", SONG, cut], check=True)
+    page = visit(hall, record=True)
+    page.get_by_role("radio", name=f"{len(stems)} stems").check()
+    page.get_by_text("More options").click()
+    page.get_by_role("checkbox", name="All but drums").check()
+    page.set_input_files("#files", str(cut))
+    page.wait_for_selector(".export .button:enabled")
+    job = hall.job(page.url.rsplit("/", 1)[1])
+    assert job["model"]["name"] == model
+    assert page.locator(".track h3").all_inner_texts() == [name.capitalize() for name in stems]
+    sound = {name: read_wav(hall.stem(job["id"], f"{name}.wav").body) for name in (*stems, "no_drums")}
+    assert min(np.abs(each).max() for each in sound.values()) > 0.001
+
+    def of(names):
+        return sum(sound[name] for name in names)
+
+    def exported():
+        return read_wav(export(page)[1])
+
+    def muted():
+        return [name for name in stems if page.get_by_role("button", name=f"Mute {name.capitalize()}").get_attribute("aria-pressed") == "true"]
+
+    assert decibels_apart(of(stems), exported()) > 60
+    page.get_by_role("button", name="Karaoke").click()
+    assert muted() == ["vocals"]
+    assert decibels_apart(of(stems[1:]), exported()) > 60
+    page.get_by_role("button", name="No drums", exact=True).click()
+    assert muted() == ["drums"]
+    assert decibels_apart(sound["no_drums"], exported()) > 60
+    page.get_by_role("button", name="Mute Bass").click()
+    assert muted() == ["drums", "bass"]
+    assert decibels_apart(of(name for name in stems if name not in ("drums", "bass")), exported()) > 60
+    page.get_by_role("button", name="Solo Bass").click()
+    page.get_by_role("button", name="Solo Other").click()
+    assert decibels_apart(of(["bass", "other"]), exported()) > 60
+
+    start_recording(page)
+    page.get_by_role("button", name="Play", exact=True).click()
+    wait_for_seconds(page, 3)
+    lag, fit = place(recording(page)[:, 0], of(["bass", "other"])[44100:88200, 0])
+    assert fit > 0.999
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download All stems (ZIP)").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert set(archive.namelist()) == {*(f"{name}.wav" for name in sound), "manifest.json"}
+        assert archive.read("bass.wav") == hall.stem(job["id"], "bass.wav").body
+
+
 def test_listening_while_it_runs(hall, visit, tmp_path):
     (tmp_path / "long.wav").write_bytes(wav_bytes(240, seed=5))
     page = visit(hall, record=True)
     page.set_input_files("#files", str(tmp_path / "long.wav"))
     page.wait_for_selector(".mixer")
+    page.wait_for_selector(".state:has-text('left')")  # how long it will take
     wait_until(lambda: page.evaluate("() => !document.querySelector('.absent').hidden && parseFloat(document.querySelector('.absent').style.left) > 0"),
                what="the first seconds")
     page.get_by_role("button", name="Play", exact=True).click()
@@ -415,6 +501,7 @@ def test_failures_say_what_to_do(hall, visit, tmp_path):
     problem = page.locator(".upload .problem").inner_text()
     assert "Convert it to WAV, FLAC or MP3 first" in problem and "SPLEETER_FORMATS" in problem
     assert re.search(r"[0-9a-f-]{36}", problem)  # the request's id
+    assert page.locator(".upload").get_by_role("button", name="Try again").count() == 0  # it would fail again
     page.get_by_role("button", name="Cancel: notes.txt").click()
     (tmp_path / "broken.mp3").write_bytes(SONG.read_bytes()[:2000] + b"\0" * 50)
     page.get_by_label("Address of an audio file").fill("http://127.0.0.1:1/song.mp3")
@@ -464,6 +551,27 @@ def test_in_french(hall, visit, example):
     page.get_by_role("combobox", name="Langue").select_option("en")
     page.reload()
     page.wait_for_selector("text=Export this mix")
+
+
+def test_light_and_dark(hall, visit):
+    """As the system until it is chosen; the choice is kept."""
+    page = visit(hall, color_scheme="light")
+
+    def is_dark():
+        red, green, blue = map(int, re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor")))
+        return red + green + blue < 200
+
+    assert not is_dark()
+    page.emulate_media(color_scheme="dark")
+    wait_until(is_dark, what="the dark theme")
+    page.get_by_role("button", name="Appearance: As the system").click()
+    assert not is_dark()
+    page.reload()
+    page.wait_for_selector(".drop")
+    assert not is_dark()
+    page.get_by_role("button", name="Appearance: Light").click()
+    page.emulate_media(color_scheme="light")
+    assert is_dark()
 
 
 def test_the_first_load_is_small(hall, visit, chromium):

@@ -3,7 +3,7 @@ import { effect, useSignal } from "@preact/signals";
 import { render } from "preact";
 import { useEffect } from "preact/hooks";
 import { addFiles, alarm, announcement, canWrite, openJob, session, signOut, start } from "./state";
-import { language, languageNames, remember, text, theme, type Theme } from "./text";
+import { appearance, language, languageNames, remember, text, theme, type Theme } from "./text";
 import { Library } from "./views/library";
 import { jobOptions, NewSong, Uploads } from "./views/new_song";
 import { Icon, IconButton, Problem } from "./views/parts";
@@ -12,7 +12,7 @@ import { SongView } from "./views/song";
 
 effect(() => {
     document.documentElement.lang = language.value;
-    document.documentElement.dataset.theme = theme.value;
+    document.documentElement.dataset.theme = appearance.value;
 });
 
 const themes = { auto: "themeAuto", light: "themeLight", dark: "themeDark" } as const;

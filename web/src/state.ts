@@ -145,6 +145,11 @@ export const uploads = signal<Upload[]>([]);
 const AT_ONCE = 2;
 let lastUpload = 0;
 
+addEventListener("beforeunload", (event) => {
+    if (uploads.value.some((each) => !each.failed)) // they would be lost
+        event.preventDefault();
+});
+
 function change(id: number, changes: Partial<Upload>): void {
     uploads.value = uploads.value.map((each) => (each.id === id ? { ...each, ...changes } : each));
 }

@@ -33,10 +33,12 @@ export const theme = signal<Theme>((remembered("theme") as Theme | null) ?? "aut
 const darkSystem = matchMedia("(prefers-color-scheme: dark)");
 const systemIsDark = signal(darkSystem.matches);
 darkSystem.addEventListener("change", () => (systemIsDark.value = darkSystem.matches));
-/** Changes when colors do. */
-export const appearance = computed(() => `${theme.value} ${systemIsDark.value}`);
+export const appearance = computed(() => (theme.value !== "auto" ? theme.value : systemIsDark.value ? "dark" : "light"));
 
+/** Of a stem or a mix; "no_drums" is what the page itself calls a mix of all but one. */
 export function stemName(name: string): string {
+    if (name.startsWith("no_"))
+        return text.value.presetWithout(stemName(name.slice(3)));
     return text.value.stems[name] ?? name.charAt(0).toUpperCase() + name.slice(1);
 }
 

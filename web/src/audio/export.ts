@@ -36,7 +36,11 @@ function header(format: MixFormat, sampleRate: number, dataBytes: number): Uint8
 class Encoder {
     clipped = 0;
 
-    constructor(private readonly format: MixFormat) {}
+    private readonly bytes: Uint8Array<ArrayBuffer>;
+
+    constructor(private readonly format: MixFormat) {
+        this.bytes = new Uint8Array(CHUNK_FRAMES * 2 * BYTES[format]);
+    }
 
     private integer(value: number, full: number): number {
         const rounded = Math.round(value * full);
@@ -46,9 +50,10 @@ class Encoder {
         return Math.max(-full, Math.min(full - 1, rounded));
     }
 
-    encode(left: Float32Array, right: Float32Array, count: number): ArrayBuffer {
+    /** The bytes are good until the next call. */
+    encode(left: Float32Array, right: Float32Array, count: number): Uint8Array<ArrayBuffer> {
         const size = BYTES[this.format];
-        const view = new DataView(new ArrayBuffer(count * 2 * size));
+        const view = new DataView(this.bytes.buffer);
         for (let i = 0, at = 0; i < 2 * count; i++, at += size) {
             const value = (i % 2 ? right : left)[i >> 1]!;
             if (this.format === "float") {
@@ -61,7 +66,7 @@ class Encoder {
                 view.setInt8(at + 2, sample >> 16);
             }
         }
-        return view.buffer;
+        return this.bytes.subarray(0, count * 2 * size);
     }
 }
 
@@ -72,6 +77,7 @@ export async function exportMix(
 ): Promise<MixResult> {
     const encoder = new Encoder(format);
     const parts: Blob[] = [];
+    let spare: ArrayBuffer | undefined;
     const left = new Float32Array(CHUNK_FRAMES), right = new Float32Array(CHUNK_FRAMES);
     for (let frame = first; frame < end;) {
         const index = Math.floor(frame / CHUNK_FRAMES), at = frame % CHUNK_FRAMES;
@@ -82,9 +88,10 @@ export async function exportMix(
             const gain = gains[track]!;
             if (gain[0] === 0 && gain[1] === 0)
                 continue;
-            const chunk = await sources[track]!.chunk(index, signal);
+            const chunk = await sources[track]!.chunk(index, signal, spare);
             if (!chunk)
                 throw new Error("A stem is not complete");
+            spare = chunk.data.buffer;
             const there = Math.min(count, chunk.data.length / chunk.channels - at);
             if (there > 0)
                 addFrames(left, right, 0, chunk, at, there, gain, gain);

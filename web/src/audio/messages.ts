@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What player and worklet say to each other.
-import type { Gains } from "./mix";
+import type { Chunk, Gains } from "./mix";
 
 export type ToWorklet =
-    | { type: "chunk"; track: number; index: number; data: Int16Array | Float32Array; channels: number }
+    | { type: "chunk"; track: number; index: number; data: Chunk["data"]; channels: number }
     | { type: "drop"; index: number }
     | { type: "gains"; gains: Gains[] }
     | { type: "play"; on: boolean }
@@ -13,7 +13,7 @@ export type ToWorklet =
     | { type: "speed"; speed: number };
 
 /** Comes about 30 times a second while it plays, and after each message that changes it. */
-export interface FromWorklet {
+export interface State {
     frame: number;
     /** Of the last seek that it follows. */
     seek: number;
@@ -23,3 +23,5 @@ export interface FromWorklet {
     /** The greatest sample of each track since the last message. */
     levels: number[];
 }
+
+export type FromWorklet = State | { spare: ArrayBuffer[] }; // of chunks that were dropped, for the next ones

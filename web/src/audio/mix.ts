@@ -6,7 +6,7 @@ export const CHUNK_FRAMES = 131072;
 
 /** Interleaved samples of a stem: 16-bit integers, or floats from -1 to 1. */
 export interface Chunk {
-    data: Int16Array | Float32Array;
+    data: Int16Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
     channels: number;
 }
 

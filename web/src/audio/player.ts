@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Plays the stems of one song: keeps the worklet fed with the chunks around the playhead, and tells the page how it stands.
 import { computed, signal, type ReadonlySignal } from "@preact/signals";
-import type { FromWorklet, ToWorklet } from "./messages";
+import type { FromWorklet, State, ToWorklet } from "./messages";
 import { CHUNK_FRAMES, toGains, type Gains } from "./mix";
 import type { Source } from "./source";
 
 declare const WORKLET_URL: string;
 
-const CHUNKS_AHEAD = 2; // 6 s; what is dropped waits for the garbage collector, so that more costs several times as much memory
+const CHUNKS_AHEAD = 2; // 6 s
 const RETRY_MS = 700; // until more of a growing stem is there
 const AT_ONCE = 5; // requests; one more is left for events
 
@@ -43,6 +43,7 @@ export class Player {
     private starting: Promise<void> | null = null;
     private readonly stopper = new AbortController();
     private held: Set<number>[]; // chunks that the worklet has, by track
+    private readonly spare: ArrayBuffer[] = [];
     private pending = new Set<string>();
     private seeks = 0;
 
@@ -82,7 +83,12 @@ export class Player {
             const node = new AudioWorkletNode(context, "stems", {
                 numberOfInputs: 0, outputChannelCount: [2], processorOptions: { tracks: this.tracks.length },
             });
-            node.port.onmessage = (event: MessageEvent<FromWorklet>) => this.take(event.data);
+            node.port.onmessage = (event: MessageEvent<FromWorklet>) => {
+                if ("spare" in event.data)
+                    this.spare.push(...event.data.spare);
+                else
+                    this.take(event.data);
+            };
             this.output = context.createGain();
             node.connect(this.output).connect(context.destination);
             this.node = node;
@@ -100,7 +106,7 @@ export class Player {
         this.node?.port.postMessage(message, transfer);
     }
 
-    private take(state: FromWorklet): void {
+    private take(state: State): void {
         if (state.seek === this.seeks) // else it is from before the last one
             this.position.value = state.frame;
         this.playing.value = state.playing;
@@ -231,11 +237,11 @@ export class Player {
         this.pending.add(name);
         let got = false;
         try {
-            const chunk = await source?.chunk(index, this.signal);
+            const chunk = await source?.chunk(index, this.signal, this.spare.pop());
             if (chunk && !this.signal.aborted) {
                 got = true;
                 this.held[track]!.add(index);
-                this.send({ type: "chunk", track, index, ...chunk }, [chunk.data.buffer as ArrayBuffer]);
+                this.send({ type: "chunk", track, index, ...chunk }, [chunk.data.buffer]);
             }
             this.problem.value = null;
         } catch (error) {

@@ -5,8 +5,8 @@ import { CHUNK_FRAMES, type Chunk } from "./mix";
 
 export interface Source {
     readonly sampleRate: number;
-    /** The chunk's samples; null: they are not there yet. */
-    chunk(index: number, signal: AbortSignal): Promise<Chunk | null>;
+    /** The chunk's samples; null: they are not there yet. They lie in `spare` where that can be, and nobody else may then use it. */
+    chunk(index: number, signal: AbortSignal, spare?: ArrayBuffer): Promise<Chunk | null>;
     /** Samples per channel; null: not known yet. */
     readonly frames: number | null;
 }
@@ -46,26 +46,50 @@ export function readWavHeader(header: DataView): WavLayout | null {
     return null;
 }
 
-function toSamples(bytes: ArrayBuffer, format: WavLayout["format"]): Int16Array | Float32Array {
-    if (format === "16")
-        return new Int16Array(bytes, 0, bytes.byteLength >> 1);
-    if (format === "float")
-        return new Float32Array(bytes, 0, bytes.byteLength >> 2);
-    const octets = new Uint8Array(bytes);
-    const samples = new Float32Array(Math.floor(octets.length / 3));
-    for (let i = 0, at = 0; i < samples.length; i++, at += 3)
-        samples[i] = ((octets[at]! << 8) | (octets[at + 1]! << 16) | (octets[at + 2]! << 24)) / 2147483648;
-    return samples;
-}
+const STORED_BYTES = { "16": 2, "24": 3, float: 4 } as const;
+const SAMPLE_BYTES = { "16": 2, "24": 4, float: 4 } as const;
+/** So that reading a body of the expected size reaches its end before that of the buffer. */
+const SLACK_BYTES = 4;
 
 /** What is there of bytes first to last; null: nothing. */
-async function fetchRange(url: string, first: number, last: number, signal: AbortSignal): Promise<ArrayBuffer | null> {
+async function fetchRange(url: string, first: number, last: number, signal: AbortSignal): Promise<Response | null> {
     const answer = await fetch(url, { headers: { ...PAGE_HEADER, Range: `bytes=${first}-${last}` }, signal });
     if (answer.status === 416 || answer.status === 409)
         return null;
     if (!answer.ok)
         throw await failure(answer);
-    return answer.arrayBuffer();
+    return answer;
+}
+
+/**
+ * Reads a body into `buffer` from `at` on, and returns the buffer, which is detached meanwhile, and how many bytes came. Otherwise each chunk of a song
+ * would become garbage, of which a browser lets hundreds of megabytes gather.
+ */
+async function readInto(answer: Response, buffer: ArrayBuffer, at: number): Promise<[ArrayBuffer, number]> {
+    let reader: ReadableStreamBYOBReader;
+    try {
+        reader = answer.body!.getReader({ mode: "byob" });
+    } catch { // Safari before 26
+        const bytes = new Uint8Array(await answer.arrayBuffer());
+        new Uint8Array(buffer).set(bytes, at);
+        return [buffer, bytes.length];
+    }
+    for (let count = 0;;) {
+        const { value, done } = await reader.read(new Uint8Array(buffer, at + count));
+        buffer = value!.buffer;
+        count += value!.length;
+        if (done)
+            return [buffer, count];
+    }
+}
+
+/** Of 24-bit integers in the last three quarters of the samples' room: each is written before or where it was read. */
+function widen(buffer: ArrayBuffer, samples: number): Float32Array<ArrayBuffer> {
+    const octets = new Uint8Array(buffer);
+    const result = new Float32Array(buffer, 0, samples);
+    for (let i = 0, at = samples; i < samples; i++, at += 3)
+        result[i] = ((octets[at]! << 8) | (octets[at + 1]! << 16) | (octets[at + 2]! << 24)) / 2147483648;
+    return result;
 }
 
 export class WavSource implements Source {
@@ -73,8 +97,8 @@ export class WavSource implements Source {
 
     /** null: the file has not begun yet. */
     static async open(url: string, signal: AbortSignal): Promise<WavSource | null> {
-        const header = await fetchRange(url, 0, HEADER_BYTES - 1, signal);
-        const layout = header && readWavHeader(new DataView(header));
+        const answer = await fetchRange(url, 0, HEADER_BYTES - 1, signal);
+        const layout = answer && readWavHeader(new DataView(await answer.arrayBuffer()));
         return layout && new WavSource(url, layout);
     }
 
@@ -87,7 +111,7 @@ export class WavSource implements Source {
     }
 
     private get frameBytes(): number {
-        return this.layout.channels * { "16": 2, "24": 3, float: 4 }[this.layout.format];
+        return this.layout.channels * STORED_BYTES[this.layout.format];
     }
 
     get frames(): number | null {
@@ -99,17 +123,23 @@ export class WavSource implements Source {
         this.layout = (await WavSource.open(this.url, signal))?.layout ?? this.layout;
     }
 
-    async chunk(index: number, signal: AbortSignal): Promise<Chunk | null> {
+    async chunk(index: number, signal: AbortSignal, spare?: ArrayBuffer): Promise<Chunk | null> {
         const { dataAt, channels, format } = this.layout;
         const firstFrame = index * CHUNK_FRAMES;
         const frames = this.frames === null ? CHUNK_FRAMES : Math.min(CHUNK_FRAMES, this.frames - firstFrame);
         if (frames <= 0)
             return { data: new Int16Array(0), channels };
         const first = dataAt + firstFrame * this.frameBytes;
-        const bytes = await fetchRange(this.url, first, first + frames * this.frameBytes - 1, signal);
-        if (!bytes || bytes.byteLength < frames * this.frameBytes)
+        const answer = await fetchRange(this.url, first, first + frames * this.frameBytes - 1, signal);
+        if (!answer)
             return null;
-        return { data: toSamples(bytes, format), channels };
+        const room = CHUNK_FRAMES * channels * SAMPLE_BYTES[format] + SLACK_BYTES;
+        const samples = frames * channels;
+        const [buffer, bytes] = await readInto(answer, spare?.byteLength === room ? spare : new ArrayBuffer(room), format === "24" ? samples : 0);
+        if (bytes < frames * this.frameBytes)
+            return null;
+        const data = format === "16" ? new Int16Array(buffer, 0, samples) : format === "24" ? widen(buffer, samples) : new Float32Array(buffer, 0, samples);
+        return { data, channels };
     }
 }
 
@@ -138,7 +168,10 @@ export class DecodedSource implements Source {
         return this.samples.length / 2;
     }
 
-    async chunk(index: number): Promise<Chunk> {
-        return { data: this.samples.slice(2 * index * CHUNK_FRAMES, 2 * (index + 1) * CHUNK_FRAMES), channels: 2 };
+    async chunk(index: number, _signal: AbortSignal, spare = new ArrayBuffer(4 * CHUNK_FRAMES)): Promise<Chunk> {
+        const part = this.samples.subarray(2 * index * CHUNK_FRAMES, 2 * (index + 1) * CHUNK_FRAMES);
+        const data = new Int16Array(spare, 0, part.length);
+        data.set(part);
+        return { data, channels: 2 };
     }
 }

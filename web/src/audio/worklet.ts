@@ -2,7 +2,7 @@
 // The player on the audio clock. All stems are read by one counter of frames, so they can't start apart or drift: when
 // a chunk of one of them is missing, all wait.
 import { addFrames, CHUNK_FRAMES, type Chunk, type Gains } from "./mix";
-import type { FromWorklet, ToWorklet } from "./messages";
+import type { FromWorklet, State, ToWorklet } from "./messages";
 import { Stretch } from "./stretch";
 
 declare const sampleRate: number;
@@ -49,14 +49,12 @@ class StemsProcessor extends AudioWorkletProcessor {
             case "chunk":
                 this.chunks[message.track]!.set(message.index, message);
                 break;
-            case "drop":
-                for (const map of this.chunks) {
-                    // Freed now, where the browser can, rather than when memory is looked through.
-                    const buffer = map.get(message.index)?.data.buffer as { transfer?(size: number): unknown } | undefined;
-                    buffer?.transfer?.(0);
-                    map.delete(message.index);
-                }
+            case "drop": {
+                const dropped = this.chunks.flatMap((map) => map.get(message.index)?.data.buffer ?? []);
+                this.chunks.forEach((map) => map.delete(message.index));
+                this.port.postMessage({ spare: dropped } satisfies FromWorklet, dropped);
                 break;
+            }
             case "gains":
                 message.gains.forEach((gains, track) => {
                     this.targets[track] = gains;
@@ -92,7 +90,7 @@ class StemsProcessor extends AudioWorkletProcessor {
     }
 
     private report(): void {
-        const state: FromWorklet = {
+        const state: State = {
             frame: this.frame, seek: this.seek, playing: this.playing && !this.ending, waiting: this.waiting, levels: this.levels.slice(),
         };
         this.levels.fill(0);

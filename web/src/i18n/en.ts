@@ -34,7 +34,6 @@ export const en = {
     chooseFiles: "Choose files",
     formats: (list: string, megabytes: string, minutes: string) => `${list}; up to ${megabytes} and ${minutes}`,
     minutes: (count: number) => plural(count, "minute", "minutes"),
-    fromLink: "From a link",
     fromLinkLabel: "Address of an audio file (https)",
     fetchLink: "Fetch",
     separateInto: "Separate into",
@@ -43,7 +42,7 @@ export const en = {
     stemsToKeep: "Stems to make",
     mixesToMake: "Mixes to make as well",
     mixKaraoke: "Karaoke: all but the vocals",
-    mixWithout: (stem: string) => `All but ${stem}`,
+    mixWithout: (stem: string) => `All but ${stem.toLowerCase()}`,
     codec: "Format of the stems",
     codecHint: "WAV can be heard while the song is still being separated; the others when it is done.",
     codecs: { wav: "WAV", flac: "FLAC", mp3: "MP3", ogg: "Ogg Vorbis", opus: "Opus", m4a: "AAC (M4A)", wma: "WMA" } as Record<string, string>,
@@ -87,8 +86,6 @@ export const en = {
         karaoke: "Karaoke", guitar: "Guitar",
     } as Record<string, string>,
     tracks: "Tracks",
-    mute: "Mute",
-    solo: "Solo",
     muteStem: (stem: string) => `Mute ${stem}`,
     soloStem: (stem: string) => `Solo ${stem}`,
     volumeOf: (stem: string) => `Volume of ${stem}`,
@@ -121,8 +118,8 @@ export const en = {
     keysTitle: "Keyboard shortcuts",
     keysList: [
         ["Space", "play, pause"], ["← →", "5 seconds back, on"], ["Shift ← →", "1 second back, on"], ["Home", "to the start"],
-        ["1 … 9", "solo a track"], ["Shift 1 … 9", "mute a track"], ["0", "all tracks again"], ["L", "loop on, off"],
-        ["I, O", "start and end of the loop are here"], ["+ −", "zoom"], ["< >", "slower, faster"], ["?", "this list"],
+        ["1…9", "solo a track"], ["Shift 1…9", "mute a track"], ["0", "all tracks again"], ["L", "loop on, off"],
+        ["I O", "start and end of the loop are here"], ["+ −", "zoom"], ["< >", "slower, faster"], ["?", "this list"],
     ] as [string, string][],
     waveformOf: (stem: string) => `Waveform of ${stem}`,
 
@@ -135,7 +132,6 @@ export const en = {
     exportClipped: (count: number) => `The mix is in your downloads. ${plural(count, "sample was", "samples were")} too loud for the format and cut off; turn the tracks down a little for a clean file.`,
     zip: "All stems (ZIP)",
     download: (name: string) => `Download ${name}`,
-    share: "Share",
     shareName: (name: string) => `Share ${name}`,
     shareTitle: "Share a link",
     shareText: "Whoever has the link can download this file until it expires, without a key.",
@@ -152,7 +148,6 @@ export const en = {
     tooLongToPlay: "These stems are too long to be played here in this format. Download them, or separate the song as WAV.",
     cannotDecode: "This browser can't play stems of this format. Download them, or separate the song as WAV.",
 
-    errorTitle: "That did not work",
     errors: {
         network: "The service can't be reached. Check your connection, then try again.",
         unauthorized: "The key is not known here, or your session is over. Check the key and sign in again.",

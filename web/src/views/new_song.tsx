@@ -2,11 +2,13 @@
 // Choosing songs and what is made of them.
 import { computed, signal, useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import type { Model } from "../api";
+import { Failure, type Model } from "../api";
 import { addFiles, addUrl, canWrite, config, dropUpload, models, retryUpload, uploads, type Upload } from "../state";
 import { duration, size, stemName, text } from "../text";
 import { Icon, IconButton, Problem, Progress } from "./parts";
 
+/** Failures that the same file meets again. */
+const FINAL = ["too-large", "too-long", "unsupported-media-type", "unreadable-audio", "infected", "forbidden"];
 const LOSSY = ["mp3", "ogg", "opus", "m4a", "wma"];
 
 /* The choice lasts as long as the page. */
@@ -75,7 +77,7 @@ function ModelChoice() {
     const strings = text.value;
     const chosen = model.value;
     const plain = models.value.filter((each) => !each.name.includes(":"));
-    const cards = plain.length > 0 ? plain : models.value;
+    const cards = [...(plain.length > 0 ? plain : models.value)].sort((a, b) => a.stems.length - b.stems.length);
     return (
         <fieldset class="models">
             <legend>{strings.separateInto}</legend>
@@ -191,7 +193,10 @@ function UploadRow({ upload }: { upload: Upload }) {
                 <IconButton icon="close" label={`${strings.cancel}: ${upload.name}`} onClick={() => dropUpload(upload.id)} />
             </div>
             {upload.failed ? (
-                <Problem error={upload.failed} onRetry={() => retryUpload(upload.id)} />
+                <Problem
+                    error={upload.failed}
+                    onRetry={upload.failed instanceof Failure && FINAL.includes(upload.failed.code) ? undefined : () => retryUpload(upload.id)}
+                />
             ) : (
                 <>
                     <Progress value={share} label={upload.name} />

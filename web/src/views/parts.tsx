@@ -52,7 +52,7 @@ export function IconButton(props: {
 }
 
 /** A failure in words: what happened, what to do, and what the service says of it. */
-export function Problem({ error, onRetry, onDismiss }: { error: unknown; onRetry?: () => void; onDismiss?: () => void }) {
+export function Problem({ error, onRetry, onDismiss }: { error: unknown; onRetry?: (() => void) | undefined; onDismiss?: () => void }) {
     const strings = text.value;
     const failed = error instanceof Failure ? error : new Failure("other", error instanceof Error ? error.message : String(error));
     return (

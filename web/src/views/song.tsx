@@ -53,6 +53,10 @@ export function SongView({ id }: { id: string }) {
     const name = job ? (jobName(job) ?? strings.untitled) : "";
     const status = job?.status;
     useEffect(() => {
+        document.title = name ? `${name} – spleeterd` : "spleeterd";
+        return () => (document.title = "spleeterd");
+    }, [name]);
+    useEffect(() => {
         if (status)
             announcement.value = `${name}: ${text.value.status[status]}`;
     }, [status]);
