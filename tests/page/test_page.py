@@ -542,6 +542,12 @@ def test_the_key_stays_in_no_storage_and_no_address(hall, visit, example):
     page.wait_for_selector("#key")
 
 
+def test_without_keys_nobody_signs_in(serve, visit):
+    page = visit(serve(ENV="development", API_KEY=None), key=None)
+    page.get_by_role("radio", name="2 stems").wait_for()
+    assert page.get_by_role("button", name="Sign out").count() == 0
+
+
 def test_in_french(hall, visit, example):
     page = visit(hall, locale="fr-FR")
     assert page.evaluate("document.documentElement.lang") == "fr"

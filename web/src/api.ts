@@ -50,6 +50,7 @@ export interface Config {
 export interface Session {
     name: string;
     scopes: string[];
+    /** null: nobody has signed in, nor needs to. */
     expires: string | null;
 }
 

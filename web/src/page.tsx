@@ -47,7 +47,7 @@ function Bar() {
                     remember("theme", theme.value);
                 }}
             />
-            {session.value && <IconButton icon="out" label={`${strings.signOut} (${session.value.name})`} onClick={() => void signOut().catch((error) => (alarm.value = error))} />}
+            {session.value?.expires && <IconButton icon="out" label={`${strings.signOut} (${session.value.name})`} onClick={() => void signOut().catch((error) => (alarm.value = error))} />}
         </header>
     );
 }

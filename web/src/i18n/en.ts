@@ -74,7 +74,7 @@ export const en = {
     percent: (percent: number) => `${percent} %`,
     keptUntil: (time: string) => `Kept until ${time}`,
 
-    listenAlready: "You can listen to what is there already.",
+    listenAlready: "you can listen to what is there already",
     cancelJob: "Stop separating",
     expiredText: "The stems were kept as long as this service keeps them. Upload the song again to have them anew.",
     canceledText: "This separation was stopped. Upload the song again to start over.",

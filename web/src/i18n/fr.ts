@@ -75,7 +75,7 @@ export const fr: Strings = {
     percent: (percent) => `${percent} %`,
     keptUntil: (time) => `Conservé jusqu’au ${time}`,
 
-    listenAlready: "Vous pouvez déjà écouter ce qui est prêt.",
+    listenAlready: "vous pouvez déjà écouter ce qui est prêt",
     cancelJob: "Arrêter la séparation",
     expiredText: "Les pistes ont été conservées aussi longtemps que le service le fait. Renvoyez le morceau pour les avoir à nouveau.",
     canceledText: "Cette séparation a été arrêtée. Renvoyez le morceau pour recommencer.",

@@ -27,10 +27,10 @@ function State({ song, job }: { song: Song; job: Job }) {
                     <strong>{job.status === "queued" && job.queue ? strings.queuePosition(job.queue.position) : strings.status[job.status]}</strong>
                     {job.status === "running" && <> {strings.percent(Math.floor(100 * job.progress))}</>}
                     {eta !== null && <span class="fine"> · {strings.eta(duration(eta))}</span>}
+                    {job.status === "running" && song.mixer.value && <span class="fine"> · {strings.listenAlready}</span>}
                 </p>
-                <Progress value={job.progress} label={strings.status.running!} />
-                <p class="fine">{job.status === "running" && song.mixer.value && strings.listenAlready}</p>
                 {canWrite.value && <button type="button" class="button small" disabled={job.cancel_requested} onClick={() => void cancel()}>{strings.cancelJob}</button>}
+                <Progress value={job.progress} label={strings.status.running!} />
             </div>
         );
     if (job.status === "failed" && job.error)
