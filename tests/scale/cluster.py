@@ -21,20 +21,11 @@ sys.path.insert(0, str(REPOSITORY / "tests/cli"))
 import wav  # noqa: E402
 from client import Client, form  # noqa: E402
 from servers import Postgres, Versitygw, free_port  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 PROGRAM = os.environ.get("SPLEETERD", REPOSITORY / "build/spleeterd")
 KEY = "a-key-for-tests-0123456789"
 SOAK = os.environ.get("SPLEETERD_SOAK") == "1"
-
-
-def wait_until(condition, timeout=60, what="it"):
-    deadline = time.monotonic() + timeout
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"{what} did not happen in {timeout} s"
-        time.sleep(0.05)
 
 
 def short_song(number, seconds=0.1):

@@ -179,9 +179,9 @@ class Versitygw:
             f"SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={signature}"})
         return connection.getresponse().status
 
-    def objects(self):
+    def objects(self, bucket="spleeterd"):
         """{key: path}"""
-        root = self.folder / "objects" / "spleeterd"
+        root = self.folder / "objects" / bucket
         return {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file() and not path.relative_to(root).parts[0].startswith(".")}
 
     def signal(self, number):

@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 
 from client import Client
+from waiting import wait_until
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests/cli"))
@@ -38,17 +39,6 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
-
-
-def wait_until(condition, timeout=120, what="it"):
-    """Waits until `condition` gives something true, and returns that."""
-    deadline = time.monotonic() + timeout
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"{what} did not happen in {timeout} s"
-        time.sleep(0.05)
 
 
 def environment(**settings):
@@ -102,11 +92,30 @@ def endless(tmp_path_factory):
     return submit
 
 
+@pytest.fixture(scope="session")
+def busy(endless):
+    """busy(service) gives the service as many endless jobs as it does at once, and their ids when they run: jobs that come now wait."""
+
+    def start(service):
+        ids = [endless(service, 100 + number)["id"] for number in range(service.at_once)]
+        for id in ids:
+            service.wait(id, "running")
+        return ids
+
+    return start
+
+
 # -------------------------------------------------------------------------- service
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "one_process(reason): not for a service of several processes (tests/scale/service_on_cluster.py)")
+
+
+
 class Service(Client):
-    """A running `spleeterd serve`."""
+    """A running `spleeterd serve`. tests/scale/service_on_cluster.py makes it a cluster of several processes: tests that say `process` ask for
+    the first of them, and what only one process can promise has the marker one_process."""
 
     def __init__(self, folder, settings):
         super().__init__(settings["PORT"], settings.get("API_KEY"))
@@ -115,26 +124,66 @@ class Service(Client):
         self.temporary = folder / "tmp"
         self.temporary.mkdir(exist_ok=True)
         self.log_path = folder / "log"
-        self.process = None
+        self.processes = []
 
-    def start(self, wait=True, **popen):
+    def roles(self):
+        """(role, settings) of each process, those that answer clients first."""
+        return [("serve", self.settings)]
+
+    @property
+    def process(self):
+        return self.processes[0]
+
+    @property
+    def replicas(self):
+        """How many processes answer clients."""
+        return sum(role == "serve" for role, _ in self.roles())
+
+    @property
+    def at_once(self):
+        """How many jobs run at once."""
+        return sum(settings.get("WORKERS", 1) for _, settings in self.roles())
+
+    @property
+    def ports(self):
+        """Of all processes."""
+        return [settings["PORT"] for _, settings in self.roles()]
+
+    @property
+    def data_folders(self):
+        """Of all processes."""
+        return [pathlib.Path(settings["DATA_DIR"]) for _, settings in self.roles()]
+
+    def start(self, wait=True):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([PROGRAM, "serve"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
-                                            env={**environment(**self.settings), "TMPDIR": str(self.temporary)}, **popen)
+            self.processes = [subprocess.Popen([PROGRAM, role], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                                               env={**environment(**settings), "TMPDIR": str(self.temporary)})
+                              for role, settings in self.roles()]
         if wait:
             wait_until(self.is_ready, what="a ready service")
         return self
 
     def is_ready(self):
-        assert self.process.poll() is None, self.log_path.read_text()
+        assert all(process.poll() is None for process in self.processes), self.log_path.read_text()
         with contextlib.suppress(OSError):
-            return self.get("/ready").status == 200
+            return all(Client(port, None).get("/ready").status == 200 for port in self.ports)
         return False
+
+    def send_signal(self, number):
+        for process in self.processes:
+            process.send_signal(number)
+
+    def exit_code(self, timeout=120):
+        """When all processes have ended: the first that is not 0."""
+        return next(filter(None, [process.wait(timeout) for process in self.processes]), 0)
 
     def stop(self, number=signal.SIGTERM, timeout=120):
         """Sends the signal and returns the exit code."""
-        self.process.send_signal(number)
-        return self.process.wait(timeout)
+        self.send_signal(number)
+        return self.exit_code(timeout)
+
+    def kill(self):
+        self.stop(signal.SIGKILL)
 
     def log(self, event=None):
         """The log's lines, each of which must be a JSON object with the fields that all have."""
@@ -143,23 +192,31 @@ class Service(Client):
         return [line for line in lines if event in (None, line["event"])]
 
     def metric(self, series):
-        """The value of a series, such as 'spleeter_queue_depth'; 0 when it is not there."""
-        for line in self.get("/metrics").body.decode().splitlines():
-            if line.startswith(series + " "):
-                return float(line.rsplit(" ", 1)[1])
-        return 0.0
+        """The value of a series, such as 'spleeter_files_processed_total{outcome="failed"}'; 0 when it is not there. The processes' sum, but
+        that each of them tells of the whole queue and of all that is stored."""
+        values = [0.0]
+        for port in self.ports:
+            for line in Client(port, self.key).get("/metrics").body.decode().splitlines():
+                if line.startswith(series + " "):
+                    values.append(float(line.rsplit(" ", 1)[1]))
+        return max(values) if series.startswith(("spleeter_queue_", "spleeter_stored_bytes", "spleeter_ready")) else sum(values)
 
     def files(self, below):
-        return sorted(str(path.relative_to(self.data)) for path in (self.data / below).rglob("*") if path.is_file())
+        """In the data folders, relative to them."""
+        return sorted(str(path.relative_to(data)) for data in self.data_folders for path in (data / below).rglob("*") if path.is_file())
 
     def add_key(self, name, *options):
         """A client with a key of its own."""
         done = subprocess.run([PROGRAM, "keys", "add", name, *options], env=environment(**self.settings),
                               capture_output=True, text=True, check=True)
-        self.process.send_signal(signal.SIGHUP)
-        client = Client(self.port, done.stdout.split()[-1])
-        wait_until(lambda: client.get("/v1/jobs").status != 401, what="a new key")
-        return client
+        self.send_signal(signal.SIGHUP)
+        key = done.stdout.split()[-1]
+        for port in self.ports[:self.replicas]:
+            wait_until(lambda: Client(port, key).get("/v1/jobs").status != 401, what="a new key")
+        return self.client(key)
+
+    def client(self, key):
+        return Client(self.port, key)
 
     def leftovers(self):
         """Temporary files, and files of uploads that became no job."""
@@ -183,7 +240,7 @@ def serve(tmp_path):
 
     yield start
     for service in services:
-        if not service.process or service.process.poll() is not None:
+        if all(process.poll() is not None for process in service.processes):
             continue
         assert service.stop() == 0, service.log_path.read_text()[-4000:]
         assert service.leftovers() == []
@@ -270,15 +327,15 @@ def clamd(tmp_path):
 
 
 class Prometheus:
-    """A running Prometheus with the project's rules, that scrapes a service every second."""
+    """A running Prometheus with the project's rules, that scrapes the targets every second."""
 
-    def __init__(self, folder, target, key):
+    def __init__(self, folder, targets, key):
         self.port = free_port()
         (folder / "key").write_text(key)
         example = (REPOSITORY / "deploy/prometheus/prometheus.yml").read_text()
         shutil.copy(REPOSITORY / "deploy/prometheus/spleeterd.rules.yml", folder)
         (folder / "prometheus.yml").write_text(
-            example.replace("/etc/prometheus/spleeterd.key", str(folder / "key")).replace("127.0.0.1:8080", target)
+            example.replace("/etc/prometheus/spleeterd.key", str(folder / "key")).replace('["127.0.0.1:8080"]', json.dumps(targets))
             .replace("interval: 15s", "interval: 1s"))
         self.log = open(folder / "log", "wb")
         self.process = subprocess.Popen(
@@ -313,7 +370,7 @@ def prometheus(tmp_path):
     def start(service, key):
         folder = tmp_path / "prometheus"
         folder.mkdir()
-        started.append(Prometheus(folder, f"127.0.0.1:{service.port}", key))
+        started.append(Prometheus(folder, [f"127.0.0.1:{port}" for port in service.ports], key))
         return started[-1]
 
     yield start

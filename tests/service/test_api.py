@@ -198,23 +198,23 @@ def test_cancel_stops_a_running_job(service, endless, song):
     assert not [name for name in service.files("blobs") if job["id"] in name and "input" not in name]
 
 
-def test_cancel_takes_a_waiting_job_out_of_the_queue(service, endless, song):
-    endless(service)
+def test_cancel_takes_a_waiting_job_out_of_the_queue(service, busy, song):
+    busy(service)
     waiting = service.submit(song)
     assert service.request("POST", f"/v1/jobs/{waiting['id']}/cancel").status == 202
     assert service.job(waiting["id"])["status"] == "canceled"
 
 
 @pytest.mark.parametrize("when", ["queued", "running", "succeeded"])
-def test_delete_leaves_nothing(service, endless, song, when):
-    blocker = endless(service)["id"] if when == "queued" else None
+def test_delete_leaves_nothing(service, busy, endless, song, when):
+    running = busy(service) if when == "queued" else []
     job = endless(service) if when == "running" else service.submit(song)
     service.wait(job["id"], when)
     assert service.delete(f"/v1/jobs/{job['id']}").status == 204
     assert service.get(f"/v1/jobs/{job['id']}").status == 404
     assert service.delete(f"/v1/jobs/{job['id']}").status == 404
-    if blocker:
-        service.cancel(blocker)
+    for id in running:
+        service.cancel(id)
     assert service.separate(wav_bytes(1))["status"] == "succeeded", "the worker goes on"
     assert not [name for name in service.files("blobs") if job["id"] in name]
 

@@ -4,15 +4,19 @@ import json
 import subprocess
 
 from client import Client
-from conftest import KEY, PROGRAM
+from conftest import KEY, PROGRAM, environment
 
 
-def verify(service):
-    return subprocess.run([PROGRAM, "audit", "verify", "--data-dir", service.data], capture_output=True, text=True)
+def verify(service, data):
+    return subprocess.run([PROGRAM, "audit", "verify", "--data-dir", data], env=environment(**service.settings), capture_output=True, text=True)
+
+
+def logs(service):
+    return [path for data in service.data_folders for path in sorted((data / "audit").iterdir())]
 
 
 def lines(service):
-    return [json.loads(line) for path in sorted((service.data / "audit").iterdir()) for line in path.read_text().splitlines()]
+    return [json.loads(line) for path in logs(service) for line in path.read_text().splitlines()]
 
 
 def test_who_did_what_is_kept(service, song):
@@ -25,36 +29,38 @@ def test_who_did_what_is_kept(service, song):
     assert created["request_id"]
     assert events["job.delete", "ok"]["object"] == id
     assert events["auth.refused", "unauthorized"]["actor"] == "anonymous"
-    text = "".join(path.read_text() for path in (service.data / "audit").iterdir())
+    text = "".join(path.read_text() for path in logs(service))
     assert KEY not in text and "a-wrong-key" not in text
-    done = verify(service)
-    assert done.returncode == 0 and "whole so far" in done.stdout, done
+    for data in service.data_folders:
+        done = verify(service, data)
+        assert done.returncode == 0 and "whole so far" in done.stdout, done
 
 
 def test_changes_show(service, song):
     service.wait(service.submit(song)["id"])
     assert service.stop() == 0
-    done = verify(service)
-    assert done.returncode == 0 and "whole, last mac" in done.stdout, done
-    path, = (service.data / "audit").iterdir()
+    for data in service.data_folders:
+        done = verify(service, data)
+        assert done.returncode == 0 and "whole, last mac" in done.stdout, done
+    path, = (path for path in logs(service) if "key:default" in path.read_text())
     path.chmod(0o600)
     path.write_text(path.read_text().replace("key:default", "key:another"))
-    done = verify(service)
+    done = verify(service, path.parent.parent)
     assert done.returncode == 4 and "WRONG at line 2" in done.stdout, done
 
 
 def test_a_kill_does_not_break_the_chain(service, song):
     service.wait(service.submit(song)["id"])
-    service.process.kill()
-    service.process.wait()
+    service.kill()
     service.start()
     service.submit(song)
     assert service.stop() == 0
-    done = verify(service)
-    assert done.returncode == 0 and done.stdout.count("\n") == 2, done
+    for data in service.data_folders:
+        done = verify(service, data)
+        assert done.returncode == 0 and done.stdout.count("\n") == 2, done
 
 
 def test_the_folder_is_closed_to_others(service):
     assert service.data.stat().st_mode & 0o077 == 0 or (service.data / "audit").stat().st_mode & 0o077 == 0
-    for path in (*(service.data / "audit").iterdir(), service.data / "secret"):
+    for path in (*logs(service), *service.data.glob("secret")):
         assert path.stat().st_mode & 0o077 == 0, path

@@ -79,6 +79,7 @@ def test_files_that_are_not_there(done):
         assert answer.status in (400, 404), (file, answer)
 
 
+@pytest.mark.one_process("what another machine writes comes when it is complete")
 def test_a_file_can_be_read_while_it_grows(service, long_song):
     job = service.submit(long_song)
     outputs = None
@@ -128,8 +129,8 @@ def test_links_are_limited(serve, song):
     assert service.request("POST", f"/v1/jobs/{id}/links", "not json").status == 400
 
 
-def test_files_of_jobs_that_are_not_done(service, endless, song):
-    endless(service)
+def test_files_of_jobs_that_are_not_done(service, busy, song):
+    busy(service)
     waiting = service.submit(song)
     for path in ("stems/vocals.wav", "manifest.json", "stems.zip"):
         answer = service.get(f"/v1/jobs/{waiting['id']}/{path}")

@@ -303,7 +303,7 @@ def test_tokens(service, issuer, away, name):
 def test_after_all_that(service, issuer, away):
     assert ask(service, issuer.make()).status == 200
     assert away.requests == [], "nobody else's keys were asked for"
-    assert len(issuer.requests) == 1, "unknown keys are no reason to ask again and again"
+    assert len(issuer.requests) == service.replicas, "unknown keys are no reason to ask again and again"
 
 
 def test_no_service_without_its_keys_but_for_api_keys(tmp_path):
@@ -349,14 +349,15 @@ def test_a_new_key_of_the_issuer(tmp_path):
     """Keys that an issuer adds are known without a restart, a minute after the last look at the set (SPLEETERD_SOAK waits for it)."""
     issuer = KeySet()
     with service_of(tmp_path / "service", issuer) as service:
-        assert ask(service, issuer.make()).status == 200
+        for _ in range(service.replicas):
+            assert ask(service, issuer.make()).status == 200
         issuer.add_key("key-3")
         token = issuer.make(rs256(issuer.keys["key-3"]), {"kid": "key-3"})
         assert [ask(service, token).status for _ in range(20)] == [401] * 20
-        assert len(issuer.requests) == 1
+        assert len(issuer.requests) == service.replicas
         if os.environ.get("SPLEETERD_SOAK"):
             wait_until(lambda: ask(service, token).status == 200, timeout=120, what="the new key")
-            assert len(issuer.requests) == 2
+            assert len(issuer.requests) <= 2 * service.replicas
         else:
             service.stop()
             service.start()

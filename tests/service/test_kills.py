@@ -178,18 +178,16 @@ def test_kills_lose_nothing(serve, receiver, command):
             time.sleep(chance.uniform(0, 2))
             phases[phase(service)] += 1
         elif how == "in its start":
-            service.process.kill()
-            service.process.wait()
+            service.kill()
             service.start(wait=False)
             time.sleep(chance.uniform(0, 0.3))
             phases["start"] += 1
         else:
             time.sleep(chance.uniform(0, 1))
-            service.process.send_signal(signal.SIGTERM)
+            service.send_signal(signal.SIGTERM)
             time.sleep(chance.uniform(0, 1.2))
             phases["drain"] += 1
-        service.process.kill()
-        service.process.wait()
+        service.kill()
         service.start()
         check(service, promises)
     for customer in customers:
@@ -239,5 +237,6 @@ def test_kills_lose_nothing(serve, receiver, command):
     # Nothing is left of what the kills cut off.
     wait_until(lambda: {name.split("/")[1] for name in service.files("blobs")} <= set(listed), what="an end of orphans")
     wait_until(lambda: service.leftovers() == [], what="an end of temporary files")
-    done = subprocess.run([PROGRAM, "audit", "verify"], env=environment(**service.settings), capture_output=True, text=True)
-    assert done.returncode == 0, done
+    for data in service.data_folders:
+        done = subprocess.run([PROGRAM, "audit", "verify", "--data-dir", data], env=environment(**service.settings), capture_output=True, text=True)
+        assert done.returncode == 0, done

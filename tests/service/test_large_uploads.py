@@ -32,9 +32,9 @@ def upload(port, chunked):
 
 
 def peak_memory(service):
-    """MiB."""
-    status = open(f"/proc/{service.process.pid}/status").read()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+    """MiB, of all processes."""
+    statuses = [open(f"/proc/{process.pid}/status").read() for process in service.processes]
+    return sum(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) for status in statuses) / 1024
 
 
 def test_memory_does_not_grow_with_uploads(serve):

@@ -54,7 +54,7 @@ def test_one_process_a_folder(service, tmp_path):
 def test_a_port_that_is_taken(service, tmp_path):
     settings = {**service.settings, "DATA_DIR": tmp_path / "other"}
     done = subprocess.run([PROGRAM, "serve"], env=environment(**settings), capture_output=True, text=True, timeout=60)
-    assert done.returncode != 0 and str(service.port) in done.stderr
+    assert done.returncode != 0 and str(settings["PORT"]) in done.stderr
 
 
 def test_a_key_from_a_file(serve, tmp_path):
@@ -87,18 +87,19 @@ def test_what_does_not_end_in_time_is_queued_again(serve, endless, song):
     assert service.wait(second["id"])["status"] == "succeeded"
 
 
+@pytest.mark.one_process("replicas that run no jobs have nothing to wait for")
 def test_while_it_drains(serve, endless):
     service = serve(DRAIN_S=20)
     job = endless(service)
     service.wait(job["id"], "running")
-    service.process.send_signal(signal.SIGTERM)
+    service.send_signal(signal.SIGTERM)
     wait_until(lambda: service.get("/ready").status == 503, what="a service that is not ready")
     assert service.get("/health").status == 200
     assert service.get(f"/v1/jobs/{job['id']}").status == 200
     answer = service.post("/v1/jobs", {}, file=wav_bytes(1))
     assert (answer.status, answer.problem()) == (503, "draining")
     service.cancel(job["id"])
-    assert service.process.wait(120) == 0
+    assert service.exit_code() == 0
 
 
 def test_events_end_when_it_drains(service, endless):
@@ -115,8 +116,8 @@ def test_sighup_opens_the_log_anew(serve, tmp_path):
     log = tmp_path / "service.log"
     service = serve(LOG_FILE=log)
     log.rename(tmp_path / "service.log.1")
-    service.process.send_signal(signal.SIGHUP)
-    wait_until(log.exists, what="a new log")
+    service.send_signal(signal.SIGHUP)
+    wait_until(lambda: log.exists() and log.read_text().count("service.reloaded") == len(service.processes), what="a new log")
     service.get("/v1/models", X_Request_Id="after-rotation")
     wait_until(lambda: "after-rotation" in log.read_text(), what="a line in the new log")
     assert "after-rotation" not in (tmp_path / "service.log.1").read_text()
@@ -128,8 +129,7 @@ def test_sighup_opens_the_log_anew(serve, tmp_path):
 def test_kill_loses_nothing_that_was_acknowledged(service):
     jobs = [service.submit(wav_bytes(30), options={"duration": 20 + n}) for n in range(3)]
     service.wait(jobs[0]["id"], "running")
-    service.process.kill()
-    service.process.wait()
+    service.kill()
     service.start()
     for job in jobs:
         done = service.wait(job["id"])
@@ -145,8 +145,7 @@ def test_an_upload_that_a_kill_cut_off_leaves_nothing(service, song):
         client.sendall(f"POST /v1/jobs?filename=a.wav HTTP/1.1\r\nHost: x\r\nX-API-KEY: {KEY}\r\nContent-Type: audio/wav\r\n"
                        f"Content-Length: {len(song)}\r\n\r\n".encode() + song[:-1])
         wait_until(lambda: service.files("incoming"), what="an upload on the disk")
-        service.process.kill()
-        service.process.wait()
+        service.kill()
     service.start()
     assert service.files("incoming") == [] and service.get("/v1/jobs").json()["jobs"] == []
 
@@ -238,10 +237,8 @@ def test_tls(serve, tmp_path, song):
     service = serve(wait=False, TLS_CERTIFICATE=tmp_path / "cert.pem", TLS_KEY=tmp_path / "key.pem")
     context = ssl.create_default_context(cafile=tmp_path / "cert.pem")
 
-    def get(path, version=None):
-        if version:
-            context.maximum_version = version
-        connection = http.client.HTTPSConnection("localhost", service.port, context=context, timeout=10)
+    def get(path, port):
+        connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=10)
         try:
             connection.request("GET", path, headers={"X-API-KEY": KEY})
             return connection.getresponse().status
@@ -250,10 +247,10 @@ def test_tls(serve, tmp_path, song):
 
     def answers():
         with contextlib.suppress(OSError):
-            return get("/ready") == 200
+            return all(get("/ready", port) == 200 for port in service.ports)
 
     wait_until(answers, what="a ready service")
-    assert get("/v1/jobs") == 200
+    assert get("/v1/jobs", service.port) == 200
     with pytest.raises(OSError):
         Client(service.port, KEY).get("/health")
 
@@ -272,9 +269,10 @@ def test_workers(serve, endless, song):
 
 def test_connections_of_one_address_are_limited(serve):
     service = serve(CONNECTIONS_PER_ADDRESS=5)
-    held = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(5)]
+    port = service.port
+    held = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
     with pytest.raises(OSError):
-        service.get("/health")
+        Client(port, KEY).get("/health")
     for connection in held:
         connection.close()
     wait_until(lambda: service.is_ready(), what="room for connections")

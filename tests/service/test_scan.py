@@ -30,7 +30,7 @@ def test_an_infected_file_is_refused_and_not_kept(scanned, path):
     line, = scanned.log("upload.infected")
     assert "Eicar-Local-Signature" in line["signature"] and line["key"] == "key:default"
     assert scanned.metric("spleeter_uploads_infected_total") == 1
-    assert not [path for path in scanned.data.rglob("*") if path.is_file() and EICAR in path.read_bytes()]
+    assert not [path for data in scanned.data_folders for path in data.rglob("*") if path.is_file() and EICAR in path.read_bytes()]
 
 
 def test_the_test_file_itself_is_refused(scanned):

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+import time
+
+
+def wait_until(condition, timeout=120, what="it"):
+    """Waits until `condition` gives something true, and returns that."""
+    deadline = time.monotonic() + timeout
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"{what} did not happen in {timeout} s"
+        time.sleep(0.05)
