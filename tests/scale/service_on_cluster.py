@@ -21,6 +21,8 @@ WORKERS = 3
 
 def pytest_collection_modifyitems(items):
     for item in items:
+        if not (Postgres.programs and Versitygw.program):
+            item.add_marker(pytest.mark.skip(reason="PostgreSQL or versitygw is not installed; see tests/scale/install.sh"))
         for marker in item.iter_markers("one_process"):
             item.add_marker(pytest.mark.skip(reason=f"one process: {marker.args[0]}"))
 
@@ -77,10 +79,10 @@ def on_cluster(module):
             self.all_settings = [{**self.settings, "WORKERS": 0}, {**self.settings, "WORKERS": 0, "PORT": free_port(), "DATA_DIR": beside / "data2"}]
             self.all_settings += [{"THREADS": 1, **self.settings, "PORT": free_port(), "DATA_DIR": beside / f"worker{number}"}
                                   for number in range(WORKERS)]
-            # The keys are a file that all API processes share.
-            (beside / "data2").mkdir(mode=0o700, exist_ok=True)
-            (beside / "data2/keys.json").unlink(missing_ok=True)
-            (beside / "data2/keys.json").symlink_to(self.data / "keys.json")
+            for folder in self.data_folders[1:]:  # the keys are a file that all share
+                folder.mkdir(mode=0o700, exist_ok=True)
+                (folder / "keys.json").unlink(missing_ok=True)
+                (folder / "keys.json").symlink_to(self.data / "keys.json")
 
         def roles(self):
             return list(zip(["serve"] * 2 + ["worker"] * WORKERS, self.all_settings))

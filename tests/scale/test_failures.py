@@ -40,12 +40,13 @@ def test_primary_dies_and_its_standby_takes_over(cluster, death):
 
 
 def test_workers_are_killed(cluster):
-    kills, jobs = (100, 400) if SOAK else (8, 40)
+    kills, jobs = (100, 1000) if SOAK else (8, 40)
     service = cluster(ATTEMPTS=30)
     load = Load(service.apis, jobs, seconds=5).start()
     acknowledged(load, 5)
     chance = random.Random(jobs)
-    for _ in range(kills):
+    for number in range(kills):  # from the first job to the last
+        wait_until(lambda: sum(len(worker.log("job.finished")) for worker in service.workers) >= number * jobs // (kills + 1), what="progress")
         time.sleep(chance.uniform(0.05, 0.6))
         worker = chance.choice(service.workers)
         worker.kill()

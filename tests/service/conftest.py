@@ -97,9 +97,10 @@ def busy(endless):
     """busy(service) gives the service as many endless jobs as it does at once, and their ids when they run: jobs that come now wait."""
 
     def start(service):
-        ids = [endless(service, 100 + number)["id"] for number in range(service.at_once)]
-        for id in ids:
-            service.wait(id, "running")
+        ids = []
+        for number in range(service.at_once):
+            ids.append(endless(service, 100 + number)["id"])
+            service.wait(ids[-1], "running")
         return ids
 
     return start

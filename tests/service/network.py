@@ -34,6 +34,7 @@ def enter(folder):
 
 def in_a_network_of_its_own(test):
     """Runs the test in a thread, for only a thread can leave the network that pytest is in. Skips where that is not allowed."""
+    @pytest.mark.one_process("the database and S3 are not in that network")
     @functools.wraps(test)
     def run(*arguments, tmp_path, **keywords):
         outcome = []

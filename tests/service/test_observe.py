@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from client import Client
 from conftest import KEY, REPOSITORY, wait_until
 
 
@@ -47,21 +48,23 @@ def test_the_number_of_series_does_not_grow_with_requests(service, song):
     for id in ids:
         service.wait(id)
 
+    client = Client(service.port, KEY)  # of one process
+
     def visit(n):
         for path in ("/metrics", f"/v1/jobs/{ids[0]}", f"/nowhere/{n}", f"/v1/jobs/{n}", f"/v1/jobs/{ids[1]}/stems/{n}.wav"):
-            service.get(path)
-        service.request(f"METHOD{n}", "/v1/jobs")
+            client.get(path)
+        client.request(f"METHOD{n}", "/v1/jobs")
 
     visit(0)
-    before = series(service.get("/metrics").body.decode())
+    before = series(client.get("/metrics").body.decode())
     for n in range(1, 30):
         visit(n)
-    assert series(service.get("/metrics").body.decode()) == before
+    assert series(client.get("/metrics").body.decode()) == before
 
 
 def test_prometheus_scrapes(service, prometheus, song):
     server = prometheus(service, service.add_key("prometheus", "--role", "metrics").key)
-    wait_until(lambda: server.query('min(up{job="spleeterd"})') == 1, what="a scrape")
+    wait_until(lambda: server.query('sum(up{job="spleeterd"})') == len(service.ports), what="a scrape")
     service.separate(song)
     wait_until(lambda: server.query('sum(spleeter_files_processed_total{outcome="succeeded"})') == 1, what="a job in Prometheus")
     rules = wait_until(lambda: [rule for group in server.api("rules")["groups"] for rule in group["rules"]
