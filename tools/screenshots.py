@@ -19,7 +19,7 @@ import conftest as service_fixtures  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
 IMAGES = REPOSITORY / "docs/images"
-NAMES = ["Slow Motion Dream", "Rehearsal, take 3", "Choir, second half"]
+SONGS = {"Slow Motion Dream": "5stems", "Rehearsal, take 3": "4stems", "Choir, second half": "2stems"}
 
 
 def open_page(browser, service, **options):
@@ -58,8 +58,8 @@ def main():
     service = service_fixtures.Service(folder, {"PORT": service_fixtures.free_port(), "DATA_DIR": folder / "data", "API_KEY": service_fixtures.KEY,
                                                 "MIN_FREE_DISK_MB": 64}).start()
     song = service_fixtures.SONG.read_bytes()
-    for name in reversed(NAMES):
-        job = service.wait(service.submit(song, name=f"{name}.mp3", type="audio/mpeg")["id"])["id"]
+    for name, model in reversed(SONGS.items()):
+        job = service.wait(service.submit(song, name=f"{name}.mp3", type="audio/mpeg", options={"model": model})["id"])["id"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox"])
         page = open_page(browser, service, viewport={"width": 1280, "height": 800}, color_scheme="dark")

@@ -319,6 +319,57 @@ def test_compressed_stems_play_too(hall, visit):
     assert place(played, mix[22050:66150])[1] > 0.999
 
 
+@pytest.mark.parametrize("depth", ["24", "float"])
+def test_other_sample_formats(hall, visit, tmp_path, depth):
+    """Of a mix of one stem nothing is lost."""
+    job = hall.separate(wav_bytes(4, seed=31), name="fine.wav", options={"bit_depth": depth})
+    page = visit(hall)
+    open_song(page, job)
+    page.get_by_role("button", name="Karaoke").click()
+    files = {"page": export(page)[1], "service": hall.stem(job["id"], "accompaniment.wav").body}
+    samples = {}
+    for name, content in files.items():
+        (tmp_path / f"{name}.wav").write_bytes(content)
+        decoded = subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / f"{name}.wav", "-f", "f64le", "-"], check=True, stdout=subprocess.PIPE)
+        samples[name] = np.frombuffer(decoded.stdout, "<f8")
+    assert len(samples["page"]) == 2 * 4 * 44100 and np.abs(samples["page"]).max() > 0.01
+    assert np.array_equal(samples["page"], samples["service"])
+
+
+def test_buffers_are_used_again(hall, visit):
+    """However much is played, the page makes few buffers for it, and what is heard stays right."""
+    noise = (np.random.default_rng(32).standard_normal((60 * 44100, 2)) * 3000).astype("<i2").tobytes()  # nowhere like elsewhere
+    job = hall.separate(wav.header(len(noise), 44100, 2, 16, wav.PCM) + noise, name="minute.wav")
+    page = visit(hall, record=True)
+    fetched = []
+    page.on("request", lambda request: fetched.append(request.url) if "/stems/" in request.url and "range" in request.headers else None)
+    page.evaluate("""() => {
+        window.made = 0;
+        window.ArrayBuffer = new Proxy(ArrayBuffer, { construct(target, [bytes, ...more]) {
+            made += bytes > 100000;
+            return Reflect.construct(target, [bytes, ...more]);
+        } });
+    }""")
+    open_song(page, job)
+    start_recording(page)
+    for number in range(24):
+        page.evaluate("""async (second) => {
+            const slider = document.querySelector(".seek input"), played = recorded.length;
+            slider.value = second;
+            slider.dispatchEvent(new Event("input", { bubbles: true }));
+            if (document.querySelector(".play").getAttribute("aria-label") === "Play") document.querySelector(".play").click();
+            while (document.querySelector(".waiting").textContent || recorded.length < played + 3)
+                await new Promise((resolve) => setTimeout(resolve, 20));
+        }""", 17 * number % 55)
+    made = page.evaluate("made")
+    print(f"{made} buffers for {len(fetched)} requests")
+    assert len(fetched) > 80 and 0 < made < 30
+    page.wait_for_function("(before) => recorded.length >= before + 12", arg=page.evaluate("recorded.length"))
+    played = recording(page)[-2 * 4096:, 0]
+    mix = sum(read_wav(hall.stem(job["id"], f"{name}.wav").body)[:, 0] for name in ("vocals", "accompaniment"))
+    assert place(mix, played)[1] > 0.999
+
+
 def test_by_keyboard_alone(hall, visit):
     """From signing in to the exported mix, without a pointer."""
     page = visit(hall, key=None)
