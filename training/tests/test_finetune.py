@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import torch
 
-from finetune import examples, export, net, objective, train
+from finetune import examples, export, ideal, net, objective, train
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("SPLEETERD", REPOSITORY / "build/spleeterd")
@@ -196,3 +196,15 @@ def test_a_stem_that_is_silent_counts_for_little(songs):
     ratios = {"5stems piano": torch.full((1, 2), 10.0), "5stems drums": torch.full((1, 2), 10.0)}
     losses = objective.loss(ratios, targets)
     assert 1.4 < losses["5stems piano"] < 1.7 and 8 < losses["5stems drums"] < 10
+
+
+def test_ideal_masks_split_what_2stems_leaves(songs):
+    base = [net.UNet(net.read(BASE / f"{name}.safetensors")) for name in ("vocals", "accompaniment")]
+    song = songs / "00000"
+    stems = {name: samples.numpy() for name, samples in ideal.separate(base, song, "5stems").items()}
+    truth = {name: soundfile.read(song / f"{name}.flac", dtype="float32")[0].T for name in examples.STEMS}
+    assert np.abs(sum(stems.values()) - sum(truth.values())).max() < 1e-4
+    for number, name in enumerate(examples.STEMS[1:], 1):
+        energies = np.square(np.abs(np.fft.rfft(stems[name]))).sum(0)
+        energies[:8000] = 0  # what 2stems left of the vocals
+        assert energies[number * 8000:(number + 1) * 8000].sum() / energies.sum() > 0.95, name
