@@ -2,6 +2,7 @@
 """What people do with the page, in Chromium."""
 import json
 import re
+import signal
 import subprocess
 import zipfile
 
@@ -10,7 +11,7 @@ import pytest
 
 from audio import decibels_apart, place, read_wav, recording
 from client import Client
-from conftest import KEY, SONG, TOOLS, open_song, play_until, start_recording, wait_until, wav, wav_bytes
+from conftest import KEY, PROGRAM, SONG, TOOLS, environment, open_song, play_until, start_recording, wait_until, wav, wav_bytes
 
 ONE_MS = 44.1
 
@@ -190,6 +191,45 @@ def test_a_loop_comes_around(hall, visit, example):
     assert abs(np.diff(rounds)[0] / 44100 - length) < 0.1
     page.get_by_role("button", name="Remove the loop").click()
     assert page.get_by_role("button", name="Remove the loop").count() == 0
+
+
+def test_waveforms_zoom_and_scrolling(hall, visit, example):
+    """What is drawn is the stem; a click goes to the time under it, also near and after scrolling."""
+    page = visit(hall)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_song(page, example)
+    heights = np.array(page.evaluate("""async () => {
+        const canvas = document.querySelector(".lane");
+        const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return Array.from({ length: width }, (_, x) => {
+            let count = 0;
+            for (let y = 0; y < height; y++)
+                count += data[4 * (y * width + x) + 3] > 0;
+            return count;
+        });
+    }"""))
+    stem = read_wav(hall.stem(example["id"], "vocals.wav").body)
+    box = page.locator(".lane").first.bounding_box()
+    edges = [round(x * len(stem) / box["width"]) for x in range(len(heights) + 1)]
+    around = [np.ptp(stem[max(0, start - 512):end + 512]) for start, end in zip(edges, edges[1:])]  # peaks of 1024 samples
+    assert np.corrcoef(heights, around)[0, 1] > 0.95
+    assert page.evaluate("() => performance.getEntriesByType('resource').every((each) => !/stems.*wav$/.test(each.name) || each.transferSize < 2000)")
+
+    length = example["input"]["duration_s"]
+
+    def time_at(share):
+        page.mouse.click(box["x"] + share * box["width"], box["y"] + 20)
+        return seconds(page)
+
+    assert abs(time_at(0.5) - length / 2) < 0.15
+    time_at(0)
+    for _ in range(2):
+        page.get_by_role("button", name="Zoom in").click()
+    assert abs(time_at(0.5) - length / 8) < 0.15
+    page.mouse.wheel(box["width"], 0)
+    wait_until(lambda: abs(time_at(0.5) - length * 3 / 8) < 0.15, what="the next quarter")
+    wait_until(lambda: any("samples_per_peak=64&" in url for url in asked), what="finer peaks")
 
 
 def test_speed_keeps_the_pitch(hall, visit):
@@ -572,6 +612,31 @@ def test_a_lost_service_is_told_and_found_again(serve, visit, song):
     service.start()
     page.locator(".upload").get_by_role("button", name="Try again").click()
     page.wait_for_selector(".downloads")
+
+
+def test_a_session_that_ends_asks_for_the_key_again(serve, visit):
+    service = serve()
+    guest = service.add_key("guest")
+    page = visit(service, key=guest.key)
+    page.wait_for_selector(".model-card")
+    subprocess.run([PROGRAM, "keys", "revoke", "guest"], env=environment(**service.settings), check=True, capture_output=True)
+    service.send_signal(signal.SIGHUP)
+    wait_until(lambda: guest.get("/v1/jobs").status == 401, what="the end of the key")
+    page.get_by_label("Address of an audio file").fill("https://127.0.0.1/song.mp3")
+    page.get_by_role("button", name="Fetch").click()
+    page.wait_for_selector("text=Your session is over. Sign in again.")
+    page.fill("#key", KEY)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".drop")
+
+
+def test_a_song_that_is_too_long_names_the_limit(serve, visit):
+    page = visit(serve(MAX_DURATION_S=5))
+    page.expected += ["413", "422"]
+    page.set_input_files("#files", str(SONG))
+    page.wait_for_selector(".upload .problem")
+    problem = page.locator(".upload .problem").inner_text()
+    assert "Cut it into parts first" in problem and "SPLEETER_MAX_DURATION_S" in problem
 
 
 def test_the_key_stays_in_no_storage_and_no_address(hall, visit, example):
