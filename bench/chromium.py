@@ -60,6 +60,10 @@ class Chromium:
         processes = self.send("SystemInfo.getProcessInfo")["processInfo"]
         return max(private_mb(each["id"]) for each in processes if each["type"] == "renderer")
 
+    def cpu_s(self):
+        """What all of the browser's processes have used."""
+        return sum(each["cpuTime"] for each in self.send("SystemInfo.getProcessInfo")["processInfo"])
+
     def __enter__(self):
         return self
 

@@ -89,6 +89,13 @@ def measure(browser, service, job):
     result = {"tracks": page.run("() => document.querySelectorAll('.track').length"), "opened_s": round(time.monotonic() - started, 2)}
     memory, heap = {}, []
 
+    def scroll(step, ctrl=False):
+        before = browser.cpu_s()
+        result[step] = page.run(SCROLL, 6, ctrl)
+        result[step]["cpu_ms_per_frame"] = 1000 * (browser.cpu_s() - before) / (6 * result[step]["frames_per_second"])
+        result[step] = {name: round(value, 1) for name, value in result[step].items()}
+        note(step)
+
     def note(step):
         memory[step] = max(memory.get(step, 0), round(browser.renderer_mb()))
         heap.append(page.heap_mb())
@@ -103,11 +110,9 @@ def measure(browser, service, job):
     for step, keys, ctrl in (("scroll", "++++", False), ("scroll_near", "+++++", False), ("zoom", "", True)):
         for key in keys:
             page.run(PRESS, key)
-        result[step] = page.run(SCROLL, 6, ctrl)
-        note(step)
+        scroll(step, ctrl)
     page.run(CLICK, ".play")
-    result["scroll_while_playing"] = page.run(SCROLL, 6, False)
-    note("scroll_while_playing")
+    scroll("scroll_while_playing")
     page.run(CLICK, ".play")
     started = time.monotonic()
     page.run("(run) => { window.exporting = eval(run)(); }", EXPORT)
