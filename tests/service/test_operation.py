@@ -128,7 +128,7 @@ def test_sighup_opens_the_log_anew(serve, tmp_path):
 
 def test_kill_loses_nothing_that_was_acknowledged(service):
     jobs = [service.submit(wav_bytes(30), options={"duration": 20 + n}) for n in range(3)]
-    service.wait(jobs[0]["id"], "running")
+    service.wait(jobs[0]["id"], "running", "succeeded")  # and the others are to come
     service.kill()
     service.start()
     for job in jobs:
