@@ -67,32 +67,37 @@ def test_from_a_file_to_stems(hall, visit):
     read_wav(open(download.value.path(), "rb").read())
 
 
+def short_songs(folder, name, count, seed):
+    """Paths of songs of 2 s, called "`name` 0.wav" and so on, each with a sound of its own."""
+    paths = [folder / f"{name} {number}.wav" for number in range(count)]
+    for number, path in enumerate(paths):
+        path.write_bytes(wav_bytes(2, seed=seed + number))
+    return [str(path) for path in paths]
+
+
+def wait_until_ready(page, name, count):
+    for number in range(count):
+        page.wait_for_selector(f".song-row:has-text('{name} {number}'):has-text('Ready')")
+
+
 def test_several_files_at_once(hall, visit, tmp_path):
-    paths = []
-    for number in range(3):
-        paths.append(tmp_path / f"take {number}.wav")
-        paths[-1].write_bytes(wav_bytes(2, seed=10 + number))
+    paths = short_songs(tmp_path, "take", 3, seed=10)
     page = visit(hall)
-    page.set_input_files("#files", [str(path) for path in paths])
-    for number in range(3):
-        page.wait_for_selector(f".song-row:has-text('take {number}'):has-text('Ready')")
+    page.set_input_files("#files", paths)
+    wait_until_ready(page, "take", 3)
 
 
 def test_by_drop(hall, visit, tmp_path):
     """Two files that are dragged from outside onto the page, anywhere."""
-    paths = []
-    for number in range(2):
-        paths.append(tmp_path / f"dropped {number}.wav")
-        paths[-1].write_bytes(wav_bytes(2, seed=20 + number))
+    paths = short_songs(tmp_path, "dropped", 2, seed=20)
     page = visit(hall)
     session = page.context.new_cdp_session(page)
-    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    data = {"items": [], "files": paths, "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver"):
         session.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 500, "data": data})
     page.wait_for_selector(".drop-over")
     session.send("Input.dispatchDragEvent", {"type": "drop", "x": 200, "y": 500, "data": data})
-    for number in range(2):
-        page.wait_for_selector(f".song-row:has-text('dropped {number}'):has-text('Ready')")
+    wait_until_ready(page, "dropped", 2)
     assert page.locator(".drop-over").count() == 0
 
 

@@ -79,10 +79,14 @@ class Songs:
         return np.stack([self.crop(song, stem, (song[2] - length) // 2, length) for stem in STEMS])
 
 
+def stft(samples):
+    """Complex [..., frames, FRAME / 2 + 1] of a tensor [..., samples], as spleeterd computes them."""
+    return torch.fft.rfft(samples.unfold(-1, FRAME, HOP) * torch.hann_window(FRAME))
+
+
 def spectra(stems):
-    """Complex [..., 2, frames, bins] of samples [..., 2, samples], as spleeterd computes them."""
-    framed = torch.from_numpy(stems).unfold(-1, FRAME, HOP) * torch.hann_window(FRAME)
-    return torch.fft.rfft(framed)[..., :BINS].contiguous()
+    """Complex [..., 2, frames, bins] of samples [..., 2, samples]."""
+    return stft(torch.from_numpy(stems))[..., :BINS].contiguous()
 
 
 def colour(rng):

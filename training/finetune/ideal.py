@@ -14,12 +14,11 @@ import soundfile
 import torch
 
 from . import net
-from .examples import BINS, FRAME, HOP, STEMS
+from .examples import BINS, FRAME, HOP, STEMS, stft
 from .objective import EPS, SPLITS
 
 SEGMENT = 512  # frames that the nets see at once
 RATE = 44100
-HANN = torch.hann_window(FRAME)
 
 
 def forward(samples):
@@ -27,11 +26,11 @@ def forward(samples):
     frames = -(-(samples.shape[1] + FRAME) // (HOP * SEGMENT)) * SEGMENT
     padded = torch.zeros(2, (frames - 1) * HOP + FRAME)
     padded[:, FRAME:FRAME + samples.shape[1]] = samples
-    return torch.fft.rfft(padded.unfold(-1, FRAME, HOP) * HANN)
+    return stft(padded)
 
 
 def inverse(spectra, length):
-    frames = torch.fft.irfft(spectra) * (HANN * 2 / 3)
+    frames = torch.fft.irfft(spectra) * (torch.hann_window(FRAME) * 2 / 3)
     out = torch.zeros(2, (frames.shape[1] - 1) * HOP + FRAME)
     for t in range(frames.shape[1]):
         out[:, t * HOP:t * HOP + FRAME] += frames[:, t]
