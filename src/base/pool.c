@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * A pool of threads: each loop is a generation; threads take its tasks from one atomic counter. Loops follow each other
- * closely, so threads look out for the next one for a moment before they sleep: waking takes longer than many a loop.
+ * A pool of threads: each loop is a generation, each thread's share of it a range of neighbouring tasks, the same in loops
+ * of the same length: what one loop leaves in a CPU's cache, the next finds there. Who is done with his own takes from the
+ * ends of the others'.
+ *
+ * Loops follow each other closely, so threads look out for the next one for a moment before they sleep: waking takes longer
+ * than many a loop. A loop ends with its last task: a thread that has none, because others run on its CPU, is not waited
+ * for.
  */
 #include "base/pool.h"
 
@@ -11,6 +16,11 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+/* Tasks of a thread that nobody claimed: from the low 32 bits up to the high 32 bits. */
+typedef struct range {
+    _Alignas(64) _Atomic uint64_t unclaimed;
+} range;
+
 struct spl_pool {
     unsigned threads;
     pthread_t *handles; /* threads - 1 of them */
@@ -19,13 +29,14 @@ struct spl_pool {
     pthread_mutex_t mutex;
     pthread_cond_t work, done;
     _Atomic uint64_t generation; /* grows with each loop */
-    atomic_uint busy;            /* threads that have not finished this generation */
+    atomic_uint active;          /* threads that claim tasks: the first ones */
     bool quit;
 
+    /* of the generation; they change only when all its tasks are done */
     void (*run)(void *user, size_t task, unsigned thread);
     void *user;
-    size_t tasks;
-    atomic_size_t next;
+    atomic_size_t undone;
+    range *ranges; /* one a thread */
 };
 
 /* The cgroup v2 quota in whole CPUs, rounded up, or 0 without one. */
@@ -66,14 +77,43 @@ static void look_out_for_work(const spl_pool *pool, uint64_t seen) {
 }
 
 static void look_out_for_end(const spl_pool *pool) {
-    for (unsigned i = 0; i < LOOKS && atomic_load(&pool->busy) > 0; i++)
+    for (unsigned i = 0; i < LOOKS && atomic_load(&pool->undone) > 0; i++)
         pause_briefly();
 }
 
-static void take_tasks(spl_pool *pool, unsigned thread) {
+/* Claims the first of a range's tasks, or the last; false when there is none. A claim holds the generation. */
+static bool claim(range *from, bool last, size_t *ret_task) {
+    uint64_t unclaimed = atomic_load(&from->unclaimed);
+    for (;;) {
+        const uint32_t begin = (uint32_t)unclaimed, end = (uint32_t)(unclaimed >> 32);
+        if (begin == end)
+            return false;
+        *ret_task = last ? end - 1 : begin;
+        const uint64_t left = last ? unclaimed - (UINT64_C(1) << 32) : unclaimed + 1;
+        if (atomic_compare_exchange_weak(&from->unclaimed, &unclaimed, left))
+            return true;
+    }
+}
+
+/* A task of the thread's own range, or else of another's. */
+static bool find_task(spl_pool *pool, unsigned thread, size_t *ret_task) {
+    if (thread >= atomic_load(&pool->active))
+        return false;
+    for (unsigned i = 0; i < pool->threads; i++)
+        if (claim(&pool->ranges[(thread + i) % pool->threads], i > 0, ret_task))
+            return true;
+    return false;
+}
+
+/* Returns whether the generation's last task was among those that this thread did. */
+static bool take_tasks(spl_pool *pool, unsigned thread) {
+    bool last = false;
     size_t task;
-    while ((task = atomic_fetch_add(&pool->next, 1)) < pool->tasks)
+    while (find_task(pool, thread, &task)) {
         pool->run(pool->user, task, thread);
+        last = atomic_fetch_sub(&pool->undone, 1) == 1;
+    }
+    return last;
 }
 
 typedef struct thread_start {
@@ -96,8 +136,7 @@ static void *thread_main(void *argument) {
         pthread_mutex_unlock(&pool->mutex);
         if (quit)
             return NULL;
-        take_tasks(pool, start.thread);
-        if (atomic_fetch_sub(&pool->busy, 1) == 1) {
+        if (take_tasks(pool, start.thread)) {
             pthread_mutex_lock(&pool->mutex);
             pthread_cond_signal(&pool->done);
             pthread_mutex_unlock(&pool->mutex);
@@ -134,11 +173,16 @@ int spl_pool_new(unsigned threads, spl_pool **ret_pool, spl_error *ret_error) {
     if (!pool)
         return spl_fail_memory(ret_error);
     pool->threads = threads ? threads : spl_cpu_count();
+    atomic_store(&pool->active, pool->threads);
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->work, NULL);
     pthread_cond_init(&pool->done, NULL);
     pool->handles = calloc(pool->threads, sizeof(*pool->handles));
-    int status = pool->handles ? start_threads(pool, ret_error) : spl_fail_memory(ret_error);
+    pool->ranges = aligned_alloc(_Alignof(range), pool->threads * sizeof(*pool->ranges));
+    for (unsigned i = 0; pool->ranges && i < pool->threads; i++)
+        atomic_init(&pool->ranges[i].unclaimed, 0);
+    int status =
+        pool->handles && pool->ranges ? start_threads(pool, ret_error) : spl_fail_memory(ret_error);
     if (status < 0) {
         spl_pool_free(pool);
         return status;
@@ -159,12 +203,17 @@ void spl_pool_free(spl_pool *pool) {
     pthread_cond_destroy(&pool->done);
     pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->mutex);
+    free(pool->ranges);
     free(pool->handles);
     free(pool);
 }
 
 unsigned spl_pool_threads(const spl_pool *pool) {
     return pool->threads;
+}
+
+void spl_pool_spare(spl_pool *pool, unsigned spared) {
+    atomic_store(&pool->active, pool->threads - SPL_MIN(spared, pool->threads - 1));
 }
 
 void spl_pool_run(spl_pool *pool, size_t tasks,
@@ -177,9 +226,11 @@ void spl_pool_run(spl_pool *pool, size_t tasks,
     pthread_mutex_lock(&pool->mutex);
     pool->run = run;
     pool->user = user;
-    pool->tasks = tasks;
-    atomic_store(&pool->next, 0);
-    pool->busy = pool->threads - 1;
+    atomic_store(&pool->undone, tasks);
+    for (unsigned i = 0; i < pool->threads; i++) {
+        const uint64_t begin = tasks * i / pool->threads, end = tasks * (i + 1) / pool->threads;
+        atomic_store(&pool->ranges[i].unclaimed, begin | end << 32);
+    }
     pool->generation++;
     pthread_cond_broadcast(&pool->work);
     pthread_mutex_unlock(&pool->mutex);
@@ -188,7 +239,7 @@ void spl_pool_run(spl_pool *pool, size_t tasks,
     look_out_for_end(pool);
 
     pthread_mutex_lock(&pool->mutex);
-    while (pool->busy > 0)
+    while (atomic_load(&pool->undone) > 0)
         pthread_cond_wait(&pool->done, &pool->mutex);
     pthread_mutex_unlock(&pool->mutex);
 }

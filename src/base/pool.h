@@ -20,8 +20,12 @@ void spl_pool_free(spl_pool *pool);
 
 unsigned spl_pool_threads(const spl_pool *pool);
 
-/* Calls run(user, task, thread) once for each task < `tasks`, on all threads of the pool, in any order; `thread` <
- * spl_pool_threads says on which. Returns when all are done. One caller at a time. */
+/* From the next task on, lets `spared` threads rest, but never all: their CPUs are wanted for something else. Any thread may call
+ * it at any time. */
+void spl_pool_spare(spl_pool *pool, unsigned spared);
+
+/* Calls run(user, task, thread) once for each task < `tasks`, fewer than 2^32, on all threads of the pool, in any order;
+ * `thread` < spl_pool_threads says on which. Returns when all are done. One caller at a time. */
 void spl_pool_run(spl_pool *pool, size_t tasks,
                   void (*run)(void *user, size_t task, unsigned thread), void *user);
 
