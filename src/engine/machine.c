@@ -8,7 +8,7 @@
 
 #include <spleeter/spleeter.h>
 
-enum { CHAINS = 12, LANES = 8, STEPS = 1000000, ROUNDS = 8 };
+enum { STEPS = 1000000, ROUNDS = 8 };
 
 static void peak_task(void *user, size_t task, unsigned thread) {
     (void)thread;
@@ -21,13 +21,13 @@ SPL_API double spl_cpu_peak_flops(unsigned threads) {
     if (spl_pool_new(threads, &pool, NULL) < 0)
         return 0;
     const unsigned count = spl_pool_threads(pool);
+    const double flop = 2.0 * spl_kernels_get(spl_cpu_flags())->peak_lanes * STEPS * count;
     double best = 0;
     float *sums = calloc(count, sizeof(*sums));
     for (int round = 0; sums && round < ROUNDS; round++) {
         const double start_s = spl_now_s();
         spl_pool_run(pool, count, peak_task, sums);
-        const double flops = 2.0 * CHAINS * LANES * STEPS * count / (spl_now_s() - start_s);
-        best = SPL_MAX(best, flops);
+        best = SPL_MAX(best, flop / (spl_now_s() - start_s));
     }
     free(sums);
     spl_pool_free(pool);

@@ -101,6 +101,8 @@ struct separation {
     spl_progress progress;
     spl_timings own_timings, *timings;
     double since_s; /* when the current phase of the computation began */
+    double compute_s,
+        exchange_s; /* that the last segment took, and the writing and reading meanwhile */
 
     spl_background *background;
     int computed;           /* status of the segment that was computed */
@@ -371,6 +373,7 @@ static int estimate_segment(struct separation *s) {
     const size_t blocks = s->frames / BLOCK_FRAMES;
     const bool softmax = s->info->architecture == SPL_ARCHITECTURE_SOFTMAX_UNET;
     spl_pool_run(s->pool, blocks, forward_task, s);
+    spl_model_await(s->model);
     spl_clock_lap(&s->since_s, &s->timings->forward_s);
     const bool silent = is_silent(s);
     for (unsigned i = 0; i < s->nets; i++) {
@@ -418,7 +421,7 @@ static void inverse_segment(struct separation *s) {
 /* One segment, in the background. */
 static void compute_segment(void *user) {
     struct separation *s = user;
-    s->since_s = spl_now_s();
+    const double started_s = s->since_s = spl_now_s();
     s->computed = estimate_segment(s);
     if (s->computed < 0)
         return;
@@ -429,6 +432,7 @@ static void compute_segment(void *user) {
     } else {
         inverse_segment(s);
     }
+    s->compute_s = spl_now_s() - started_s;
 }
 
 /* Waits for the segment that is being computed. */
@@ -439,13 +443,22 @@ static int await_segment(struct separation *s) {
     return s->computed < 0 ? spl_fail(s->error, s->computed, "canceled") : 0;
 }
 
-/* Computes this segment while the one before is written and the one after it read. */
+/* Computes this segment while the one before is written and the one after it read.
+ *
+ * Where the pool has all CPUs, writing and reading, with the decoder, would stop now one of its threads and now another, for which the rest
+ * wait. So one is spared meanwhile, unless most of that is waiting itself. */
 static int do_segment(struct separation *s) {
+    const bool spare =
+        spl_pool_threads(s->pool) == spl_cpu_count() && s->exchange_s <= s->compute_s / 2;
+    const double started_s = spl_now_s();
     atomic_store(&s->steps_done, 0);
+    spl_pool_spare(s->pool, spare);
     spl_background_start(s->background, compute_segment, s);
     int status = write_finished(s);
     if (status == 0)
         status = read_ahead(s, (size_t)s->frames * HOP);
+    spl_pool_spare(s->pool, 0);
+    s->exchange_s = spl_now_s() - started_s;
     if (status == 0)
         return await_segment(s);
     atomic_store(&s->stop, true);

@@ -9,8 +9,11 @@
 #include "kernels/kernels.h"
 #include "kernels/vector.h"
 
-/* Pixels of a tile of 16 channels: 6 where it fills 12 of 16 AVX or 24 of 32 NEON registers, 2 with 16 SSE registers. */
-#if defined(__AVX2__) || defined(__aarch64__)
+/* Pixels of a tile of 16 channels: 16 where it fills 16 of 32 AVX-512 registers, 6 where it fills 12 of 16 AVX or 24 of 32
+ * NEON registers, 2 with 16 SSE registers. */
+#if defined(__AVX512F__)
+enum { TILE_PIXELS = 16 };
+#elif defined(__AVX2__) || defined(__aarch64__)
 enum { TILE_PIXELS = 6 };
 #else
 enum { TILE_PIXELS = 2 };
@@ -53,10 +56,6 @@ INLINE vec activate(spl_activation activation, vec value) {
     } while (0)
 
 INLINE void store_channels(float *to, vec value, unsigned channels) {
-    if (channels >= LANES) {
-        vec_store(to, value);
-        return;
-    }
     for (unsigned o = 0; o < channels; o++)
         to[o] = value[o];
 }
@@ -74,20 +73,28 @@ INLINE finish_channels finish_channels_at(const spl_finish *finish, unsigned fir
 }
 
 /* `channels` channels from `first` on of one pixel, at most LANES, whose raw and out values stand raw_at and out_at floats from
- * those of pixel 0. */
+ * those of pixel 0. With `stream`, raw values are not kept in the caches. */
 INLINE void finish_vector(const spl_finish *finish, const finish_channels *by, unsigned first,
                           unsigned channels, vec sum, ptrdiff_t raw_at, ptrdiff_t out_at,
-                          const spl_finish_order order, const spl_activation activation) {
+                          const bool stream, const spl_finish_order order,
+                          const spl_activation activation) {
     vec value = sum + by->bias;
-    if (finish->raw)
+    if (finish->raw && channels < LANES)
         store_channels(finish->raw + raw_at + first, value, channels);
+    else if (finish->raw && stream)
+        vec_stream(finish->raw + raw_at + first, value);
+    else if (finish->raw)
+        vec_store(finish->raw + raw_at + first, value);
     if (order == SPL_FINISH_RAW)
         return;
     if (order == SPL_FINISH_NORM_ACT)
         value = activate(activation, value * by->scale + by->shift);
     else
         value = activate(activation, value) * by->scale + by->shift;
-    store_channels(finish->out + out_at + first, value, channels);
+    if (channels >= LANES)
+        vec_store(finish->out + out_at + first, value);
+    else
+        store_channels(finish->out + out_at + first, value, channels);
 }
 
 INLINE void conv_sums(const spl_conv_row *row, unsigned x, const unsigned pixels, float *ret_sums) {
@@ -106,7 +113,7 @@ INLINE void conv_sums(const spl_conv_row *row, unsigned x, const unsigned pixels
 #pragma GCC unroll 4
             for (unsigned v = 0; v < VECTORS; v++)
                 weight[v] = vec_load(weights + LANES * v);
-#pragma GCC unroll 6
+#pragma GCC unroll 16
             for (unsigned p = 0; p < pixels; p++) {
                 const vec in = vec_splat(input[p * step]);
 #pragma GCC unroll 4
@@ -145,12 +152,12 @@ INLINE void conv_tile(const spl_conv_row *row, unsigned x, const unsigned pixels
 #pragma GCC unroll 4
     for (unsigned first = 0; first < finish->channels; first += LANES) {
         const finish_channels by = finish_channels_at(finish, first);
-#pragma GCC unroll 6
+#pragma GCC unroll 16
         for (unsigned p = 0; p < pixels; p++)
             finish_vector(finish, &by, first, finish->channels - first,
                           vec_load(sums + TILE_CHANNELS * p + first),
                           (ptrdiff_t)(x + p) * finish->raw_step,
-                          (ptrdiff_t)(x + p) * finish->out_step, order, activation);
+                          (ptrdiff_t)(x + p) * finish->out_step, true, order, activation);
     }
 }
 
@@ -169,8 +176,14 @@ static void conv_row(const spl_conv_row *row) {
     WITH_CONSTANT_FINISH(&row->finish, conv_row_as, row);
 }
 
+/* Chains of multiply-adds in registers: as many as keep all units busy, and there is room for. */
+#if defined(__aarch64__)
+enum { CHAINS = 24 };
+#else
+enum { CHAINS = 12 };
+#endif
+
 static float peak(unsigned steps) {
-    enum { CHAINS = 96 / LANES };
     vec chain[CHAINS];
     for (unsigned c = 0; c < CHAINS; c++)
         chain[c] = vec_splat((float)c);

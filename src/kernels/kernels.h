@@ -5,7 +5,7 @@
  * Each kernel is written once, in vectors as long as a register (vector.h), in a *_body.h
  * file. A file for each instruction set includes all bodies and is compiled with its
  * flags: isa_generic.c for whatever the compiler's baseline is (SSE2 on amd64, NEON on arm64), isa_avx2.c for
- * AVX2 with FMA. kernels.c picks at run time. A result depends on the instruction set in its last digits, never on where
+ * AVX2 with FMA, isa_avx512.c for AVX-512. kernels.c picks at run time. A result depends on the instruction set in its last digits, never on where
  * in a row or a buffer a value stands.
  *
  * Buffers need no alignment. Kernels read and write what their contract says, not a byte more.
@@ -42,7 +42,7 @@ typedef enum spl_finish_order {
     SPL_FINISH_ACT_NORM, /* norm(activation(raw)): the decoder */
 } spl_finish_order;
 
-/* Channels are counted from the pointers; bias, scale and shift can be read up to the next multiple of 8. */
+/* Channels are counted from the pointers; bias, scale and shift can be read up to the next multiple of 16. */
 typedef struct spl_finish {
     spl_finish_order order;
     spl_activation activation;
@@ -70,7 +70,7 @@ typedef struct spl_conv_row {
 typedef struct spl_single_row {
     const float *input[3]; /* pixel 0 of channel 0 in the rows above, at and below */
     ptrdiff_t channel_step;
-    unsigned channels, width; /* width: a multiple of 16 */
+    unsigned channels, width; /* width: a multiple of 32 */
     const float *
         weights; /* [channels][25]: for each row and column of the input, those of the output that it reaches */
     spl_activation activation;
@@ -85,64 +85,77 @@ typedef struct spl_single_row {
 typedef struct spl_mask_row {
     const float *input; /* width + 6 floats in each row */
     ptrdiff_t row_stride;
-    unsigned width;            /* at least 8 */
+    unsigned width;            /* at least 16 */
     const float *weights;      /* [4][4][2] */
     const float *bias;         /* [2] */
     const float *magnitude[2]; /* both NULL: logits are wanted */
     float *out[2];
 } spl_mask_row;
 
-/* ---- Winograd's F(4x4, 3x3) and F(2x2, 3x3) ----
+/* ---- Winograd's F(4x4, 3x3) ----
  *
  * A 3x3 convolution on tiles of 4x4 outputs takes 36 multiplications for each pair of channels instead of 144:
  * tiles of 6x6 inputs and the kernels are transformed to 36 points, multiplied point by point, summed over the input channels,
  * and transformed back. After A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016; with
- * the points 0, +-5/8, +-3/2 and infinity, the error is that of a direct convolution in single precision. Tiles of 2x2
- * outputs take 16 multiplications instead of 36, at the points 0, +-1 and infinity, and less than half of the weights.
+ * the points 0, +-5/8, +-3/2 and infinity, the error is that of a direct convolution in single precision.
  *
- * With n = tile + 2, point n i + j is row point i, column point j. A kernel of 2 taps is one of 3 whose last is zero, and
- * its products at infinity (n - 1) vanish: `rows` or `columns` = n - 1 leave them out.
+ * Point 6 i + j is row point i, column point j. A kernel of 2 taps is one of 3 whose last is zero, and its products at
+ * infinity (5) vanish: `rows` or `columns` = 5 leave them out.
  *
- * Tiles go through the stages in groups. Inputs at a point are [channel / 8][tile of the group][8], outputs
- * [tile of the group][16]. */
-#define SPL_WINOGRAD_GROUP      6
-#define SPL_WINOGRAD_POINTS_MAX 36
+ * Tiles go through the stages in groups. Inputs at a point are
+ * [channel / 16][tile of the group][16], outputs [tile of the group][16]. */
+#define SPL_WINOGRAD_TILE   4
+#define SPL_WINOGRAD_SIDE   6
+#define SPL_WINOGRAD_POINTS 36
+#define SPL_WINOGRAD_DEEP   16
+#define SPL_WINOGRAD_GROUP  8
+
+/* The points of one row of the kernels from some input channels to 16 output channels. */
+typedef struct spl_winograd_weights {
+    unsigned row;                   /* of points: 0 to 5; 5 only with 3 tap rows */
+    unsigned tap_rows, tap_columns; /* of the kernels: 2 or 3 each */
+    unsigned channels;
+    const float *taps; /* [channels][tap_rows][tap_columns][16] */
+    float *points;     /* [channels][16] at column 0 */
+    size_t point_step; /* floats to those at each column before infinity */
+    float *last;       /* [channels][16] at column infinity; unused with 2 tap columns */
+} spl_winograd_weights;
 
 typedef struct spl_winograd_input {
-    unsigned tile;  /* 2 or 4 */
-    unsigned tiles; /* that are there: 1 to 6; points of others stay as they are */
+    unsigned tiles; /* that are there: 1 to 8; points of others stay as they are */
     const float *pixels[SPL_WINOGRAD_GROUP]; /* each tile's first pixel */
     ptrdiff_t ahead;                 /* floats to the pixels that are fetched ahead meanwhile */
     ptrdiff_t row_step, column_step; /* floats between its pixels */
-    unsigned channels;               /* a multiple of 8, contiguous */
-    unsigned rows, columns;          /* points wanted each way: n - 1 or n */
+    unsigned channels;               /* a multiple of 16, contiguous */
+    unsigned rows, columns;          /* points wanted each way: 5 or 6 */
     float *points;                   /* of the group at point 0 */
     ptrdiff_t point_step;            /* floats between points */
 } spl_winograd_input;
 
-/* At one point, for each group: output[tile][o] = sum over r < rows, k < run of input[r][k / 8][tile][k % 8] * weights[r][k][o] */
+/* At each of some points, for each group: output[tile][o] = (add ? output[tile][o] : 0) + sum over r < rows, k < run of
+ * input[r][k / 16][tile][k % 16] * weights[r][k][o], in that order, so that a sum in parts is the same. */
 typedef struct spl_winograd_product {
+    unsigned points, groups, rows, run; /* run: a multiple of 16 */
     const float *input;
-    ptrdiff_t group_step, row_step; /* floats of input from one group, and one r, to the next */
-    unsigned groups, rows, run;     /* run: a multiple of 8 */
-    const float *weights; /* [rows][run][16]; as much behind it is fetched ahead, not used */
-    float *output;        /* [groups][6][16] */
+    size_t input_step;              /* floats from one point to the next */
+    ptrdiff_t group_step, row_step; /* floats from one group, and one r, to the next */
+    const float *weights;           /* [rows][run][16] */
+    size_t weights_step;
+    const float *ahead; /* [points][rows][run][16] that is fetched ahead meanwhile, not used */
+    bool add;
+    float *output; /* [groups][8][16] */
+    size_t output_step;
 } spl_winograd_product;
 
 typedef struct spl_winograd_output {
-    unsigned tile;       /* 2 or 4 */
     const float *points; /* of the tile at point 0 */
     ptrdiff_t point_step;
-    unsigned rows, columns; /* points that are there each way: n - 1 or n; others are zero */
-    unsigned height, width; /* of the tile that is stored: 1 to `tile` */
-    spl_finish finish; /* 8 or 16 channels; of the tile's first pixel, steps to the next column */
+    unsigned rows, columns; /* points that are there each way: 5 or 6; others are zero */
+    unsigned height, width; /* of the tile that is stored: 1 to 4 */
+    spl_finish finish;      /* 16 channels; of the tile's first pixel, steps to the next column */
     ptrdiff_t raw_row_step, out_row_step; /* floats between the tile's rows */
     ptrdiff_t raw_ahead, out_ahead; /* floats to the pixels that are fetched ahead meanwhile */
 } spl_winograd_output;
-
-/* 16 kernels [3][3] at the points of `tile`, in double precision: point n i + j of kernel o is ret_points[n i + j][o]. */
-void spl_winograd_kernels(unsigned tile, float (*kernels)[SPL_PANEL],
-                          float (*ret_points)[SPL_PANEL]);
 
 /* ---- Transform and spectrum of a stereo frame ----
  *
@@ -165,22 +178,24 @@ void spl_fft_tables_init(spl_fft_tables *ret_tables);
 /* ---- The table ---- */
 
 typedef struct spl_kernels {
-    const char *isa; /* "generic" or "avx2" */
+    const char *isa; /* "generic", "avx2" or "avx512" */
 
     void (*conv_row)(const spl_conv_row *row);
     void (*single_row)(const spl_single_row *row);
 
-    /* to[c * step + x] = pixels[x * channels + c], x < width, c < channels */
-    void (*transpose)(const float *pixels, unsigned width, unsigned channels, float *to,
-                      ptrdiff_t step);
+    /* to[c * step + x] = pixels[x * pixel_step + c], x < width, c < channels */
+    void (*transpose)(const float *pixels, ptrdiff_t pixel_step, unsigned width, unsigned channels,
+                      float *to, ptrdiff_t step);
     void (*mask_row)(const spl_mask_row *row);
+    void (*winograd_weights)(const spl_winograd_weights *weights);
     void (*winograd_input)(const spl_winograd_input *input);
     void (*winograd_product)(const spl_winograd_product *product);
     void (*winograd_output)(const spl_winograd_output *output);
 
-    /* `steps` multiply-adds in each of 96 independent lanes: the peak that the others are measured against. Returns a
-     * number that depends on all of them. */
+    /* `steps` multiply-adds in each of `peak_lanes` independent lanes: the peak that the others are measured against.
+     * Returns a number that depends on all of them. */
     float (*peak)(unsigned steps);
+    unsigned peak_lanes;
 
     /* X[k] = sum over n of (re[n] + i im[n]) exp(-2 pi i k n / 4096), in place. With re and im exchanged it is the
      * inverse, times 4096. `scratch` holds 2 * 4096 floats. */
@@ -211,10 +226,11 @@ typedef struct spl_kernels {
 
 /* Instruction sets beyond the baseline. */
 enum {
-    SPL_CPU_AVX2 = 1 << 0, /* AVX2 and FMA, with the operating system saving their registers */
+    SPL_CPU_AVX2 = 1 << 0,   /* AVX2 and FMA, with the operating system saving their registers */
+    SPL_CPU_AVX512 = 1 << 1, /* x86-64-v4: AVX-512 F, BW, CD, DQ and VL, the same */
 };
 
-/* Those this CPU has, unless SPLEETER_CPU=generic in the environment forbids them. */
+/* Those this CPU has; SPLEETER_CPU in the environment, "generic" or "avx2", forbids those beyond it. */
 unsigned spl_cpu_flags(void);
 
 /* The best kernels for `cpu_flags`; constant. */
@@ -222,7 +238,7 @@ const spl_kernels *spl_kernels_get(unsigned cpu_flags);
 
 extern const spl_kernels spl_kernels_generic;
 #if defined(__x86_64__)
-extern const spl_kernels spl_kernels_avx2;
+extern const spl_kernels spl_kernels_avx2, spl_kernels_avx512;
 #endif
 
 #endif

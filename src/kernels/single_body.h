@@ -6,23 +6,23 @@
 #include "kernels/kernels.h"
 #include "kernels/vector.h"
 
-static void transpose(const float *pixels, unsigned width, unsigned channels, float *to,
-                      ptrdiff_t step) {
+static void transpose(const float *pixels, ptrdiff_t pixel_step, unsigned width, unsigned channels,
+                      float *to, ptrdiff_t step) {
     const unsigned whole_width = width / LANES * LANES, whole_channels = channels / LANES * LANES;
     for (unsigned x = 0; x < whole_width; x += LANES)
         for (unsigned c = 0; c < whole_channels; c += LANES) {
             vec v[LANES];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
             for (unsigned i = 0; i < LANES; i++)
-                v[i] = vec_load(pixels + (size_t)(x + i) * channels + c);
-            transpose_square(v);
-#pragma GCC unroll 8
+                v[i] = vec_load(pixels + (ptrdiff_t)(x + i) * pixel_step + c);
+            interleave(v, LANES);
+#pragma GCC unroll 16
             for (unsigned i = 0; i < LANES; i++)
                 vec_store(to + (ptrdiff_t)(c + i) * step + x, v[i]);
         }
     for (unsigned x = 0; x < width; x++)
         for (unsigned c = x < whole_width ? whole_channels : 0; c < channels; c++)
-            to[(ptrdiff_t)c * step + x] = pixels[(size_t)x * channels + c];
+            to[(ptrdiff_t)c * step + x] = pixels[(ptrdiff_t)x * pixel_step + c];
 }
 
 /* Input row (or column) r reaches the even output and the odd one above it, the last only the odd one. */
@@ -59,7 +59,9 @@ INLINE void single_block(const spl_single_row *row, unsigned x, const spl_activa
             vec out[2];
             for (unsigned j = 0; j < 2; j++)
                 out[j] = activate(activation, sum[i][j][v]) * row->scale + row->shift;
-            store_pairs(row->out[i] + 2 * (x + LANES * v), out[0], out[1]);
+            float *to = row->out[i] + 2 * (x + LANES * v);
+            vec_store(to, zip_low(out[0], out[1]));
+            vec_store(to + LANES, zip_high(out[0], out[1]));
         }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Vectors of floats that fill a register, by the compiler's vector extensions: 8 lanes with AVX2, else 4 (SSE2, NEON).
+ * Vectors of floats that fill a register, by the compiler's vector extensions: 16 lanes with AVX-512, 8 with AVX2, else 4
+ * (SSE2, NEON).
  * GCC would keep wider ones in memory wherever they live across a loop or are shuffled.
  */
 #ifndef SPL_KERNELS_VECTOR_H
@@ -14,7 +15,9 @@
 /* Lanes of two vectors by their numbers; those of the second go on where the first ends. */
 #define SHUFFLE __builtin_shufflevector
 
-#if defined(__AVX2__)
+#if defined(__AVX512F__)
+#define LANES 16
+#elif defined(__AVX2__)
 #define LANES 8
 #else
 #define LANES 4
@@ -33,6 +36,24 @@ INLINE void vec_store(float *to, vec value) {
     memcpy(to, &value, sizeof(value));
 }
 
+/* Stores what will not be read soon, past the caches where the instruction set can and `to` is aligned. Other threads see it
+ * after the storing one executed an atomic read-modify-write, as a pool does between tasks. */
+INLINE void vec_stream(float *to, vec value) {
+#if defined(__SSE__)
+    if ((uintptr_t)to % sizeof(vec) == 0) {
+#if LANES == 16
+        __builtin_ia32_movntps512(to, value);
+#elif LANES == 8
+        __builtin_ia32_movntps256(to, value);
+#else
+        __builtin_ia32_movntps(to, value);
+#endif
+        return;
+    }
+#endif
+    vec_store(to, value);
+}
+
 INLINE vec vec_splat(float value) {
     return value - (vec){0}; /* x - 0 is x, also for x = -0 */
 }
@@ -42,15 +63,38 @@ INLINE vec vec_select(veci mask, vec a, vec b) {
     return (vec)((mask & (veci)a) | (~mask & (veci)b));
 }
 
-#if LANES == 8
-/* Stores a[0] b[0] a[1] b[1] ... */
-INLINE void store_pairs(float *to, vec a, vec b) {
-    vec_store(to, SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11));
-    vec_store(to + 8, SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15));
+/* a[0] b[0] a[1] b[1] ..., in two vectors. */
+#if LANES == 16
+INLINE vec zip_low(vec a, vec b) {
+    return SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
 }
 
-/* v[i][j] becomes v[j][i]. */
-INLINE void transpose_square(vec v[8]) {
+INLINE vec zip_high(vec a, vec b) {
+    return SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+#elif LANES == 8
+INLINE vec zip_low(vec a, vec b) {
+    return SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+
+INLINE vec zip_high(vec a, vec b) {
+    return SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+#else
+INLINE vec zip_low(vec a, vec b) {
+    return SHUFFLE(a, b, 0, 4, 1, 5);
+}
+
+INLINE vec zip_high(vec a, vec b) {
+    return SHUFFLE(a, b, 2, 6, 3, 7);
+}
+#endif
+
+/* Of `count` vectors, a power of 2, the first lanes, then the second ones, and so on: with as many vectors as lanes, v[i][j]
+ * becomes v[j][i]. */
+#if LANES == 8
+INLINE void interleave(vec *v, const unsigned count) {
+    (void)count; /* 8; whole zips would take two instructions each */
     vec w[8];
 #pragma GCC unroll 4
     for (unsigned i = 0; i < 4; i++) { /* lanes 0 to 3 of rows i and i + 4, then lanes 4 to 7 */
@@ -70,19 +114,19 @@ INLINE void transpose_square(vec v[8]) {
     }
 }
 #else
-INLINE void store_pairs(float *to, vec a, vec b) {
-    vec_store(to, SHUFFLE(a, b, 0, 4, 1, 5));
-    vec_store(to + 4, SHUFFLE(a, b, 2, 6, 3, 7));
-}
-
-INLINE void transpose_square(vec v[4]) {
-    const vec even_low = SHUFFLE(v[0], v[2], 0, 4, 1, 5),
-              even_high = SHUFFLE(v[0], v[2], 2, 6, 3, 7);
-    const vec odd_low = SHUFFLE(v[1], v[3], 0, 4, 1, 5), odd_high = SHUFFLE(v[1], v[3], 2, 6, 3, 7);
-    v[0] = SHUFFLE(even_low, odd_low, 0, 4, 1, 5);
-    v[1] = SHUFFLE(even_low, odd_low, 2, 6, 3, 7);
-    v[2] = SHUFFLE(even_high, odd_high, 0, 4, 1, 5);
-    v[3] = SHUFFLE(even_high, odd_high, 2, 6, 3, 7);
+INLINE void interleave(vec *v, const unsigned count) {
+#pragma GCC unroll 4
+    for (unsigned round = 1; round < count; round *= 2) {
+        vec w[16];
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < count / 2; i++) {
+            w[2 * i] = zip_low(v[i], v[i + count / 2]);
+            w[2 * i + 1] = zip_high(v[i], v[i + count / 2]);
+        }
+#pragma GCC unroll 16
+        for (unsigned i = 0; i < count; i++)
+            v[i] = w[i];
+    }
 }
 #endif
 

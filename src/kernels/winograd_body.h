@@ -1,31 +1,124 @@
 /* SPDX-License-Identifier: MIT
  *
- * Winograd's transforms of tiles, a vector of channels at a time, and the products between them; conv_body.h comes before.
+ * Winograd's transforms, a vector of channels at a time, and the products between them; conv_body.h comes before.
  *
- * One way of the input transform, with the points 0, +-a, +-b, infinity, is
+ * With the points 0, +-a, +-b, infinity, one way of the kernels' transform is
+ *   w0 = k0    w1, w2 = (k0 + a^2 k2) +- a k1    w3, w4 = (k0 + b^2 k2) +- b k1    w5 = k2
+ * of the input's
  *   v0 = a^2 b^2 d0 - (a^2 + b^2) d2 + d4        v5 = a^2 b^2 d1 - (a^2 + b^2) d3 + d5
  *   v1, v2 = (d4 - b^2 d2) +- a (d3 - b^2 d1)    v3, v4 = (d4 - a^2 d2) +- b (d3 - a^2 d1)
- * and of the output transform
- *   y0 = m0 + (m1 + m2) + (m3 + m4)              y1 = a (m1 - m2) + b (m3 - m4)
- *   y2 = a^2 (m1 + m2) + b^2 (m3 + m4)           y3 = a^3 (m1 - m2) + b^3 (m3 - m4) + m5
- * With the points 0, +-1, infinity they are
- *   v0 = d0 - d2    v1, v2 = d2 +- d1    v3 = d3 - d1        y0 = m0 + m1 + m2    y1 = m1 - m2 + m3
+ * and of the output's, with s0 = 1 / (a^2 b^2), sa = 1 / 2 a^2 (a^2 - b^2), sb = 1 / 2 b^2 (b^2 - a^2),
+ *   y0 = s0 m0 + sa (m1 + m2) + sb (m3 + m4)         y1 = a sa (m1 - m2) + b sb (m3 - m4)
+ *   y2 = a^2 sa (m1 + m2) + b^2 sb (m3 + m4)         y3 = a^3 sa (m1 - m2) + b^3 sb (m3 - m4) + m5
  */
-#include "kernels/winograd_points.h"
+#include "base/macros.h"
+#include "kernels/kernels.h"
+#include "kernels/vector.h"
 
-enum { GROUP = SPL_WINOGRAD_GROUP, DEEP = 8 /* channels that stand together */ };
+enum {
+    SIDE = SPL_WINOGRAD_SIDE,
+    TILE = SPL_WINOGRAD_TILE,
+    DEEP = SPL_WINOGRAD_DEEP,
+    GROUP = SPL_WINOGRAD_GROUP,
+};
 
-#define A ((float)SPL_WINOGRAD_A)
-#define B ((float)SPL_WINOGRAD_B)
+/* Tiles whose 16 channels stay in registers: 16 of 32 with AVX-512 and NEON, 8 of 16 with AVX2, 8 with SSE. */
+#if defined(__AVX512F__)
+enum { PRODUCT_TILES = 16 };
+#elif defined(__AVX2__) || defined(__aarch64__)
+enum { PRODUCT_TILES = 4 };
+#else
+enum { PRODUCT_TILES = 2 };
+#endif
 
-INLINE void winograd_input_1d(const unsigned tile, const vec *d, vec *ret) {
-    if (tile == 2) {
-        ret[0] = d[0] - d[2];
-        ret[1] = d[2] + d[1];
-        ret[2] = d[2] - d[1];
-        ret[3] = d[3] - d[1];
-        return;
+#define A       0.625f
+#define B       1.5f
+#define SCALE_0 (1 / (A * A * B * B))
+#define SCALE_A (1 / (2 * A * A * (A * A - B * B)))
+#define SCALE_B (1 / (2 * B * B * (B * B - A * A)))
+
+INLINE void winograd_weights_1d(const vec *k, vec *ret) {
+    const vec even_a = k[0] + k[2] * (A * A), odd_a = k[1] * A;
+    const vec even_b = k[0] + k[2] * (B * B), odd_b = k[1] * B;
+    ret[0] = k[0];
+    ret[1] = even_a + odd_a;
+    ret[2] = even_a - odd_a;
+    ret[3] = even_b + odd_b;
+    ret[4] = even_b - odd_b;
+    ret[5] = k[2];
+}
+
+/* The polynomial of three taps at a row's point. */
+INLINE vec winograd_weights_row(const vec *k, const unsigned row) {
+    const float points[SIDE - 1] = {0, A, -A, B, -B};
+    return row == 0          ? k[0]
+           : row == SIDE - 1 ? k[2]
+                             : (k[0] + k[2] * (points[row] * points[row])) + k[1] * points[row];
+}
+
+INLINE void winograd_weights_as(const spl_winograd_weights *weights, const unsigned row,
+                                const unsigned rows, const unsigned columns) {
+    const size_t step = weights->point_step;
+    const float *taps = weights->taps;
+    for (unsigned c = 0; c < weights->channels; c++, taps += rows * columns * TILE_CHANNELS)
+#pragma GCC unroll 4
+        for (unsigned lane = 0; lane < TILE_CHANNELS; lane += LANES) {
+            vec half[3], points[SIDE];
+#pragma GCC unroll 3
+            for (unsigned column = 0; column < 3; column++) {
+                vec k[3];
+#pragma GCC unroll 3
+                for (unsigned r = 0; r < 3; r++)
+                    k[r] = r < rows && column < columns
+                               ? vec_load(taps + (r * columns + column) * TILE_CHANNELS + lane)
+                               : vec_splat(0);
+                half[column] = winograd_weights_row(k, row);
+            }
+            winograd_weights_1d(half, points);
+            float *to = weights->points + c * TILE_CHANNELS + lane;
+#pragma GCC unroll 5
+            for (unsigned j = 0; j < SIDE - 1; j++)
+                vec_store(to + j * step, points[j]);
+            if (columns == 3)
+                vec_store(weights->last + c * TILE_CHANNELS + lane, points[SIDE - 1]);
+        }
+}
+
+INLINE void winograd_weights_of_row(const spl_winograd_weights *weights, const unsigned rows,
+                                    const unsigned columns) {
+    switch (weights->row) {
+    case 0:
+        winograd_weights_as(weights, 0, rows, columns);
+        break;
+    case 1:
+        winograd_weights_as(weights, 1, rows, columns);
+        break;
+    case 2:
+        winograd_weights_as(weights, 2, rows, columns);
+        break;
+    case 3:
+        winograd_weights_as(weights, 3, rows, columns);
+        break;
+    case 4:
+        winograd_weights_as(weights, 4, rows, columns);
+        break;
+    default:
+        winograd_weights_as(weights, 5, rows, columns);
     }
+}
+
+static void winograd_weights(const spl_winograd_weights *weights) {
+    if (weights->tap_rows == 3 && weights->tap_columns == 3)
+        winograd_weights_of_row(weights, 3, 3);
+    else if (weights->tap_rows == 3)
+        winograd_weights_of_row(weights, 3, 2);
+    else if (weights->tap_columns == 3)
+        winograd_weights_of_row(weights, 2, 3);
+    else
+        winograd_weights_of_row(weights, 2, 2);
+}
+
+INLINE void winograd_input_1d(const vec *d, vec *ret) {
     const vec even_a = d[4] - d[2] * (B * B), odd_a = (d[3] - d[1] * (B * B)) * A;
     const vec even_b = d[4] - d[2] * (A * A), odd_b = (d[3] - d[1] * (A * A)) * B;
     ret[0] = d[0] * (A * A * B * B) - d[2] * (A * A + B * B) + d[4];
@@ -36,140 +129,143 @@ INLINE void winograd_input_1d(const unsigned tile, const vec *d, vec *ret) {
     ret[5] = d[1] * (A * A * B * B) - d[3] * (A * A + B * B) + d[5];
 }
 
-INLINE void winograd_input_vector(const spl_winograd_input *input, const unsigned tile,
-                                  const float *pixels, float *to) {
-    const unsigned n = tile + 2;
-    vec half[6][6]; /* [row point][column] */
+INLINE void winograd_input_vector(const spl_winograd_input *input, const float *pixels, float *to) {
+    vec half[SIDE][SIDE]; /* [row point][column] */
 #pragma GCC unroll 6
-    for (unsigned column = 0; column < n; column++) {
-        vec d[6], points[6];
+    for (unsigned column = 0; column < SIDE; column++) {
+        vec d[SIDE], points[SIDE];
 #pragma GCC unroll 6
-        for (unsigned row = 0; row < n; row++)
+        for (unsigned row = 0; row < SIDE; row++)
             d[row] = vec_load(pixels + row * input->row_step + column * input->column_step);
-        if (column < tile)
+        if (column < TILE)
 #pragma GCC unroll 6
-            for (unsigned row = 0; row < n; row++)
+            for (unsigned row = 0; row < SIDE; row++)
                 __builtin_prefetch(pixels + input->ahead + row * input->row_step +
                                    column * input->column_step);
-        winograd_input_1d(tile, d, points);
+        winograd_input_1d(d, points);
 #pragma GCC unroll 6
-        for (unsigned i = 0; i < n; i++)
+        for (unsigned i = 0; i < SIDE; i++)
             half[i][column] = points[i];
     }
     const ptrdiff_t step = input->point_step;
-    for (unsigned i = 0; i < input->rows; i++, to += n * step) {
-        vec points[6];
-        winograd_input_1d(tile, half[i], points);
+    for (unsigned i = 0; i < input->rows; i++, to += SIDE * step) {
+        vec points[SIDE];
+        winograd_input_1d(half[i], points);
 #pragma GCC unroll 6
-        for (unsigned j = 0; j < n - 1; j++)
+        for (unsigned j = 0; j < SIDE - 1; j++)
             vec_store(to + j * step, points[j]);
-        if (input->columns == n)
-            vec_store(to + (n - 1) * step, points[n - 1]);
+        if (input->columns == SIDE)
+            vec_store(to + (SIDE - 1) * step, points[SIDE - 1]);
     }
 }
 
-INLINE void winograd_input_as(const spl_winograd_input *input, const unsigned tile) {
+static void winograd_input(const spl_winograd_input *input) {
     for (unsigned c = 0; c < input->channels; c += DEEP)
         for (unsigned t = 0; t < input->tiles; t++)
             for (unsigned lane = 0; lane < DEEP; lane += LANES)
-                winograd_input_vector(input, tile, input->pixels[t] + c + lane,
+                winograd_input_vector(input, input->pixels[t] + c + lane,
                                       input->points + GROUP * c + DEEP * t + lane);
 }
 
-static void winograd_input(const spl_winograd_input *input) {
-    if (input->tile == 4)
-        winograd_input_as(input, 4);
-    else
-        winograd_input_as(input, 2);
-}
-
-/* The first TILE_PIXELS tiles of a group; the next panel's weights are on their way meanwhile. */
+/* Tiles of the product's groups, `pixels` from `first` on, at one point; with `ahead`, what comes next is on its way
+ * meanwhile. */
 INLINE void winograd_product_tile(const spl_winograd_product *product, const float *input,
-                                  float *output, const bool ahead) {
-    vec sum[TILE_VECTORS];
+                                  const float *weights, float *output, unsigned first,
+                                  const unsigned pixels, const float *ahead) {
+    enum { VECTORS = TILE_CHANNELS / LANES };
+    input += first / GROUP * product->group_step + DEEP * (first % GROUP);
+    output += (size_t)first * TILE_CHANNELS;
+    vec sum[PRODUCT_TILES * VECTORS];
 #pragma GCC unroll 24
-    for (unsigned i = 0; i < TILE_VECTORS; i++)
-        sum[i] = vec_splat(0);
-    const float *weights = product->weights;
-    const size_t panel = (size_t)product->rows * product->run * TILE_CHANNELS;
+    for (unsigned i = 0; i < pixels * VECTORS; i++)
+        sum[i] = product->add ? vec_load(output + LANES * i) : vec_splat(0);
     for (unsigned r = 0; r < product->rows; r++, input += product->row_step) {
         const float *in = input;
         for (unsigned k = 0; k < product->run; k += DEEP, in += GROUP * DEEP) {
 #pragma GCC unroll 2
             for (unsigned lane = 0; lane < DEEP; lane++, weights += TILE_CHANNELS) {
-                vec weight[TILE_CHANNELS / LANES];
-                if (ahead)
-                    __builtin_prefetch(weights + panel, 0, 2);
+                vec weight[VECTORS];
+                if (ahead) {
+                    __builtin_prefetch(ahead, 0, 2);
+                    ahead += TILE_CHANNELS;
+                }
 #pragma GCC unroll 4
-                for (unsigned v = 0; v < TILE_CHANNELS / LANES; v++)
+                for (unsigned v = 0; v < VECTORS; v++)
                     weight[v] = vec_load(weights + LANES * v);
-#pragma GCC unroll 6
-                for (unsigned p = 0; p < TILE_PIXELS; p++) {
-                    const vec one = vec_splat(in[DEEP * p + lane]);
+#pragma GCC unroll 16
+                for (unsigned p = 0; p < pixels; p++) {
+                    const vec one =
+                        vec_splat(in[p / GROUP * product->group_step + DEEP * (p % GROUP) + lane]);
 #pragma GCC unroll 4
-                    for (unsigned v = 0; v < TILE_CHANNELS / LANES; v++)
-                        sum[p * (TILE_CHANNELS / LANES) + v] += one * weight[v];
+                    for (unsigned v = 0; v < VECTORS; v++)
+                        sum[p * VECTORS + v] += one * weight[v];
                 }
             }
         }
     }
 #pragma GCC unroll 24
-    for (unsigned i = 0; i < TILE_VECTORS; i++)
+    for (unsigned i = 0; i < pixels * VECTORS; i++)
         vec_store(output + LANES * i, sum[i]);
 }
 
 static void winograd_product(const spl_winograd_product *product) {
-    const float *input = product->input;
+    const unsigned tiles = product->groups * GROUP,
+                   rest = SPL_MIN((unsigned)GROUP, (unsigned)PRODUCT_TILES);
+    const float *input = product->input, *weights = product->weights, *ahead = product->ahead;
     float *output = product->output;
-    for (unsigned group = 0; group < product->groups; group++, input += product->group_step)
-        for (unsigned t = 0; t < GROUP; t += TILE_PIXELS, output += TILE_PIXELS * TILE_CHANNELS) {
-            if (group == 0 && t == 0)
-                winograd_product_tile(product, input + DEEP * t, output, true);
-            else
-                winograd_product_tile(product, input + DEEP * t, output, false);
+    for (unsigned point = 0; point < product->points; point++) {
+        unsigned first = 0;
+        if (tiles >= PRODUCT_TILES) {
+            winograd_product_tile(product, input, weights, output, 0, PRODUCT_TILES, ahead);
+            for (first = PRODUCT_TILES; first + PRODUCT_TILES <= tiles; first += PRODUCT_TILES)
+                winograd_product_tile(product, input, weights, output, first, PRODUCT_TILES, NULL);
         }
-}
-
-INLINE void winograd_output_1d(const unsigned tile, const vec *m, vec *ret) {
-    const vec sum_a = m[1] + m[2], difference_a = m[1] - m[2];
-    if (tile == 2) {
-        ret[0] = m[0] + sum_a;
-        ret[1] = difference_a + m[3];
-        return;
+        if (first < tiles) /* with AVX-512 a last group by itself */
+            winograd_product_tile(product, input, weights, output, first, rest,
+                                  first ? NULL : ahead);
+        input += product->input_step;
+        weights += product->weights_step;
+        if (ahead)
+            ahead += (size_t)product->rows * product->run * TILE_CHANNELS;
+        output += product->output_step;
     }
-    const vec sum_b = m[3] + m[4], difference_b = m[3] - m[4];
-    ret[0] = m[0] + sum_a + sum_b;
-    ret[1] = difference_a * A + difference_b * B;
-    ret[2] = sum_a * (A * A) + sum_b * (B * B);
-    ret[3] = difference_a * (A * A * A) + difference_b * (B * B * B) + m[5];
 }
 
-INLINE void winograd_output_as(const spl_winograd_output *output, const unsigned tile,
-                               const spl_finish_order order, const spl_activation activation) {
-    const unsigned n = tile + 2;
+INLINE void winograd_output_1d(const vec *m, vec *ret) {
+    const vec sum_a = m[1] + m[2], difference_a = m[1] - m[2];
+    const vec sum_b = m[3] + m[4], difference_b = m[3] - m[4];
+    ret[0] = m[0] * SCALE_0 + sum_a * SCALE_A + sum_b * SCALE_B;
+    ret[1] = difference_a * (A * SCALE_A) + difference_b * (B * SCALE_B);
+    ret[2] = sum_a * (A * A * SCALE_A) + sum_b * (B * B * SCALE_B);
+    ret[3] = difference_a * (A * A * A * SCALE_A) + difference_b * (B * B * B * SCALE_B) + m[5];
+}
+
+INLINE void winograd_output_as(const spl_winograd_output *output, const spl_finish_order order,
+                               const spl_activation activation) {
     const ptrdiff_t step = output->point_step;
     for (unsigned c = 0; c < output->finish.channels; c += LANES) {
-        vec half[4][6]; /* [row][column point] */
+        vec half[TILE][SIDE]; /* [row][column point] */
 #pragma GCC unroll 6
-        for (unsigned j = 0; j < n; j++) {
+        for (unsigned j = 0; j < SIDE; j++) {
             const float *from = output->points + j * step + c;
-            const bool present = j < n - 1 || output->columns == n;
-            vec m[6], pixels[4];
+            const bool present = j < SIDE - 1 || output->columns == SIDE;
+            vec m[SIDE], pixels[TILE];
 #pragma GCC unroll 6
-            for (unsigned i = 0; i < n; i++)
-                m[i] = present && (i < n - 1 || output->rows == n) ? vec_load(from + n * i * step)
-                                                                   : vec_splat(0);
-            winograd_output_1d(tile, m, pixels);
+            for (unsigned i = 0; i < SIDE; i++)
+                m[i] = present && (i < SIDE - 1 || output->rows == SIDE)
+                           ? vec_load(from + SIDE * i * step)
+                           : vec_splat(0);
+            winograd_output_1d(m, pixels);
 #pragma GCC unroll 4
-            for (unsigned row = 0; row < tile; row++)
+            for (unsigned row = 0; row < TILE; row++)
                 half[row][j] = pixels[row];
         }
         const finish_channels channels = finish_channels_at(&output->finish, c);
         for (unsigned row = 0; row < output->height; row++) {
-            vec pixels[4];
+            vec pixels[TILE];
             if (c == 0)
 #pragma GCC unroll 4
-                for (unsigned column = 0; column < tile; column++) {
+                for (unsigned column = 0; column < TILE; column++) {
                     if (output->finish.raw)
                         __builtin_prefetch(output->finish.raw + output->raw_ahead +
                                                row * output->raw_row_step +
@@ -181,23 +277,20 @@ INLINE void winograd_output_as(const spl_winograd_output *output, const unsigned
                                                column * output->finish.out_step,
                                            1);
                 }
-            winograd_output_1d(tile, half[row], pixels);
+            winograd_output_1d(half[row], pixels);
 #pragma GCC unroll 4
-            for (unsigned column = 0; column < tile; column++)
+            for (unsigned column = 0; column < TILE; column++)
                 if (column < output->width)
                     finish_vector(&output->finish, &channels, c, LANES, pixels[column],
                                   row * output->raw_row_step + column * output->finish.raw_step,
                                   row * output->out_row_step + column * output->finish.out_step,
-                                  order, activation);
+                                  false, order, activation);
         }
     }
 }
 
 static void winograd_output(const spl_winograd_output *output) {
-    if (output->tile == 4)
-        WITH_CONSTANT_FINISH(&output->finish, winograd_output_as, output, 4);
-    else
-        WITH_CONSTANT_FINISH(&output->finish, winograd_output_as, output, 2);
+    WITH_CONSTANT_FINISH(&output->finish, winograd_output_as, output);
 }
 
 #undef A

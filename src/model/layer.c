@@ -8,13 +8,16 @@
  *   direct     weights[parity] is [panel][row][column * in + channel][16]; a plain convolution has one window of 5x5
  *   single     a transposed layer with one output channel: [in][25], for each row and column of the window of 3x3
  *              inputs the taps from there
- *   Winograd   weights[0] of a transposed layer is [phase][panel][point][in][16], of the points that the phase has; the
- *              phases of a plain one are input channels to one product: [panel][point][f * in + channel][16]
+ *   Winograd   few weights are kept at their points: weights[0] of a transposed layer is [phase][panel][point][in][16],
+ *              of the points that the phase has; the phases of a plain one are input channels to one product:
+ *              [panel][point][f * in + channel][16]. Many are kept as taps, and become points when they are needed:
+ *              [phase][panel][in][taps of the phase][16], or [panel][phase][in][taps of the phase][16] of a plain one
  *
  * Winograd's tiles go through three stages, a group of tiles at a time: input transform, and for each panel of output
  * channels one matrix product a point, and the output transform with bias, norm and activation. With few weights
  * a thread takes a block of tiles through all stages, in its own cache; with many, all threads transform all tiles, and
- * then take one panel after the other, so that weights are read once.
+ * then take one panel after the other, so that weights are read from memory once. Each panel's weights are transformed
+ * there and then, a row of points at a time: that is done sooner than five times as many bytes are read.
  */
 #include "model/layer.h"
 
@@ -26,20 +29,20 @@
 enum {
     PANEL = SPL_PANEL,
     KERNEL = 5,
+    TILE = SPL_WINOGRAD_TILE,
+    SIDE = SPL_WINOGRAD_SIDE,
+    POINTS = SPL_WINOGRAD_POINTS,
     GROUP = SPL_WINOGRAD_GROUP,
-    POINTS_MAX = SPL_WINOGRAD_POINTS_MAX,
     PHASES = 4,
     SINGLE_ROWS = 16, /* of a task */
 };
 
 /* A core's cache holds the weights of all panels together up to this size. */
 static const size_t cached_weights_bytes = 256 << 10;
-/* Winograd: up to this size of the weights a thread takes tiles through all stages. */
-static const size_t fused_weights_bytes = 3 << 20;
+/* Winograd: up to this size of the weights they are kept at their points, and a thread takes tiles through all stages. */
+static const size_t kept_points_bytes = 3 << 20;
 /* Winograd: points of a block of tiles, input and output together. */
-static const size_t fused_block_bytes = 352 << 10;
-/* Winograd: weights of tiles of 4x4 outputs beyond this size are too many for what they save; tiles are 2x2 then. */
-static const size_t large_tile_weights_bytes = 48 << 20;
+static const size_t block_bytes = 176 << 10;
 
 float *spl_arena_take(spl_arena *arena, size_t floats) {
     float *piece = arena->block ? arena->block + arena->used : NULL;
@@ -47,14 +50,29 @@ float *spl_arena_take(spl_arena *arena, size_t floats) {
     return piece;
 }
 
+static const size_t huge_page_bytes = 2 << 20;
+
+static size_t block_size(size_t floats) {
+    return spl_round_up(floats * sizeof(float), huge_page_bytes);
+}
+
 float *spl_arena_block(size_t floats) {
-    const size_t huge_page = 2 << 20;
-    const size_t bytes = spl_round_up(floats * sizeof(float), huge_page);
-    float *block = aligned_alloc(huge_page, bytes);
-    if (!block)
+    const size_t bytes = block_size(floats);
+    char *wider = mmap(NULL, bytes + huge_page_bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (wider == MAP_FAILED)
         return NULL;
-    madvise(block, bytes, MADV_HUGEPAGE);
-    return block;
+    const size_t before = -(uintptr_t)wider % huge_page_bytes;
+    if (before > 0)
+        munmap(wider, before);
+    munmap(wider + before + bytes, huge_page_bytes - before);
+    madvise(wider + before, bytes, MADV_HUGEPAGE);
+    return (float *)(wider + before);
+}
+
+void spl_arena_block_free(float *block, size_t floats) {
+    if (block)
+        munmap(block, block_size(floats));
 }
 
 unsigned spl_layer_border_before(bool transposed) {
@@ -89,102 +107,85 @@ static bool three_columns(unsigned phase) {
     return phase % 2 == 0;
 }
 
-/* Row (or column) of the kernel at a tap of a phase; negative where the phase has no such tap. */
-static int kernel_index(bool transposed, bool three, int tap) {
-    if (transposed)
-        return (three ? 4 : 3) - 2 * tap;
-    return tap < (three ? 3 : 2) ? 2 * tap + !three : -1;
+static unsigned tap_rows(unsigned phase) {
+    return three_rows(phase) ? 3 : 2;
+}
+
+static unsigned tap_columns(unsigned phase) {
+    return three_columns(phase) ? 3 : 2;
+}
+
+/* Row (or column) of the kernel at a tap of a phase with 3 or 2 of them. */
+static unsigned kernel_index(bool transposed, unsigned taps, unsigned tap) {
+    return transposed ? taps + 1 - 2 * tap : 2 * tap + (taps == 2);
 }
 
 /* Weight from input channel i to output channel o: kernels are [5][5][in][out], transposed ones [5][5][out][in]. */
-static float kernel_at(const spl_layer *layer, const float *kernel, int row, int column, unsigned i,
-                       unsigned o) {
-    if (row < 0 || column < 0 || row >= KERNEL || column >= KERNEL || o >= layer->out)
+static float kernel_at(const spl_layer *layer, const float *kernel, unsigned row, unsigned column,
+                       unsigned i, unsigned o) {
+    if (o >= layer->out)
         return 0;
     const float *matrix = kernel + (size_t)(row * KERNEL + column) * layer->in * layer->out;
     return layer->transposed ? matrix[(size_t)o * layer->in + i]
                              : matrix[(size_t)i * layer->out + o];
 }
 
-static void prepare_channels(spl_layer *layer, const spl_layer_weights *weights, spl_arena *arena) {
-    const unsigned padded = panels_of(layer) * PANEL;
-    float *bias = spl_arena_take(arena, padded);
-    float *scale = spl_arena_take(arena, padded), *shift = spl_arena_take(arena, padded);
-    layer->bias = bias;
-    layer->scale = scale;
-    layer->shift = shift;
-    if (!arena->block)
-        return;
-    for (unsigned lane = 0; lane < padded; lane++) {
+static void fill_channels(const spl_layer *layer, const spl_layer_weights *weights) {
+    for (unsigned lane = 0; lane < panels_of(layer) * PANEL; lane++) {
         const unsigned o = is_single(layer) ? 0 : SPL_MIN(lane, layer->out - 1);
-        bias[lane] = weights->bias[o];
-        scale[lane] = shift[lane] = 0;
+        layer->bias[lane] = weights->bias[o];
         if (!weights->norm.gamma)
             continue;
         const spl_norm_weights *norm = &weights->norm;
         const double factor = (double)norm->gamma[o] / sqrt((double)norm->variance[o] + 1e-3);
-        scale[lane] = (float)factor;
-        shift[lane] = (float)((double)norm->beta[o] - (double)norm->mean[o] * factor);
+        layer->scale[lane] = (float)factor;
+        layer->shift[lane] = (float)((double)norm->beta[o] - (double)norm->mean[o] * factor);
     }
 }
 
-static void prepare_direct(spl_layer *layer, const float *kernel, spl_arena *arena) {
-    float *packed =
-        spl_arena_take(arena, (size_t)panels_of(layer) * PANEL * KERNEL * KERNEL * layer->in);
-    layer->weights[0] = packed;
-    if (!packed)
-        return;
+static void fill_direct(const spl_layer *layer, const float *kernel) {
+    float *packed = layer->weights[0];
     for (unsigned panel = 0; panel < panels_of(layer); panel++)
-        for (int row = 0; row < KERNEL; row++)
-            for (int column = 0; column < KERNEL; column++)
+        for (unsigned row = 0; row < KERNEL; row++)
+            for (unsigned column = 0; column < KERNEL; column++)
                 for (unsigned i = 0; i < layer->in; i++)
                     for (unsigned lane = 0; lane < PANEL; lane++)
                         *packed++ = kernel_at(layer, kernel, row, column, i, panel * PANEL + lane);
 }
 
-static void prepare_direct_transposed(spl_layer *layer, const float *kernel, spl_arena *arena) {
-    for (unsigned phase = 0; phase < PHASES; phase++) {
-        const int rows = three_rows(phase) ? 3 : 2, columns = three_columns(phase) ? 3 : 2;
-        float *packed = spl_arena_take(arena, (size_t)panels_of(layer) * PANEL *
-                                                  (unsigned)(rows * columns) * layer->in);
-        layer->weights[phase] = packed;
-        if (!packed)
-            continue;
-        for (unsigned panel = 0; panel < panels_of(layer); panel++)
-            for (int row = 0; row < rows; row++)
-                for (int column = 0; column < columns; column++)
-                    for (unsigned i = 0; i < layer->in; i++)
-                        for (unsigned lane = 0; lane < PANEL; lane++)
-                            *packed++ =
-                                kernel_at(layer, kernel, kernel_index(true, three_rows(phase), row),
-                                          kernel_index(true, three_columns(phase), column), i,
-                                          panel * PANEL + lane);
-    }
+static void fill_direct_transposed(const spl_layer *layer, const float *kernel, unsigned phase) {
+    const unsigned rows = tap_rows(phase), columns = tap_columns(phase);
+    float *packed = layer->weights[phase];
+    for (unsigned panel = 0; panel < panels_of(layer); panel++)
+        for (unsigned row = 0; row < rows; row++)
+            for (unsigned column = 0; column < columns; column++)
+                for (unsigned i = 0; i < layer->in; i++)
+                    for (unsigned lane = 0; lane < PANEL; lane++)
+                        *packed++ =
+                            kernel_at(layer, kernel, kernel_index(true, rows, row),
+                                      kernel_index(true, columns, column), i, panel * PANEL + lane);
 }
 
-static void prepare_single(spl_layer *layer, const float *kernel, spl_arena *arena) {
-    float *packed = spl_arena_take(arena, (size_t)SPL_SINGLE_TAPS * layer->in);
-    layer->weights[0] = packed;
-    if (!packed)
-        return;
+static void fill_single(const spl_layer *layer, const float *kernel) {
+    float *packed = layer->weights[0];
     for (unsigned i = 0; i < layer->in; i++)
-        for (int r = 0; r < 3; r++)
-            for (int k = 0; k < 3; k++)
-                for (int row = r == 2; row < 2; row++)
-                    for (int column = k == 2; column < 2; column++)
+        for (unsigned r = 0; r < 3; r++)
+            for (unsigned k = 0; k < 3; k++)
+                for (unsigned row = r == 2; row < 2; row++)
+                    for (unsigned column = k == 2; column < 2; column++)
                         *packed++ =
                             kernel_at(layer, kernel, row + 3 - 2 * r, column + 3 - 2 * k, i, 0);
 }
 
 /* ---- Winograd's weights ---- */
 
-static unsigned points_each_way(const spl_layer *layer) {
-    return layer->tile + 2;
+static bool keeps_points(const spl_layer *layer) {
+    return (size_t)POINTS * PHASES * layer->in * layer->out * sizeof(float) <= kept_points_bytes;
 }
 
-static bool phase_has_point(const spl_layer *layer, unsigned phase, unsigned point) {
-    const unsigned n = points_each_way(layer);
-    return (three_rows(phase) || point / n < n - 1) && (three_columns(phase) || point % n < n - 1);
+static bool phase_has_point(unsigned phase, unsigned point) {
+    return (three_rows(phase) || point / SIDE < SIDE - 1) &&
+           (three_columns(phase) || point % SIDE < SIDE - 1);
 }
 
 /* A product at one point, as rows and runs of the input channels. That of a plain layer adds up those phases that have the
@@ -194,8 +195,7 @@ typedef struct product {
 } product;
 
 static product product_at(const spl_layer *layer, unsigned point) {
-    const unsigned n = points_each_way(layer);
-    const bool row_infinity = point / n == n - 1, column_infinity = point % n == n - 1;
+    const bool row_infinity = point / SIDE == SIDE - 1, column_infinity = point % SIDE == SIDE - 1;
     if (layer->transposed)
         return (product){.rows = 1, .run = 1};
     return (product){.rows = column_infinity && !row_infinity ? 2 : 1,
@@ -204,84 +204,142 @@ static product product_at(const spl_layer *layer, unsigned point) {
                                             : 4};
 }
 
-/* Floats of a panel's weights for `phase` before those of `point`. */
+/* Floats of a panel's weights at their points for `phase` before those of `point`. */
 static size_t point_offset(const spl_layer *layer, unsigned phase, unsigned point) {
     size_t depth = 0;
     for (unsigned p = 0; p < point; p++)
-        if (!layer->transposed || phase_has_point(layer, phase, p))
+        if (!layer->transposed || phase_has_point(phase, p))
             depth += (size_t)product_at(layer, p).rows * product_at(layer, p).run;
     return depth * layer->in * PANEL;
 }
 
-/* Floats of the weights before those of a panel of a phase; a plain layer's phases are together, as phase 0. */
+/* Floats of the points before those of a panel of a phase; a plain layer's phases are together, as phase 0. */
 static size_t panel_offset(const spl_layer *layer, unsigned phase, unsigned panel) {
-    const unsigned n = points_each_way(layer);
-    size_t floats = panel * point_offset(layer, phase, n * n);
+    size_t floats = panel * point_offset(layer, phase, POINTS);
     for (unsigned f = 0; f < phase; f++)
-        floats += panels_of(layer) * point_offset(layer, f, n * n);
+        floats += panels_of(layer) * point_offset(layer, f, POINTS);
     return floats;
 }
 
-/* The kernels of 16 output channels and all input channels in one phase. */
-static void prepare_winograd_panel(const spl_layer *layer, const float *kernel, unsigned phase,
-                                   unsigned panel, float *packed) {
-    const unsigned in = layer->in, n = points_each_way(layer);
-    float *at[POINTS_MAX];
-    for (unsigned point = 0; point < n * n; point++) {
-        /* with columns at infinity, phases 0 and 2 are neighbours */
-        const unsigned place = layer->transposed ? 0 : point % n == n - 1 ? phase / 2 : phase;
-        at[point] = packed + point_offset(layer, layer->transposed ? phase : 0, point) +
-                    (size_t)place * in * PANEL;
+static size_t taps_of(const spl_layer *layer, unsigned phase) {
+    return (size_t)tap_rows(phase) * tap_columns(phase) * layer->in * PANEL;
+}
+
+/* Floats of the taps before those of a panel in a phase. */
+static size_t taps_offset(const spl_layer *layer, unsigned phase, unsigned panel) {
+    size_t before = 0, all = 0;
+    for (unsigned f = 0; f < PHASES; f++) {
+        before += f < phase ? taps_of(layer, f) : 0;
+        all += taps_of(layer, f);
     }
-    float taps[9][PANEL] = {{0}}, points[POINTS_MAX][PANEL];
-    const unsigned channels = SPL_MIN(layer->out - panel * PANEL, (unsigned)PANEL);
-    const size_t in_step = layer->transposed ? 1 : layer->out;
-    const size_t out_step = layer->transposed ? in : 1;
-    for (unsigned i = 0; i < in; i++) {
-        for (int tap = 0; tap < 9; tap++) {
-            const int row = kernel_index(layer->transposed, three_rows(phase), tap / 3);
-            const int column = kernel_index(layer->transposed, three_columns(phase), tap % 3);
-            if (row < 0 || column < 0)
-                continue;
-            const float *from = kernel + (size_t)(row * KERNEL + column) * in * layer->out +
-                                i * in_step + panel * PANEL * out_step;
-            for (unsigned lane = 0; lane < channels; lane++)
-                taps[tap][lane] = from[lane * out_step];
+    return layer->transposed ? before * panels_of(layer) + panel * taps_of(layer, phase)
+                             : panel * all + before;
+}
+
+enum { PACKED = 16 /* channels at a time */ };
+
+/* Packs the taps of a phase from PACKED input channels, `first` the first, to a panel: [channel][tap row][tap column][16]. */
+static void pack_taps(const spl_layer *layer, const float *kernel, unsigned phase, unsigned panel,
+                      unsigned first, float *packed) {
+    const ptrdiff_t step = (ptrdiff_t)tap_rows(phase) * tap_columns(phase) * PANEL;
+    for (unsigned r = 0; r < tap_rows(phase); r++)
+        for (unsigned c = 0; c < tap_columns(phase); c++, packed += PANEL) {
+            const unsigned row = kernel_index(layer->transposed, tap_rows(phase), r);
+            const unsigned column = kernel_index(layer->transposed, tap_columns(phase), c);
+            const float *matrix = kernel + (size_t)(row * KERNEL + column) * layer->in * layer->out;
+            if (layer->transposed)
+                layer->kernels->transpose(matrix + panel * PANEL * layer->in + first, layer->in,
+                                          PANEL, PACKED, packed, step);
+            else
+                for (unsigned i = 0; i < PACKED; i++)
+                    memcpy(packed + i * step,
+                           matrix + (size_t)(first + i) * layer->out + panel * PANEL,
+                           PANEL * sizeof(float));
         }
-        spl_winograd_kernels(layer->tile, taps, points);
-        for (unsigned point = 0; point < n * n; point++)
-            if (phase_has_point(layer, phase, point))
-                memcpy(at[point] + (size_t)i * PANEL, points[point], sizeof(points[point]));
+}
+
+/* Transforms taps of `channels` input channels to a row of points, `step` floats a column; `last`: those at infinity. */
+static void transform_taps(const spl_layer *layer, unsigned phase, unsigned row, unsigned channels,
+                           const float *taps, float *points, size_t step, float *last) {
+    layer->kernels->winograd_weights(&(spl_winograd_weights){
+        .row = row,
+        .tap_rows = tap_rows(phase),
+        .tap_columns = tap_columns(phase),
+        .channels = channels,
+        .taps = taps,
+        .points = points,
+        .point_step = step,
+        .last = last,
+    });
+}
+
+static void fill_points(const spl_layer *layer, const float *kernel, unsigned phase,
+                        unsigned panel) {
+    const unsigned points_phase = layer->transposed ? phase : 0;
+    /* with columns at infinity, phases 0 and 2 are neighbours */
+    const size_t place = layer->transposed ? 0 : phase, last = layer->transposed ? 0 : phase / 2;
+    float *packed = layer->weights[0] + panel_offset(layer, points_phase, panel);
+    for (unsigned i = 0; i < layer->in; i += PACKED) {
+        float taps[PACKED * 9 * PANEL];
+        pack_taps(layer, kernel, phase, panel, i, taps);
+        for (unsigned row = 0; row < tap_rows(phase) + 3; row++) {
+            const unsigned point = row * SIDE;
+            const size_t step = (size_t)product_at(layer, point).run * layer->in * PANEL;
+            float *points = packed + point_offset(layer, points_phase, point);
+            transform_taps(layer, phase, row, PACKED, taps,
+                           points + (place * layer->in + i) * PANEL, step,
+                           points + (SIDE - 1) * step + (last * layer->in + i) * PANEL);
+        }
     }
 }
 
-static void prepare_winograd(spl_layer *layer, const float *kernel, spl_arena *arena) {
-    const size_t floats = layer->transposed ? panel_offset(layer, PHASES - 1, panels_of(layer))
-                                            : panel_offset(layer, 0, panels_of(layer));
-    float *packed = spl_arena_take(arena, floats);
-    layer->weights[0] = packed;
-    if (!packed)
-        return;
-    for (unsigned phase = 0; phase < PHASES; phase++)
-        for (unsigned panel = 0; panel < panels_of(layer); panel++)
-            prepare_winograd_panel(layer, kernel, phase, panel,
-                                   packed +
-                                       panel_offset(layer, layer->transposed ? phase : 0, panel));
+static void fill_taps(const spl_layer *layer, const float *kernel, unsigned phase, unsigned panel) {
+    float *packed = layer->weights[0] + taps_offset(layer, phase, panel);
+    for (unsigned i = 0; i < layer->in; i += PACKED)
+        pack_taps(layer, kernel, phase, panel, i,
+                  packed + (size_t)i * tap_rows(phase) * tap_columns(phase) * PANEL);
 }
 
-void spl_layer_prepare(spl_layer *layer, const spl_layer_weights *weights, spl_arena *arena) {
-    prepare_channels(layer, weights, arena);
-    const bool winograd = layer->in % 8 == 0 && layer->out % 8 == 0;
-    const size_t large_bytes = (size_t)POINTS_MAX * PHASES * layer->in * layer->out * sizeof(float);
-    layer->tile = !winograd ? 0 : large_bytes > large_tile_weights_bytes ? 2 : 4;
-    if (winograd)
-        prepare_winograd(layer, weights->kernel, arena);
-    else if (is_single(layer))
-        prepare_single(layer, weights->kernel, arena);
-    else if (layer->transposed)
-        prepare_direct_transposed(layer, weights->kernel, arena);
-    else
-        prepare_direct(layer, weights->kernel, arena);
+/* ---- Every layer's ---- */
+
+/* Floats of weights[phase]. */
+static size_t weights_floats(const spl_layer *layer, unsigned phase) {
+    const unsigned panels = panels_of(layer), last = layer->transposed ? PHASES - 1 : 0;
+    if (is_single(layer))
+        return (size_t)SPL_SINGLE_TAPS * layer->in;
+    if (layer->winograd)
+        return keeps_points(layer) ? panel_offset(layer, last, panels)
+                                   : taps_offset(layer, last, panels);
+    return layer->transposed ? panels * taps_of(layer, phase)
+                             : (size_t)panels * PANEL * KERNEL * KERNEL * layer->in;
+}
+
+void spl_layer_place(spl_layer *layer, spl_arena *arena) {
+    const unsigned padded = panels_of(layer) * PANEL;
+    layer->winograd = layer->in % SPL_WINOGRAD_DEEP == 0 && layer->out % PANEL == 0;
+    layer->bias = spl_arena_take(arena, padded);
+    layer->scale = spl_arena_take(arena, padded);
+    layer->shift = spl_arena_take(arena, padded);
+    const bool apart = layer->transposed && !layer->winograd && !is_single(layer);
+    for (unsigned phase = 0; phase < (apart ? PHASES : 1); phase++)
+        layer->weights[phase] = spl_arena_take(arena, weights_floats(layer, phase));
+}
+
+void spl_layer_fill(const spl_layer *layer, const spl_layer_weights *weights) {
+    fill_channels(layer, weights);
+    const float *kernel = weights->kernel;
+    if (is_single(layer)) {
+        fill_single(layer, kernel);
+    } else if (!layer->winograd && !layer->transposed) {
+        fill_direct(layer, kernel);
+    } else {
+        for (unsigned phase = 0; phase < PHASES; phase++)
+            if (!layer->winograd)
+                fill_direct_transposed(layer, kernel, phase);
+            else
+                for (unsigned panel = 0; panel < panels_of(layer); panel++)
+                    (keeps_points(layer) ? fill_points : fill_taps)(layer, kernel, phase, panel);
+    }
 }
 
 /* ---- What both ways share ---- */
@@ -354,7 +412,7 @@ static void direct_row(const direct *d, unsigned phase, unsigned y, unsigned pan
         .finish = finish_at(layer, d->run, phase, y, 0, channel),
     };
     row.finish.channels = SPL_MIN(row.finish.channels, (unsigned)PANEL);
-    d->run->kernels->conv_row(&row);
+    d->layer->kernels->conv_row(&row);
 }
 
 static void direct_task(void *user, size_t task, unsigned thread) {
@@ -401,15 +459,15 @@ static void single_task(void *user, size_t task, unsigned thread) {
     };
     for (unsigned y = first; y < end + 2;
          y++) { /* with the border, whose first row is above row 0 */
-        d->run->kernels->transpose(in->corner + y * in->row_floats, d->columns + 2, layer->in,
-                                   rows + y % 3 * floats, (ptrdiff_t)step);
+        layer->kernels->transpose(in->corner + y * in->row_floats, in->channels, d->columns + 2,
+                                  layer->in, rows + y % 3 * floats, (ptrdiff_t)step);
         if (y < first + 2)
             continue;
         for (unsigned r = 0; r < 3; r++)
             row.input[r] = rows + (y - 2 + r) % 3 * floats + 1;
         row.out[0] = to->origin + 2 * (y - 2) * to->row_floats;
         row.out[1] = row.out[0] + to->row_floats;
-        d->run->kernels->single_row(&row);
+        d->layer->kernels->single_row(&row);
     }
 }
 
@@ -440,8 +498,9 @@ typedef struct tiles {
     unsigned rows, columns;       /* positions */
     unsigned tile_columns, count; /* tiles in a row, tiles in all */
     unsigned block, blocks;       /* tiles of a block, whole groups of them */
-    unsigned depth; /* channels of a tile's input at a point, those of all its phases */
-    size_t input_step, output_step; /* floats between points */
+    unsigned depth;         /* channels of a tile's input at a point, those of all its phases */
+    unsigned chunk, chunks; /* channels of a phase that are taken together, and how many times */
+    size_t input_step, output_step, weights_step; /* floats between points */
 } tiles;
 
 static tiles tiles_of(const spl_layer *layer, unsigned rows, unsigned columns) {
@@ -449,58 +508,77 @@ static tiles tiles_of(const spl_layer *layer, unsigned rows, unsigned columns) {
                .rows = rows,
                .columns = columns,
                .depth = (layer->transposed ? 1 : PHASES) * layer->in};
-    t.tile_columns = (t.columns + layer->tile - 1) / layer->tile;
-    t.count = t.tile_columns * ((t.rows + layer->tile - 1) / layer->tile);
-    const unsigned points = points_each_way(layer) * points_each_way(layer);
-    const size_t tile_bytes = (size_t)points * (t.depth + PANEL) * sizeof(float);
-    const size_t weights_bytes = (size_t)points * PHASES * layer->in * layer->out * sizeof(float);
-    t.block = (unsigned)spl_round_up(
-        weights_bytes > fused_weights_bytes ? t.count : fused_block_bytes / tile_bytes, GROUP);
+    t.tile_columns = (t.columns + TILE - 1) / TILE;
+    t.count = t.tile_columns * ((t.rows + TILE - 1) / TILE);
+    const size_t tile_bytes = (size_t)POINTS * (t.depth + PANEL) * sizeof(float);
+    t.block =
+        (unsigned)spl_round_up(keeps_points(layer) ? block_bytes / tile_bytes : t.count, GROUP);
     t.blocks = (t.count + t.block - 1) / t.block;
-    t.input_step = odd_lines((size_t)t.block * t.depth);
+    /* a row of a panel's weights stays in the first cache, or with more tiles, for which it is used longer, the second */
+    t.chunk = keeps_points(layer) ? layer->in : t.count <= 2 * GROUP ? 32 : 64;
+    t.chunks = (layer->in + t.chunk - 1) / t.chunk;
+    t.input_step = odd_lines((size_t)t.block * (keeps_points(layer) ? t.depth : t.chunk));
     t.output_step = odd_lines((size_t)t.block * PANEL);
+    t.weights_step = keeps_points(layer) ? 0 : odd_lines((size_t)t.chunk * PANEL);
     return t;
 }
 
-/* The points of a block's input, of each thread or shared, lie before those of each thread's output. */
+static size_t input_floats(const tiles *t) {
+    const unsigned phases = t->layer->transposed ? 1 : PHASES;
+    return POINTS * t->input_step * (keeps_points(t->layer) ? 1 : phases * t->chunks);
+}
+
+static size_t output_floats(const tiles *t) {
+    return POINTS * t->output_step + SIDE * t->weights_step;
+}
+
+/* The points of a block's input, of each thread or shared, lie before those of each thread's output and, where they are not
+ * kept, a row of a panel's weights. */
 static float *input_points(const tiles *t, unsigned thread) {
-    const unsigned n = points_each_way(t->layer);
-    return t->run->scratch + (t->blocks > 1 ? thread : 0) * n * n * t->input_step;
+    return t->run->scratch + (keeps_points(t->layer) ? thread : 0) * input_floats(t);
 }
 
 static float *output_points(const tiles *t, unsigned thread) {
-    const unsigned n = points_each_way(t->layer);
-    return input_points(t, spl_pool_threads(t->run->pool) - 1) +
-           n * n * (t->input_step + thread * t->output_step);
+    return input_points(t, spl_pool_threads(t->run->pool) - 1) + input_floats(t) +
+           thread * output_floats(t);
 }
 
-/* The input of a group of tiles, of which some may be beyond the last. */
-static void transform_input(const tiles *t, unsigned first, float *points) {
+/* Where in a block's input the points of a phase's `chunk`-th channels begin, for the block's tiles from `tile` on. */
+static size_t input_place(const tiles *t, unsigned phase, unsigned chunk, unsigned tile) {
+    if (keeps_points(t->layer))
+        return (size_t)tile * t->depth + (size_t)phase * t->layer->in * GROUP;
+    return (phase * t->chunks + chunk) * POINTS * t->input_step + (size_t)tile * t->chunk;
+}
+
+/* The input of a group of a block's tiles, of which some may be beyond the last. */
+static void transform_input(const tiles *t, unsigned block_first, unsigned tile, float *points) {
     const spl_layer *layer = t->layer;
     const spl_plane *in = t->run->in;
     const bool whole = layer->transposed;
-    const unsigned n = points_each_way(layer), stride = whole ? 1 : 2;
+    const unsigned first = block_first + tile, stride = whole ? 1 : 2;
     for (unsigned phase = 0; phase < (whole ? 1 : PHASES); phase++) {
+        const float *pixels = in->corner + !(whole || three_rows(phase)) * in->row_floats +
+                              !(whole || three_columns(phase)) * in->channels;
         spl_winograd_input input = {
-            .tile = layer->tile,
             .tiles = SPL_MIN((unsigned)GROUP, t->count - first),
             .row_step = (ptrdiff_t)(stride * in->row_floats),
             .column_step = (ptrdiff_t)(stride * in->channels),
-            .channels = layer->in,
-            .ahead = (ptrdiff_t)(GROUP * stride * layer->tile * in->channels),
-            .rows = n - !(whole || three_rows(phase)),
-            .columns = n - !(whole || three_columns(phase)),
-            .points = points + (size_t)phase * layer->in * GROUP,
+            .ahead = (ptrdiff_t)(GROUP * stride * TILE * in->channels),
+            .rows = SIDE - !(whole || three_rows(phase)),
+            .columns = SIDE - !(whole || three_columns(phase)),
             .point_step = (ptrdiff_t)t->input_step,
         };
-        for (unsigned i = 0; i < input.tiles; i++) {
-            const unsigned row = (first + i) / t->tile_columns,
-                           column = (first + i) % t->tile_columns;
-            const unsigned y = stride * layer->tile * row + (!whole && !three_rows(phase));
-            const unsigned x = stride * layer->tile * column + (!whole && !three_columns(phase));
-            input.pixels[i] = in->corner + y * in->row_floats + (size_t)x * in->channels;
+        for (unsigned chunk = 0; chunk < t->chunks; chunk++) {
+            input.channels = SPL_MIN(t->chunk, layer->in - chunk * t->chunk);
+            input.points = points + input_place(t, phase, chunk, tile);
+            for (unsigned i = 0; i < input.tiles; i++) {
+                const unsigned row = (first + i) / t->tile_columns,
+                               column = (first + i) % t->tile_columns;
+                input.pixels[i] = pixels + stride * TILE * row * in->row_floats +
+                                  stride * TILE * column * in->channels + chunk * t->chunk;
+            }
+            layer->kernels->winograd_input(&input);
         }
-        t->run->kernels->winograd_input(&input);
     }
 }
 
@@ -509,83 +587,161 @@ static void transform_output(const tiles *t, unsigned tile, unsigned phase, unsi
     const spl_layer *layer = t->layer;
     const spl_plane *raw = t->run->raw.plane, *out = t->run->out.plane;
     const bool whole = !layer->transposed;
-    const unsigned n = points_each_way(layer), stride = whole ? 1 : 2;
-    const unsigned row = tile / t->tile_columns * layer->tile;
-    const unsigned column = tile % t->tile_columns * layer->tile;
+    const unsigned stride = whole ? 1 : 2;
+    const unsigned row = tile / t->tile_columns * TILE;
+    const unsigned column = tile % t->tile_columns * TILE;
     spl_winograd_output output = {
-        .tile = layer->tile,
         .points = points,
         .point_step = (ptrdiff_t)t->output_step,
-        .rows = n - !(whole || three_rows(phase)),
-        .columns = n - !(whole || three_columns(phase)),
-        .height = SPL_MIN(t->rows - row, layer->tile),
-        .width = SPL_MIN(t->columns - column, layer->tile),
+        .rows = SIDE - !(whole || three_rows(phase)),
+        .columns = SIDE - !(whole || three_columns(phase)),
+        .height = SPL_MIN(t->rows - row, (unsigned)TILE),
+        .width = SPL_MIN(t->columns - column, (unsigned)TILE),
         .finish = finish_at(layer, t->run, phase, row, column, panel * PANEL),
         .raw_row_step = raw ? (ptrdiff_t)(stride * raw->row_floats) : 0,
         .out_row_step = out ? (ptrdiff_t)(stride * out->row_floats) : 0,
-        .raw_ahead = raw ? (ptrdiff_t)(1 * stride * layer->tile * raw->channels) : 0,
-        .out_ahead = out ? (ptrdiff_t)(1 * stride * layer->tile * out->channels) : 0,
+        .raw_ahead = raw ? (ptrdiff_t)(stride * TILE * raw->channels) : 0,
+        .out_ahead = out ? (ptrdiff_t)(stride * TILE * out->channels) : 0,
     };
     output.finish.channels = SPL_MIN(output.finish.channels, (unsigned)PANEL);
-    t->run->kernels->winograd_output(&output);
+    t->layer->kernels->winograd_output(&output);
 }
 
-/* One panel of one phase of `count` tiles from `first` on: products at all points, and what becomes of them. */
-static void panel_of_tiles(const tiles *t, unsigned first, unsigned count, unsigned phase,
-                           unsigned panel, const float *input, float *output) {
+/* ---- Few weights: a block of tiles at a time, all panels ---- */
+
+/* The rows of pixels that the next block reads: they are fetched while products are computed. */
+typedef struct pixel_rows {
+    const float *row;
+    size_t row_floats;
+    unsigned left;
+} pixel_rows;
+
+static pixel_rows pixel_rows_of(const tiles *t, unsigned first) {
+    const spl_plane *in = t->run->in;
+    const unsigned stride = t->layer->transposed ? 1 : 2;
+    const unsigned row = first / t->tile_columns, column = first % t->tile_columns;
+    return (pixel_rows){
+        .row = in->corner + (size_t)stride * TILE * row * in->row_floats +
+               (size_t)stride * TILE * column * in->channels,
+        .row_floats = in->row_floats,
+        .left = first < t->count ? stride * (SIDE - 1) + 1 : 0,
+    };
+}
+
+/* The products of a panel in a row of points, those at infinity apart; returns where the weights of the next row begin. */
+static const float *multiply_row(const tiles *t, unsigned row, unsigned columns, unsigned count,
+                                 const float *weights, const float *input, float *output,
+                                 pixel_rows *next) {
     const spl_layer *layer = t->layer;
-    const unsigned n = points_each_way(layer);
-    const float *weights = layer->weights[0] + panel_offset(layer, phase, panel);
-    for (unsigned point = 0; point < n * n; point++) {
-        if (layer->transposed && !phase_has_point(layer, phase, point))
-            continue;
+    for (unsigned column = 0; column < columns; column += SIDE - 1) {
+        const unsigned point = row * SIDE + column;
         const product sum = product_at(layer, point);
-        const spl_winograd_product run = {
-            .input = input + point * t->input_step,
-            .group_step = (ptrdiff_t)t->depth * GROUP,
-            .row_step = 2 * (ptrdiff_t)layer->in * GROUP,
+        spl_winograd_product work = {
+            .points = column == 0 ? SIDE - 1 : 1,
             .groups = (count + GROUP - 1) / GROUP,
             .rows = sum.rows,
             .run = sum.run * layer->in,
+            .input = input + point * t->input_step,
+            .input_step = t->input_step,
+            .group_step = (ptrdiff_t)t->depth * GROUP,
+            .row_step = 2 * (ptrdiff_t)layer->in * GROUP,
             .weights = weights,
+            .weights_step = (size_t)sum.rows * sum.run * layer->in * PANEL,
             .output = output + point * t->output_step,
+            .output_step = t->output_step,
         };
-        t->run->kernels->winograd_product(&run);
-        weights += (size_t)run.rows * run.run * PANEL;
+        if (column == 0 && next->left > 0) {
+            work.ahead = next->row;
+            next->row += next->row_floats;
+            next->left--;
+        }
+        layer->kernels->winograd_product(&work);
+        weights += work.points * work.weights_step;
     }
-    for (unsigned tile = 0; tile < count; tile++)
-        transform_output(t, first + tile, phase, panel, output + (size_t)tile * PANEL);
+    return weights;
 }
 
 static void block_task(void *user, size_t task, unsigned thread) {
     const tiles *t = user;
+    const spl_layer *layer = t->layer;
     float *input = input_points(t, thread), *output = output_points(t, thread);
     const unsigned first = (unsigned)task * t->block, count = SPL_MIN(t->block, t->count - first);
     for (unsigned tile = 0; tile < count; tile += GROUP)
-        transform_input(t, first + tile, input + (size_t)tile * t->depth);
-    for (unsigned phase = 0; phase < (t->layer->transposed ? PHASES : 1); phase++)
-        for (unsigned panel = 0; panel < panels_of(t->layer); panel++)
-            panel_of_tiles(t, first, count, phase, panel, input, output);
+        transform_input(t, first, tile, input);
+    const float *weights = layer->weights[0];
+    pixel_rows next = pixel_rows_of(t, first + t->block);
+    for (unsigned phase = 0; phase < (layer->transposed ? PHASES : 1); phase++)
+        for (unsigned panel = 0; panel < panels_of(layer); panel++) {
+            for (unsigned row = 0; row < tap_rows(phase) + 3; row++)
+                weights = multiply_row(t, row, tap_columns(phase) + 3, count, weights, input,
+                                       output, &next);
+            for (unsigned tile = 0; tile < count; tile++)
+                transform_output(t, first + tile, phase, panel, output + (size_t)tile * PANEL);
+        }
 }
+
+/* ---- Many weights: all tiles at a time, a panel of a phase ---- */
 
 static void input_task(void *user, size_t task, unsigned thread) {
     (void)thread;
     const tiles *t = user;
-    const unsigned first = (unsigned)task * GROUP;
-    transform_input(t, first, input_points(t, 0) + (size_t)first * t->depth);
+    transform_input(t, 0, (unsigned)task * GROUP, input_points(t, 0));
+}
+
+/* Adds to the output what a chunk of a phase's channels gives; `taps` are theirs, and the next chunk's come behind. */
+static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, bool add, const float *taps,
+                      float *weights, float *output) {
+    const spl_layer *layer = t->layer;
+    const unsigned channels = SPL_MIN(t->chunk, layer->in - chunk * t->chunk);
+    const unsigned columns = tap_columns(phase) + 3;
+    spl_winograd_product work = {
+        .points = columns,
+        .groups = (t->count + GROUP - 1) / GROUP,
+        .rows = 1,
+        .run = channels,
+        .input = input_points(t, 0) + input_place(t, layer->transposed ? 0 : phase, chunk, 0),
+        .input_step = t->input_step,
+        .group_step = (ptrdiff_t)(GROUP * t->chunk),
+        .weights = weights,
+        .weights_step = t->weights_step,
+        .ahead = taps + (size_t)channels * tap_rows(phase) * tap_columns(phase) * PANEL,
+        .add = add,
+        .output = output,
+        .output_step = t->output_step,
+    };
+    for (unsigned row = 0; row < tap_rows(phase) + 3; row++) {
+        transform_taps(layer, phase, row, channels, taps, weights, t->weights_step,
+                       weights + (SIDE - 1) * t->weights_step);
+        layer->kernels->winograd_product(&work);
+        work.input += SIDE * t->input_step;
+        work.output += SIDE * t->output_step;
+        if (row == 0) /* of 4 to 9 taps, 5 or 6 were fetched */
+            work.ahead += (size_t)columns * channels * PANEL;
+    }
 }
 
 static void panel_task(void *user, size_t task, unsigned thread) {
     const tiles *t = user;
-    const unsigned panels = panels_of(t->layer);
-    panel_of_tiles(t, 0, t->count, (unsigned)task / panels, (unsigned)task % panels,
-                   input_points(t, 0), output_points(t, thread));
+    const spl_layer *layer = t->layer;
+    const unsigned panel = (unsigned)(task % panels_of(layer)),
+                   task_phase = (unsigned)(task / panels_of(layer));
+    const unsigned phases = layer->transposed ? 1 : PHASES;
+    float *output = output_points(t, thread), *weights = output + POINTS * t->output_step;
+    for (unsigned f = task_phase; f < task_phase + phases; f++) {
+        const float *taps = layer->weights[0] + taps_offset(layer, f, panel);
+        for (unsigned chunk = 0; chunk < t->chunks; chunk++) {
+            add_chunk(t, f, chunk, f > task_phase || chunk > 0, taps, weights, output);
+            taps += (size_t)t->chunk * tap_rows(f) * tap_columns(f) * PANEL;
+        }
+    }
+    for (unsigned tile = 0; tile < t->count; tile++)
+        transform_output(t, tile, task_phase, panel, output + (size_t)tile * PANEL);
 }
 
 static void apply_winograd(const spl_layer *layer, const spl_layer_run *run) {
     tiles t = tiles_of(layer, wanted_rows(layer, run), positions(layer, run->in->columns));
     t.run = run;
-    if (t.blocks > 1) {
+    if (keeps_points(layer)) {
         spl_pool_run(run->pool, t.blocks, block_task, &t);
         return;
     }
@@ -597,11 +753,10 @@ size_t spl_layer_scratch(const spl_layer *layer, unsigned rows, unsigned columns
                          unsigned threads) {
     if (is_single(layer))
         return threads * 3 * single_row_floats(layer, columns);
-    if (!layer->tile)
+    if (!layer->winograd)
         return 0;
     const tiles t = tiles_of(layer, positions(layer, rows), positions(layer, columns));
-    const unsigned n = points_each_way(layer);
-    return (size_t)n * n * ((t.blocks > 1 ? threads : 1) * t.input_step + threads * t.output_step);
+    return (keeps_points(layer) ? threads : 1) * input_floats(&t) + threads * output_floats(&t);
 }
 
 double spl_layer_flop(const spl_layer *layer, const spl_layer_run *run) {
@@ -612,7 +767,7 @@ double spl_layer_flop(const spl_layer *layer, const spl_layer_run *run) {
 void spl_layer_apply(const spl_layer *layer, const spl_layer_run *run) {
     if (is_single(layer))
         apply_single(layer, run);
-    else if (layer->tile)
+    else if (layer->winograd)
         apply_winograd(layer, run);
     else
         apply_direct(layer, run);

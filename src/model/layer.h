@@ -34,20 +34,28 @@ typedef struct spl_arena {
 /* `floats` floats, aligned to 64 bytes; NULL while only counting. */
 float *spl_arena_take(spl_arena *arena, size_t floats);
 
-/* A block for an arena, in huge pages where the kernel has them; free with free(). */
+/* A block of zeros for an arena, in huge pages where the kernel has them; memory is taken as it is touched. NULL: there is
+ * no more. */
 float *spl_arena_block(size_t floats);
 
+/* Gives back a block of `floats`; NULL is allowed. */
+void spl_arena_block_free(float *block, size_t floats);
+
 typedef struct spl_layer {
+    const spl_kernels *kernels;
     bool transposed;
     unsigned in, out; /* channels */
     spl_activation activation;
-    unsigned tile; /* outputs of Winograd's tiles each way; 0: a direct layer */
-    const float *weights[4];
-    const float *bias, *scale, *shift; /* [out], padded to whole panels */
+    bool winograd;
+    float *weights[4];
+    float *bias, *scale, *shift; /* [out], padded to whole panels */
 } spl_layer;
 
-/* Prepares a layer whose fields up to `activation` are set; memory comes from `arena`. */
-void spl_layer_prepare(spl_layer *layer, const spl_layer_weights *weights, spl_arena *arena);
+/* Gives a layer whose fields up to `activation` are set its memory from `arena`, zeros. */
+void spl_layer_place(spl_layer *layer, spl_arena *arena);
+
+/* Fills the memory of a layer; nothing else of it changes. */
+void spl_layer_fill(const spl_layer *layer, const spl_layer_weights *weights);
 
 /* Floats of scratch memory that a run needs for an input of rows x columns. */
 size_t spl_layer_scratch(const spl_layer *layer, unsigned rows, unsigned columns, unsigned threads);
@@ -59,7 +67,6 @@ typedef struct spl_layer_target {
 } spl_layer_target;
 
 typedef struct spl_layer_run {
-    const spl_kernels *kernels;
     spl_pool *pool;
     float *scratch;
     const spl_plane *in;

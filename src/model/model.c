@@ -8,7 +8,8 @@
  * net, as in Spleeter. Files are closed once the nets are prepared.
  */
 #include "model/model.h"
-#include "base/pool.h"
+
+#include "base/background.h"
 
 #include "model/folder_net.h"
 #include "model/manifest.h"
@@ -17,10 +18,19 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+/* What the nets are made of, open until they are prepared. */
+typedef struct net_sources {
+    spl_folder_net files[SPL_STEMS_MAX];
+    spl_error errors[SPL_STEMS_MAX]; /* of the files */
+    spl_checkpoint *checkpoint;
+    spl_net_weights weights[SPL_STEMS_MAX]; /* of the checkpoint */
+} net_sources;
 
 struct spl_model {
     atomic_uint owners;
@@ -28,12 +38,75 @@ struct spl_model {
     spl_unet *unets[SPL_STEMS_MAX]; /* NULL for a stem that shares an earlier one's */
     unsigned unet_of[SPL_STEMS_MAX];
 
+    pthread_mutex_t mutex; /* of the waiting for `background` */
+    spl_background *background;
+    atomic_bool prepared;
+    net_sources sources;
+
     char *path, *name, *net_path; /* what `info` points to, beside strings of these: */
     json_t *manifest;
     spl_spleeter_config config;
 };
 
+static unsigned net_count(const spl_model *model) {
+    return model->info.stem_count + model->info.group_count;
+}
+
+static void close_sources(spl_model *model) {
+    for (unsigned i = 0; i < SPL_STEMS_MAX; i++)
+        spl_folder_net_close(&model->sources.files[i]);
+    spl_checkpoint_close(SPL_STEAL(model->sources.checkpoint));
+}
+
+/* ---- Preparing the nets, beside what else a caller has to begin with ---- */
+
+static void prepare_task(void *user, size_t task, unsigned thread) {
+    (void)thread;
+    spl_model *model = user;
+    const net_sources *sources = &model->sources;
+    const unsigned i = (unsigned)(task % net_count(model)),
+                   part = (unsigned)(task / net_count(model));
+    if (model->unets[i])
+        spl_unet_prepare(model->unets[i],
+                         sources->checkpoint ? &sources->weights[i] : &sources->files[i].weights,
+                         part);
+}
+
+static void prepare(void *user) {
+    spl_model *model = user;
+    const size_t tasks = (size_t)net_count(model) * SPL_UNET_PARTS;
+    spl_pool *pool;
+    if (spl_pool_new(0, &pool, NULL) == 0) {
+        spl_pool_run(pool, tasks, prepare_task, model);
+        spl_pool_free(pool);
+    } else {
+        for (size_t task = 0; task < tasks; task++)
+            prepare_task(model, task, 0);
+    }
+}
+
+static int start_preparing(spl_model *model, spl_error *ret_error) {
+    const int status = spl_background_new(&model->background, ret_error);
+    if (status == 0)
+        spl_background_start(model->background, prepare, model);
+    return status;
+}
+
+static void wait_until_prepared(spl_model *model) {
+    pthread_mutex_lock(&model->mutex);
+    if (model->background) {
+        spl_background_wait(model->background);
+        spl_background_free(SPL_STEAL(model->background));
+        close_sources(model);
+        atomic_store(&model->prepared, true);
+    }
+    pthread_mutex_unlock(&model->mutex);
+}
+
 static void free_model(spl_model *model) {
+    wait_until_prepared(model);
+    close_sources(model);
+    pthread_mutex_destroy(&model->mutex);
     for (unsigned i = 0; i < SPL_STEMS_MAX; i++)
         spl_unet_free(model->unets[i]);
     free(model->path);
@@ -68,16 +141,14 @@ static unsigned find_same_net(const spl_model_info *info, unsigned stem) {
 typedef struct folder_nets {
     spl_model *model;
     const char *folder;
-    spl_folder_net nets[SPL_STEMS_MAX];
-    spl_error errors[SPL_STEMS_MAX];
 } folder_nets;
 
-/* Opens one net file and prepares the net. With a configuration, its activations apply; otherwise those of the file. */
+/* Opens one net file and makes room for the net. With a configuration, its activations apply; otherwise those of the file. */
 static int open_folder_net(folder_nets *opening, unsigned i) {
     spl_model *model = opening->model;
     spl_stem_info *stem = &model->info.stems[i];
-    spl_folder_net *net = &opening->nets[i];
-    spl_error *error = &opening->errors[i];
+    spl_folder_net *net = &model->sources.files[i];
+    spl_error *error = &model->sources.errors[i];
     const int status = spl_folder_net_open(opening->folder, stem->net, stem->sha256, net, error);
     if (status < 0)
         return status;
@@ -101,12 +172,12 @@ static void open_folder_net_task(void *user, size_t task, unsigned thread) {
 
 /* What became of the nets, in their order. All pass through one workspace, so their filters must be those of the
  * configuration, or without one of the first. */
-static int check_folder_nets(folder_nets *opening, spl_error *ret_error) {
-    spl_model *model = opening->model;
+static int check_folder_nets(spl_model *model, spl_error *ret_error) {
     spl_model_info *info = &model->info;
+    const net_sources *sources = &model->sources;
     const unsigned *filters =
-        model->config.root ? model->config.filters : opening->nets[0].weights.filters;
-    for (unsigned i = 0; i < info->stem_count + info->group_count; i++) {
+        model->config.root ? model->config.filters : sources->files[0].weights.filters;
+    for (unsigned i = 0; i < net_count(model); i++) {
         const unsigned same = find_same_net(info, i);
         model->unet_of[i] = same;
         if (same < i) {
@@ -115,13 +186,13 @@ static int check_folder_nets(folder_nets *opening, spl_error *ret_error) {
             info->stems[i].parameters = info->stems[same].parameters;
             continue;
         }
-        if (opening->errors[i].status < 0) {
+        if (sources->errors[i].status < 0) {
             if (ret_error)
-                *ret_error = opening->errors[i];
-            return opening->errors[i].status;
+                *ret_error = sources->errors[i];
+            return sources->errors[i].status;
         }
         const int status =
-            spl_net_check_filters(&opening->nets[i].weights, opening->nets[i].path, filters,
+            spl_net_check_filters(&sources->files[i].weights, sources->files[i].path, filters,
                                   "the model's other nets or configuration", ret_error);
         if (status < 0)
             return status;
@@ -129,25 +200,16 @@ static int check_folder_nets(folder_nets *opening, spl_error *ret_error) {
     return 0;
 }
 
-/* Reads the nets that `model->info` names from `folder`, and prepares each once. */
+/* Reads the nets that `model->info` names from `folder`, each once. */
 static int open_folder_nets(spl_model *model, const char *folder, spl_error *ret_error) {
-    const unsigned count = model->info.stem_count + model->info.group_count;
-    folder_nets *opening = calloc(1, sizeof(*opening));
-    if (!opening)
-        return spl_fail_memory(ret_error);
-    opening->model = model;
-    opening->folder = folder;
+    folder_nets opening = {model, folder};
     spl_pool *pool;
-    int status = spl_pool_new(SPL_MIN(count, spl_cpu_count()), &pool, ret_error);
-    if (status == 0) {
-        spl_pool_run(pool, count, open_folder_net_task, opening);
-        spl_pool_free(pool);
-        status = check_folder_nets(opening, ret_error);
-    }
-    for (unsigned i = 0; i < count; i++)
-        spl_folder_net_close(&opening->nets[i]);
-    free(opening);
-    return status;
+    const int status = spl_pool_new(SPL_MIN(net_count(model), spl_cpu_count()), &pool, ret_error);
+    if (status < 0)
+        return status;
+    spl_pool_run(pool, net_count(model), open_folder_net_task, &opening);
+    spl_pool_free(pool);
+    return check_folder_nets(model, ret_error);
 }
 
 static int open_folder(spl_model *model, spl_error *ret_error) {
@@ -162,32 +224,34 @@ static int open_folder(spl_model *model, spl_error *ret_error) {
 
 /* -------------------------------------------------- configurations ---- */
 
-static int open_checkpoint_nets(spl_model *model, const spl_checkpoint *checkpoint,
-                                spl_error *ret_error) {
+static int open_checkpoint_nets(spl_model *model, const char *folder, spl_error *ret_error) {
     spl_model_info *info = &model->info;
-    unsigned net_count;
-    int status = spl_spleeter_nets_count(checkpoint, &net_count, ret_error);
+    net_sources *sources = &model->sources;
+    int status = spl_checkpoint_open(folder, &sources->checkpoint, ret_error);
     if (status < 0)
         return status;
-    if (net_count != info->stem_count)
-        return spl_fail(
-            ret_error, SPL_E_FORMAT, "the checkpoint %s holds %u nets, but %s names %u instruments",
-            spl_checkpoint_prefix(checkpoint), net_count, model->path, info->stem_count);
+    const spl_checkpoint *checkpoint = sources->checkpoint;
+    unsigned found;
+    if ((status = spl_spleeter_nets_count(checkpoint, &found, ret_error)) < 0)
+        return status;
+    if (found != info->stem_count)
+        return spl_fail(ret_error, SPL_E_FORMAT,
+                        "the checkpoint %s holds %u nets, but %s names %u instruments",
+                        spl_checkpoint_prefix(checkpoint), found, model->path, info->stem_count);
     model->net_path = strdup(spl_checkpoint_prefix(checkpoint));
     if (!model->net_path)
         return spl_fail_memory(ret_error);
     for (unsigned i = 0; i < info->stem_count; i++) {
         spl_stem_info *stem = &info->stems[i];
         spl_spleeter_net net = {.checkpoint = checkpoint, .number = i};
-        spl_net_weights weights;
         stem->net = model->net_path;
         model->unet_of[i] = i;
         if ((status = spl_net_read(spl_spleeter_net_source(&net), stem->conv_activation,
-                                   stem->deconv_activation, &weights, &stem->parameters,
+                                   stem->deconv_activation, &sources->weights[i], &stem->parameters,
                                    ret_error)) < 0 ||
-            (status = spl_net_check_filters(&weights, model->net_path, model->config.filters,
-                                            model->path, ret_error)) < 0 ||
-            (status = spl_unet_new(&weights, &model->unets[i], ret_error)) < 0)
+            (status = spl_net_check_filters(&sources->weights[i], model->net_path,
+                                            model->config.filters, model->path, ret_error)) < 0 ||
+            (status = spl_unet_new(&sources->weights[i], &model->unets[i], ret_error)) < 0)
             return status;
     }
     return 0;
@@ -274,13 +338,7 @@ static int open_config(spl_model *model, spl_error *ret_error) {
         return status;
     if (has_manifest(folder))
         return open_configured_folder(model, folder, ret_error);
-    spl_checkpoint *checkpoint;
-    status = spl_checkpoint_open(folder, &checkpoint, ret_error);
-    if (status < 0)
-        return status;
-    status = open_checkpoint_nets(model, checkpoint, ret_error);
-    spl_checkpoint_close(checkpoint);
-    return status;
+    return open_checkpoint_nets(model, folder, ret_error);
 }
 
 /* ------------------------------------------------------------ public ---- */
@@ -295,6 +353,7 @@ SPL_API int spl_model_open(const char *path, spl_model **ret_model, spl_error *r
     if (!model)
         return spl_fail_memory(ret_error);
     atomic_init(&model->owners, 1);
+    pthread_mutex_init(&model->mutex, NULL);
     int status;
     model->path = strdup(path);
     if (!model->path)
@@ -303,6 +362,8 @@ SPL_API int spl_model_open(const char *path, spl_model **ret_model, spl_error *r
         status = open_folder(model, ret_error);
     else
         status = open_config(model, ret_error);
+    if (status == 0)
+        status = start_preparing(model, ret_error);
     if (status < 0) {
         free_model(model);
         return status;
@@ -327,8 +388,13 @@ SPL_API const spl_model_info *spl_model_get_info(const spl_model *model) {
 }
 
 const spl_unet *spl_model_unet(const spl_model *model, unsigned stem) {
-    assert(stem < model->info.stem_count + model->info.group_count);
+    assert(stem < net_count(model));
     return model->unets[model->unet_of[stem]];
+}
+
+void spl_model_await(const spl_model *model) {
+    if (!atomic_load(&model->prepared))
+        wait_until_prepared((spl_model *)model); /* nothing that a caller could see changes */
 }
 
 SPL_API int spl_model_verify(const char *folder, spl_error *ret_error) {

@@ -7,8 +7,11 @@
 
 #include "model/unet.h"
 
-/* The prepared net of the `stem`-th stem or group of spl_model_info; owned by the model. Those whose nets have the same SHA-256 share one;
+/* The net of the `stem`-th stem or group of spl_model_info; owned by the model. Those whose nets have the same SHA-256 share one;
  * all have the same filters. */
 const spl_unet *spl_model_unet(const spl_model *model, unsigned stem);
+
+/* Nets are prepared while spl_model_open has returned already; this waits until they can run. */
+void spl_model_await(const spl_model *model);
 
 #endif

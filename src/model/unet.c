@@ -21,59 +21,28 @@ struct spl_unet {
     spl_layer encoder[DEPTH], decoder[DEPTH];
     float mask_weights[4 * 4 * 2], mask_bias[2];
     float *memory; /* what the layers point to */
+    size_t memory_floats;
 };
 
-/* The layers being prepared, all threads sharing them: the encoder's, then the decoder's. */
-typedef struct preparation {
-    spl_unet *unet;
-    const spl_net_weights *weights;
-    size_t offsets[2 * DEPTH]; /* of each layer's memory */
-} preparation;
-
-static void prepare_layer(const preparation *p, unsigned index, spl_arena *arena) {
-    const unsigned *filters = p->unet->filters;
-    const unsigned i = index % DEPTH;
-    if (index < DEPTH) {
-        p->unet->encoder[i] = (spl_layer){
+static void place_layers(spl_unet *unet, const spl_net_weights *weights, spl_arena *arena) {
+    const unsigned *filters = unet->filters;
+    for (unsigned i = 0; i < DEPTH; i++) {
+        unet->encoder[i] = (spl_layer){
+            .kernels = unet->kernels,
             .in = i ? filters[i - 1] : 2,
             .out = filters[i],
-            .activation = p->weights->conv_activation,
+            .activation = weights->conv_activation,
         };
-        spl_layer_prepare(&p->unet->encoder[i], &p->weights->encoder[i], arena);
-    } else {
-        p->unet->decoder[i] = (spl_layer){
+        unet->decoder[i] = (spl_layer){
+            .kernels = unet->kernels,
             .transposed = true,
             .in = i ? 2 * filters[DEPTH - 1 - i] : filters[DEPTH - 1],
             .out = i < DEPTH - 1 ? filters[DEPTH - 2 - i] : 1,
-            .activation = p->weights->deconv_activation,
+            .activation = weights->deconv_activation,
         };
-        spl_layer_prepare(&p->unet->decoder[i], &p->weights->decoder[i], arena);
+        spl_layer_place(&unet->encoder[i], arena);
+        spl_layer_place(&unet->decoder[i], arena);
     }
-}
-
-static void prepare_task(void *user, size_t task, unsigned thread) {
-    (void)thread;
-    const preparation *p = user;
-    prepare_layer(p, (unsigned)task, &(spl_arena){.block = p->unet->memory + p->offsets[task]});
-}
-
-static int prepare(spl_unet *unet, const spl_net_weights *weights, spl_error *ret_error) {
-    preparation p = {.unet = unet, .weights = weights};
-    spl_arena counter = {0};
-    for (unsigned i = 0; i < 2 * DEPTH; i++) {
-        p.offsets[i] = counter.used;
-        prepare_layer(&p, i, &counter);
-    }
-    unet->memory = spl_arena_block(counter.used);
-    if (!unet->memory)
-        return spl_fail_memory(ret_error);
-    spl_pool *pool;
-    const int status = spl_pool_new(0, &pool, ret_error);
-    if (status < 0)
-        return status;
-    spl_pool_run(pool, 2 * DEPTH, prepare_task, &p);
-    spl_pool_free(pool);
-    return 0;
 }
 
 int spl_unet_new(const spl_net_weights *weights, spl_unet **ret_unet, spl_error *ret_error) {
@@ -84,19 +53,33 @@ int spl_unet_new(const spl_net_weights *weights, spl_unet **ret_unet, spl_error 
     memcpy(unet->filters, weights->filters, sizeof(unet->filters));
     memcpy(unet->mask_weights, weights->mask.kernel, sizeof(unet->mask_weights));
     memcpy(unet->mask_bias, weights->mask.bias, sizeof(unet->mask_bias));
-    const int status = prepare(unet, weights, ret_error);
-    if (status < 0) {
+    spl_arena counter = {0};
+    place_layers(unet, weights, &counter);
+    unet->memory_floats = counter.used;
+    unet->memory = spl_arena_block(unet->memory_floats);
+    if (!unet->memory) {
         spl_unet_free(unet);
-        return status;
+        return spl_fail_memory(ret_error);
     }
+    place_layers(unet, weights, &(spl_arena){.block = unet->memory});
     *ret_unet = unet;
     return 0;
+}
+
+void spl_unet_prepare(const spl_unet *unet, const spl_net_weights *weights, unsigned part) {
+    /* from the middle, where most weights are */
+    static const unsigned order[SPL_UNET_PARTS] = {5, 6, 7, 4, 8, 3, 9, 2, 10, 1, 11, 0};
+    const unsigned i = order[part] % DEPTH;
+    if (order[part] < DEPTH)
+        spl_layer_fill(&unet->encoder[i], &weights->encoder[i]);
+    else
+        spl_layer_fill(&unet->decoder[i], &weights->decoder[i]);
 }
 
 void spl_unet_free(spl_unet *unet) {
     if (!unet)
         return;
-    free(unet->memory);
+    spl_arena_block_free(unet->memory, unet->memory_floats);
     free(unet);
 }
 
@@ -115,6 +98,7 @@ struct spl_unet_workspace {
     spl_plane mask_in;
     float *scratch;
     float *memory;
+    size_t memory_floats;
 };
 
 static spl_plane plane_take(spl_arena *arena, unsigned rows, unsigned columns, unsigned channels,
@@ -166,12 +150,12 @@ int spl_unet_workspace_new(const spl_unet *unet, unsigned frames, unsigned bins,
                         "filters are too many",
                         counter.used >> 18, workspace_max_floats >> 18);
     }
-    workspace->memory = spl_arena_block(counter.used);
+    workspace->memory_floats = counter.used;
+    workspace->memory = spl_arena_block(workspace->memory_floats);
     if (!workspace->memory) {
         spl_unet_workspace_free(workspace);
         return spl_fail_memory(ret_error);
     }
-    memset(workspace->memory, 0, counter.used * sizeof(float));
     plan(workspace, unet, threads, &(spl_arena){.block = workspace->memory});
     *ret_workspace = workspace;
     return 0;
@@ -180,7 +164,7 @@ int spl_unet_workspace_new(const spl_unet *unet, unsigned frames, unsigned bins,
 void spl_unet_workspace_free(spl_unet_workspace *workspace) {
     if (!workspace)
         return;
-    free(workspace->memory);
+    spl_arena_block_free(workspace->memory, workspace->memory_floats);
     free(workspace);
 }
 
@@ -265,7 +249,7 @@ int spl_unet_run(const spl_unet *unet, spl_unet_workspace *workspace, spl_pool *
     const needed_rows needed = needed_for(workspace, wanted);
     clear_unneeded(workspace, &needed);
     double since_s = spl_now_s();
-    spl_layer_run run = {.kernels = unet->kernels, .pool = pool, .scratch = workspace->scratch};
+    spl_layer_run run = {.pool = pool, .scratch = workspace->scratch};
     for (unsigned i = 0; i < DEPTH; i++) {
         if (canceled(user))
             return SPL_E_CANCELED;

@@ -20,10 +20,16 @@
 
 typedef struct spl_unet spl_unet;
 
-/* Copies `weights` into the kernels' layout; they may go away afterwards. The result is immutable and may be
- * used by many threads at once. */
+/* Makes room for `weights`; the net is ready after all parts were prepared. */
 SPL_WARN_UNUSED int spl_unet_new(const spl_net_weights *weights, spl_unet **ret_unet,
                                  spl_error *ret_error);
+
+#define SPL_UNET_PARTS (2 * SPL_UNET_DEPTH)
+
+/* Copies a part of `weights`, 0 to SPL_UNET_PARTS - 1, into the kernels' layout; larger parts come first, and several threads may
+ * prepare one each. Afterwards the weights may go away, and the net is immutable and may be used by many threads at
+ * once. */
+void spl_unet_prepare(const spl_unet *unet, const spl_net_weights *weights, unsigned part);
 
 /* Frees; NULL is allowed. */
 void spl_unet_free(spl_unet *unet);

@@ -20,7 +20,7 @@
 #include <cmocka.h>
 
 /* Those to be tested; the first `table_count` are set. */
-static const spl_kernels *tables[2];
+static const spl_kernels *tables[3];
 static size_t table_count;
 
 #define GUARD 64
@@ -218,7 +218,7 @@ static void single_row_follows_definition(void **state) {
     (void)state;
     for (size_t t = 0; t < table_count; t++)
         for (unsigned channels = 1; channels <= 34; channels += 11)
-            for (unsigned width = 16; width <= 48; width += 16) {
+            for (unsigned width = 32; width <= 96; width += 32) {
                 const size_t step = width + 2 + channels % 3, count = channels * step;
                 float *rows[3], *kernel = buffer_new((size_t)SPL_SINGLE_TAPS * channels);
                 float *packed = buffer_new((size_t)SPL_SINGLE_TAPS * channels), *to = packed;
@@ -275,12 +275,15 @@ static void transpose_follows_definition(void **state) {
         for (unsigned channels = 1; channels <= 33; channels++)
             for (unsigned width = 1; width <= 34; width += 3) {
                 const size_t step = width + 1, to_count = (channels - 1) * step + width;
-                float *pixels = buffer_new((size_t)width * channels), *to = buffer_new(to_count);
-                tables[t]->transpose(pixels, width, channels, to, (ptrdiff_t)step);
+                const size_t pixel_step = channels + width % 2;
+                const size_t count = (width - 1) * pixel_step + channels;
+                float *pixels = buffer_new(count), *to = buffer_new(to_count);
+                tables[t]->transpose(pixels, (ptrdiff_t)pixel_step, width, channels, to,
+                                     (ptrdiff_t)step);
                 for (unsigned x = 0; x < width; x++)
                     for (unsigned c = 0; c < channels; c++)
-                        assert_true(to[c * step + x] == pixels[x * channels + c]);
-                buffer_free(pixels, (size_t)width * channels);
+                        assert_true(to[c * step + x] == pixels[x * pixel_step + c]);
+                buffer_free(pixels, count);
                 buffer_free(to, to_count);
             }
 }
@@ -288,7 +291,7 @@ static void transpose_follows_definition(void **state) {
 static void mask_row_follows_definition(void **state) {
     (void)state;
     for (size_t t = 0; t < table_count; t++)
-        for (unsigned width = 8; width <= 40; width++)
+        for (unsigned width = 16; width <= 80; width++)
             for (unsigned logits = 0; logits < 2; logits++) {
                 const size_t stride = width + 9, input_count = 6 * stride + width + 6;
                 float *input = buffer_new(input_count), *weights = buffer_new(32);
@@ -324,30 +327,35 @@ static void mask_row_follows_definition(void **state) {
 }
 
 /* A group of tiles through all three stages, with kernels of 2 or 3 taps each way, is the convolution. */
-static void check_winograd(const spl_kernels *kernels, unsigned tile, unsigned tiles,
-                           unsigned channels, unsigned row_taps, unsigned column_taps,
-                           unsigned height, unsigned width, spl_finish_order order) {
-    enum { GROUP = SPL_WINOGRAD_GROUP, PANEL = SPL_PANEL, MAX = 48 };
-    const unsigned n = tile + 2, outputs = channels % 16 ? 8 : 16;
+static void check_winograd(const spl_kernels *kernels, unsigned tiles, unsigned channels,
+                           unsigned row_taps, unsigned column_taps, unsigned height, unsigned width,
+                           spl_finish_order order) {
+    enum {
+        PANEL = SPL_PANEL,
+        GROUP = SPL_WINOGRAD_GROUP,
+        MAX = 48,
+        SIDE = SPL_WINOGRAD_SIDE,
+        POINTS = SPL_WINOGRAD_POINTS
+    };
     const size_t row_step = 9 * channels, column_step = channels + 3;
-    const size_t pixel_count = (n - 1) * (row_step + column_step) + channels;
-    const size_t input_step = GROUP * channels + 16, input_count = n * n * input_step;
-    const size_t output_step = GROUP * PANEL + 16, output_count = n * n * output_step;
-    const size_t weights_count = (size_t)n * n * channels * PANEL, out_row = 5 * PANEL;
+    const size_t pixel_count = (SIDE - 1) * (row_step + column_step) + channels;
+    const size_t input_step = GROUP * channels + 16, input_count = POINTS * input_step;
+    const size_t output_step = GROUP * PANEL + 16, output_count = POINTS * output_step;
+    const size_t weights_step = (size_t)channels * PANEL + 16, out_row = 5 * PANEL;
     const size_t out_count = 3 * out_row + 4 * PANEL;
-    float *pixels[GROUP], *input = buffer_new(input_count), *output = buffer_new(output_count);
-    float *weights = buffer_new(weights_count), *bias = buffer_new(PANEL);
+    float *pixels[SPL_WINOGRAD_GROUP], *input = buffer_new(input_count),
+                                       *output = buffer_new(output_count);
+    float *weights = buffer_new(POINTS * weights_step), *bias = buffer_new(PANEL);
     float *scale = buffer_new(PANEL), *shift = buffer_new(PANEL);
     static double kernel[MAX][PANEL][9];
 
     spl_winograd_input in = {
-        .tile = tile,
         .tiles = tiles,
         .row_step = (ptrdiff_t)row_step,
         .column_step = (ptrdiff_t)column_step,
         .channels = channels,
-        .rows = n - (row_taps == 2),
-        .columns = n - (column_taps == 2),
+        .rows = SIDE - (row_taps == 2),
+        .columns = SIDE - (column_taps == 2),
         .points = input,
         .point_step = (ptrdiff_t)input_step,
     };
@@ -355,35 +363,46 @@ static void check_winograd(const spl_kernels *kernels, unsigned tile, unsigned t
         in.pixels[i] = pixels[i] = buffer_new(pixel_count);
     kernels->winograd_input(&in);
 
-    for (unsigned c = 0; c < channels; c++) {
-        float taps[9][PANEL], points[SPL_WINOGRAD_POINTS_MAX][PANEL];
-        for (unsigned tap = 0; tap < 9; tap++)
-            for (unsigned o = 0; o < PANEL; o++) {
-                taps[tap][o] = tap / 3 < row_taps && tap % 3 < column_taps ? uniform() : 0;
-                kernel[c][o][tap] = (double)taps[tap][o];
-            }
-        spl_winograd_kernels(tile, taps, points);
-        for (unsigned point = 0; point < n * n; point++)
-            memcpy(weights + ((size_t)point * channels + c) * PANEL, points[point],
-                   sizeof(points[point]));
-    }
-    for (unsigned point = 0; point < n * n; point++)
-        kernels->winograd_product(&(spl_winograd_product){
-            .input = input + point * input_step,
-            .groups = 1,
-            .rows = channels % 16 ? 1 : 2,
-            .run = channels % 16 ? channels : channels / 2,
-            .row_step = (ptrdiff_t)channels / 2 * GROUP,
-            .weights = weights + (size_t)point * channels * PANEL,
-            .output = output + point * output_step,
+    const size_t taps_count = (size_t)channels * row_taps * column_taps * PANEL;
+    float *taps = buffer_new(taps_count), *next = taps;
+    memset(kernel, 0, sizeof(kernel));
+    for (unsigned c = 0; c < channels; c++)
+        for (unsigned r = 0; r < row_taps; r++)
+            for (unsigned k = 0; k < column_taps; k++)
+                for (unsigned o = 0; o < PANEL; o++)
+                    kernel[c][o][3 * r + k] = (double)*next++;
+    for (unsigned row = 0; row < in.rows; row++)
+        kernels->winograd_weights(&(spl_winograd_weights){
+            .row = row,
+            .tap_rows = row_taps,
+            .tap_columns = column_taps,
+            .channels = channels,
+            .taps = taps,
+            .points = weights + SIDE * row * weights_step,
+            .point_step = weights_step,
+            .last = weights + (SIDE * row + SIDE - 1) * weights_step,
         });
+    buffer_free(taps, taps_count);
+    kernels->winograd_product(&(spl_winograd_product){
+        .points = POINTS,
+        .groups = 1,
+        .rows = channels / 16,
+        .run = 16,
+        .input = input,
+        .input_step = input_step,
+        .row_step = (ptrdiff_t)(16 * GROUP),
+        .weights = weights,
+        .weights_step = weights_step,
+        .ahead = weights,
+        .output = output,
+        .output_step = output_step,
+    });
 
     for (unsigned i = 0; i < tiles; i++) {
         float *raw = buffer_new(out_count), *out = buffer_new(out_count);
         float *before = buffer_new(out_count);
         memcpy(before, raw, out_count * sizeof(float));
         const spl_winograd_output to = {
-            .tile = tile,
             .points = output + (size_t)i * PANEL,
             .point_step = (ptrdiff_t)output_step,
             .rows = in.rows,
@@ -395,7 +414,7 @@ static void check_winograd(const spl_kernels *kernels, unsigned tile, unsigned t
                        .bias = bias,
                        .scale = scale,
                        .shift = shift,
-                       .channels = outputs,
+                       .channels = PANEL,
                        .raw = raw,
                        .raw_step = PANEL,
                        .out = out,
@@ -408,7 +427,7 @@ static void check_winograd(const spl_kernels *kernels, unsigned tile, unsigned t
             for (unsigned x = 0; x < 4; x++)
                 for (unsigned o = 0; o < PANEL; o++) {
                     const size_t at = y * out_row + x * PANEL + o;
-                    if (y >= height || x >= width || o >= outputs) {
+                    if (y >= height || x >= width) {
                         assert_true(raw[at] == before[at]);
                         continue;
                     }
@@ -434,7 +453,7 @@ static void check_winograd(const spl_kernels *kernels, unsigned tile, unsigned t
     }
     buffer_free(input, input_count);
     buffer_free(output, output_count);
-    buffer_free(weights, weights_count);
+    buffer_free(weights, POINTS * weights_step);
     buffer_free(bias, PANEL);
     buffer_free(scale, PANEL);
     buffer_free(shift, PANEL);
@@ -443,13 +462,58 @@ static void check_winograd(const spl_kernels *kernels, unsigned tile, unsigned t
 static void winograd_is_convolution(void **state) {
     (void)state;
     for (size_t t = 0; t < table_count; t++)
-        for (unsigned channels = 8; channels <= 48; channels += 8)
+        for (unsigned channels = 16; channels <= 48; channels += 16)
             for (unsigned taps = 0; taps < 4; taps++)
                 for (unsigned size = 0; size < 16; size++)
-                    for (unsigned tile = 2; tile <= 4; tile += 2)
-                        check_winograd(tables[t], tile, 1 + (size + taps) % SPL_WINOGRAD_GROUP,
-                                       channels, 2 + taps / 2, 2 + taps % 2, 1 + size / 4 % tile,
-                                       1 + size % tile, (spl_finish_order)(channels / 8 % 3));
+                    check_winograd(tables[t], 1 + (size + taps) % SPL_WINOGRAD_GROUP, channels,
+                                   2 + taps / 2, 2 + taps % 2, 1 + size / 4, 1 + size % 4,
+                                   (spl_finish_order)(channels / 16 % 3));
+}
+
+/* Groups that are multiplied together have the same bytes as each by itself, and sums in parts the same as whole. */
+static void winograd_product_does_not_depend_on_parts(void **state) {
+    (void)state;
+    enum { GROUPS = 5, RUN = 32 };
+    for (size_t t = 0; t < table_count; t++) {
+        const size_t step = (size_t)SPL_WINOGRAD_GROUP * RUN, input_count = GROUPS * step;
+        const size_t output_count = (size_t)SPL_WINOGRAD_GROUP * SPL_PANEL;
+        for (unsigned groups = 1; groups <= GROUPS; groups++) {
+            const size_t together_count = groups * output_count;
+            float *input = buffer_new(input_count), *weights = buffer_new((size_t)RUN * SPL_PANEL);
+            float *together = buffer_new(together_count), *alone = buffer_new(output_count);
+            spl_winograd_product product = {
+                .points = 1,
+                .groups = groups,
+                .input = input,
+                .group_step = (ptrdiff_t)step,
+                .rows = 1,
+                .run = RUN,
+                .weights = weights,
+                .ahead = weights,
+                .output = together,
+            };
+            tables[t]->winograd_product(&product);
+            product.groups = 1;
+            product.output = alone;
+            for (unsigned g = 0; g < groups; g++, product.input += step) {
+                tables[t]->winograd_product(&product);
+                assert_memory_equal(together + g * output_count, alone,
+                                    output_count * sizeof(float));
+            }
+            product.input = input;
+            product.run = RUN / 2;
+            tables[t]->winograd_product(&product);
+            product.input += SPL_WINOGRAD_GROUP * RUN / 2;
+            product.weights += RUN / 2 * SPL_PANEL;
+            product.add = true;
+            tables[t]->winograd_product(&product);
+            assert_memory_equal(together, alone, output_count * sizeof(float));
+            buffer_free(input, input_count);
+            buffer_free(weights, (size_t)RUN * SPL_PANEL);
+            buffer_free(together, together_count);
+            buffer_free(alone, output_count);
+        }
+    }
 }
 
 /* Within 120 dB of the definition for noise, a spike and a sinusoid; the inverse gives the input back. */
@@ -589,7 +653,7 @@ static double measured_peak(const spl_kernels *kernels) {
         const float sum = kernels->peak(STEPS);
         const double seconds = now_s() - start;
         assert_true(sum > 0);
-        best = fmax(best, 2.0 * 12 * 8 * STEPS / seconds);
+        best = fmax(best, 2.0 * kernels->peak_lanes * STEPS / seconds);
     }
     return best;
 }
@@ -624,45 +688,62 @@ static void bench_fft(const spl_kernels *kernels, void *user) {
     memset(re, 0, 2 * SPL_FFT_SIZE * sizeof(float));
 }
 
-enum { BENCH_CHANNELS = 64, BENCH_STEP = SPL_WINOGRAD_GROUP * BENCH_CHANNELS + 16 };
+enum { BENCH_CHANNELS = 64, BENCH_TILES = 48, BENCH_STEP = BENCH_TILES * BENCH_CHANNELS + 16 };
 
-static void bench_winograd_input(const spl_kernels *kernels, void *user) {
-    const float *pixels = user;
-    spl_winograd_input input = {
-        .tile = 4,
-        .tiles = SPL_WINOGRAD_GROUP,
-        .row_step = 26 * BENCH_CHANNELS,
-        .column_step = BENCH_CHANNELS,
-        .channels = BENCH_CHANNELS,
-        .rows = 6,
-        .columns = 6,
-        .points = (float *)user + 6 * 26 * BENCH_CHANNELS,
-        .point_step = BENCH_STEP,
-    };
-    for (unsigned i = 0; i < SPL_WINOGRAD_GROUP; i++)
-        input.pixels[i] = pixels + (size_t)4 * i * BENCH_CHANNELS;
-    kernels->winograd_input(&input);
-}
-
-static void bench_winograd_product(const spl_kernels *kernels, void *user) {
-    float *points = user;
-    for (unsigned point = 0; point < SPL_WINOGRAD_POINTS_MAX / 2; point++)
-        kernels->winograd_product(&(spl_winograd_product){
-            .input = points + (size_t)point * BENCH_STEP,
-            .groups = 1,
-            .rows = 1,
-            .run = BENCH_CHANNELS,
-            .weights = points + SPL_WINOGRAD_POINTS_MAX * BENCH_STEP,
-            .output = points + (size_t)(SPL_WINOGRAD_POINTS_MAX / 2 + point) * BENCH_STEP,
+static void bench_winograd_weights(const spl_kernels *kernels, void *user) {
+    float *points = (float *)user + 9 * BENCH_CHANNELS * SPL_PANEL;
+    for (unsigned row = 0; row < SPL_WINOGRAD_SIDE; row++)
+        kernels->winograd_weights(&(spl_winograd_weights){
+            .row = row,
+            .tap_rows = 3,
+            .tap_columns = 3,
+            .channels = BENCH_CHANNELS,
+            .taps = user,
+            .points = points,
+            .point_step = BENCH_CHANNELS * SPL_PANEL + 16,
+            .last = points + 5 * (BENCH_CHANNELS * SPL_PANEL + 16),
         });
 }
 
+static void bench_winograd_input(const spl_kernels *kernels, void *user) {
+    const float *pixels = user;
+    for (unsigned first = 0; first < BENCH_TILES; first += SPL_WINOGRAD_GROUP) {
+        spl_winograd_input input = {
+            .tiles = SPL_WINOGRAD_GROUP,
+            .row_step = 34 * BENCH_CHANNELS,
+            .column_step = BENCH_CHANNELS,
+            .channels = BENCH_CHANNELS,
+            .rows = 6,
+            .columns = 6,
+            .points = (float *)user + (6 * 34 + first) * BENCH_CHANNELS,
+            .point_step = BENCH_STEP,
+        };
+        for (unsigned i = 0; i < input.tiles; i++)
+            input.pixels[i] = pixels + (size_t)4 * i * BENCH_CHANNELS;
+        kernels->winograd_input(&input);
+    }
+}
+
+static void bench_winograd_product(const spl_kernels *kernels, void *user) {
+    float *points = user, *weights = points + 2 * BENCH_STEP;
+    kernels->winograd_product(&(spl_winograd_product){
+        .points = 1,
+        .groups = BENCH_TILES / SPL_WINOGRAD_GROUP,
+        .input = points,
+        .group_step = SPL_WINOGRAD_GROUP * BENCH_CHANNELS,
+        .rows = 1,
+        .run = BENCH_CHANNELS,
+        .weights = weights,
+        .ahead = weights,
+        .output = points + BENCH_STEP,
+    });
+}
+
 static void bench_winograd_output(const spl_kernels *kernels, void *user) {
-    float *points = user, *out = points + SPL_WINOGRAD_POINTS_MAX * BENCH_STEP;
-    for (unsigned i = 0; i < SPL_WINOGRAD_GROUP; i++)
+    float *points = user, *out = points + SPL_WINOGRAD_POINTS * BENCH_STEP;
+    for (unsigned i = 0; i < BENCH_TILES; i++)
         kernels->winograd_output(
-            &(spl_winograd_output){.tile = 4,
-                                   .points = points + (size_t)i * SPL_PANEL,
+            &(spl_winograd_output){.points = points + (size_t)i * SPL_PANEL,
                                    .point_step = BENCH_STEP,
                                    .rows = 6,
                                    .columns = 6,
@@ -727,14 +808,18 @@ static void bench(void) {
             row_case_free(&c);
         }
         const bench_case cases[] = {
-            {"winograd_input 6x64", 6 * 12.0 * 22 * BENCH_CHANNELS, bench_winograd_input, NULL},
-            {"winograd_product 6x64x16", 18 * 2.0 * 6 * BENCH_CHANNELS * SPL_PANEL,
+            {"winograd_weights 64x16", 6 * (18.0 + 13) * BENCH_CHANNELS * SPL_PANEL,
+             bench_winograd_weights, NULL},
+            {"winograd_input 48x64", BENCH_TILES * 12.0 * 22 * BENCH_CHANNELS, bench_winograd_input,
+             NULL},
+            {"winograd_product 48x64x16", 2.0 * BENCH_TILES * BENCH_CHANNELS * SPL_PANEL,
              bench_winograd_product, NULL},
-            {"winograd_output 6x16", 6 * 10.0 * 20 * SPL_PANEL, bench_winograd_output, NULL},
+            {"winograd_output 48x16", BENCH_TILES * 10.0 * 20 * SPL_PANEL, bench_winograd_output,
+             NULL},
             {"single_row 32x512", 2.0 * SPL_SINGLE_TAPS * 32 * 512, bench_single_row, NULL},
             {"mask_row 1024", 2.0 * 2 * 16 * 1024, bench_mask_row, NULL},
         };
-        const size_t count = (size_t)2 * SPL_WINOGRAD_POINTS_MAX * BENCH_STEP + (1 << 17);
+        const size_t count = (size_t)(SPL_WINOGRAD_POINTS + 8) * BENCH_STEP + (1 << 17);
         float *memory = buffer_new(count);
         for (unsigned i = 0; i < SPL_ARRAY_SIZE(cases); i++) {
             bench_case one = cases[i];
@@ -750,9 +835,11 @@ static void bench(void) {
 }
 
 int main(int argc, char **argv) {
-    tables[table_count++] = &spl_kernels_generic;
-    if (spl_kernels_get(spl_cpu_flags()) != &spl_kernels_generic)
-        tables[table_count++] = spl_kernels_get(spl_cpu_flags());
+    static const unsigned sets[] = {0, SPL_CPU_AVX2, SPL_CPU_AVX2 | SPL_CPU_AVX512};
+    for (unsigned i = 0; i < SPL_ARRAY_SIZE(sets); i++)
+        if ((spl_cpu_flags() & sets[i]) == sets[i])
+            if (table_count == 0 || tables[table_count - 1] != spl_kernels_get(sets[i]))
+                tables[table_count++] = spl_kernels_get(sets[i]);
     if (argc > 1 && strcmp(argv[1], "--bench") == 0) {
         bench();
         return 0;
@@ -764,6 +851,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(transpose_follows_definition),
         cmocka_unit_test(mask_row_follows_definition),
         cmocka_unit_test(winograd_is_convolution),
+        cmocka_unit_test(winograd_product_does_not_depend_on_parts),
         cmocka_unit_test(fft_matches_definition),
         cmocka_unit_test(spectrum_separates_channels),
         cmocka_unit_test(gains_and_softmax_follow_definitions),

@@ -213,6 +213,8 @@ static void check_net(const unsigned filters[DEPTH], spl_activation conv_activat
     spl_pool *pool = NULL;
     spl_timings timings = {0};
     assert_int_equal(spl_unet_new(&net, &unet, NULL), 0);
+    for (unsigned part = 0; part < SPL_UNET_PARTS; part++)
+        spl_unet_prepare(unet, &net, part);
     assert_int_equal(spl_unet_workspace_new(unet, FRAMES, BINS, threads, &workspace, NULL), 0);
     assert_int_equal(spl_pool_new(threads, &pool, NULL), 0);
 
