@@ -8,6 +8,8 @@
 #include "cli/outputs.h"
 #include "cli/report.h"
 #include "cli/signals.h"
+
+#include "base/background.h"
 #include "pipeline/models_path.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/values.h"
@@ -90,6 +92,8 @@ typedef struct separate_request {
     size_t mix_count;
     bool has_bandwidth, has_bit_depth, json, verbose, version, help;
     spl_pipeline_options pipeline;
+    int first_fd; /* the first input, started while the model was opened; -1: it was not */
+    spl_decoder *first_decoder;
 } separate_request;
 
 static int add_input(separate_request *request, const char *value, spl_error *ret_error) {
@@ -191,24 +195,55 @@ static int find_inputs(const separate_request *request, char **arguments, size_t
     return 0;
 }
 
-static int open_model(separate_request *request, spl_error *ret_error) {
+/* Starts decoding the first input, beside the opening of the model. What goes wrong is told when it is that input's turn. */
+static void start_first_input(separate_request *request, const cli_inputs *inputs) {
+    const char *path = inputs->paths[0];
+    if (strcmp(path, "-") == 0 || cli_input_open(path, &request->first_fd, NULL) < 0)
+        return;
+    if (spl_pipeline_start_input(request->first_fd, path, &request->pipeline,
+                                 &request->first_decoder, NULL) < 0) {
+        close(request->first_fd);
+        request->first_fd = -1;
+    }
+}
+
+typedef struct model_opening {
+    const char *path;
+    spl_model *model;
+    int status;
+    spl_error *error;
+} model_opening;
+
+static void open_in_background(void *user) {
+    model_opening *opening = user;
+    opening->status = spl_model_open(opening->path, &opening->model, opening->error);
+}
+
+static int open_model(separate_request *request, const cli_inputs *inputs, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *search_path = NULL;
     int status = spl_models_search_path(&search_path, ret_error);
     spl_model_choice found;
+    spl_background *background;
     if (status == 0)
         status = spl_model_resolve(request->model, search_path, &found, ret_error);
     if (status == 0)
-        status = spl_model_open(found.path, &request->pipeline.model, ret_error);
+        status = spl_background_new(&background, ret_error);
     if (status < 0)
         return status;
     request->pipeline.channels =
         found.as_spleeter ? SPL_CHANNELS_FIRST_TWO : SPL_CHANNELS_STEREO_DOWNMIX;
     if (!request->has_bandwidth)
         request->pipeline.bandwidth = (spl_bandwidth)found.bandwidth;
-    if (request->verbose)
+    model_opening opening = {.path = found.path, .error = ret_error};
+    spl_background_start(background, open_in_background, &opening);
+    start_first_input(request, inputs);
+    spl_background_wait(background);
+    spl_background_free(background);
+    request->pipeline.model = opening.model;
+    if (opening.status == 0 && request->verbose)
         fprintf(stderr, "model %s from %s, kernels for %s\n", request->model, found.path,
                 spl_cpu_isa());
-    return 0;
+    return opening.status;
 }
 
 static bool to_standard_output(const separate_request *request) {
@@ -231,14 +266,16 @@ static int check_standard_output(const separate_request *request, const cli_inpu
     return 0;
 }
 
-/* Separates one input into outputs with their paths filled in. Returns 0 or a negative status, and what exit code that
+/* Separates one input, perhaps started already, into outputs with their paths filled in. Returns 0 or a negative status, and what exit code that
  * means. */
-static int separate_file(const separate_request *request, const char *input,
-                         const spl_output *outputs, size_t output_count,
-                         spl_pipeline_result *ret_result, cli_exit *ret_code,
+static int separate_file(separate_request *request, const char *input, const spl_output *outputs,
+                         size_t output_count, spl_pipeline_result *ret_result, cli_exit *ret_code,
                          spl_error *ret_error) {
-    SPL_CLEANUP(spl_close_p) int fd = -1;
-    int status = cli_input_open(input, &fd, ret_error);
+    spl_pipeline_options pipeline = request->pipeline;
+    pipeline.decoder = SPL_STEAL(request->first_decoder);
+    SPL_CLEANUP(spl_close_p) int fd = request->first_fd;
+    request->first_fd = -1;
+    int status = fd < 0 ? cli_input_open(input, &fd, ret_error) : 0;
     if (status < 0) {
         *ret_code = cli_exit_of_stage(status, SPL_STAGE_INPUT);
         return status;
@@ -251,9 +288,10 @@ static int separate_file(const separate_request *request, const char *input,
         made++;
     }
     if (status == 0)
-        status = spl_pipeline_run(fd, strcmp(input, "-") == 0 ? "standard input" : input,
-                                  &request->pipeline, outputs, output_count, ret_result, &stage,
-                                  ret_error);
+        status = spl_pipeline_run(fd, strcmp(input, "-") == 0 ? "standard input" : input, &pipeline,
+                                  outputs, output_count, ret_result, &stage, ret_error);
+    else
+        spl_decoder_free(pipeline.decoder);
     if (status < 0) {
         *ret_code = cli_exit_of_stage(status, stage);
         while (made-- > 0)
@@ -314,7 +352,7 @@ static cli_exit run(separate_request *request, char **arguments, size_t argument
         return CLI_EXIT_USAGE;
     if (find_inputs(request, arguments, argument_count, &inputs, ret_error) < 0)
         return CLI_EXIT_USAGE;
-    int status = open_model(request, ret_error);
+    int status = open_model(request, &inputs, ret_error);
     if (status < 0)
         return cli_exit_of_model(status);
     const spl_model_info *model = spl_model_get_info(request->pipeline.model);
@@ -342,6 +380,7 @@ int cli_separate(int argc, char **argv) {
         .pipeline = {.codec = SPL_CODEC_WAV,
                      .sample_format = SPL_SAMPLES_16,
                      .bitrate_bps = 128000},
+        .first_fd = -1,
     };
     spl_error error = {0};
     cli_exit code = CLI_EXIT_USAGE;
@@ -360,6 +399,8 @@ int cli_separate(int argc, char **argv) {
     }
     if (error.status != SPL_OK)
         cli_complain("%s", error.message);
+    spl_decoder_free(request.first_decoder);
+    spl_close_p(&request.first_fd);
     spl_model_unref(request.pipeline.model);
     free(request.inputs);
     return code;

@@ -108,7 +108,7 @@ static uint64_t expected_samples(const song_run *run) {
 }
 
 static int open_input(song_run *run) {
-    int status = open_decoder(run);
+    int status = run->decoder ? 0 : open_decoder(run);
     if (status < 0)
         return status;
     run->input = *spl_decoder_info(run->decoder);
@@ -300,10 +300,10 @@ static int write_lane(void *user, const float *const *stems, size_t count) {
             if (status < 0)
                 return fail_callback(run, SPL_STAGE_OUTPUT, status);
         }
+        if (run->measure)
+            spl_residual_compare(&run->residual, stems, begin, chunk, run->stem_count);
     }
     start_flushing(run);
-    if (run->measure)
-        spl_residual_compare(&run->residual, stems, run->stem_count, count);
     run->samples += count;
     return 0;
 }
@@ -486,6 +486,22 @@ static void fill_result(const song_run *run, double started_s, spl_pipeline_resu
     *ret_result = result;
 }
 
+static spl_decode_options decode_options(const spl_pipeline_options *options) {
+    return (spl_decode_options){
+        .channels = options->keep_format ? SPL_CHANNELS_ALL : options->channels,
+        .offset_s = options->offset_s,
+        .duration_s = options->duration_s,
+        .limit_s = options->limit_s,
+        .require_landlock = options->require_landlock,
+    };
+}
+
+int spl_pipeline_start_input(int fd, const char *name, const spl_pipeline_options *options,
+                             spl_decoder **ret_decoder, spl_error *ret_error) {
+    const spl_decode_options decode = decode_options(options);
+    return spl_decoder_open(fd, name, &decode, ret_decoder, ret_error);
+}
+
 int spl_pipeline_run(int fd, const char *name, const spl_pipeline_options *options,
                      const spl_output *outputs, size_t output_count,
                      spl_pipeline_result *ret_result, spl_pipeline_stage *ret_stage,
@@ -495,11 +511,8 @@ int spl_pipeline_run(int fd, const char *name, const spl_pipeline_options *optio
         .fd = fd,
         .name = name,
         .options = options,
-        .decode = {.channels = options->keep_format ? SPL_CHANNELS_ALL : options->channels,
-                   .offset_s = options->offset_s,
-                   .duration_s = options->duration_s,
-                   .limit_s = options->limit_s,
-                   .require_landlock = options->require_landlock},
+        .decode = decode_options(options),
+        .decoder = options->decoder,
     };
     int status = run_stages(&run, outputs, output_count);
     if (status == 0) {

@@ -45,6 +45,8 @@ typedef struct spl_pipeline_options {
         timings; /* as in spl_separate_options: decoding is in read_s, encoding in write_s; may be NULL */
     const char
         *spool_folder; /* for temporary files of outputs without a path; NULL: $TMPDIR, or /tmp */
+    spl_decoder *
+        decoder; /* of spl_pipeline_start_input for this input; the run frees it; NULL: not started */
 } spl_pipeline_options;
 
 typedef struct spl_pipeline_result {
@@ -66,6 +68,12 @@ typedef enum spl_pipeline_stage {
     SPL_STAGE_SEPARATE, /* separation itself: memory, cancel, arguments */
     SPL_STAGE_OUTPUT,   /* a stem could not be encoded or written */
 } spl_pipeline_stage;
+
+/* Starts decoding an input while the model is still being opened: `options` as for spl_pipeline_run, without model. The caller
+ * owns *ret_decoder until then. Errors: as for spl_decoder_open. */
+SPL_WARN_UNUSED int spl_pipeline_start_input(int fd, const char *name,
+                                             const spl_pipeline_options *options,
+                                             spl_decoder **ret_decoder, spl_error *ret_error);
 
 /* Separates the audio file behind `fd` (regular, seekable, stays the caller's; `name` for messages) into `outputs`.
  * On failure no output with a path exists in part, those that stood there before are untouched, and *ret_stage (may be NULL)

@@ -43,22 +43,29 @@ int spl_residual_push(spl_residual *residual, const float *samples, size_t count
     return 0;
 }
 
-void spl_residual_compare(spl_residual *residual, const float *const *stems, unsigned stem_count,
-                          size_t count) {
+void spl_residual_compare(spl_residual *residual, const float *const *stems, size_t begin,
+                          size_t count, unsigned stem_count) {
     assert(count <= residual->end - residual->begin);
+    enum { LANES = 8 }; /* sums that are independent, for compilers to compute side by side */
     const float *mixture = residual->queue + 2 * residual->begin;
-    double left_energy[2] = {0}, mixture_energy[2] = {0};
-    for (size_t i = 0; i < count; i++)
-        for (unsigned c = 0; c < 2; c++) {
-            const double mixed = mixture[2 * i + c];
-            double left = mixed;
-            for (unsigned stem = 0; stem < stem_count; stem++)
-                left -= stems[stem][2 * i + c];
-            left_energy[c] += left * left;
-            mixture_energy[c] += mixed * mixed;
+    double left_energy[LANES] = {0}, mixture_energy[LANES] = {0};
+    for (size_t i = 0; i < 2 * count; i += LANES) {
+        const size_t lanes = SPL_MIN(2 * count - i, (size_t)LANES);
+        double left[LANES];
+        for (size_t n = 0; n < lanes; n++) {
+            left[n] = mixture[i + n];
+            mixture_energy[n] += left[n] * left[n];
         }
-    residual->left_energy += left_energy[0] + left_energy[1];
-    residual->mixture_energy += mixture_energy[0] + mixture_energy[1];
+        for (unsigned stem = 0; stem < stem_count; stem++)
+            for (size_t n = 0; n < lanes; n++)
+                left[n] -= stems[stem][2 * begin + i + n];
+        for (size_t n = 0; n < lanes; n++)
+            left_energy[n] += left[n] * left[n];
+    }
+    for (unsigned n = 0; n < LANES; n++) {
+        residual->left_energy += left_energy[n];
+        residual->mixture_energy += mixture_energy[n];
+    }
     residual->begin += count;
 }
 

@@ -20,9 +20,10 @@ typedef struct spl_residual {
 SPL_WARN_UNUSED int spl_residual_push(spl_residual *residual, const float *samples, size_t count,
                                       spl_error *ret_error);
 
-/* Compares the next `count` samples of the queue, which must be there, with the sum of `stem_count` stems. */
-void spl_residual_compare(spl_residual *residual, const float *const *stems, unsigned stem_count,
-                          size_t count);
+/* Compares the next `count` samples of the queue, which must be there, with the sum of `stem_count` stems from sample `begin`
+ * on. */
+void spl_residual_compare(spl_residual *residual, const float *const *stems, size_t begin,
+                          size_t count, unsigned stem_count);
 
 /* Energy of what is left over that of the mixture, in dB; -INFINITY when nothing is left. */
 double spl_residual_db(const spl_residual *residual);
