@@ -5,23 +5,22 @@
 #include "audio/pcm.h"
 
 #include <math.h>
-
-/* To the nearest integer, ties to even, for |value| < 2^22; compilers have no vector form of lrintf everywhere. */
-static int32_t round_to_even(float value) {
-    const float magic = 12582912; /* 1.5 * 2^23: adding it rounds to an integer */
-    return (int32_t)((value + magic) - magic);
-}
+#include <string.h>
 
 uint64_t spl_pcm_to_s16(const float *samples, size_t count, int16_t *ret_pcm) {
-    const float largest = 32767, smallest = -32768;
+    /* What rounds to the range, ties to even: 32767.5 would round to 32768, but -32768.5 to -32768. */
+    const float largest = 32767.498f, smallest = -32768.5f;
+    const float magic = 12582912; /* 1.5 * 2^23: the low bits of a sum with it are the integer */
     uint32_t clipped = 0;
     for (size_t i = 0; i < count; i++) {
-        float value = samples[i] * 32768;
-        /* 32767.5 would round to 32768, but -32768.5 to -32768. */
-        clipped += (value >= 32767.5f) | (value < -32768.5f);
-        value = value > largest ? largest : value;
-        value = value < smallest ? smallest : value;
-        ret_pcm[i] = (int16_t)round_to_even(value);
+        const float value = samples[i] * 32768;
+        float inside = value < smallest ? smallest : value;
+        inside = inside > largest ? largest : inside;
+        clipped += inside != value;
+        const float sum = inside + magic;
+        int32_t bits;
+        memcpy(&bits, &sum, sizeof(bits));
+        ret_pcm[i] = (int16_t)bits;
     }
     return clipped;
 }

@@ -309,6 +309,19 @@ static size_t find_non_finite(const float *values, size_t count) {
     return at;
 }
 
+/* Of each sample the channels that are wanted: all, or two, which are the same where there is one. */
+static void choose_channels(const decode *d, const float *samples, size_t count, float *to) {
+    const size_t in_channels = (size_t)d->out_layout.nb_channels;
+    if (d->channels == in_channels) {
+        memcpy(to, samples, count * in_channels * sizeof(float));
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        to[2 * i] = samples[i * in_channels];
+        to[2 * i + 1] = samples[i * in_channels + (in_channels > 1)];
+    }
+}
+
 /* Takes `count` converted samples: checks, counts, trims them, chooses channels, and sends. */
 static int deliver(decode *d, const float *samples, size_t count, spl_error *ret_error) {
     const size_t in_channels = (size_t)d->out_layout.nb_channels;
@@ -330,16 +343,12 @@ static int deliver(decode *d, const float *samples, size_t count, spl_error *ret
     if (d->decoded > d->limit && (d->remaining > 0 || d->options.duration_s <= 0))
         return fail_limit(d, "the file is longer", ret_error);
 
-    const size_t second = in_channels > 1 ? 1 : 0;
-    for (size_t i = 0; i < count; i++, samples += in_channels) {
-        float *to = d->out + d->used;
-        if (d->channels == 2) {
-            to[0] = samples[0];
-            to[1] = samples[second];
-        } else {
-            memcpy(to, samples, d->channels * sizeof(float));
-        }
-        d->used += d->channels;
+    while (count > 0) {
+        const size_t some = SPL_MIN(count, (SPL_ARRAY_SIZE(d->out) - d->used) / d->channels);
+        choose_channels(d, samples, some, d->out + d->used);
+        samples += some * in_channels;
+        count -= some;
+        d->used += some * d->channels;
         if (d->used + d->channels > SPL_ARRAY_SIZE(d->out)) {
             int status = send_samples(d);
             if (status < 0)
