@@ -75,8 +75,10 @@ typedef struct spl_model spl_model;
  * whose "model_dir" is a model folder or one with a TensorFlow v1 checkpoint (in
  * the file's own folder, in MODEL_PATH as Spleeter has it, or in the working
  * directory). Nets of a model folder are checked against their SHA-256, tensors
- * of a checkpoint against their CRC-32C. Weights are mapped, prepared for this
- * CPU, and the files closed.
+ * of a checkpoint against their CRC-32C. Weights are mapped and checked; they are
+ * prepared for this CPU while the caller goes on, for which spl_separate waits,
+ * and then the files are closed. Until then they must not be cut short; to replace
+ * them is safe.
  *
  * On success *ret_model is owned by the caller (spl_model_unref).
  * Errors: ARGUMENT, NOT_FOUND, FORMAT, CHECKSUM, UNSUPPORTED, LIMIT, PERMISSION, IO, MEMORY. */

@@ -334,7 +334,7 @@ def test_four_and_five_stems(hall, visit, tmp_path, model, stems):
 
 
 def test_listening_while_it_runs(hall, visit, tmp_path):
-    (tmp_path / "long.wav").write_bytes(wav_bytes(240, seed=5))
+    (tmp_path / "long.wav").write_bytes(wav_bytes(900, seed=5))
     page = visit(hall, record=True)
     page.set_input_files("#files", str(tmp_path / "long.wav"))
     page.wait_for_selector(".mixer")

@@ -73,7 +73,7 @@ def test_more_channels_and_another_rate(service):
 
 
 def test_peaks_of_a_stem_that_grows(service):
-    job = service.submit(wav_bytes(300))
+    job = service.submit(wav_bytes(600))
     wait_until(lambda: service.job(job["id"])["outputs"], what="an output")
     seen = []
 

@@ -73,8 +73,8 @@ def song():
 
 @pytest.fixture(scope="session")
 def long_song():
-    """Two minutes as WAV: long enough to look at a job while it runs, and to wait for its end."""
-    return wav_bytes(120)
+    """Four minutes as WAV: long enough to look at a job while it runs, and to wait for its end."""
+    return wav_bytes(240)
 
 
 @pytest.fixture(scope="session")

@@ -107,7 +107,7 @@ def test_a_job_from_queued_to_succeeded(service, long_song):
     assert done["created"] <= done["started"] <= done["finished"] < done["expires"]
     assert {output["name"] for output in done["outputs"]} == {"vocals", "accompaniment"}
     for output in done["outputs"]:
-        assert output["complete"] and output["samples"] == 120 * 44100
+        assert output["complete"] and output["samples"] == 240 * 44100
         assert re.fullmatch(r"[0-9a-f]{64}", output["sha256"])
     assert re.fullmatch(r"[0-9a-f]{64}", done["model"]["sha256"])
     assert service.wait(second["id"])["metadata"] == {"mine": True}

@@ -66,9 +66,9 @@ def test_a_key_from_a_file(serve, tmp_path):
 # ---------------------------------------------------------------------------- drain
 
 
-def test_sigterm_lets_a_running_job_end(serve, song):
+def test_sigterm_lets_a_running_job_end(serve, long_song):
     service = serve(DRAIN_S=600)
-    job = service.submit(wav_bytes(60))
+    job = service.submit(long_song)
     service.wait(job["id"], "running")
     assert service.stop(timeout=600) == 0
     service.start()
