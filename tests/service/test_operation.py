@@ -213,8 +213,8 @@ def test_a_disk_that_fills_to_the_last_byte(serve, small_disk):
 
 def test_a_disk_that_fills_while_a_job_runs(serve, small_disk):
     """The job waits for room, and is done when there is some."""
-    service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=0)
-    job = service.submit(wav_bytes(40))
+    service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=1)
+    job = service.submit(wav_bytes(34))
     service.wait(job["id"], "running", "succeeded")
     filler = fill(small_disk)
     deadline = time.monotonic() + 5
