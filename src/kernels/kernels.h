@@ -141,7 +141,8 @@ typedef struct spl_winograd_product {
     ptrdiff_t group_step, row_step; /* floats from one group, and one r, to the next */
     const float *weights;           /* [rows][run][16] */
     size_t weights_step;
-    const float *ahead; /* [points][rows][run][16] that is fetched ahead meanwhile, not used */
+    const float *
+        ahead; /* [points][rows][run][16] that is fetched ahead meanwhile, not used; NULL: nothing */
     bool add;
     float *output; /* [groups][8][16] */
     size_t output_step;
