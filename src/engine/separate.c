@@ -74,6 +74,7 @@ struct separation {
     uint64_t wanted; /* bit i: the i-th stem */
 
     spl_pool *pool;
+    bool all_cpus; /* the pool has as many threads as there are CPUs */
     spl_stft stft;
     spl_unet_workspace *workspace;
     spl_wiener *wiener;      /* NULL: plain masks */
@@ -448,8 +449,7 @@ static int await_segment(struct separation *s) {
  * Where the pool has all CPUs, writing and reading, with the decoder, would stop now one of its threads and now another, for which the rest
  * wait. So one is spared meanwhile, unless most of that is waiting itself. */
 static int do_segment(struct separation *s) {
-    const bool spare =
-        spl_pool_threads(s->pool) == spl_cpu_count() && s->exchange_s <= s->compute_s / 2;
+    const bool spare = s->all_cpus && s->exchange_s <= s->compute_s / 2;
     const double started_s = spl_now_s();
     atomic_store(&s->steps_done, 0);
     spl_pool_spare(s->pool, spare);
@@ -586,6 +586,7 @@ static int run(struct separation *s) {
         status = spl_wiener_new(s->stems, &s->wiener, s->error);
     if (status == 0)
         status = allocate(s);
+    s->all_cpus = status == 0 && spl_pool_threads(s->pool) == spl_cpu_count();
     if (status == 0 && s->wiener) {
         status = pass(s, true);
         if (status == 0)

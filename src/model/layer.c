@@ -183,9 +183,17 @@ static bool keeps_points(const spl_layer *layer) {
     return (size_t)POINTS * PHASES * layer->in * layer->out * sizeof(float) <= kept_points_bytes;
 }
 
+/* Points each way of a phase's kernels; a plain layer's phases together have as many as phase 0. */
+static unsigned point_rows(unsigned phase) {
+    return three_rows(phase) ? SIDE : SIDE - 1;
+}
+
+static unsigned point_columns(unsigned phase) {
+    return three_columns(phase) ? SIDE : SIDE - 1;
+}
+
 static bool phase_has_point(unsigned phase, unsigned point) {
-    return (three_rows(phase) || point / SIDE < SIDE - 1) &&
-           (three_columns(phase) || point % SIDE < SIDE - 1);
+    return point / SIDE < point_rows(phase) && point % SIDE < point_columns(phase);
 }
 
 /* A product at one point, as rows and runs of the input channels. That of a plain layer adds up those phases that have the
@@ -282,7 +290,7 @@ static void fill_points(const spl_layer *layer, const float *kernel, unsigned ph
     for (unsigned i = 0; i < layer->in; i += PACKED) {
         float taps[PACKED * 9 * PANEL];
         pack_taps(layer, kernel, phase, panel, i, taps);
-        for (unsigned row = 0; row < tap_rows(phase) + 3; row++) {
+        for (unsigned row = 0; row < point_rows(phase); row++) {
             const unsigned point = row * SIDE;
             const size_t step = (size_t)product_at(layer, point).run * layer->in * PANEL;
             float *points = packed + point_offset(layer, points_phase, point);
@@ -557,15 +565,15 @@ static void transform_input(const tiles *t, unsigned block_first, unsigned tile,
     const bool whole = layer->transposed;
     const unsigned first = block_first + tile, stride = whole ? 1 : 2;
     for (unsigned phase = 0; phase < (whole ? 1 : PHASES); phase++) {
-        const float *pixels = in->corner + !(whole || three_rows(phase)) * in->row_floats +
-                              !(whole || three_columns(phase)) * in->channels;
+        const float *pixels =
+            in->corner + !three_rows(phase) * in->row_floats + !three_columns(phase) * in->channels;
         spl_winograd_input input = {
             .tiles = SPL_MIN((unsigned)GROUP, t->count - first),
             .row_step = (ptrdiff_t)(stride * in->row_floats),
             .column_step = (ptrdiff_t)(stride * in->channels),
             .ahead = (ptrdiff_t)(GROUP * stride * TILE * in->channels),
-            .rows = SIDE - !(whole || three_rows(phase)),
-            .columns = SIDE - !(whole || three_columns(phase)),
+            .rows = point_rows(phase),
+            .columns = point_columns(phase),
             .point_step = (ptrdiff_t)t->input_step,
         };
         for (unsigned chunk = 0; chunk < t->chunks; chunk++) {
@@ -586,15 +594,14 @@ static void transform_output(const tiles *t, unsigned tile, unsigned phase, unsi
                              const float *points) {
     const spl_layer *layer = t->layer;
     const spl_plane *raw = t->run->raw.plane, *out = t->run->out.plane;
-    const bool whole = !layer->transposed;
-    const unsigned stride = whole ? 1 : 2;
+    const unsigned stride = layer->transposed ? 2 : 1;
     const unsigned row = tile / t->tile_columns * TILE;
     const unsigned column = tile % t->tile_columns * TILE;
     spl_winograd_output output = {
         .points = points,
         .point_step = (ptrdiff_t)t->output_step,
-        .rows = SIDE - !(whole || three_rows(phase)),
-        .columns = SIDE - !(whole || three_columns(phase)),
+        .rows = point_rows(phase),
+        .columns = point_columns(phase),
         .height = SPL_MIN(t->rows - row, (unsigned)TILE),
         .width = SPL_MIN(t->columns - column, (unsigned)TILE),
         .finish = finish_at(layer, t->run, phase, row, column, panel * PANEL),
@@ -672,9 +679,9 @@ static void block_task(void *user, size_t task, unsigned thread) {
     pixel_rows next = pixel_rows_of(t, first + t->block);
     for (unsigned phase = 0; phase < (layer->transposed ? PHASES : 1); phase++)
         for (unsigned panel = 0; panel < panels_of(layer); panel++) {
-            for (unsigned row = 0; row < tap_rows(phase) + 3; row++)
-                weights = multiply_row(t, row, tap_columns(phase) + 3, count, weights, input,
-                                       output, &next);
+            for (unsigned row = 0; row < point_rows(phase); row++)
+                weights = multiply_row(t, row, point_columns(phase), count, weights, input, output,
+                                       &next);
             for (unsigned tile = 0; tile < count; tile++)
                 transform_output(t, first + tile, phase, panel, output + (size_t)tile * PANEL);
         }
@@ -693,7 +700,7 @@ static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, bool add, 
                       float *weights, float *output) {
     const spl_layer *layer = t->layer;
     const unsigned channels = SPL_MIN(t->chunk, layer->in - chunk * t->chunk);
-    const unsigned columns = tap_columns(phase) + 3;
+    const unsigned columns = point_columns(phase);
     spl_winograd_product work = {
         .points = columns,
         .groups = (t->count + GROUP - 1) / GROUP,
@@ -709,7 +716,7 @@ static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, bool add, 
         .output = output,
         .output_step = t->output_step,
     };
-    for (unsigned row = 0; row < tap_rows(phase) + 3; row++) {
+    for (unsigned row = 0; row < point_rows(phase); row++) {
         transform_taps(layer, phase, row, channels, taps, weights, t->weights_step,
                        weights + (SIDE - 1) * t->weights_step);
         layer->kernels->winograd_product(&work);
