@@ -3,8 +3,8 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
+import sys
 import time
 
 import pytest
@@ -13,6 +13,9 @@ import dockerfile
 import root as roots
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "tests"))
+from ports import free_port  # noqa: E402
+
 SONG = REPOSITORY / "examples/audio_example.mp3"
 
 
@@ -70,9 +73,7 @@ def packages(tmp_path_factory, request):
 
 @pytest.fixture
 def port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    return free_port()
 
 
 class Client:

@@ -8,7 +8,6 @@ themselves, since a Deployment is only warned about. Not in CI, for kube-apiserv
 import json
 import pathlib
 import shutil
-import socket
 import ssl
 import subprocess
 import urllib.error
@@ -17,18 +16,12 @@ import urllib.request
 import pytest
 import yaml
 
-from conftest import TOOLS
+from conftest import TOOLS, free_port
 from root import until
 from test_kubernetes import VALUES, objects
 
 CRDS = pathlib.Path(__file__).parent / "schemas/crds"
 PLURALS = {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 class Cluster:

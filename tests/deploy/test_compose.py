@@ -5,7 +5,6 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 
 import jsonschema
@@ -85,16 +84,13 @@ def test_clamd(full):
     assert "Parse error" not in done.stdout + done.stderr and "signatures" in done.stdout + done.stderr, done.stdout + done.stderr
 
 
-def test_bucket_is_made(full, tmp_path):
+def test_bucket_is_made(full, port, tmp_path):
     """The commands of s3 and bucket, run with a real versitygw: twice, since each start of the set runs them."""
     program = os.environ.get("VERSITYGW") or shutil.which("versitygw", path="/usr/local/lib/spleeterd-tests")
     if not program:
         pytest.skip("versitygw is not installed; see tests/scale/install.sh")
     services = yaml.safe_load((full / "compose.yaml").read_text())["services"]
     env = dict(line.split("=", 1) for line in (full / "secrets/s3.env").read_text().split())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     (tmp_path / "data").mkdir()
     arguments = [{":7070": f"127.0.0.1:{port}", "/data": str(tmp_path / "data")}.get(word, word) for word in services["s3"]["command"]]
     with open(tmp_path / "log", "w") as log, subprocess.Popen([program, *arguments], env=env, stdout=log, stderr=log) as server:

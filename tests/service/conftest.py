@@ -27,18 +27,13 @@ from client import Client
 from waiting import wait_until
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPOSITORY / "tests/cli"))
+sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests/cli")]
 import wav  # noqa: E402
+from ports import free_port  # noqa: E402
 
 PROGRAM = os.environ["SPLEETERD"]
 SONG = REPOSITORY / "examples" / "audio_example.mp3"
 KEY = "a-key-for-tests-0123456789"
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def environment(**settings):
