@@ -73,18 +73,16 @@ INLINE finish_channels finish_channels_at(const spl_finish *finish, unsigned fir
 }
 
 /* `channels` channels from `first` on of one pixel, at most LANES, whose raw and out values stand raw_at and out_at floats from
- * those of pixel 0. With `stream`, raw values are not kept in the caches. */
+ * those of pixel 0. Raw values, which are read much later, go past the caches: the vectors of a pixel should come one after the other,
+ * to be written as whole lines. */
 INLINE void finish_vector(const spl_finish *finish, const finish_channels *by, unsigned first,
                           unsigned channels, vec sum, ptrdiff_t raw_at, ptrdiff_t out_at,
-                          const bool stream, const spl_finish_order order,
-                          const spl_activation activation) {
+                          const spl_finish_order order, const spl_activation activation) {
     vec value = sum + by->bias;
     if (finish->raw && channels < LANES)
         store_channels(finish->raw + raw_at + first, value, channels);
-    else if (finish->raw && stream)
-        vec_stream(finish->raw + raw_at + first, value);
     else if (finish->raw)
-        vec_store(finish->raw + raw_at + first, value);
+        vec_stream(finish->raw + raw_at + first, value);
     if (order == SPL_FINISH_RAW)
         return;
     if (order == SPL_FINISH_NORM_ACT)
@@ -149,16 +147,16 @@ INLINE void conv_tile(const spl_conv_row *row, unsigned x, const unsigned pixels
     const spl_finish *finish = &row->finish;
     float sums[TILE_PIXELS * TILE_CHANNELS];
     conv_sums_of(row, x, pixels, sums);
-#pragma GCC unroll 4
-    for (unsigned first = 0; first < finish->channels; first += LANES) {
-        const finish_channels by = finish_channels_at(finish, first);
 #pragma GCC unroll 16
-        for (unsigned p = 0; p < pixels; p++)
+    for (unsigned p = 0; p < pixels; p++)
+#pragma GCC unroll 4
+        for (unsigned first = 0; first < finish->channels; first += LANES) {
+            const finish_channels by = finish_channels_at(finish, first);
             finish_vector(finish, &by, first, finish->channels - first,
                           vec_load(sums + TILE_CHANNELS * p + first),
                           (ptrdiff_t)(x + p) * finish->raw_step,
-                          (ptrdiff_t)(x + p) * finish->out_step, true, order, activation);
-    }
+                          (ptrdiff_t)(x + p) * finish->out_step, order, activation);
+        }
 }
 
 INLINE void conv_row_as(const spl_conv_row *row, const spl_finish_order order,

@@ -141,8 +141,8 @@ typedef struct spl_winograd_product {
     ptrdiff_t group_step, row_step; /* floats from one group, and one r, to the next */
     const float *weights;           /* [rows][run][16] */
     size_t weights_step;
-    const float *
-        ahead; /* [points][rows][run][16] that is fetched ahead meanwhile, not used; NULL: nothing */
+    const float *ahead; /* [ahead_points][rows][run][16] that is fetched ahead meanwhile, not used */
+    unsigned ahead_points; /* at most `points` have any effect */
     bool add;
     float *output; /* [groups][8][16] */
     size_t output_step;
@@ -155,7 +155,7 @@ typedef struct spl_winograd_output {
     unsigned height, width; /* of the tile that is stored: 1 to 4 */
     spl_finish finish;      /* 16 channels; of the tile's first pixel, steps to the next column */
     ptrdiff_t raw_row_step, out_row_step; /* floats between the tile's rows */
-    ptrdiff_t raw_ahead, out_ahead; /* floats to the pixels that are fetched ahead meanwhile */
+    ptrdiff_t out_ahead; /* floats to the finished pixels that are fetched ahead meanwhile */
 } spl_winograd_output;
 
 /* ---- Transform and spectrum of a stereo frame ----

@@ -211,9 +211,11 @@ INLINE void winograd_product_tile(const spl_winograd_product *product, const flo
 static void winograd_product(const spl_winograd_product *product) {
     const unsigned tiles = product->groups * GROUP,
                    rest = SPL_MIN((unsigned)GROUP, (unsigned)PRODUCT_TILES);
-    const float *input = product->input, *weights = product->weights, *ahead = product->ahead;
+    const size_t depth = (size_t)product->rows * product->run * TILE_CHANNELS;
+    const float *input = product->input, *weights = product->weights;
     float *output = product->output;
     for (unsigned point = 0; point < product->points; point++) {
+        const float *ahead = point < product->ahead_points ? product->ahead + point * depth : NULL;
         unsigned first = 0;
         if (tiles >= PRODUCT_TILES) {
             winograd_product_tile(product, input, weights, output, 0, PRODUCT_TILES, ahead);
@@ -225,8 +227,6 @@ static void winograd_product(const spl_winograd_product *product) {
                                   first ? NULL : ahead);
         input += product->input_step;
         weights += product->weights_step;
-        if (ahead)
-            ahead += (size_t)product->rows * product->run * TILE_CHANNELS;
         output += product->output_step;
     }
 }
@@ -242,12 +242,13 @@ INLINE void winograd_output_1d(const vec *m, vec *ret) {
 
 INLINE void winograd_output_as(const spl_winograd_output *output, const spl_finish_order order,
                                const spl_activation activation) {
+    enum { VECTORS = TILE_CHANNELS / LANES };
     const ptrdiff_t step = output->point_step;
-    for (unsigned c = 0; c < output->finish.channels; c += LANES) {
-        vec half[TILE][SIDE]; /* [row][column point] */
+    vec half[VECTORS][TILE][SIDE]; /* [][row][column point] */
+    for (unsigned v = 0; v < VECTORS; v++)
 #pragma GCC unroll 6
         for (unsigned j = 0; j < SIDE; j++) {
-            const float *from = output->points + j * step + c;
+            const float *from = output->points + j * step + LANES * v;
             const bool present = j < SIDE - 1 || output->columns == SIDE;
             vec m[SIDE], pixels[TILE];
 #pragma GCC unroll 6
@@ -258,33 +259,28 @@ INLINE void winograd_output_as(const spl_winograd_output *output, const spl_fini
             winograd_output_1d(m, pixels);
 #pragma GCC unroll 4
             for (unsigned row = 0; row < TILE; row++)
-                half[row][j] = pixels[row];
+                half[v][row][j] = pixels[row];
         }
-        const finish_channels channels = finish_channels_at(&output->finish, c);
-        for (unsigned row = 0; row < output->height; row++) {
-            vec pixels[TILE];
-            if (c == 0)
+    for (unsigned row = 0; row < output->height; row++) {
+        if (order != SPL_FINISH_RAW)
 #pragma GCC unroll 4
-                for (unsigned column = 0; column < TILE; column++) {
-                    if (output->finish.raw)
-                        __builtin_prefetch(output->finish.raw + output->raw_ahead +
-                                               row * output->raw_row_step +
-                                               column * output->finish.raw_step,
-                                           1);
-                    if (order != SPL_FINISH_RAW)
-                        __builtin_prefetch(output->finish.out + output->out_ahead +
-                                               row * output->out_row_step +
-                                               column * output->finish.out_step,
-                                           1);
-                }
-            winograd_output_1d(half[row], pixels);
+            for (unsigned column = 0; column < TILE; column++)
+                __builtin_prefetch(output->finish.out + output->out_ahead +
+                                       row * output->out_row_step +
+                                       column * output->finish.out_step,
+                                   1);
+#pragma GCC unroll 4
+        for (unsigned v = 0; v < VECTORS; v++) {
+            const finish_channels channels = finish_channels_at(&output->finish, LANES * v);
+            vec pixels[TILE];
+            winograd_output_1d(half[v][row], pixels);
 #pragma GCC unroll 4
             for (unsigned column = 0; column < TILE; column++)
                 if (column < output->width)
-                    finish_vector(&output->finish, &channels, c, LANES, pixels[column],
+                    finish_vector(&output->finish, &channels, LANES * v, LANES, pixels[column],
                                   row * output->raw_row_step + column * output->finish.raw_step,
                                   row * output->out_row_step + column * output->finish.out_step,
-                                  false, order, activation);
+                                  order, activation);
         }
     }
 }

@@ -571,7 +571,7 @@ static void transform_input(const tiles *t, unsigned block_first, unsigned tile,
             .tiles = SPL_MIN((unsigned)GROUP, t->count - first),
             .row_step = (ptrdiff_t)(stride * in->row_floats),
             .column_step = (ptrdiff_t)(stride * in->channels),
-            .ahead = (ptrdiff_t)(GROUP * stride * TILE * in->channels),
+            .ahead = (ptrdiff_t)(GROUP / 2 * stride * TILE * in->channels),
             .rows = point_rows(phase),
             .columns = point_columns(phase),
             .point_step = (ptrdiff_t)t->input_step,
@@ -607,7 +607,6 @@ static void transform_output(const tiles *t, unsigned tile, unsigned phase, unsi
         .finish = finish_at(layer, t->run, phase, row, column, panel * PANEL),
         .raw_row_step = raw ? (ptrdiff_t)(stride * raw->row_floats) : 0,
         .out_row_step = out ? (ptrdiff_t)(stride * out->row_floats) : 0,
-        .raw_ahead = raw ? (ptrdiff_t)(stride * TILE * raw->channels) : 0,
         .out_ahead = out ? (ptrdiff_t)(stride * TILE * out->channels) : 0,
     };
     output.finish.channels = SPL_MIN(output.finish.channels, (unsigned)PANEL);
@@ -619,7 +618,7 @@ static void transform_output(const tiles *t, unsigned tile, unsigned phase, unsi
 /* The rows of pixels that the next block reads: they are fetched while products are computed. */
 typedef struct pixel_rows {
     const float *row;
-    size_t row_floats;
+    size_t row_floats, floats; /* to the next, and that are read of each */
     unsigned left;
 } pixel_rows;
 
@@ -631,6 +630,7 @@ static pixel_rows pixel_rows_of(const tiles *t, unsigned first) {
         .row = in->corner + (size_t)stride * TILE * row * in->row_floats +
                (size_t)stride * TILE * column * in->channels,
         .row_floats = in->row_floats,
+        .floats = (size_t)stride * (TILE * t->block + 2) * in->channels,
         .left = first < t->count ? stride * (SIDE - 1) + 1 : 0,
     };
 }
@@ -658,7 +658,9 @@ static const float *multiply_row(const tiles *t, unsigned row, unsigned columns,
             .output_step = t->output_step,
         };
         if (column == 0 && next->left > 0) {
+            const size_t depth = (size_t)work.rows * work.run * PANEL;
             work.ahead = next->row;
+            work.ahead_points = (unsigned)((next->floats + depth - 1) / depth);
             next->row += next->row_floats;
             next->left--;
         }
@@ -712,6 +714,7 @@ static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, bool add, 
         .weights = weights,
         .weights_step = t->weights_step,
         .ahead = taps + (size_t)channels * tap_rows(phase) * tap_columns(phase) * PANEL,
+        .ahead_points = columns,
         .add = add,
         .output = output,
         .output_step = t->output_step,

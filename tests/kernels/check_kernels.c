@@ -394,6 +394,7 @@ static void check_winograd(const spl_kernels *kernels, unsigned tiles, unsigned 
         .weights = weights,
         .weights_step = weights_step,
         .ahead = weights,
+        .ahead_points = 1,
         .output = output,
         .output_step = output_step,
     });
@@ -490,6 +491,7 @@ static void winograd_product_does_not_depend_on_parts(void **state) {
                 .run = RUN,
                 .weights = weights,
                 .ahead = weights,
+                .ahead_points = 1,
                 .output = together,
             };
             tables[t]->winograd_product(&product);
@@ -735,6 +737,7 @@ static void bench_winograd_product(const spl_kernels *kernels, void *user) {
         .run = BENCH_CHANNELS,
         .weights = weights,
         .ahead = weights,
+        .ahead_points = 1,
         .output = points + BENCH_STEP,
     });
 }
