@@ -25,13 +25,13 @@ INLINE vec activate(spl_activation activation, vec value) {
     const vec zero = vec_splat(0);
     switch (activation) {
     case SPL_ACTIVATION_RELU:
-        return vec_select(value < zero, zero, value);
+        return vec_max(zero, value);
     case SPL_ACTIVATION_LEAKY_RELU:
-        return vec_select(value < zero, value * 0.2f, value);
+        return vec_max(value * 0.2f, value);
     case SPL_ACTIVATION_ELU:
         break;
     }
-    return vec_select(value < zero, vec_exp(value) - 1.0f, value);
+    return vec_max(zero, value) + (vec_exp(vec_min(zero, value)) - 1.0f);
 }
 
 /* Calls function(..., order, activation) with both as constants, so that each of the seven ways is compiled for itself. */

@@ -9,6 +9,9 @@
 
 #include <stdint.h>
 #include <string.h>
+#if defined(__SSE__)
+#include <immintrin.h>
+#endif
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -62,6 +65,41 @@ INLINE vec vec_splat(float value) {
 INLINE vec vec_select(veci mask, vec a, vec b) {
     return (vec)((mask & (veci)a) | (~mask & (veci)b));
 }
+
+/* The smaller of each lane, and the larger; b where one of them is NaN. */
+#if LANES == 16
+INLINE vec vec_min(vec a, vec b) {
+    return (vec)_mm512_min_ps((__m512)a, (__m512)b);
+}
+
+INLINE vec vec_max(vec a, vec b) {
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+}
+#elif LANES == 8
+INLINE vec vec_min(vec a, vec b) {
+    return (vec)_mm256_min_ps((__m256)a, (__m256)b);
+}
+
+INLINE vec vec_max(vec a, vec b) {
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+}
+#elif defined(__SSE__)
+INLINE vec vec_min(vec a, vec b) {
+    return (vec)_mm_min_ps((__m128)a, (__m128)b);
+}
+
+INLINE vec vec_max(vec a, vec b) {
+    return (vec)_mm_max_ps((__m128)a, (__m128)b);
+}
+#else
+INLINE vec vec_min(vec a, vec b) {
+    return vec_select(a < b, a, b);
+}
+
+INLINE vec vec_max(vec a, vec b) {
+    return vec_select(a > b, a, b);
+}
+#endif
 
 /* a[0] b[0] a[1] b[1] ..., in two vectors. */
 #if LANES == 16
@@ -133,11 +171,10 @@ INLINE void interleave(vec *v, const unsigned count) {
 /* exp(x), within 2 units in the last place for -87 <= x <= 88; arguments beyond are taken as those limits, NaN stays NaN.
  * x is split into n ln 2 + r, |r| <= ln 2 / 2, and exp(r) is a polynomial of degree 6, as in Cephes' expf. */
 INLINE vec vec_exp(vec x) {
-    const vec low = vec_splat(-87), high = vec_splat(88);
-    x = vec_select(x < low, low, x);
-    x = vec_select(x > high, high, x);
-    const vec magic = vec_splat(12582912); /* 1.5 * 2^23: adding it rounds to an integer */
-    const vec n = (x * 1.44269504f + magic) - magic;
+    x = vec_min(vec_splat(88), vec_max(vec_splat(-87), x));
+    /* 1.5 * 2^23: adding it rounds to an integer, which is in the last bits of the sum then, here with the exponent's bias */
+    const vec magic = vec_splat(12582912 + 127);
+    const vec sum = x * 1.44269504f + magic, n = sum - magic;
     const vec r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
     vec p = r * 1.9875691500e-4f + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
@@ -145,8 +182,7 @@ INLINE vec vec_exp(vec x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * (r * r) + (r + 1.0f);
-    const veci bits = (__builtin_convertvector(n, veci) + 127) << 23;
-    return vec_select(x == x, p * (vec)bits, x);
+    return p * (vec)((veci)sum << 23);
 }
 
 #endif
