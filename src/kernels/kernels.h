@@ -73,6 +73,7 @@ typedef struct spl_single_row {
     unsigned channels, width; /* width: a multiple of 32 */
     const float *
         weights; /* [channels][25]: for each row and column of the input, those of the output that it reaches */
+    const float *ahead; /* [width][channels] that is fetched ahead meanwhile, not used */
     spl_activation activation;
     float bias, scale, shift; /* out = activation(sum + bias) * scale + shift */
     float *out[2];            /* 2 * width each */
@@ -143,6 +144,7 @@ typedef struct spl_winograd_product {
     size_t weights_step;
     const float *ahead; /* [ahead_points][rows][run][16] that is fetched ahead meanwhile, not used */
     unsigned ahead_points; /* at most `points` have any effect */
+    bool ahead_far;        /* into the second cache only */
     bool add;
     float *output; /* [groups][8][16] */
     size_t output_step;

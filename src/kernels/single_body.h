@@ -31,8 +31,11 @@ INLINE void single_block(const spl_single_row *row, unsigned x, const spl_activa
     vec sum[2][2][VECTORS]; /* [output row][output column] */
     for (unsigned i = 0; i < 4 * VECTORS; i++)
         sum[i / VECTORS / 2][i / VECTORS % 2][i % VECTORS] = vec_splat(row->bias);
-    const float *weights = row->weights;
-    for (unsigned c = 0; c < row->channels; c++, weights += SPL_SINGLE_TAPS) {
+    const float *weights = row->weights, *ahead = row->ahead + (size_t)x * row->channels;
+    for (unsigned c = 0; c < row->channels; c++, weights += SPL_SINGLE_TAPS, ahead += 2 * LANES) {
+        __builtin_prefetch(ahead);
+        if (LANES == 16)
+            __builtin_prefetch(ahead + LANES);
         unsigned tap = 0;
 #pragma GCC unroll 3
         for (unsigned r = 0; r < 3; r++)

@@ -186,7 +186,10 @@ INLINE void winograd_product_tile(const spl_winograd_product *product, const flo
             for (unsigned lane = 0; lane < DEEP; lane++, weights += TILE_CHANNELS) {
                 vec weight[VECTORS];
                 if (ahead) {
-                    __builtin_prefetch(ahead, 0, 2);
+                    if (product->ahead_far)
+                        __builtin_prefetch(ahead, 0, 2);
+                    else
+                        __builtin_prefetch(ahead);
                     ahead += TILE_CHANNELS;
                 }
 #pragma GCC unroll 4

@@ -473,6 +473,7 @@ static void single_task(void *user, size_t task, unsigned thread) {
             continue;
         for (unsigned r = 0; r < 3; r++)
             row.input[r] = rows + (y - 2 + r) % 3 * floats + 1;
+        row.ahead = in->corner + (y + 1) * in->row_floats;
         row.out[0] = to->origin + 2 * (y - 2) * to->row_floats;
         row.out[1] = row.out[0] + to->row_floats;
         d->layer->kernels->single_row(&row);
@@ -615,11 +616,12 @@ static void transform_output(const tiles *t, unsigned tile, unsigned phase, unsi
 
 /* ---- Few weights: a block of tiles at a time, all panels ---- */
 
-/* The rows of pixels that the next block reads: they are fetched while products are computed. */
+/* The rows of pixels that the next block reads: they are fetched during the last products of this one, one in each row of
+ * points. */
 typedef struct pixel_rows {
     const float *row;
     size_t row_floats, floats; /* to the next, and that are read of each */
-    unsigned left;
+    unsigned left, point_rows; /* of pixels; of this block's products, also to come */
 } pixel_rows;
 
 static pixel_rows pixel_rows_of(const tiles *t, unsigned first) {
@@ -632,6 +634,7 @@ static pixel_rows pixel_rows_of(const tiles *t, unsigned first) {
         .row_floats = in->row_floats,
         .floats = (size_t)stride * (TILE * t->block + 2) * in->channels,
         .left = first < t->count ? stride * (SIDE - 1) + 1 : 0,
+        .point_rows = panels_of(t->layer) * (t->layer->transposed ? 2 * SIDE + 2 * (SIDE - 1) : SIDE),
     };
 }
 
@@ -657,7 +660,7 @@ static const float *multiply_row(const tiles *t, unsigned row, unsigned columns,
             .output = output + point * t->output_step,
             .output_step = t->output_step,
         };
-        if (column == 0 && next->left > 0) {
+        if (column == 0 && next->point_rows-- <= next->left && next->left > 0) {
             const size_t depth = (size_t)work.rows * work.run * PANEL;
             work.ahead = next->row;
             work.ahead_points = (unsigned)((next->floats + depth - 1) / depth);
@@ -715,6 +718,7 @@ static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, bool add, 
         .weights_step = t->weights_step,
         .ahead = taps + (size_t)channels * tap_rows(phase) * tap_columns(phase) * PANEL,
         .ahead_points = columns,
+        .ahead_far = true,
         .add = add,
         .output = output,
         .output_step = t->output_step,
