@@ -142,7 +142,8 @@ typedef struct spl_winograd_product {
     ptrdiff_t group_step, row_step; /* floats from one group, and one r, to the next */
     const float *weights;           /* [rows][run][16] */
     size_t weights_step;
-    const float *ahead; /* [ahead_points][rows][run][16] that is fetched ahead meanwhile, not used */
+    const float
+        *ahead; /* [ahead_points][rows][run][16] that is fetched ahead meanwhile, not used */
     unsigned ahead_points; /* at most `points` have any effect */
     bool ahead_far;        /* into the second cache only */
     bool add;

@@ -634,7 +634,8 @@ static pixel_rows pixel_rows_of(const tiles *t, unsigned first) {
         .row_floats = in->row_floats,
         .floats = (size_t)stride * (TILE * t->block + 2) * in->channels,
         .left = first < t->count ? stride * (SIDE - 1) + 1 : 0,
-        .point_rows = panels_of(t->layer) * (t->layer->transposed ? 2 * SIDE + 2 * (SIDE - 1) : SIDE),
+        .point_rows =
+            panels_of(t->layer) * (t->layer->transposed ? 2 * SIDE + 2 * (SIDE - 1) : SIDE),
     };
 }
 

@@ -238,6 +238,7 @@ static void single_row_follows_definition(void **state) {
                     .channels = channels,
                     .width = width,
                     .weights = packed,
+                    .ahead = packed,
                     .activation = (spl_activation)(channels % 3),
                     .bias = 0.25f,
                     .scale = 1.5f,
@@ -770,6 +771,7 @@ static void bench_single_row(const spl_kernels *kernels, void *user) {
                           .channels = 32,
                           .width = 512,
                           .weights = rows,
+                          .ahead = rows,
                           .activation = SPL_ACTIVATION_RELU,
                           .out = {out, out + 1024}};
     for (unsigned r = 0; r < 3; r++)
