@@ -21,6 +21,7 @@
  * Threads share the frames, rows and bins of each step. Which thread takes which does not change any sum:
  * overlap-add, the only place where tasks meet, runs over even blocks of frames first, then over odd ones.
  */
+#include "base/arena.h"
 #include "base/background.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -79,6 +80,8 @@ struct separation {
     spl_unet_workspace *workspace;
     spl_wiener *wiener;      /* NULL: plain masks */
     struct scratch *scratch; /* one a thread */
+    float *memory;           /* of all arrays of samples, spectra and estimates */
+    size_t memory_floats;
 
     float *input; /* stereo, (T - 1) hops and a frame */
     size_t input_samples;
@@ -525,51 +528,40 @@ static void plan_splits(struct separation *s) {
         add_split(s, (int)i, s->info->stems[i].name, s->options->wiener);
 }
 
-static float *floats(size_t count) {
-    return calloc(count, sizeof(float));
+static void plan_memory(struct separation *s, spl_arena *arena) {
+    const size_t frames = s->frames, estimates = frames * 2 * s->bins;
+    s->input = spl_arena_take(arena, ((frames - 1) * HOP + FRAME) * 2);
+    s->ahead = spl_arena_take(arena, frames * HOP * 2);
+    s->re = spl_arena_take(arena, frames * FRAME);
+    s->im = spl_arena_take(arena, frames * FRAME);
+    s->magnitudes = spl_arena_take(arena, estimates);
+    for (const mask_split *split = s->splits; split < s->splits + s->split_count; split++)
+        for (unsigned i = 0; i < split->count; i++)
+            s->estimates[split->nets[i]] = spl_arena_take(arena, estimates);
+    for (unsigned i = 0; i < s->stems; i++) {
+        s->extensions[i] = spl_arena_take(arena, frames * 2);
+        if (s->wanted >> i & 1) {
+            s->output[i] = spl_arena_take(arena, (frames + OVERLAP_HOPS) * HOP * 2);
+            s->finished[i] = spl_arena_take(arena, (frames + OVERLAP_HOPS) * HOP * 2);
+        }
+    }
 }
 
 static int allocate(struct separation *s) {
-    const size_t frames = s->frames, estimates = frames * 2 * s->bins;
+    spl_arena counter = {0};
+    plan_memory(s, &counter);
+    s->memory_floats = counter.used;
+    s->memory = spl_arena_block(s->memory_floats);
     s->scratch = calloc(spl_pool_threads(s->pool), sizeof(*s->scratch));
-    s->input = floats(((frames - 1) * HOP + FRAME) * 2);
-    s->ahead = floats(frames * HOP * 2);
-    s->re = floats(frames * FRAME);
-    s->im = floats(frames * FRAME);
-    s->magnitudes = floats(estimates);
-    bool complete = s->scratch && s->input && s->ahead && s->re && s->im && s->magnitudes;
-    for (const mask_split *split = s->splits; split < s->splits + s->split_count; split++)
-        for (unsigned i = 0; i < split->count; i++) {
-            s->estimates[split->nets[i]] = floats(estimates);
-            complete = complete && s->estimates[split->nets[i]];
-        }
-    for (unsigned i = 0; i < s->stems; i++) {
-        s->extensions[i] = floats(frames * 2);
-        complete = complete && s->extensions[i];
-        if (s->wanted >> i & 1) {
-            s->output[i] = floats((frames + OVERLAP_HOPS) * HOP * 2);
-            s->finished[i] = floats((frames + OVERLAP_HOPS) * HOP * 2);
-            complete = complete && s->output[i] && s->finished[i];
-        }
-    }
-    if (!complete)
+    if (!s->memory || !s->scratch)
         return spl_fail_memory(s->error);
+    plan_memory(s, &(spl_arena){.block = s->memory});
     return spl_unet_workspace_new(spl_model_unet(s->model, 0), s->frames, s->bins,
                                   spl_pool_threads(s->pool), &s->workspace, s->error);
 }
 
 static void release(struct separation *s) {
-    for (unsigned i = 0; i < s->nets; i++) {
-        free(s->estimates[i]);
-        free(s->extensions[i]);
-        free(s->output[i]);
-        free(s->finished[i]);
-    }
-    free(s->magnitudes);
-    free(s->im);
-    free(s->re);
-    free(s->ahead);
-    free(s->input);
+    spl_arena_block_free(s->memory, s->memory_floats);
     free(s->scratch);
     spl_unet_workspace_free(s->workspace);
     spl_wiener_free(s->wiener);

@@ -1,17 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Convolution layers: packing of weights, the direct way, and Winograd's.
- *
- * Phase f of a layer is one of its four convolutions of stride 1: it has 3 rows of taps for f < 2 and 2 for the
- * others, 3 columns for even f and 2 for odd.
- *
- *   direct     weights[parity] is [panel][row][column * in + channel][16]; a plain convolution has one window of 5x5
- *   single     a transposed layer with one output channel: [in][25], for each row and column of the window of 3x3
- *              inputs the taps from there
- *   Winograd   few weights are kept at their points: weights[0] of a transposed layer is [phase][panel][point][in][16],
- *              of the points that the phase has; the phases of a plain one are input channels to one product:
- *              [panel][point][f * in + channel][16]. Many are kept as taps, and become points when they are needed:
- *              [phase][panel][in][taps of the phase][16], or [panel][phase][in][taps of the phase][16] of a plain one
+ * Running a convolution layer: the direct way, and Winograd's.
  *
  * Winograd's tiles go through three stages, a group of tiles at a time: input transform, and for each panel of output
  * channels one matrix product a point, and the output transform with bias, norm and activation. With few weights
@@ -19,61 +8,20 @@
  * then take one panel after the other, so that weights are read from memory once. Each panel's weights are transformed
  * there and then, a row of points at a time: that is done sooner than five times as many bytes are read.
  */
-#include "model/layer.h"
+#include "model/layer_layout.h"
 
 #include <assert.h>
-#include <math.h>
-#include <string.h>
-#include <sys/mman.h>
 
 enum {
-    PANEL = SPL_PANEL,
-    KERNEL = 5,
     TILE = SPL_WINOGRAD_TILE,
-    SIDE = SPL_WINOGRAD_SIDE,
-    POINTS = SPL_WINOGRAD_POINTS,
     GROUP = SPL_WINOGRAD_GROUP,
-    PHASES = 4,
     SINGLE_ROWS = 16, /* of a task */
 };
 
 /* A core's cache holds the weights of all panels together up to this size. */
 static const size_t cached_weights_bytes = 256 << 10;
-/* Winograd: up to this size of the weights they are kept at their points, and a thread takes tiles through all stages. */
-static const size_t kept_points_bytes = 3 << 20;
 /* Winograd: points of a block of tiles, input and output together. */
 static const size_t block_bytes = 176 << 10;
-
-float *spl_arena_take(spl_arena *arena, size_t floats) {
-    float *piece = arena->block ? arena->block + arena->used : NULL;
-    arena->used += spl_round_up(floats, PANEL);
-    return piece;
-}
-
-static const size_t huge_page_bytes = 2 << 20;
-
-static size_t block_size(size_t floats) {
-    return spl_round_up(floats * sizeof(float), huge_page_bytes);
-}
-
-float *spl_arena_block(size_t floats) {
-    const size_t bytes = block_size(floats);
-    char *wider = mmap(NULL, bytes + huge_page_bytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (wider == MAP_FAILED)
-        return NULL;
-    const size_t before = -(uintptr_t)wider % huge_page_bytes;
-    if (before > 0)
-        munmap(wider, before);
-    munmap(wider + before + bytes, huge_page_bytes - before);
-    madvise(wider + before, bytes, MADV_HUGEPAGE);
-    return (float *)(wider + before);
-}
-
-void spl_arena_block_free(float *block, size_t floats) {
-    if (block)
-        munmap(block, block_size(floats));
-}
 
 unsigned spl_layer_border_before(bool transposed) {
     (void)transposed;
@@ -89,265 +37,6 @@ unsigned spl_layer_border_after(bool transposed) {
 static size_t odd_lines(size_t floats) {
     const size_t line = 16;
     return ((floats + line - 1) / line | 1) * line;
-}
-
-static unsigned panels_of(const spl_layer *layer) {
-    return (layer->out + PANEL - 1) / PANEL;
-}
-
-static bool is_single(const spl_layer *layer) {
-    return layer->transposed && layer->out == 1;
-}
-
-static bool three_rows(unsigned phase) {
-    return phase < 2;
-}
-
-static bool three_columns(unsigned phase) {
-    return phase % 2 == 0;
-}
-
-static unsigned tap_rows(unsigned phase) {
-    return three_rows(phase) ? 3 : 2;
-}
-
-static unsigned tap_columns(unsigned phase) {
-    return three_columns(phase) ? 3 : 2;
-}
-
-/* Row (or column) of the kernel at a tap of a phase with 3 or 2 of them. */
-static unsigned kernel_index(bool transposed, unsigned taps, unsigned tap) {
-    return transposed ? taps + 1 - 2 * tap : 2 * tap + (taps == 2);
-}
-
-/* Weight from input channel i to output channel o: kernels are [5][5][in][out], transposed ones [5][5][out][in]. */
-static float kernel_at(const spl_layer *layer, const float *kernel, unsigned row, unsigned column,
-                       unsigned i, unsigned o) {
-    if (o >= layer->out)
-        return 0;
-    const float *matrix = kernel + (size_t)(row * KERNEL + column) * layer->in * layer->out;
-    return layer->transposed ? matrix[(size_t)o * layer->in + i]
-                             : matrix[(size_t)i * layer->out + o];
-}
-
-static void fill_channels(const spl_layer *layer, const spl_layer_weights *weights) {
-    for (unsigned lane = 0; lane < panels_of(layer) * PANEL; lane++) {
-        const unsigned o = is_single(layer) ? 0 : SPL_MIN(lane, layer->out - 1);
-        layer->bias[lane] = weights->bias[o];
-        if (!weights->norm.gamma)
-            continue;
-        const spl_norm_weights *norm = &weights->norm;
-        const double factor = (double)norm->gamma[o] / sqrt((double)norm->variance[o] + 1e-3);
-        layer->scale[lane] = (float)factor;
-        layer->shift[lane] = (float)((double)norm->beta[o] - (double)norm->mean[o] * factor);
-    }
-}
-
-static void fill_direct(const spl_layer *layer, const float *kernel) {
-    float *packed = layer->weights[0];
-    for (unsigned panel = 0; panel < panels_of(layer); panel++)
-        for (unsigned row = 0; row < KERNEL; row++)
-            for (unsigned column = 0; column < KERNEL; column++)
-                for (unsigned i = 0; i < layer->in; i++)
-                    for (unsigned lane = 0; lane < PANEL; lane++)
-                        *packed++ = kernel_at(layer, kernel, row, column, i, panel * PANEL + lane);
-}
-
-static void fill_direct_transposed(const spl_layer *layer, const float *kernel, unsigned phase) {
-    const unsigned rows = tap_rows(phase), columns = tap_columns(phase);
-    float *packed = layer->weights[phase];
-    for (unsigned panel = 0; panel < panels_of(layer); panel++)
-        for (unsigned row = 0; row < rows; row++)
-            for (unsigned column = 0; column < columns; column++)
-                for (unsigned i = 0; i < layer->in; i++)
-                    for (unsigned lane = 0; lane < PANEL; lane++)
-                        *packed++ =
-                            kernel_at(layer, kernel, kernel_index(true, rows, row),
-                                      kernel_index(true, columns, column), i, panel * PANEL + lane);
-}
-
-static void fill_single(const spl_layer *layer, const float *kernel) {
-    float *packed = layer->weights[0];
-    for (unsigned i = 0; i < layer->in; i++)
-        for (unsigned r = 0; r < 3; r++)
-            for (unsigned k = 0; k < 3; k++)
-                for (unsigned row = r == 2; row < 2; row++)
-                    for (unsigned column = k == 2; column < 2; column++)
-                        *packed++ =
-                            kernel_at(layer, kernel, row + 3 - 2 * r, column + 3 - 2 * k, i, 0);
-}
-
-/* ---- Winograd's weights ---- */
-
-static bool keeps_points(const spl_layer *layer) {
-    return (size_t)POINTS * PHASES * layer->in * layer->out * sizeof(float) <= kept_points_bytes;
-}
-
-/* Points each way of a phase's kernels; a plain layer's phases together have as many as phase 0. */
-static unsigned point_rows(unsigned phase) {
-    return three_rows(phase) ? SIDE : SIDE - 1;
-}
-
-static unsigned point_columns(unsigned phase) {
-    return three_columns(phase) ? SIDE : SIDE - 1;
-}
-
-static bool phase_has_point(unsigned phase, unsigned point) {
-    return point / SIDE < point_rows(phase) && point % SIDE < point_columns(phase);
-}
-
-/* A product at one point, as rows and runs of the input channels. That of a plain layer adds up those phases that have the
- * point: all, or 0 and 1 where rows are at infinity, 0 and 2 where columns are, 0 where both are. */
-typedef struct product {
-    unsigned rows, run; /* in units of `in` */
-} product;
-
-static product product_at(const spl_layer *layer, unsigned point) {
-    const bool row_infinity = point / SIDE == SIDE - 1, column_infinity = point % SIDE == SIDE - 1;
-    if (layer->transposed)
-        return (product){.rows = 1, .run = 1};
-    return (product){.rows = column_infinity && !row_infinity ? 2 : 1,
-                     .run = column_infinity ? 1
-                            : row_infinity  ? 2
-                                            : 4};
-}
-
-/* Floats of a panel's weights at their points for `phase` before those of `point`. */
-static size_t point_offset(const spl_layer *layer, unsigned phase, unsigned point) {
-    size_t depth = 0;
-    for (unsigned p = 0; p < point; p++)
-        if (!layer->transposed || phase_has_point(phase, p))
-            depth += (size_t)product_at(layer, p).rows * product_at(layer, p).run;
-    return depth * layer->in * PANEL;
-}
-
-/* Floats of the points before those of a panel of a phase; a plain layer's phases are together, as phase 0. */
-static size_t panel_offset(const spl_layer *layer, unsigned phase, unsigned panel) {
-    size_t floats = panel * point_offset(layer, phase, POINTS);
-    for (unsigned f = 0; f < phase; f++)
-        floats += panels_of(layer) * point_offset(layer, f, POINTS);
-    return floats;
-}
-
-static size_t taps_of(const spl_layer *layer, unsigned phase) {
-    return (size_t)tap_rows(phase) * tap_columns(phase) * layer->in * PANEL;
-}
-
-/* Floats of the taps before those of a panel in a phase. */
-static size_t taps_offset(const spl_layer *layer, unsigned phase, unsigned panel) {
-    size_t before = 0, all = 0;
-    for (unsigned f = 0; f < PHASES; f++) {
-        before += f < phase ? taps_of(layer, f) : 0;
-        all += taps_of(layer, f);
-    }
-    return layer->transposed ? before * panels_of(layer) + panel * taps_of(layer, phase)
-                             : panel * all + before;
-}
-
-enum { PACKED = 16 /* channels at a time */ };
-
-/* Packs the taps of a phase from PACKED input channels, `first` the first, to a panel: [channel][tap row][tap column][16]. */
-static void pack_taps(const spl_layer *layer, const float *kernel, unsigned phase, unsigned panel,
-                      unsigned first, float *packed) {
-    const ptrdiff_t step = (ptrdiff_t)tap_rows(phase) * tap_columns(phase) * PANEL;
-    for (unsigned r = 0; r < tap_rows(phase); r++)
-        for (unsigned c = 0; c < tap_columns(phase); c++, packed += PANEL) {
-            const unsigned row = kernel_index(layer->transposed, tap_rows(phase), r);
-            const unsigned column = kernel_index(layer->transposed, tap_columns(phase), c);
-            const float *matrix = kernel + (size_t)(row * KERNEL + column) * layer->in * layer->out;
-            if (layer->transposed)
-                layer->kernels->transpose(matrix + panel * PANEL * layer->in + first, layer->in,
-                                          PANEL, PACKED, packed, step);
-            else
-                for (unsigned i = 0; i < PACKED; i++)
-                    memcpy(packed + i * step,
-                           matrix + (size_t)(first + i) * layer->out + panel * PANEL,
-                           PANEL * sizeof(float));
-        }
-}
-
-/* Transforms taps of `channels` input channels to a row of points, `step` floats a column; `last`: those at infinity. */
-static void transform_taps(const spl_layer *layer, unsigned phase, unsigned row, unsigned channels,
-                           const float *taps, float *points, size_t step, float *last) {
-    layer->kernels->winograd_weights(&(spl_winograd_weights){
-        .row = row,
-        .tap_rows = tap_rows(phase),
-        .tap_columns = tap_columns(phase),
-        .channels = channels,
-        .taps = taps,
-        .points = points,
-        .point_step = step,
-        .last = last,
-    });
-}
-
-static void fill_points(const spl_layer *layer, const float *kernel, unsigned phase,
-                        unsigned panel) {
-    const unsigned points_phase = layer->transposed ? phase : 0;
-    /* with columns at infinity, phases 0 and 2 are neighbours */
-    const size_t place = layer->transposed ? 0 : phase, last = layer->transposed ? 0 : phase / 2;
-    float *packed = layer->weights[0] + panel_offset(layer, points_phase, panel);
-    for (unsigned i = 0; i < layer->in; i += PACKED) {
-        float taps[PACKED * 9 * PANEL];
-        pack_taps(layer, kernel, phase, panel, i, taps);
-        for (unsigned row = 0; row < point_rows(phase); row++) {
-            const unsigned point = row * SIDE;
-            const size_t step = (size_t)product_at(layer, point).run * layer->in * PANEL;
-            float *points = packed + point_offset(layer, points_phase, point);
-            transform_taps(layer, phase, row, PACKED, taps,
-                           points + (place * layer->in + i) * PANEL, step,
-                           points + (SIDE - 1) * step + (last * layer->in + i) * PANEL);
-        }
-    }
-}
-
-static void fill_taps(const spl_layer *layer, const float *kernel, unsigned phase, unsigned panel) {
-    float *packed = layer->weights[0] + taps_offset(layer, phase, panel);
-    for (unsigned i = 0; i < layer->in; i += PACKED)
-        pack_taps(layer, kernel, phase, panel, i,
-                  packed + (size_t)i * tap_rows(phase) * tap_columns(phase) * PANEL);
-}
-
-/* ---- Every layer's ---- */
-
-/* Floats of weights[phase]. */
-static size_t weights_floats(const spl_layer *layer, unsigned phase) {
-    const unsigned panels = panels_of(layer), last = layer->transposed ? PHASES - 1 : 0;
-    if (is_single(layer))
-        return (size_t)SPL_SINGLE_TAPS * layer->in;
-    if (layer->winograd)
-        return keeps_points(layer) ? panel_offset(layer, last, panels)
-                                   : taps_offset(layer, last, panels);
-    return layer->transposed ? panels * taps_of(layer, phase)
-                             : (size_t)panels * PANEL * KERNEL * KERNEL * layer->in;
-}
-
-void spl_layer_place(spl_layer *layer, spl_arena *arena) {
-    const unsigned padded = panels_of(layer) * PANEL;
-    layer->winograd = layer->in % SPL_WINOGRAD_DEEP == 0 && layer->out % PANEL == 0;
-    layer->bias = spl_arena_take(arena, padded);
-    layer->scale = spl_arena_take(arena, padded);
-    layer->shift = spl_arena_take(arena, padded);
-    const bool apart = layer->transposed && !layer->winograd && !is_single(layer);
-    for (unsigned phase = 0; phase < (apart ? PHASES : 1); phase++)
-        layer->weights[phase] = spl_arena_take(arena, weights_floats(layer, phase));
-}
-
-void spl_layer_fill(const spl_layer *layer, const spl_layer_weights *weights) {
-    fill_channels(layer, weights);
-    const float *kernel = weights->kernel;
-    if (is_single(layer)) {
-        fill_single(layer, kernel);
-    } else if (!layer->winograd && !layer->transposed) {
-        fill_direct(layer, kernel);
-    } else {
-        for (unsigned phase = 0; phase < PHASES; phase++)
-            if (!layer->winograd)
-                fill_direct_transposed(layer, kernel, phase);
-            else
-                for (unsigned panel = 0; panel < panels_of(layer); panel++)
-                    (keeps_points(layer) ? fill_points : fill_taps)(layer, kernel, phase, panel);
-    }
 }
 
 /* ---- What both ways share ---- */

@@ -13,6 +13,7 @@
 #ifndef SPL_MODEL_LAYER_H
 #define SPL_MODEL_LAYER_H
 
+#include "base/arena.h"
 #include "base/pool.h"
 #include "kernels/kernels.h"
 #include "model/net.h"
@@ -24,22 +25,6 @@ typedef struct spl_plane {
     float *corner; /* the border's first float; the first tap of the layer that reads it */
     float *origin; /* channel 0 of row 0, column 0 */
 } spl_plane;
-
-/* Hands out pieces of one block of floats; with a NULL block it only counts. */
-typedef struct spl_arena {
-    float *block;
-    size_t used;
-} spl_arena;
-
-/* `floats` floats, aligned to 64 bytes; NULL while only counting. */
-float *spl_arena_take(spl_arena *arena, size_t floats);
-
-/* A block of zeros for an arena, in huge pages where the kernel has them; memory is taken as it is touched. NULL: there is
- * no more. */
-float *spl_arena_block(size_t floats);
-
-/* Gives back a block of `floats`; NULL is allowed. */
-void spl_arena_block_free(float *block, size_t floats);
 
 typedef struct spl_layer {
     const spl_kernels *kernels;
