@@ -351,6 +351,13 @@ def test_listening_while_it_runs(hall, visit, tmp_path):
     page.wait_for_selector("text=This separation was stopped")
 
 
+def test_a_song_that_ends_early_says_so(hall, visit):
+    content = SONG.read_bytes()
+    job = hall.separate(content[:len(content) // 2], name="cut.mp3", type="audio/mpeg")
+    page = visit(hall, path=f"/#/songs/{job['id']}")
+    page.wait_for_selector("text=This song may be incomplete: the file says that it has 10.9 s")
+
+
 def test_compressed_stems_play_too(hall, visit):
     job = hall.wait(hall.submit(SONG.read_bytes(), name="audio_example.mp3", type="audio/mpeg", options={"codec": "flac"})["id"])
     page = visit(hall, record=True)

@@ -127,6 +127,15 @@ def test_the_manifest_proves_the_result(service, song):
     assert manifest["residual_db"] is None or manifest["residual_db"] < -60
 
 
+def test_a_song_that_ends_early_has_a_warning(service, song):
+    content = SONG.read_bytes()
+    job = service.separate(content[:len(content) // 2], name="cut.mp3", type="audio/mpeg")
+    assert job["status"] == "succeeded"
+    assert re.fullmatch(r"the file says that it has 10\.9 s, but ends after 5\.\d s", job["warning"])
+    assert service.get("/v1/jobs").json()["jobs"][0]["warning"] == job["warning"]
+    assert service.separate(song)["warning"] is None
+
+
 def test_events_are_whole_snapshots(service, long_song):
     job = service.submit(long_song)
     connection, response = service.open("GET", f"/v1/jobs/{job['id']}/events")

@@ -26,6 +26,7 @@ export interface Job {
     eta_s: number | null;
     outputs: Output[];
     error: { code: string; detail: string | null } | null;
+    warning: string | null;
     cancel_requested: boolean;
 }
 

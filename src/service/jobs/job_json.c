@@ -94,6 +94,13 @@ static json_t *describe_error(const spl_job *job) {
                      job->error_code, "detail", job->error_detail);
 }
 
+/* What the decoder had to say of a song that was separated all the same: it is in the manifest, "" for nothing. */
+static json_t *describe_warning(const spl_job *job) {
+    json_auto_t *manifest = job->result ? json_loads(job->result, 0, NULL) : NULL;
+    const char *warning = json_string_value(json_object_get(manifest, "warning"));
+    return warning && *warning ? json_string(warning) : json_null();
+}
+
 static json_t *describe_urls(const spl_jobs *jobs, const spl_job *job) {
     return json_pack("{s:o, s:o, s:o, s:o, s:o}", "self", url(jobs, job, ""), "events",
                      url(jobs, job, "/events"), "cancel", url(jobs, job, "/cancel"), "zip",
@@ -109,7 +116,7 @@ json_t *spl_job_json(spl_jobs *jobs, const spl_job *job, bool with_queue) {
         queue = queue_place(jobs, job, &eta_s);
     return json_pack(
         "{s:s, s:s, s:o, s:o, s:o, s:o, s:{s:s, s:s}, s:o, s:{s:s?, s:I, s:s, s:o}, s:o, s:f, s:o, "
-        "s:o, s:o, s:o, s:o, s:i, s:b, s:b, s:s?}",
+        "s:o, s:o, s:o, s:o, s:o, s:i, s:b, s:b, s:s?}",
         "id", job->id, "status", spl_job_state_text(job->state), "created",
         time_or_null(job->created_ms), "started", time_or_null(job->started_ms), "finished",
         time_or_null(job->finished_ms), "expires", time_or_null(job->expires_ms), "model", "name",
@@ -117,8 +124,8 @@ json_t *spl_job_json(spl_jobs *jobs, const spl_job *job, bool with_queue) {
         "name", job->input_name, "bytes", (json_int_t)job->input_bytes, "sha256", job->input_sha256,
         "duration_s", job->input_s > 0 ? json_real(job->input_s) : json_null(), "queue",
         queue ? queue : json_null(), "progress", job->progress, "eta_s", spl_json_number(eta_s),
-        "outputs", describe_outputs(jobs, job), "error", describe_error(job), "metadata",
-        parsed_or_null(job->metadata), "urls", describe_urls(jobs, job), "attempts",
-        (int)job->attempts, "reused", job->reused, "cancel_requested", job->cancel_requested,
-        "request_id", job->request_id);
+        "outputs", describe_outputs(jobs, job), "error", describe_error(job), "warning",
+        describe_warning(job), "metadata", parsed_or_null(job->metadata), "urls",
+        describe_urls(jobs, job), "attempts", (int)job->attempts, "reused", job->reused,
+        "cancel_requested", job->cancel_requested, "request_id", job->request_id);
 }

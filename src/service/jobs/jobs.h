@@ -79,7 +79,7 @@ SPL_WARN_UNUSED int spl_jobs_submit(spl_jobs *jobs, const spl_submission *submis
                                     json_t **ret_job, bool *ret_replayed, spl_problem *ret_problem);
 
 /* The job as clients see it: id, status, created/started/finished/expires, model (name, sha256), options, input, queue {position, eta_s}, progress, eta_s,
- * outputs [{name, file, complete, bytes, samples, clipped, peak_dbfs, sha256, url}], error {type, code, detail}, metadata, urls, attempts, reused.
+ * outputs [{name, file, complete, bytes, samples, clipped, peak_dbfs, sha256, url}], error {type, code, detail}, warning, metadata, urls, attempts, reused.
  * `owner` NULL: any (for signed links and webhooks). Problem: NOT_FOUND. *ret_version (may be NULL) for spl_jobs_wait. */
 SPL_WARN_UNUSED int spl_jobs_get(spl_jobs *jobs, const char *owner, const char *id,
                                  json_t **ret_job, int64_t *ret_version, spl_problem *ret_problem);

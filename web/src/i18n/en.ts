@@ -78,6 +78,7 @@ export const en = {
     cancelJob: "Stop separating",
     expiredText: "The stems were kept as long as this service keeps them. Upload the song again to have them anew.",
     canceledText: "This separation was stopped. Upload the song again to start over.",
+    warning: (detail: string) => `This song may be incomplete: ${detail}.`,
     deleteTitle: "Delete this song?",
     deleteText: (name: string) => `“${name}” and all its stems are removed from the service. This can't be undone.`,
 

@@ -79,6 +79,7 @@ export const fr: Strings = {
     cancelJob: "Arrêter la séparation",
     expiredText: "Les pistes ont été conservées aussi longtemps que le service le fait. Renvoyez le morceau pour les avoir à nouveau.",
     canceledText: "Cette séparation a été arrêtée. Renvoyez le morceau pour recommencer.",
+    warning: (detail) => `Ce morceau est peut-être incomplet : ${detail}.`,
     deleteTitle: "Supprimer ce morceau ?",
     deleteText: (name) => `« ${name} » et toutes ses pistes seront retirés du service. C’est irréversible.`,
 

@@ -37,6 +37,8 @@ function State({ song, job }: { song: Song; job: Job }) {
         return <Problem error={new Failure(job.error.code, job.error.detail ?? "")} />;
     if (job.status === "expired" || job.status === "canceled")
         return <p class="notice">{job.status === "expired" ? strings.expiredText : strings.canceledText}</p>;
+    if (job.warning)
+        return <p class="notice">{strings.warning(job.warning)}</p>;
     return null;
 }
 
