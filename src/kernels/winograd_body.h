@@ -171,7 +171,7 @@ static void winograd_input(const spl_winograd_input *input) {
  * meanwhile. */
 INLINE void winograd_product_tile(const spl_winograd_product *product, const float *input,
                                   const float *weights, float *output, unsigned first,
-                                  const unsigned pixels, const float *ahead) {
+                                  const unsigned pixels, const float *ahead, const bool far) {
     enum { VECTORS = TILE_CHANNELS / LANES };
     input += first / GROUP * product->group_step + DEEP * (first % GROUP);
     output += (size_t)first * TILE_CHANNELS;
@@ -186,10 +186,7 @@ INLINE void winograd_product_tile(const spl_winograd_product *product, const flo
             for (unsigned lane = 0; lane < DEEP; lane++, weights += TILE_CHANNELS) {
                 vec weight[VECTORS];
                 if (ahead) {
-                    if (product->ahead_far)
-                        __builtin_prefetch(ahead, 0, 2);
-                    else
-                        __builtin_prefetch(ahead);
+                    __builtin_prefetch(ahead, 0, far ? 2 : 3);
                     ahead += TILE_CHANNELS;
                 }
 #pragma GCC unroll 4
@@ -211,7 +208,7 @@ INLINE void winograd_product_tile(const spl_winograd_product *product, const flo
         vec_store(output + LANES * i, sum[i]);
 }
 
-static void winograd_product(const spl_winograd_product *product) {
+INLINE void winograd_product_as(const spl_winograd_product *product, const bool far) {
     const unsigned tiles = product->groups * GROUP,
                    rest = SPL_MIN((unsigned)GROUP, (unsigned)PRODUCT_TILES);
     const size_t depth = (size_t)product->rows * product->run * TILE_CHANNELS;
@@ -221,17 +218,25 @@ static void winograd_product(const spl_winograd_product *product) {
         const float *ahead = point < product->ahead_points ? product->ahead + point * depth : NULL;
         unsigned first = 0;
         if (tiles >= PRODUCT_TILES) {
-            winograd_product_tile(product, input, weights, output, 0, PRODUCT_TILES, ahead);
+            winograd_product_tile(product, input, weights, output, 0, PRODUCT_TILES, ahead, far);
             for (first = PRODUCT_TILES; first + PRODUCT_TILES <= tiles; first += PRODUCT_TILES)
-                winograd_product_tile(product, input, weights, output, first, PRODUCT_TILES, NULL);
+                winograd_product_tile(product, input, weights, output, first, PRODUCT_TILES, NULL,
+                                      far);
         }
         if (first < tiles) /* with AVX-512 a last group by itself */
             winograd_product_tile(product, input, weights, output, first, rest,
-                                  first ? NULL : ahead);
+                                  first ? NULL : ahead, far);
         input += product->input_step;
         weights += product->weights_step;
         output += product->output_step;
     }
+}
+
+static void winograd_product(const spl_winograd_product *product) {
+    if (product->ahead_far)
+        winograd_product_as(product, true);
+    else
+        winograd_product_as(product, false);
 }
 
 INLINE void winograd_output_1d(const vec *m, vec *ret) {
