@@ -17,7 +17,6 @@ import json
 import os
 import platform
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,9 @@ import wave
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from ports import free_port  # noqa: E402
+
 KEY = "the-key-of-the-load-benchmark"
 ASKED_EVERY_S = 0.05
 STEMS = 2
@@ -72,9 +74,7 @@ def time_command(program, songs, folder):
 
 class Service:
     def __init__(self, program, folder, workers):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         environment = {
             **os.environ, "SPLEETER_API_KEY": KEY, "SPLEETER_PORT": str(self.port),
             "SPLEETER_DATA_DIR": str(folder), "SPLEETER_RATE_PER_MINUTE": "1000000", "SPLEETER_WORKERS": str(workers),

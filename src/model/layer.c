@@ -10,8 +10,6 @@
  */
 #include "model/layer_layout.h"
 
-#include <assert.h>
-
 enum {
     TILE = SPL_WINOGRAD_TILE,
     GROUP = SPL_WINOGRAD_GROUP,

@@ -96,7 +96,7 @@ static json_t *describe_error(const spl_job *job) {
 
 /* What the decoder had to say of a song that was separated all the same: it is in the manifest, "" for nothing. */
 static json_t *describe_warning(const spl_job *job) {
-    json_auto_t *manifest = job->result ? json_loads(job->result, 0, NULL) : NULL;
+    json_auto_t *manifest = parsed_or_null(job->result);
     const char *warning = json_string_value(json_object_get(manifest, "warning"));
     return warning && *warning ? json_string(warning) : json_null();
 }
