@@ -101,6 +101,10 @@ def on_cluster(module):
                 return sorted(f"blobs/{key}" for key in backends.s3.objects(self.settings["S3_BUCKET"]))
             return super().files(below) + (self.unnamed_files() if below == "incoming" else [])
 
+        def orphans(self, jobs):
+            """None of the service's: the bucket's lifecycle removes them (docs/scale.md)."""
+            return []
+
         def unnamed_files(self):
             """What is being written to them until S3 gets it."""
             found = []

@@ -214,6 +214,10 @@ class Service(Client):
     def client(self, key):
         return Client(self.port, key)
 
+    def orphans(self, jobs):
+        """Files of other jobs than `jobs`."""
+        return [name for name in self.files("blobs") if name.split("/")[1] not in jobs]
+
     def leftovers(self):
         """Temporary files, and files of uploads that became no job."""
         return self.files("incoming") + [str(path) for path in self.temporary.rglob("*")] + [
