@@ -133,22 +133,24 @@ typedef struct spl_winograd_input {
     ptrdiff_t point_step;            /* floats between points */
 } spl_winograd_input;
 
-/* At each of some points, for each group: output[tile][o] = (add ? output[tile][o] : 0) + sum over r < rows, k < run of
+/* At each of some points, for each panel and group: output[tile][o] = (add ? output[tile][o] : 0) + sum over r < rows, k < run of
  * input[r][k / 16][tile][k % 16] * weights[r][k][o], in that order, so that a sum in parts is the same. */
 typedef struct spl_winograd_product {
     unsigned points, groups, rows, run; /* run: a multiple of 16 */
+    unsigned panels;                    /* of 16 output channels: 1 or 2 */
     const float *input;
     size_t input_step;              /* floats from one point to the next */
     ptrdiff_t group_step, row_step; /* floats from one group, and one r, to the next */
     const float *weights;           /* [rows][run][16] */
-    size_t weights_step;
+    size_t weights_step, weights_panel_step;
     const float
         *ahead; /* [ahead_points][rows][run][16] that is fetched ahead meanwhile, not used */
+    size_t ahead_panel_step;
     unsigned ahead_points; /* at most `points` have any effect */
     bool ahead_far;        /* into the second cache only */
     bool add;
     float *output; /* [groups][8][16] */
-    size_t output_step;
+    size_t output_step, output_panel_step;
 } spl_winograd_product;
 
 typedef struct spl_winograd_output {

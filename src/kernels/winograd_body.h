@@ -22,13 +22,14 @@ enum {
     GROUP = SPL_WINOGRAD_GROUP,
 };
 
-/* Tiles whose 16 channels stay in registers: 16 of 32 with AVX-512 and NEON, 8 of 16 with AVX2, 8 with SSE. */
+/* Sums that stay in registers: of so many tiles and panels of 16 channels. AVX-512 has 32 registers, and where it multiplies two
+ * vectors a cycle, it could not load an input for each: two panels share it. NEON has 32, AVX2 and SSE 16. */
 #if defined(__AVX512F__)
-enum { PRODUCT_TILES = 16 };
+enum { PRODUCT_TILES = 16, PRODUCT_PANELS = 2 };
 #elif defined(__AVX2__) || defined(__aarch64__)
-enum { PRODUCT_TILES = 4 };
+enum { PRODUCT_TILES = 4, PRODUCT_PANELS = 1 };
 #else
-enum { PRODUCT_TILES = 2 };
+enum { PRODUCT_TILES = 2, PRODUCT_PANELS = 1 };
 #endif
 
 #define A       0.625f
@@ -167,76 +168,101 @@ static void winograd_input(const spl_winograd_input *input) {
                                       input->points + GROUP * c + DEEP * t + lane);
 }
 
-/* Tiles of the product's groups, `pixels` from `first` on, at one point; with `ahead`, what comes next is on its way
- * meanwhile. */
-INLINE void winograd_product_tile(const spl_winograd_product *product, const float *input,
-                                  const float *weights, float *output, unsigned first,
-                                  const unsigned pixels, const float *ahead, const bool far) {
+typedef enum fetching { FETCH_NOTHING, FETCH_NEAR, FETCH_FAR } fetching;
+
+/* `tiles` of the product's, from `first` on, times `panels` of its panels, from `panel` on, at one point. */
+INLINE void winograd_product_tile(const spl_winograd_product *product, unsigned point,
+                                  unsigned panel, const unsigned panels, unsigned first,
+                                  const unsigned tiles, const fetching fetch) {
     enum { VECTORS = TILE_CHANNELS / LANES };
-    input += first / GROUP * product->group_step + DEEP * (first % GROUP);
-    output += (size_t)first * TILE_CHANNELS;
-    vec sum[PRODUCT_TILES * VECTORS];
+    const size_t depth = (size_t)product->rows * product->run * TILE_CHANNELS;
+    const float *input = product->input + point * product->input_step +
+                         first / GROUP * product->group_step + DEEP * (first % GROUP);
+    const float *weights = product->weights + point * product->weights_step +
+                           panel * product->weights_panel_step;
+    const float *ahead =
+        fetch ? product->ahead + point * depth + panel * product->ahead_panel_step : NULL;
+    float *output = product->output + point * product->output_step +
+                    panel * product->output_panel_step + (size_t)first * TILE_CHANNELS;
+    vec sum[PRODUCT_PANELS][PRODUCT_TILES * VECTORS];
+#pragma GCC unroll 2
+    for (unsigned q = 0; q < panels; q++)
 #pragma GCC unroll 24
-    for (unsigned i = 0; i < pixels * VECTORS; i++)
-        sum[i] = product->add ? vec_load(output + LANES * i) : vec_splat(0);
+        for (unsigned i = 0; i < tiles * VECTORS; i++)
+            sum[q][i] = product->add ? vec_load(output + q * product->output_panel_step + LANES * i)
+                                     : vec_splat(0);
     for (unsigned r = 0; r < product->rows; r++, input += product->row_step) {
         const float *in = input;
         for (unsigned k = 0; k < product->run; k += DEEP, in += GROUP * DEEP) {
 #pragma GCC unroll 2
             for (unsigned lane = 0; lane < DEEP; lane++, weights += TILE_CHANNELS) {
-                vec weight[VECTORS];
-                if (ahead) {
-                    __builtin_prefetch(ahead, 0, far ? 2 : 3);
-                    ahead += TILE_CHANNELS;
-                }
-#pragma GCC unroll 4
-                for (unsigned v = 0; v < VECTORS; v++)
-                    weight[v] = vec_load(weights + LANES * v);
-#pragma GCC unroll 16
-                for (unsigned p = 0; p < pixels; p++) {
-                    const vec one =
-                        vec_splat(in[p / GROUP * product->group_step + DEEP * (p % GROUP) + lane]);
+                vec weight[PRODUCT_PANELS][VECTORS];
+#pragma GCC unroll 2
+                for (unsigned q = 0; q < panels; q++) {
+                    if (fetch)
+                        __builtin_prefetch(ahead + q * product->ahead_panel_step, 0,
+                                           fetch == FETCH_FAR ? 2 : 3);
 #pragma GCC unroll 4
                     for (unsigned v = 0; v < VECTORS; v++)
-                        sum[p * VECTORS + v] += one * weight[v];
+                        weight[q][v] =
+                            vec_load(weights + q * product->weights_panel_step + LANES * v);
+                }
+                if (fetch)
+                    ahead += TILE_CHANNELS;
+#pragma GCC unroll 16
+                for (unsigned t = 0; t < tiles; t++) {
+                    const vec one =
+                        vec_splat(in[t / GROUP * product->group_step + DEEP * (t % GROUP) + lane]);
+#pragma GCC unroll 2
+                    for (unsigned q = 0; q < panels; q++)
+#pragma GCC unroll 4
+                        for (unsigned v = 0; v < VECTORS; v++)
+                            sum[q][t * VECTORS + v] += one * weight[q][v];
                 }
             }
         }
     }
+#pragma GCC unroll 2
+    for (unsigned q = 0; q < panels; q++)
 #pragma GCC unroll 24
-    for (unsigned i = 0; i < pixels * VECTORS; i++)
-        vec_store(output + LANES * i, sum[i]);
+        for (unsigned i = 0; i < tiles * VECTORS; i++)
+            vec_store(output + q * product->output_panel_step + LANES * i, sum[q][i]);
 }
 
-INLINE void winograd_product_as(const spl_winograd_product *product, const bool far) {
-    const unsigned tiles = product->groups * GROUP,
-                   rest = SPL_MIN((unsigned)GROUP, (unsigned)PRODUCT_TILES);
-    const size_t depth = (size_t)product->rows * product->run * TILE_CHANNELS;
-    const float *input = product->input, *weights = product->weights;
-    float *output = product->output;
-    for (unsigned point = 0; point < product->points; point++) {
-        const float *ahead = point < product->ahead_points ? product->ahead + point * depth : NULL;
-        unsigned first = 0;
-        if (tiles >= PRODUCT_TILES) {
-            winograd_product_tile(product, input, weights, output, 0, PRODUCT_TILES, ahead, far);
-            for (first = PRODUCT_TILES; first + PRODUCT_TILES <= tiles; first += PRODUCT_TILES)
-                winograd_product_tile(product, input, weights, output, first, PRODUCT_TILES, NULL,
-                                      far);
-        }
-        if (first < tiles) /* with AVX-512 a last group by itself */
-            winograd_product_tile(product, input, weights, output, first, rest,
-                                  first ? NULL : ahead, far);
-        input += product->input_step;
-        weights += product->weights_step;
-        output += product->output_step;
-    }
+/* The same, the first tiles with what is fetched ahead. */
+INLINE void winograd_product_tiles(const spl_winograd_product *product, unsigned point,
+                                   unsigned panel, const unsigned panels, unsigned first,
+                                   const unsigned tiles) {
+    if (first > 0 || point >= product->ahead_points)
+        winograd_product_tile(product, point, panel, panels, first, tiles, FETCH_NOTHING);
+    else if (product->ahead_far)
+        winograd_product_tile(product, point, panel, panels, first, tiles, FETCH_FAR);
+    else
+        winograd_product_tile(product, point, panel, panels, first, tiles, FETCH_NEAR);
+}
+
+/* All panels of a few tiles, so that these come from the first cache for all but one. */
+INLINE void winograd_product_panels(const spl_winograd_product *product, unsigned point,
+                                    unsigned first, const unsigned tiles) {
+    for (unsigned panel = 0; panel < product->panels; panel++)
+        winograd_product_tiles(product, point, panel, 1, first, tiles);
 }
 
 static void winograd_product(const spl_winograd_product *product) {
-    if (product->ahead_far)
-        winograd_product_as(product, true);
-    else
-        winograd_product_as(product, false);
+    const unsigned tiles = product->groups * GROUP,
+                   rest = SPL_MIN((unsigned)GROUP, (unsigned)PRODUCT_TILES);
+    for (unsigned point = 0; point < product->points; point++) {
+        unsigned first = 0;
+        if (PRODUCT_PANELS == 2 && product->panels == 2) {
+            for (; first < tiles; first += rest)
+                winograd_product_tiles(product, point, 0, 2, first, rest);
+            continue;
+        }
+        for (; first + PRODUCT_TILES <= tiles; first += PRODUCT_TILES)
+            winograd_product_panels(product, point, first, PRODUCT_TILES);
+        if (first < tiles) /* with AVX-512 a last group by itself */
+            winograd_product_panels(product, point, first, rest);
+    }
 }
 
 INLINE void winograd_output_1d(const vec *m, vec *ret) {

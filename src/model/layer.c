@@ -13,6 +13,7 @@
 enum {
     TILE = SPL_WINOGRAD_TILE,
     GROUP = SPL_WINOGRAD_GROUP,
+    PANELS = 2,       /* that a product takes together */
     SINGLE_ROWS = 16, /* of a task */
 };
 
@@ -194,9 +195,11 @@ typedef struct tiles {
     unsigned rows, columns;       /* positions */
     unsigned tile_columns, count; /* tiles in a row, tiles in all */
     unsigned block, blocks;       /* tiles of a block, whole groups of them */
+    unsigned panels;              /* of a product's output, at most */
     unsigned depth;         /* channels of a tile's input at a point, those of all its phases */
     unsigned chunk, chunks; /* channels of a phase that are taken together, and how many times */
     size_t input_step, output_step, weights_step; /* floats between points */
+    size_t output_panel_step, weights_panel_step; /* floats between panels */
 } tiles;
 
 static tiles tiles_of(const spl_layer *layer, unsigned rows, unsigned columns) {
@@ -206,7 +209,8 @@ static tiles tiles_of(const spl_layer *layer, unsigned rows, unsigned columns) {
                .depth = (layer->transposed ? 1 : PHASES) * layer->in};
     t.tile_columns = (t.columns + TILE - 1) / TILE;
     t.count = t.tile_columns * ((t.rows + TILE - 1) / TILE);
-    const size_t tile_bytes = (size_t)POINTS * (t.depth + PANEL) * sizeof(float);
+    t.panels = SPL_MIN(panels_of(layer), (unsigned)PANELS);
+    const size_t tile_bytes = (size_t)POINTS * (t.depth + t.panels * PANEL) * sizeof(float);
     t.block =
         (unsigned)spl_round_up(keeps_points(layer) ? block_bytes / tile_bytes : t.count, GROUP);
     t.blocks = (t.count + t.block - 1) / t.block;
@@ -215,7 +219,11 @@ static tiles tiles_of(const spl_layer *layer, unsigned rows, unsigned columns) {
     t.chunks = (layer->in + t.chunk - 1) / t.chunk;
     t.input_step = odd_lines((size_t)t.block * (keeps_points(layer) ? t.depth : t.chunk));
     t.output_step = odd_lines((size_t)t.block * PANEL);
-    t.weights_step = keeps_points(layer) ? 0 : odd_lines((size_t)t.chunk * PANEL);
+    t.output_panel_step = POINTS * t.output_step;
+    if (keeps_points(layer))
+        return t;
+    t.weights_step = odd_lines((size_t)t.chunk * PANEL);
+    t.weights_panel_step = SIDE * t.weights_step;
     return t;
 }
 
@@ -225,7 +233,7 @@ static size_t input_floats(const tiles *t) {
 }
 
 static size_t output_floats(const tiles *t) {
-    return POINTS * t->output_step + SIDE * t->weights_step;
+    return t->panels * (t->output_panel_step + t->weights_panel_step);
 }
 
 /* The points of a block's input, of each thread or shared, lie before those of each thread's output and, where they are not
@@ -301,14 +309,23 @@ static void transform_output(const tiles *t, unsigned tile, unsigned phase, unsi
     t->layer->kernels->winograd_output(&output);
 }
 
+/* The outputs of `panels` panels from `panel` on, of `count` tiles from `first` on. */
+static void transform_outputs(const tiles *t, unsigned first, unsigned count, unsigned phase,
+                              unsigned panel, unsigned panels, const float *points) {
+    for (unsigned p = 0; p < panels; p++)
+        for (unsigned tile = 0; tile < count; tile++)
+            transform_output(t, first + tile, phase, panel + p,
+                             points + p * t->output_panel_step + (size_t)tile * PANEL);
+}
+
 /* ---- Few weights: a block of tiles at a time, all panels ---- */
 
-/* The rows of pixels that the next block reads: they are fetched during the last products of this one, one in each row of
+/* The rows of pixels that the next block reads: they are fetched during the last products of this one, one in each panel's row of
  * points. */
 typedef struct pixel_rows {
     const float *row;
     size_t row_floats, floats; /* to the next, and that are read of each */
-    unsigned left, point_rows; /* of pixels; of this block's products, also to come */
+    unsigned left, point_rows; /* of pixels; of this block's panels, also to come */
 } pixel_rows;
 
 static pixel_rows pixel_rows_of(const tiles *t, unsigned first) {
@@ -326,16 +343,17 @@ static pixel_rows pixel_rows_of(const tiles *t, unsigned first) {
     };
 }
 
-/* The products of a panel in a row of points, those at infinity apart; returns where the weights of the next row begin. */
+/* The products of `panels` panels in a row of points, those at infinity apart. Returns where the weights of the next row begin. */
 static const float *multiply_row(const tiles *t, unsigned row, unsigned columns, unsigned count,
-                                 const float *weights, const float *input, float *output,
-                                 pixel_rows *next) {
+                                 unsigned panels, const float *weights, size_t panel_floats,
+                                 const float *input, float *output, pixel_rows *next) {
     const spl_layer *layer = t->layer;
     for (unsigned column = 0; column < columns; column += SIDE - 1) {
         const unsigned point = row * SIDE + column;
         const product sum = product_at(layer, point);
         spl_winograd_product work = {
             .points = column == 0 ? SIDE - 1 : 1,
+            .panels = panels,
             .groups = (count + GROUP - 1) / GROUP,
             .rows = sum.rows,
             .run = sum.run * layer->in,
@@ -345,15 +363,21 @@ static const float *multiply_row(const tiles *t, unsigned row, unsigned columns,
             .row_step = 2 * (ptrdiff_t)layer->in * GROUP,
             .weights = weights,
             .weights_step = (size_t)sum.rows * sum.run * layer->in * PANEL,
+            .weights_panel_step = panel_floats,
             .output = output + point * t->output_step,
             .output_step = t->output_step,
+            .output_panel_step = t->output_panel_step,
         };
-        if (column == 0 && next->point_rows-- <= next->left && next->left > 0) {
-            const size_t depth = (size_t)work.rows * work.run * PANEL;
-            work.ahead = next->row;
-            work.ahead_points = (unsigned)((next->floats + depth - 1) / depth);
-            next->row += next->row_floats;
-            next->left--;
+        if (column == 0) {
+            if (next->point_rows <= next->left) {
+                const size_t depth = (size_t)work.rows * work.run * PANEL;
+                work.ahead = next->row;
+                work.ahead_panel_step = next->row_floats;
+                work.ahead_points = (unsigned)((next->floats + depth - 1) / depth);
+                next->row += panels * next->row_floats;
+                next->left -= SPL_MIN(panels, next->left);
+            }
+            next->point_rows -= panels;
         }
         layer->kernels->winograd_product(&work);
         weights += work.points * work.weights_step;
@@ -371,16 +395,18 @@ static void block_task(void *user, size_t task, unsigned thread) {
     const float *weights = layer->weights[0];
     pixel_rows next = pixel_rows_of(t, first + t->block);
     for (unsigned phase = 0; phase < (layer->transposed ? PHASES : 1); phase++)
-        for (unsigned panel = 0; panel < panels_of(layer); panel++) {
+        for (unsigned panel = 0; panel < panels_of(layer); panel += PANELS) {
+            const unsigned panels = SPL_MIN((unsigned)PANELS, panels_of(layer) - panel);
+            const size_t panel_floats = point_offset(layer, phase, POINTS);
             for (unsigned row = 0; row < point_rows(phase); row++)
-                weights = multiply_row(t, row, point_columns(phase), count, weights, input, output,
-                                       &next);
-            for (unsigned tile = 0; tile < count; tile++)
-                transform_output(t, first + tile, phase, panel, output + (size_t)tile * PANEL);
+                weights = multiply_row(t, row, point_columns(phase), count, panels, weights,
+                                       panel_floats, input, output, &next);
+            weights += (panels - 1) * panel_floats;
+            transform_outputs(t, first, count, phase, panel, panels, output);
         }
 }
 
-/* ---- Many weights: all tiles at a time, a panel of a phase ---- */
+/* ---- Many weights: all tiles at a time, a few panels of a phase ---- */
 
 static void input_task(void *user, size_t task, unsigned thread) {
     (void)thread;
@@ -388,14 +414,16 @@ static void input_task(void *user, size_t task, unsigned thread) {
     transform_input(t, 0, (unsigned)task * GROUP, input_points(t, 0));
 }
 
-/* Adds to the output what a chunk of a phase's channels gives; `taps` are theirs, and the next chunk's come behind. */
-static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, bool add, const float *taps,
-                      float *weights, float *output) {
+/* Adds to the output of `panels` panels what a chunk of a phase's channels gives; `taps` are theirs, and the next chunk's come
+ * behind. */
+static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, unsigned panels, bool add,
+                      const float *taps, float *weights, float *output) {
     const spl_layer *layer = t->layer;
     const unsigned channels = SPL_MIN(t->chunk, layer->in - chunk * t->chunk);
     const unsigned columns = point_columns(phase);
     spl_winograd_product work = {
         .points = columns,
+        .panels = panels,
         .groups = (t->count + GROUP - 1) / GROUP,
         .rows = 1,
         .run = channels,
@@ -404,16 +432,22 @@ static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, bool add, 
         .group_step = (ptrdiff_t)(GROUP * t->chunk),
         .weights = weights,
         .weights_step = t->weights_step,
+        .weights_panel_step = t->weights_panel_step,
         .ahead = taps + (size_t)channels * tap_rows(phase) * tap_columns(phase) * PANEL,
+        .ahead_panel_step = taps_offset(layer, phase, 1) - taps_offset(layer, phase, 0),
         .ahead_points = columns,
         .ahead_far = true,
         .add = add,
         .output = output,
         .output_step = t->output_step,
+        .output_panel_step = t->output_panel_step,
     };
     for (unsigned row = 0; row < point_rows(phase); row++) {
-        transform_taps(layer, phase, row, channels, taps, weights, t->weights_step,
-                       weights + (SIDE - 1) * t->weights_step);
+        for (unsigned panel = 0; panel < panels; panel++) {
+            float *points = weights + panel * t->weights_panel_step;
+            transform_taps(layer, phase, row, channels, taps + panel * work.ahead_panel_step,
+                           points, t->weights_step, points + (SIDE - 1) * t->weights_step);
+        }
         layer->kernels->winograd_product(&work);
         work.input += SIDE * t->input_step;
         work.output += SIDE * t->output_step;
@@ -422,22 +456,27 @@ static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, bool add, 
     }
 }
 
+static unsigned panel_groups(const spl_layer *layer) {
+    return (panels_of(layer) + PANELS - 1) / PANELS;
+}
+
 static void panel_task(void *user, size_t task, unsigned thread) {
     const tiles *t = user;
     const spl_layer *layer = t->layer;
-    const unsigned panel = (unsigned)(task % panels_of(layer)),
-                   task_phase = (unsigned)(task / panels_of(layer));
+    const unsigned panel = PANELS * (unsigned)(task % panel_groups(layer)),
+                   task_phase = (unsigned)(task / panel_groups(layer));
+    const unsigned panels = SPL_MIN((unsigned)PANELS, panels_of(layer) - panel);
     const unsigned phases = layer->transposed ? 1 : PHASES;
-    float *output = output_points(t, thread), *weights = output + POINTS * t->output_step;
+    float *output = output_points(t, thread),
+          *weights = output + t->panels * t->output_panel_step;
     for (unsigned f = task_phase; f < task_phase + phases; f++) {
         const float *taps = layer->weights[0] + taps_offset(layer, f, panel);
         for (unsigned chunk = 0; chunk < t->chunks; chunk++) {
-            add_chunk(t, f, chunk, f > task_phase || chunk > 0, taps, weights, output);
+            add_chunk(t, f, chunk, panels, f > task_phase || chunk > 0, taps, weights, output);
             taps += (size_t)t->chunk * tap_rows(f) * tap_columns(f) * PANEL;
         }
     }
-    for (unsigned tile = 0; tile < t->count; tile++)
-        transform_output(t, tile, task_phase, panel, output + (size_t)tile * PANEL);
+    transform_outputs(t, 0, t->count, task_phase, panel, panels, output);
 }
 
 static void apply_winograd(const spl_layer *layer, const spl_layer_run *run) {
@@ -448,7 +487,7 @@ static void apply_winograd(const spl_layer *layer, const spl_layer_run *run) {
         return;
     }
     spl_pool_run(run->pool, (t.count + GROUP - 1) / GROUP, input_task, &t);
-    spl_pool_run(run->pool, (layer->transposed ? PHASES : 1) * panels_of(layer), panel_task, &t);
+    spl_pool_run(run->pool, (layer->transposed ? PHASES : 1) * panel_groups(layer), panel_task, &t);
 }
 
 size_t spl_layer_scratch(const spl_layer *layer, unsigned rows, unsigned columns,

@@ -80,6 +80,19 @@ static inline product product_at(const spl_layer *layer, unsigned point) {
                                             : 4};
 }
 
+static inline bool phase_has_point(unsigned phase, unsigned point) {
+    return point / SIDE < point_rows(phase) && point % SIDE < point_columns(phase);
+}
+
+/* Floats of a panel's weights at their points for `phase` before those of `point`. */
+static inline size_t point_offset(const spl_layer *layer, unsigned phase, unsigned point) {
+    size_t depth = 0;
+    for (unsigned p = 0; p < point; p++)
+        if (!layer->transposed || phase_has_point(phase, p))
+            depth += (size_t)product_at(layer, p).rows * product_at(layer, p).run;
+    return depth * layer->in * PANEL;
+}
+
 static inline size_t taps_of(const spl_layer *layer, unsigned phase) {
     return (size_t)tap_rows(phase) * tap_columns(phase) * layer->in * PANEL;
 }

@@ -71,19 +71,6 @@ static void fill_single(const spl_layer *layer, const float *kernel) {
 
 /* ---- Winograd's weights ---- */
 
-static bool phase_has_point(unsigned phase, unsigned point) {
-    return point / SIDE < point_rows(phase) && point % SIDE < point_columns(phase);
-}
-
-/* Floats of a panel's weights at their points for `phase` before those of `point`. */
-static size_t point_offset(const spl_layer *layer, unsigned phase, unsigned point) {
-    size_t depth = 0;
-    for (unsigned p = 0; p < point; p++)
-        if (!layer->transposed || phase_has_point(phase, p))
-            depth += (size_t)product_at(layer, p).rows * product_at(layer, p).run;
-    return depth * layer->in * PANEL;
-}
-
 /* Floats of the points before those of a panel of a phase; a plain layer's phases are together, as phase 0. */
 static size_t panel_offset(const spl_layer *layer, unsigned phase, unsigned panel) {
     size_t floats = panel * point_offset(layer, phase, POINTS);

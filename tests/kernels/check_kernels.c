@@ -386,6 +386,7 @@ static void check_winograd(const spl_kernels *kernels, unsigned tiles, unsigned 
     buffer_free(taps, taps_count);
     kernels->winograd_product(&(spl_winograd_product){
         .points = POINTS,
+        .panels = 1,
         .groups = 1,
         .rows = channels / 16,
         .run = 16,
@@ -472,51 +473,57 @@ static void winograd_is_convolution(void **state) {
                                    (spl_finish_order)(channels / 16 % 3));
 }
 
-/* Groups that are multiplied together have the same bytes as each by itself, and sums in parts the same as whole. */
+/* Groups and panels that are multiplied together have the same bytes as each by itself, and sums in parts the same as whole. */
 static void winograd_product_does_not_depend_on_parts(void **state) {
     (void)state;
-    enum { GROUPS = 5, RUN = 32 };
-    for (size_t t = 0; t < table_count; t++) {
-        const size_t step = (size_t)SPL_WINOGRAD_GROUP * RUN, input_count = GROUPS * step;
-        const size_t output_count = (size_t)SPL_WINOGRAD_GROUP * SPL_PANEL;
+    enum { GROUPS = 5, RUN = 32, PANELS = 2 };
+    const size_t step = (size_t)SPL_WINOGRAD_GROUP * RUN, input_count = GROUPS * step;
+    const size_t weights_step = (size_t)RUN * SPL_PANEL, weights_count = PANELS * weights_step;
+    const size_t alone_count = (size_t)SPL_WINOGRAD_GROUP * SPL_PANEL;
+    for (size_t t = 0; t < table_count; t++)
         for (unsigned groups = 1; groups <= GROUPS; groups++) {
-            const size_t together_count = groups * output_count;
-            float *input = buffer_new(input_count), *weights = buffer_new((size_t)RUN * SPL_PANEL);
-            float *together = buffer_new(together_count), *alone = buffer_new(output_count);
+            const size_t panel_count = groups * alone_count, together_count = PANELS * panel_count;
+            float *input = buffer_new(input_count), *weights = buffer_new(weights_count);
+            float *together = buffer_new(together_count), *alone = buffer_new(alone_count);
             spl_winograd_product product = {
                 .points = 1,
+                .panels = PANELS,
                 .groups = groups,
                 .input = input,
                 .group_step = (ptrdiff_t)step,
                 .rows = 1,
                 .run = RUN,
                 .weights = weights,
+                .weights_panel_step = weights_step,
                 .ahead = weights,
                 .ahead_points = 1,
                 .output = together,
+                .output_panel_step = panel_count,
             };
             tables[t]->winograd_product(&product);
+            product.panels = 1;
             product.groups = 1;
             product.output = alone;
-            for (unsigned g = 0; g < groups; g++, product.input += step) {
+            for (unsigned i = 0; i < PANELS * groups; i++) {
+                product.input = input + i % groups * step;
+                product.weights = weights + i / groups * weights_step;
                 tables[t]->winograd_product(&product);
-                assert_memory_equal(together + g * output_count, alone,
-                                    output_count * sizeof(float));
+                assert_memory_equal(together + i * alone_count, alone, alone_count * sizeof(float));
             }
             product.input = input;
+            product.weights = weights;
             product.run = RUN / 2;
             tables[t]->winograd_product(&product);
             product.input += SPL_WINOGRAD_GROUP * RUN / 2;
             product.weights += RUN / 2 * SPL_PANEL;
             product.add = true;
             tables[t]->winograd_product(&product);
-            assert_memory_equal(together, alone, output_count * sizeof(float));
+            assert_memory_equal(together, alone, alone_count * sizeof(float));
             buffer_free(input, input_count);
-            buffer_free(weights, (size_t)RUN * SPL_PANEL);
+            buffer_free(weights, weights_count);
             buffer_free(together, together_count);
-            buffer_free(alone, output_count);
+            buffer_free(alone, alone_count);
         }
-    }
 }
 
 /* Within 120 dB of the definition for noise, a spike and a sinusoid; the inverse gives the input back. */
@@ -731,6 +738,7 @@ static void bench_winograd_product(const spl_kernels *kernels, void *user) {
     float *points = user, *weights = points + 2 * BENCH_STEP;
     kernels->winograd_product(&(spl_winograd_product){
         .points = 1,
+        .panels = 1,
         .groups = BENCH_TILES / SPL_WINOGRAD_GROUP,
         .input = points,
         .group_step = SPL_WINOGRAD_GROUP * BENCH_CHANNELS,
