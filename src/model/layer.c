@@ -20,7 +20,7 @@ enum {
 /* A core's cache holds the weights of all panels together up to this size. */
 static const size_t cached_weights_bytes = 256 << 10;
 /* Winograd: points of a block of tiles, input and output together. */
-static const size_t block_bytes = 176 << 10;
+static const size_t block_bytes = 256 << 10;
 
 unsigned spl_layer_border_before(bool transposed) {
     (void)transposed;
