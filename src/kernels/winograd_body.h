@@ -178,8 +178,8 @@ INLINE void winograd_product_tile(const spl_winograd_product *product, unsigned 
     const size_t depth = (size_t)product->rows * product->run * TILE_CHANNELS;
     const float *input = product->input + point * product->input_step +
                          first / GROUP * product->group_step + DEEP * (first % GROUP);
-    const float *weights = product->weights + point * product->weights_step +
-                           panel * product->weights_panel_step;
+    const float *weights =
+        product->weights + point * product->weights_step + panel * product->weights_panel_step;
     const float *ahead =
         fetch ? product->ahead + point * depth + panel * product->ahead_panel_step : NULL;
     float *output = product->output + point * product->output_step +

@@ -214,8 +214,8 @@ static tiles tiles_of(const spl_layer *layer, unsigned rows, unsigned columns) {
     t.block =
         (unsigned)spl_round_up(keeps_points(layer) ? block_bytes / tile_bytes : t.count, GROUP);
     t.blocks = (t.count + t.block - 1) / t.block;
-    /* a row of a panel's weights stays in the first cache, or with more tiles, for which it is used longer, the second */
-    t.chunk = keeps_points(layer) ? layer->in : t.count <= 2 * GROUP ? 32 : 64;
+    /* a row of weights stays in the first cache, or with more tiles, for which it is used longer, the second */
+    t.chunk = keeps_points(layer) ? layer->in : t.count <= 2 * GROUP ? 16 : 64;
     t.chunks = (layer->in + t.chunk - 1) / t.chunk;
     t.input_step = odd_lines((size_t)t.block * (keeps_points(layer) ? t.depth : t.chunk));
     t.output_step = odd_lines((size_t)t.block * PANEL);
@@ -467,8 +467,7 @@ static void panel_task(void *user, size_t task, unsigned thread) {
                    task_phase = (unsigned)(task / panel_groups(layer));
     const unsigned panels = SPL_MIN((unsigned)PANELS, panels_of(layer) - panel);
     const unsigned phases = layer->transposed ? 1 : PHASES;
-    float *output = output_points(t, thread),
-          *weights = output + t->panels * t->output_panel_step;
+    float *output = output_points(t, thread), *weights = output + t->panels * t->output_panel_step;
     for (unsigned f = task_phase; f < task_phase + phases; f++) {
         const float *taps = layer->weights[0] + taps_offset(layer, f, panel);
         for (unsigned chunk = 0; chunk < t->chunks; chunk++) {
