@@ -282,7 +282,7 @@ static void check_net(const unsigned filters[DEPTH], spl_activation conv_activat
 
 static void net_follows_its_definition(void **state) {
     (void)state;
-    const unsigned multiples[DEPTH] = {16, 16, 32, 32, 48, 64}, odd[DEPTH] = {3, 5, 17, 9, 20, 31};
+    const unsigned multiples[DEPTH] = {16, 16, 32, 48, 128, 48}, odd[DEPTH] = {3, 5, 17, 9, 20, 31};
     for (int conv = 0; conv < 3; conv++)
         for (int deconv = 0; deconv < 3; deconv++)
             check_net(conv == deconv ? odd : multiples, (spl_activation)conv,
