@@ -182,6 +182,37 @@ static void keys_of_the_dead_are_taken_over(void **state) {
     assert_int_equal(reserve(here, 110002), SPL_IDEMPOTENCY_DONE);
 }
 
+static void *reserve_in_vain(void *user) {
+    (void)user;
+    spl_idempotency state;
+    char *fingerprint = NULL, *answer = NULL;
+    spl_error own;
+    const int status = here->functions->idempotency_reserve(here, "a", "k", 1000, &state,
+                                                            &fingerprint, &answer, &own);
+    return status == SPL_E_IO ? here : NULL;
+}
+
+/* A key whose reservation came true although its process was told that it failed is not kept from everyone by that process. */
+static void keys_reserved_unawares_are_freed(void **state) {
+    (void)state;
+    run_sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    run_sql("SELECT pg_reload_conf()");
+    pthread_t thread;
+    pthread_create(&thread, NULL, reserve_in_vain, NULL);
+    run_sql("DO $$ BEGIN"
+            " WHILE NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep') LOOP"
+            " PERFORM pg_stat_clear_snapshot(), pg_sleep(0.01); END LOOP; END $$");
+    run_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+    void *failed;
+    pthread_join(thread, &failed);
+    run_sql("ALTER SYSTEM RESET synchronous_standby_names");
+    run_sql("SELECT pg_reload_conf()");
+    assert_non_null(failed);
+    assert_int_equal(reserve(there, 1001), SPL_IDEMPOTENCY_BUSY);
+    assert_success(here->functions->idempotency_renew(here, 1002, &error));
+    assert_int_equal(reserve(there, 1003), SPL_IDEMPOTENCY_NEW);
+}
+
 static void *open_one(void *user) {
     spl_store *store;
     const spl_store_postgres options = {.url = url, .connections = 2};
@@ -226,6 +257,7 @@ int main(void) {
         TEST(others_hear_at_once),
         TEST(rates_are_shared),
         TEST(keys_of_the_dead_are_taken_over),
+        TEST(keys_reserved_unawares_are_freed),
         cmocka_unit_test_setup(tables_are_made_once, make_schema),
         cmocka_unit_test(a_server_that_is_not_there),
     };

@@ -882,6 +882,34 @@ static int read_key(spl_transaction *transaction, const char *owner, const char 
     return 0;
 }
 
+/* Or else it would be renewed as long as this process lives. */
+static void free_later(sql_store *store, const char *owner, const char *key) {
+    struct unfreed later = {strdup(owner), strdup(key)};
+    pthread_mutex_lock(&store->lock);
+    const bool kept = later.owner && later.key && store->unfreed_count < UNFREED_MAX;
+    if (kept)
+        store->unfreed[store->unfreed_count++] = later;
+    pthread_mutex_unlock(&store->lock);
+    if (!kept) {
+        free(later.owner);
+        free(later.key);
+    }
+}
+
+static void keep_after_all(sql_store *store, const char *owner, const char *key) {
+    pthread_mutex_lock(&store->lock);
+    for (size_t i = 0; i < store->unfreed_count; i++) {
+        struct unfreed *later = &store->unfreed[i];
+        if (strcmp(later->owner, owner) != 0 || strcmp(later->key, key) != 0)
+            continue;
+        free(later->owner);
+        free(later->key);
+        *later = store->unfreed[--store->unfreed_count];
+        i--;
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
 static int store_idempotency_reserve(spl_store *base, const char *owner, const char *key,
                                      int64_t now_ms, spl_idempotency *ret_state,
                                      char **ret_fingerprint, char **ret_answer,
@@ -902,9 +930,13 @@ static int store_idempotency_reserve(spl_store *base, const char *owner, const c
         return read_key(&transaction, owner, key, ret_state, ret_fingerprint, ret_answer,
                         ret_error);
     status = spl_transaction_commit(&transaction, ret_error);
-    if (status == 0)
-        *ret_state = SPL_IDEMPOTENCY_NEW;
-    return status;
+    if (status < 0) {
+        free_later(store, owner, key); /* it may have come true */
+        return status;
+    }
+    keep_after_all(store, owner, key);
+    *ret_state = SPL_IDEMPOTENCY_NEW;
+    return 0;
 }
 
 static int free_key(const sql_store *store, const char *owner, const char *key,
@@ -917,20 +949,6 @@ static int free_key(const sql_store *store, const char *owner, const char *key,
             SPL_BIND(SPL_BIND_TEXT(owner), SPL_BIND_TEXT(key), SPL_BIND_TEXT(store->holder)), NULL,
             ret_error);
     return status == 0 ? spl_transaction_commit(&transaction, ret_error) : status;
-}
-
-/* Or else it would be renewed as long as this process lives. */
-static void free_later(sql_store *store, const char *owner, const char *key) {
-    struct unfreed later = {strdup(owner), strdup(key)};
-    pthread_mutex_lock(&store->lock);
-    const bool kept = later.owner && later.key && store->unfreed_count < UNFREED_MAX;
-    if (kept)
-        store->unfreed[store->unfreed_count++] = later;
-    pthread_mutex_unlock(&store->lock);
-    if (!kept) {
-        free(later.owner);
-        free(later.key);
-    }
 }
 
 static int store_idempotency_release(spl_store *base, const char *owner, const char *key,
