@@ -2,11 +2,11 @@
  *
  * Running a convolution layer: the direct way, and Winograd's.
  *
- * Winograd's tiles go through three stages, a group of tiles at a time: input transform, and for each panel of output
- * channels one matrix product a point, and the output transform with bias, norm and activation. With few weights
+ * Winograd's tiles go through three stages, a group of tiles at a time: input transform, and for each two panels of
+ * output channels one matrix product a point, and the output transform with bias, norm and activation. With few weights
  * a thread takes a block of tiles through all stages, in its own cache; with many, all threads transform all tiles, and
- * then take one panel after the other, so that weights are read from memory once. Each panel's weights are transformed
- * there and then, a row of points at a time: that is done sooner than five times as many bytes are read.
+ * then take two panels after the other, so that weights are read from memory once. Their weights are transformed there
+ * and then, a row of points at a time: that is done sooner than five times as many bytes are read.
  */
 #include "model/layer_layout.h"
 
