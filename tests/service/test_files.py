@@ -143,4 +143,4 @@ def test_expired_files_are_gone(serve, song):
     wait_until(lambda: service.job(job["id"])["status"] == "expired", timeout=120, what="the files' end")
     answer = service.stem(job["id"], "vocals.wav")
     assert (answer.status, answer.problem()) == (410, "gone")
-    assert service.files("blobs") == []
+    wait_until(lambda: service.files("blobs") == [], what="an end of its files")
