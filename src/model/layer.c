@@ -394,16 +394,17 @@ static void block_task(void *user, size_t task, unsigned thread) {
         transform_input(t, first, tile, input);
     const float *weights = layer->weights[0];
     pixel_rows next = pixel_rows_of(t, first + t->block);
-    for (unsigned phase = 0; phase < (layer->transposed ? PHASES : 1); phase++)
+    for (unsigned phase = 0; phase < (layer->transposed ? PHASES : 1); phase++) {
+        const size_t panel_floats = point_offset(layer, phase, POINTS);
         for (unsigned panel = 0; panel < panels_of(layer); panel += PANELS) {
             const unsigned panels = SPL_MIN((unsigned)PANELS, panels_of(layer) - panel);
-            const size_t panel_floats = point_offset(layer, phase, POINTS);
             for (unsigned row = 0; row < point_rows(phase); row++)
                 weights = multiply_row(t, row, point_columns(phase), count, panels, weights,
                                        panel_floats, input, output, &next);
             weights += (panels - 1) * panel_floats;
             transform_outputs(t, first, count, phase, panel, panels, output);
         }
+    }
 }
 
 /* ---- Many weights: all tiles at a time, a few panels of a phase ---- */

@@ -896,16 +896,16 @@ static void free_later(sql_store *store, const char *owner, const char *key) {
     }
 }
 
+/* It is reserved anew. */
 static void keep_after_all(sql_store *store, const char *owner, const char *key) {
     pthread_mutex_lock(&store->lock);
-    for (size_t i = 0; i < store->unfreed_count; i++) {
+    for (size_t i = store->unfreed_count; i-- > 0;) {
         struct unfreed *later = &store->unfreed[i];
-        if (strcmp(later->owner, owner) != 0 || strcmp(later->key, key) != 0)
-            continue;
-        free(later->owner);
-        free(later->key);
-        *later = store->unfreed[--store->unfreed_count];
-        i--;
+        if (strcmp(later->owner, owner) == 0 && strcmp(later->key, key) == 0) {
+            free(later->owner);
+            free(later->key);
+            *later = store->unfreed[--store->unfreed_count];
+        }
     }
     pthread_mutex_unlock(&store->lock);
 }
