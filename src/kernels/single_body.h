@@ -25,12 +25,16 @@ static void transpose(const float *pixels, ptrdiff_t pixel_step, unsigned width,
             to[(ptrdiff_t)c * step + x] = pixels[(ptrdiff_t)x * pixel_step + c];
 }
 
-/* Input row (or column) r reaches the even output and the odd one above it, the last only the odd one. */
+/* Input row (or column) r reaches the even output and the odd one above it, the last only the odd one. The odd outputs, which all nine
+ * inputs reach, have two sums: one would wait for its last addition. */
 INLINE void single_block(const spl_single_row *row, unsigned x, const spl_activation activation) {
     enum { VECTORS = 2 };
     vec sum[2][2][VECTORS]; /* [output row][output column] */
+    vec beyond[VECTORS];    /* of the odd ones, what the last row and column reach */
     for (unsigned i = 0; i < 4 * VECTORS; i++)
         sum[i / VECTORS / 2][i / VECTORS % 2][i % VECTORS] = vec_splat(row->bias);
+    for (unsigned v = 0; v < VECTORS; v++)
+        beyond[v] = vec_splat(0);
     const float *weights = row->weights, *ahead = row->ahead + (size_t)x * row->channels;
     for (unsigned c = 0; c < row->channels; c++, weights += SPL_SINGLE_TAPS, ahead += 2 * LANES) {
         __builtin_prefetch(ahead);
@@ -52,11 +56,15 @@ INLINE void single_block(const spl_single_row *row, unsigned x, const spl_activa
                     for (unsigned j = k == 2; j < 2; j++) {
                         const vec weight = vec_splat(weights[tap++]);
 #pragma GCC unroll 2
-                        for (unsigned v = 0; v < VECTORS; v++)
-                            sum[i][j][v] += in[v] * weight;
+                        for (unsigned v = 0; v < VECTORS; v++) {
+                            vec *to = i == 1 && j == 1 && (r == 2 || k == 2) ? beyond : sum[i][j];
+                            to[v] += in[v] * weight;
+                        }
                     }
             }
     }
+    for (unsigned v = 0; v < VECTORS; v++)
+        sum[1][1][v] += beyond[v];
     for (unsigned i = 0; i < 2; i++)
         for (unsigned v = 0; v < VECTORS; v++) {
             vec out[2];
