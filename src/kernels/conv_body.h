@@ -95,7 +95,8 @@ INLINE void finish_vector(const spl_finish *finish, const finish_channels *by, u
         store_channels(finish->out + out_at + first, value, channels);
 }
 
-INLINE void conv_sums(const spl_conv_row *row, unsigned x, const unsigned pixels, float *ret_sums) {
+INLINE void conv_sums(const spl_conv_row *row, unsigned x, const unsigned pixels,
+                      const ptrdiff_t step, float *ret_sums) {
     enum { VECTORS = TILE_CHANNELS / LANES };
     vec sum[TILE_VECTORS];
 #pragma GCC unroll 24
@@ -103,7 +104,6 @@ INLINE void conv_sums(const spl_conv_row *row, unsigned x, const unsigned pixels
         sum[i] = vec_splat(0);
 
     const float *weights = row->weights;
-    const ptrdiff_t step = row->step;
     for (unsigned r = 0; r < row->rows; r++) {
         const float *input = row->input + r * row->row_stride + x * step;
         for (unsigned k = 0; k < row->run; k++, input++, weights += TILE_CHANNELS) {
@@ -134,12 +134,15 @@ INLINE void conv_sums(const spl_conv_row *row, unsigned x, const unsigned pixels
 
 SUMS_FUNCTION void conv_sums_of(const spl_conv_row *row, unsigned x, const unsigned pixels,
                                 float *ret_sums) {
-    if (pixels == TILE_PIXELS)
-        conv_sums(row, x, TILE_PIXELS, ret_sums);
+    enum { FIRST_STEP = 4 };
+    if (pixels == TILE_PIXELS && row->step == FIRST_STEP)
+        conv_sums(row, x, TILE_PIXELS, FIRST_STEP, ret_sums);
+    else if (pixels == TILE_PIXELS)
+        conv_sums(row, x, TILE_PIXELS, row->step, ret_sums);
     else if (pixels == 2)
-        conv_sums(row, x, 2, ret_sums);
+        conv_sums(row, x, 2, row->step, ret_sums);
     else
-        conv_sums(row, x, 1, ret_sums);
+        conv_sums(row, x, 1, row->step, ret_sums);
 }
 
 INLINE void conv_tile(const spl_conv_row *row, unsigned x, const unsigned pixels,
