@@ -153,14 +153,15 @@ typedef struct spl_winograd_product {
     size_t output_step, output_panel_step;
 } spl_winograd_product;
 
+/* Tiles side by side. */
 typedef struct spl_winograd_output {
-    const float *points; /* of the tile at point 0 */
+    unsigned tiles;
+    const float *points; /* [tile][16] at point 0 */
     ptrdiff_t point_step;
     unsigned rows, columns; /* points that are there each way: 5 or 6; others are zero */
-    unsigned height, width; /* of the tile that is stored: 1 to 4 */
-    spl_finish finish;      /* 16 channels; of the tile's first pixel, steps to the next column */
-    ptrdiff_t raw_row_step, out_row_step; /* floats between the tile's rows */
-    ptrdiff_t out_ahead; /* floats to the finished pixels that are fetched ahead meanwhile */
+    unsigned height, width; /* of all tiles together that is stored; the last tile may be cut off */
+    spl_finish finish;      /* 16 channels; of the first pixel, steps to the next column */
+    ptrdiff_t raw_row_step, out_row_step; /* floats between rows of pixels */
 } spl_winograd_output;
 
 /* ---- Transform and spectrum of a stereo frame ----

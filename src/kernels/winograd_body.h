@@ -274,15 +274,18 @@ INLINE void winograd_output_1d(const vec *m, vec *ret) {
     ret[3] = difference_a * (A * A * A * SCALE_A) + difference_b * (B * B * B * SCALE_B) + m[5];
 }
 
-INLINE void winograd_output_as(const spl_winograd_output *output, const spl_finish_order order,
-                               const spl_activation activation) {
+/* The pixels of one tile. While they are finished, those right of them are fetched. */
+INLINE void winograd_output_tile(const spl_winograd_output *output, const unsigned tile,
+                                 const spl_finish_order order, const spl_activation activation) {
     enum { VECTORS = TILE_CHANNELS / LANES };
     const ptrdiff_t step = output->point_step;
+    const float *points = output->points + (size_t)tile * TILE_CHANNELS;
+    const unsigned width = output->width - TILE * tile;
     vec half[VECTORS][TILE][SIDE]; /* [][row][column point] */
     for (unsigned v = 0; v < VECTORS; v++)
 #pragma GCC unroll 6
         for (unsigned j = 0; j < SIDE; j++) {
-            const float *from = output->points + j * step + LANES * v;
+            const float *from = points + j * step + LANES * v;
             const bool present = j < SIDE - 1 || output->columns == SIDE;
             vec m[SIDE], pixels[TILE];
 #pragma GCC unroll 6
@@ -296,12 +299,15 @@ INLINE void winograd_output_as(const spl_winograd_output *output, const spl_fini
                 half[v][row][j] = pixels[row];
         }
     for (unsigned row = 0; row < output->height; row++) {
+        const ptrdiff_t raw_at =
+                            row * output->raw_row_step + TILE * tile * output->finish.raw_step,
+                        out_at =
+                            row * output->out_row_step + TILE * tile * output->finish.out_step;
         if (order != SPL_FINISH_RAW)
 #pragma GCC unroll 4
             for (unsigned column = 0; column < TILE; column++)
-                __builtin_prefetch(output->finish.out + output->out_ahead +
-                                       row * output->out_row_step +
-                                       column * output->finish.out_step,
+                __builtin_prefetch(output->finish.out + out_at +
+                                       (TILE + column) * output->finish.out_step,
                                    1);
 #pragma GCC unroll 4
         for (unsigned v = 0; v < VECTORS; v++) {
@@ -310,13 +316,18 @@ INLINE void winograd_output_as(const spl_winograd_output *output, const spl_fini
             winograd_output_1d(half[v][row], pixels);
 #pragma GCC unroll 4
             for (unsigned column = 0; column < TILE; column++)
-                if (column < output->width)
+                if (column < width)
                     finish_vector(&output->finish, &channels, LANES * v, LANES, pixels[column],
-                                  row * output->raw_row_step + column * output->finish.raw_step,
-                                  row * output->out_row_step + column * output->finish.out_step,
-                                  order, activation);
+                                  raw_at + column * output->finish.raw_step,
+                                  out_at + column * output->finish.out_step, order, activation);
         }
     }
+}
+
+INLINE void winograd_output_as(const spl_winograd_output *output, const spl_finish_order order,
+                               const spl_activation activation) {
+    for (unsigned tile = 0; tile < output->tiles; tile++)
+        winograd_output_tile(output, tile, order, activation);
 }
 
 static void winograd_output(const spl_winograd_output *output) {

@@ -286,36 +286,37 @@ static void transform_input(const tiles *t, unsigned block_first, unsigned tile,
     }
 }
 
-static void transform_output(const tiles *t, unsigned tile, unsigned phase, unsigned panel,
-                             const float *points) {
+/* The outputs of one panel, of `count` tiles from `first` on, a row of tiles after the other. */
+static void transform_panel(const tiles *t, unsigned first, unsigned count, unsigned phase,
+                            unsigned panel, const float *points) {
     const spl_layer *layer = t->layer;
     const spl_plane *raw = t->run->raw.plane, *out = t->run->out.plane;
     const unsigned stride = layer->transposed ? 2 : 1;
-    const unsigned row = tile / t->tile_columns * TILE;
-    const unsigned column = tile % t->tile_columns * TILE;
     spl_winograd_output output = {
         .points = points,
         .point_step = (ptrdiff_t)t->output_step,
         .rows = point_rows(phase),
         .columns = point_columns(phase),
-        .height = SPL_MIN(t->rows - row, (unsigned)TILE),
-        .width = SPL_MIN(t->columns - column, (unsigned)TILE),
-        .finish = finish_at(layer, t->run, phase, row, column, panel * PANEL),
         .raw_row_step = raw ? (ptrdiff_t)(stride * raw->row_floats) : 0,
         .out_row_step = out ? (ptrdiff_t)(stride * out->row_floats) : 0,
-        .out_ahead = out ? (ptrdiff_t)(stride * TILE * out->channels) : 0,
     };
-    output.finish.channels = SPL_MIN(output.finish.channels, (unsigned)PANEL);
-    t->layer->kernels->winograd_output(&output);
+    for (unsigned tile = first; tile < first + count; tile += output.tiles) {
+        const unsigned row = tile / t->tile_columns, column = tile % t->tile_columns;
+        output.tiles = SPL_MIN(t->tile_columns - column, first + count - tile);
+        output.height = SPL_MIN(t->rows - TILE * row, (unsigned)TILE);
+        output.width = SPL_MIN(t->columns - TILE * column, TILE * output.tiles);
+        output.finish = finish_at(layer, t->run, phase, TILE * row, TILE * column, panel * PANEL);
+        output.finish.channels = SPL_MIN(output.finish.channels, (unsigned)PANEL);
+        layer->kernels->winograd_output(&output);
+        output.points += (size_t)output.tiles * PANEL;
+    }
 }
 
-/* The outputs of `panels` panels from `panel` on, of `count` tiles from `first` on. */
+/* The outputs of `panels` panels from `panel` on. */
 static void transform_outputs(const tiles *t, unsigned first, unsigned count, unsigned phase,
                               unsigned panel, unsigned panels, const float *points) {
     for (unsigned p = 0; p < panels; p++)
-        for (unsigned tile = 0; tile < count; tile++)
-            transform_output(t, first + tile, phase, panel + p,
-                             points + p * t->output_panel_step + (size_t)tile * PANEL);
+        transform_panel(t, first, count, phase, panel + p, points + p * t->output_panel_step);
 }
 
 /* ---- Few weights: a block of tiles at a time, all panels ---- */

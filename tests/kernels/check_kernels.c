@@ -327,10 +327,11 @@ static void mask_row_follows_definition(void **state) {
             }
 }
 
-/* A group of tiles through all three stages, with kernels of 2 or 3 taps each way, is the convolution. */
+/* A group of tiles through all three stages, with kernels of 2 or 3 taps each way, is the convolution. The tiles of the result stand
+ * side by side, the last of them as wide as `last_width`. */
 static void check_winograd(const spl_kernels *kernels, unsigned tiles, unsigned channels,
-                           unsigned row_taps, unsigned column_taps, unsigned height, unsigned width,
-                           spl_finish_order order) {
+                           unsigned row_taps, unsigned column_taps, unsigned height,
+                           unsigned last_width, spl_finish_order order) {
     enum {
         PANEL = SPL_PANEL,
         GROUP = SPL_WINOGRAD_GROUP,
@@ -342,8 +343,8 @@ static void check_winograd(const spl_kernels *kernels, unsigned tiles, unsigned 
     const size_t pixel_count = (SIDE - 1) * (row_step + column_step) + channels;
     const size_t input_step = GROUP * channels + 16, input_count = POINTS * input_step;
     const size_t output_step = GROUP * PANEL + 16, output_count = POINTS * output_step;
-    const size_t weights_step = (size_t)channels * PANEL + 16, out_row = 5 * PANEL;
-    const size_t out_count = 3 * out_row + 4 * PANEL;
+    const size_t weights_step = (size_t)channels * PANEL + 16;
+    const size_t out_row = (4 * (size_t)tiles + 1) * PANEL, out_count = 4 * out_row - PANEL;
     float *pixels[SPL_WINOGRAD_GROUP], *input = buffer_new(input_count),
                                        *output = buffer_new(output_count);
     float *weights = buffer_new(POINTS * weights_step), *bias = buffer_new(PANEL);
@@ -401,59 +402,59 @@ static void check_winograd(const spl_kernels *kernels, unsigned tiles, unsigned 
         .output_step = output_step,
     });
 
-    for (unsigned i = 0; i < tiles; i++) {
-        float *raw = buffer_new(out_count), *out = buffer_new(out_count);
-        float *before = buffer_new(out_count);
-        memcpy(before, raw, out_count * sizeof(float));
-        const spl_winograd_output to = {
-            .points = output + (size_t)i * PANEL,
-            .point_step = (ptrdiff_t)output_step,
-            .rows = in.rows,
-            .columns = in.columns,
-            .height = height,
-            .width = width,
-            .finish = {.order = order,
-                       .activation = SPL_ACTIVATION_ELU,
-                       .bias = bias,
-                       .scale = scale,
-                       .shift = shift,
-                       .channels = PANEL,
-                       .raw = raw,
-                       .raw_step = PANEL,
-                       .out = out,
-                       .out_step = PANEL},
-            .raw_row_step = (ptrdiff_t)out_row,
-            .out_row_step = (ptrdiff_t)out_row,
-        };
-        kernels->winograd_output(&to);
-        for (unsigned y = 0; y < 4; y++)
-            for (unsigned x = 0; x < 4; x++)
-                for (unsigned o = 0; o < PANEL; o++) {
-                    const size_t at = y * out_row + x * PANEL + o;
-                    if (y >= height || x >= width) {
-                        assert_true(raw[at] == before[at]);
-                        continue;
-                    }
-                    double sum = 0, magnitude = 1;
-                    for (unsigned c = 0; c < channels; c++)
-                        for (unsigned tap = 0; tap < 9; tap++) {
-                            const double product =
-                                kernel[c][o][tap] *
-                                (double)pixels[i][(y + tap / 3) * row_step +
-                                                  (x + tap % 3) * column_step + c];
-                            sum += product;
-                            magnitude += fabs(product);
-                        }
-                    const double bound = 16 * (double)FLT_EPSILON * magnitude;
-                    assert_near("raw", raw[at], sum + (double)bias[o], bound);
-                    if (order != SPL_FINISH_RAW)
-                        assert_near("out", out[at], finished(&to.finish, o, sum), bound);
+    float *raw = buffer_new(out_count), *out = buffer_new(out_count);
+    float *before = buffer_new(out_count);
+    memcpy(before, raw, out_count * sizeof(float));
+    const spl_winograd_output to = {
+        .tiles = tiles,
+        .points = output,
+        .point_step = (ptrdiff_t)output_step,
+        .rows = in.rows,
+        .columns = in.columns,
+        .height = height,
+        .width = 4 * (tiles - 1) + last_width,
+        .finish = {.order = order,
+                   .activation = SPL_ACTIVATION_ELU,
+                   .bias = bias,
+                   .scale = scale,
+                   .shift = shift,
+                   .channels = PANEL,
+                   .raw = raw,
+                   .raw_step = PANEL,
+                   .out = out,
+                   .out_step = PANEL},
+        .raw_row_step = (ptrdiff_t)out_row,
+        .out_row_step = (ptrdiff_t)out_row,
+    };
+    kernels->winograd_output(&to);
+    for (unsigned y = 0; y < 4; y++)
+        for (unsigned x = 0; x < 4 * tiles; x++)
+            for (unsigned o = 0; o < PANEL; o++) {
+                const size_t at = y * out_row + x * PANEL + o;
+                if (y >= height || x >= to.width) {
+                    assert_true(raw[at] == before[at]);
+                    continue;
                 }
+                double sum = 0, magnitude = 1;
+                for (unsigned c = 0; c < channels; c++)
+                    for (unsigned tap = 0; tap < 9; tap++) {
+                        const double product =
+                            kernel[c][o][tap] *
+                            (double)pixels[x / 4][(y + tap / 3) * row_step +
+                                                  (x % 4 + tap % 3) * column_step + c];
+                        sum += product;
+                        magnitude += fabs(product);
+                    }
+                const double bound = 16 * (double)FLT_EPSILON * magnitude;
+                assert_near("raw", raw[at], sum + (double)bias[o], bound);
+                if (order != SPL_FINISH_RAW)
+                    assert_near("out", out[at], finished(&to.finish, o, sum), bound);
+            }
+    for (unsigned i = 0; i < tiles; i++)
         buffer_free(pixels[i], pixel_count);
-        buffer_free(raw, out_count);
-        buffer_free(out, out_count);
-        buffer_free(before, out_count);
-    }
+    buffer_free(raw, out_count);
+    buffer_free(out, out_count);
+    buffer_free(before, out_count);
     buffer_free(input, input_count);
     buffer_free(output, output_count);
     buffer_free(weights, POINTS * weights_step);
@@ -753,23 +754,24 @@ static void bench_winograd_product(const spl_kernels *kernels, void *user) {
 
 static void bench_winograd_output(const spl_kernels *kernels, void *user) {
     float *points = user, *out = points + SPL_WINOGRAD_POINTS * BENCH_STEP;
-    for (unsigned i = 0; i < BENCH_TILES; i++)
-        kernels->winograd_output(
-            &(spl_winograd_output){.points = points + (size_t)i * SPL_PANEL,
-                                   .point_step = BENCH_STEP,
-                                   .rows = 6,
-                                   .columns = 6,
-                                   .height = 4,
-                                   .width = 4,
-                                   .finish = {.order = SPL_FINISH_ACT_NORM,
-                                              .activation = SPL_ACTIVATION_RELU,
-                                              .bias = points,
-                                              .scale = points,
-                                              .shift = points,
-                                              .channels = SPL_PANEL,
-                                              .out = out,
-                                              .out_step = SPL_PANEL},
-                                   .out_row_step = 4 * SPL_PANEL});
+    kernels->winograd_output(&(spl_winograd_output){
+        .tiles = BENCH_TILES,
+        .points = points,
+        .point_step = BENCH_STEP,
+        .rows = 6,
+        .columns = 6,
+        .height = 4,
+        .width = 4 * BENCH_TILES,
+        .finish = {.order = SPL_FINISH_ACT_NORM,
+                   .activation = SPL_ACTIVATION_RELU,
+                   .bias = points,
+                   .scale = points,
+                   .shift = points,
+                   .channels = SPL_PANEL,
+                   .out = out,
+                   .out_step = SPL_PANEL},
+        .out_row_step = (ptrdiff_t)4 * BENCH_TILES * SPL_PANEL,
+    });
 }
 
 static void bench_single_row(const spl_kernels *kernels, void *user) {
