@@ -134,7 +134,7 @@ INLINE void conv_sums(const spl_conv_row *row, unsigned x, const unsigned pixels
 
 SUMS_FUNCTION void conv_sums_of(const spl_conv_row *row, unsigned x, const unsigned pixels,
                                 float *ret_sums) {
-    enum { FIRST_STEP = 4 };
+    enum { FIRST_STEP = 4 }; /* of a net's first layer, whose addresses become constants */
     if (pixels == TILE_PIXELS && row->step == FIRST_STEP)
         conv_sums(row, x, TILE_PIXELS, FIRST_STEP, ret_sums);
     else if (pixels == TILE_PIXELS)
