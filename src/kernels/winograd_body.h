@@ -23,13 +23,16 @@ enum {
 };
 
 /* Sums that stay in registers: of so many tiles and panels of 16 channels. AVX-512 has 32 registers, and where it multiplies two
- * vectors a cycle, it could not load an input for each: two panels share it. NEON has 32, AVX2 and SSE 16. */
+ * vectors a cycle, it could not load an input for each: two panels share it. NEON has 32, AVX2 and SSE 16. With AVX2 the sums of
+ * four tiles, 8 vectors, are just as many as two units with a latency of four cycles need, and any delay is lost: sixes come first. */
 #if defined(__AVX512F__)
-enum { PRODUCT_TILES = 16, PRODUCT_PANELS = 2 };
-#elif defined(__AVX2__) || defined(__aarch64__)
-enum { PRODUCT_TILES = 4, PRODUCT_PANELS = 1 };
+enum { PRODUCT_TILES = 8, PRODUCT_MOST_TILES = 16, PRODUCT_PANELS = 2 };
+#elif defined(__AVX2__)
+enum { PRODUCT_TILES = 4, PRODUCT_MOST_TILES = 6, PRODUCT_PANELS = 1 };
+#elif defined(__aarch64__)
+enum { PRODUCT_TILES = 4, PRODUCT_MOST_TILES = 4, PRODUCT_PANELS = 1 };
 #else
-enum { PRODUCT_TILES = 2, PRODUCT_PANELS = 1 };
+enum { PRODUCT_TILES = 2, PRODUCT_MOST_TILES = 2, PRODUCT_PANELS = 1 };
 #endif
 
 #define A       0.625f
@@ -170,10 +173,11 @@ static void winograd_input(const spl_winograd_input *input) {
 
 typedef enum fetching { FETCH_NOTHING, FETCH_NEAR, FETCH_FAR } fetching;
 
-/* `tiles` of the product's, from `first` on, times `panels` of its panels, from `panel` on, at one point. */
+/* `tiles` of the product's, from `first` on, which has `left` more in its group, times `panels` of its panels, from `panel` on, at one
+ * point. */
 INLINE void winograd_product_tile(const spl_winograd_product *product, unsigned point,
                                   unsigned panel, const unsigned panels, unsigned first,
-                                  const unsigned tiles, const fetching fetch) {
+                                  const unsigned left, const unsigned tiles, const fetching fetch) {
     enum { VECTORS = TILE_CHANNELS / LANES };
     const size_t depth = (size_t)product->rows * product->run * TILE_CHANNELS;
     const float *input = product->input + point * product->input_step +
@@ -184,7 +188,7 @@ INLINE void winograd_product_tile(const spl_winograd_product *product, unsigned 
         fetch ? product->ahead + point * depth + panel * product->ahead_panel_step : NULL;
     float *output = product->output + point * product->output_step +
                     panel * product->output_panel_step + (size_t)first * TILE_CHANNELS;
-    vec sum[PRODUCT_PANELS][PRODUCT_TILES * VECTORS];
+    vec sum[PRODUCT_PANELS][PRODUCT_MOST_TILES * VECTORS];
 #pragma GCC unroll 2
     for (unsigned q = 0; q < panels; q++)
 #pragma GCC unroll 24
@@ -211,8 +215,9 @@ INLINE void winograd_product_tile(const spl_winograd_product *product, unsigned 
                     ahead += TILE_CHANNELS;
 #pragma GCC unroll 16
                 for (unsigned t = 0; t < tiles; t++) {
+                    const unsigned group = (t + GROUP - left) / GROUP;
                     const vec one =
-                        vec_splat(in[t / GROUP * product->group_step + DEEP * (t % GROUP) + lane]);
+                        vec_splat(in[group * (product->group_step - GROUP * DEEP) + DEEP * t + lane]);
 #pragma GCC unroll 2
                     for (unsigned q = 0; q < panels; q++)
 #pragma GCC unroll 4
@@ -232,36 +237,39 @@ INLINE void winograd_product_tile(const spl_winograd_product *product, unsigned 
 /* The same, the first tiles with what is fetched ahead. */
 INLINE void winograd_product_tiles(const spl_winograd_product *product, unsigned point,
                                    unsigned panel, const unsigned panels, unsigned first,
-                                   const unsigned tiles) {
+                                   const unsigned left, const unsigned tiles) {
     if (first > 0 || point >= product->ahead_points)
-        winograd_product_tile(product, point, panel, panels, first, tiles, FETCH_NOTHING);
+        winograd_product_tile(product, point, panel, panels, first, left, tiles, FETCH_NOTHING);
     else if (product->ahead_far)
-        winograd_product_tile(product, point, panel, panels, first, tiles, FETCH_FAR);
+        winograd_product_tile(product, point, panel, panels, first, left, tiles, FETCH_FAR);
     else
-        winograd_product_tile(product, point, panel, panels, first, tiles, FETCH_NEAR);
+        winograd_product_tile(product, point, panel, panels, first, left, tiles, FETCH_NEAR);
 }
 
 /* All panels of a few tiles, so that these come from the first cache for all but one. */
 INLINE void winograd_product_panels(const spl_winograd_product *product, unsigned point,
-                                    unsigned first, const unsigned tiles) {
+                                    unsigned first, const unsigned left, const unsigned tiles) {
     for (unsigned panel = 0; panel < product->panels; panel++)
-        winograd_product_tiles(product, point, panel, 1, first, tiles);
+        winograd_product_tiles(product, point, panel, 1, first, left, tiles);
 }
 
 static void winograd_product(const spl_winograd_product *product) {
-    const unsigned tiles = product->groups * GROUP,
-                   rest = SPL_MIN((unsigned)GROUP, (unsigned)PRODUCT_TILES);
+    enum { FEW = PRODUCT_TILES, MOST = PRODUCT_MOST_TILES };
+    const unsigned tiles = product->groups * GROUP;
     for (unsigned point = 0; point < product->points; point++) {
         unsigned first = 0;
-        if (PRODUCT_PANELS == 2 && product->panels == 2) {
-            for (; first < tiles; first += rest)
-                winograd_product_tiles(product, point, 0, 2, first, rest);
-            continue;
-        }
-        for (; first + PRODUCT_TILES <= tiles; first += PRODUCT_TILES)
-            winograd_product_panels(product, point, first, PRODUCT_TILES);
-        if (first < tiles) /* with AVX-512 a last group by itself */
-            winograd_product_panels(product, point, first, rest);
+        for (; PRODUCT_PANELS == 2 && product->panels == 2 && first < tiles; first += FEW)
+            winograd_product_tiles(product, point, 0, 2, first, GROUP, FEW);
+        /* the most, as long as that leaves a whole number of few */
+        for (; first + MOST <= tiles && first + 2 * FEW != tiles; first += MOST)
+            if (MOST == 6 && first % GROUP == 6)
+                winograd_product_panels(product, point, first, 2, MOST);
+            else if (MOST == 6 && first % GROUP == 4)
+                winograd_product_panels(product, point, first, 4, MOST);
+            else
+                winograd_product_panels(product, point, first, GROUP, MOST);
+        for (; first < tiles; first += FEW)
+            winograd_product_panels(product, point, first, GROUP, FEW);
     }
 }
 
