@@ -134,8 +134,9 @@ INLINE void conv_sums(const spl_conv_row *row, unsigned x, const unsigned pixels
 
 SUMS_FUNCTION void conv_sums_of(const spl_conv_row *row, unsigned x, const unsigned pixels,
                                 float *ret_sums) {
-    enum { FIRST_STEP = 4 }; /* of a net's first layer, whose addresses become constants */
-    if (pixels == TILE_PIXELS && row->step == FIRST_STEP)
+    /* a net's first layer has constant addresses, which leaves x86 registers for others; on arm64 sums would be spilled */
+    enum { FIRST_STEP = 4 };
+    if (LANES >= 8 && pixels == TILE_PIXELS && row->step == FIRST_STEP)
         conv_sums(row, x, TILE_PIXELS, FIRST_STEP, ret_sums);
     else if (pixels == TILE_PIXELS)
         conv_sums(row, x, TILE_PIXELS, row->step, ret_sums);

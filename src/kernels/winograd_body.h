@@ -216,8 +216,8 @@ INLINE void winograd_product_tile(const spl_winograd_product *product, unsigned 
 #pragma GCC unroll 16
                 for (unsigned t = 0; t < tiles; t++) {
                     const unsigned group = (t + GROUP - left) / GROUP;
-                    const vec one =
-                        vec_splat(in[group * (product->group_step - GROUP * DEEP) + DEEP * t + lane]);
+                    const vec one = vec_splat(
+                        in[group * (product->group_step - GROUP * DEEP) + DEEP * t + lane]);
 #pragma GCC unroll 2
                     for (unsigned q = 0; q < panels; q++)
 #pragma GCC unroll 4
@@ -307,16 +307,13 @@ INLINE void winograd_output_tile(const spl_winograd_output *output, const unsign
                 half[v][row][j] = pixels[row];
         }
     for (unsigned row = 0; row < output->height; row++) {
-        const ptrdiff_t raw_at =
-                            row * output->raw_row_step + TILE * tile * output->finish.raw_step,
-                        out_at =
-                            row * output->out_row_step + TILE * tile * output->finish.out_step;
+        const ptrdiff_t raw_at = row * output->raw_row_step + TILE * tile * output->finish.raw_step,
+                        out_at = row * output->out_row_step + TILE * tile * output->finish.out_step;
         if (order != SPL_FINISH_RAW)
 #pragma GCC unroll 4
             for (unsigned column = 0; column < TILE; column++)
-                __builtin_prefetch(output->finish.out + out_at +
-                                       (TILE + column) * output->finish.out_step,
-                                   1);
+                __builtin_prefetch(
+                    output->finish.out + out_at + (TILE + column) * output->finish.out_step, 1);
 #pragma GCC unroll 4
         for (unsigned v = 0; v < VECTORS; v++) {
             const finish_channels channels = finish_channels_at(&output->finish, LANES * v);
