@@ -260,8 +260,8 @@ static void winograd_product(const spl_winograd_product *product) {
         unsigned first = 0;
         for (; PRODUCT_PANELS == 2 && product->panels == 2 && first < tiles; first += FEW)
             winograd_product_tiles(product, point, 0, 2, first, GROUP, FEW);
-        /* the most, as long as that leaves a whole number of few */
-        for (; first + MOST <= tiles && first + 2 * FEW != tiles; first += MOST)
+        /* a last group that the most do not divide is for the few */
+        for (; first + MOST <= tiles && first + GROUP != tiles; first += MOST)
             if (MOST == 6 && first % GROUP == 6)
                 winograd_product_panels(product, point, first, 2, MOST);
             else if (MOST == 6 && first % GROUP == 4)
