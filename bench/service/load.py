@@ -27,8 +27,9 @@ import wave
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench/peers")]
 from ports import free_port  # noqa: E402
+from process import descendants, memory_kib  # noqa: E402
 
 KEY = "the-key-of-the-load-benchmark"
 ASKED_EVERY_S = 0.05
@@ -118,6 +119,10 @@ class Service:
             sys.exit(f"a job was not told: {status} {answer.decode()}")
         return json.loads(answer)
 
+    def memory_mib(self):
+        """PSS of the service and its helpers now."""
+        return sum(memory_kib(pid)[1] for pid in descendants(self.process.pid)) / 1024
+
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(60)
@@ -149,8 +154,10 @@ def run_jobs(service, songs):
     asker.start()
     for song in songs[1:]:
         ids.append(service.submit(song))
+    most_mib = 0
     while any(service.job(number)["status"] in ("queued", "running") for number in reversed(ids)):
-        time.sleep(0.5)
+        most_mib = max(most_mib, service.memory_mib())
+        time.sleep(0.2)
     jobs = [service.job(number) for number in ids]
     asker.ended.set()
     asker.join()
@@ -158,7 +165,7 @@ def run_jobs(service, songs):
     if failed:
         sys.exit(f"a job did not succeed: {json.dumps(failed[0], indent=2)}")
     took = max(moment(job["finished"]) for job in jobs) - min(moment(job["started"]) for job in jobs)
-    return took, asker.seconds
+    return took, asker.seconds, most_mib
 
 
 def main():
@@ -185,15 +192,16 @@ def main():
     audio = count * arguments.seconds
     command = audio / (before + after)
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
-    percentiles = [statistics.quantiles(asked, n=100) for _, asked in runs]
+    percentiles = [statistics.quantiles(asked, n=100) for _, asked, _ in runs]
     rows = [
-        ("from the first start to the last end", [f"{took:.1f} s" for took, _ in runs]),
-        ("speed", [f"{audio / took:.1f} x real time" for took, _ in runs]),
-        ("**service / command**", [f"**{100 * audio / took / command:.0f} %**" for took, _ in runs]),
-        ("status calls meanwhile", [f"{len(asked)}" for _, asked in runs]),
+        ("from the first start to the last end", [f"{took:.1f} s" for took, *_ in runs]),
+        ("speed", [f"{audio / took:.1f} x real time" for took, *_ in runs]),
+        ("**service / command**", [f"**{100 * audio / took / command:.0f} %**" for took, *_ in runs]),
+        ("status calls meanwhile", [f"{len(asked)}" for _, asked, _ in runs]),
         ("their median", [f"{1e3 * times[49]:.1f} ms" for times in percentiles]),
         ("**their p99**", [f"**{1e3 * times[98]:.1f} ms**" for times in percentiles]),
-        ("the slowest", [f"{1e3 * max(asked):.1f} ms" for _, asked in runs]),
+        ("the slowest", [f"{1e3 * max(asked):.1f} ms" for _, asked, _ in runs]),
+        ("memory of all its processes, at most", [f"{most_mib:.0f} MiB" for *_, most_mib in runs]),
     ]
     names = ["1 worker" if number == 1 else f"{number} workers" for number in arguments.workers]
     report = (f"{version}, {os.cpu_count()} CPUs, {platform.machine()}, {datetime.date.today()}: "
