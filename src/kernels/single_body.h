@@ -25,12 +25,12 @@ static void transpose(const float *pixels, ptrdiff_t pixel_step, unsigned width,
             to[(ptrdiff_t)c * step + x] = pixels[(ptrdiff_t)x * pixel_step + c];
 }
 
-/* Input row (or column) r reaches the even output and the odd one above it, the last only the odd one. The odd outputs, which all nine
- * inputs reach, have two sums: one would wait for its last addition. */
+/* Input row (or column) r reaches the even output and the odd one above it, the last only the odd one. The output that is odd both ways,
+ * which all nine inputs reach, has two sums: one would wait for its last addition. */
 INLINE void single_block(const spl_single_row *row, unsigned x, const spl_activation activation) {
     enum { VECTORS = 2 };
     vec sum[2][2][VECTORS]; /* [output row][output column] */
-    vec beyond[VECTORS];    /* of the odd ones, what the last row and column reach */
+    vec beyond[VECTORS];    /* of [1][1], what the last row and column reach */
     for (unsigned i = 0; i < 4 * VECTORS; i++)
         sum[i / VECTORS / 2][i / VECTORS % 2][i % VECTORS] = vec_splat(row->bias);
     for (unsigned v = 0; v < VECTORS; v++)
