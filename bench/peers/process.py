@@ -68,6 +68,12 @@ def memory_kib(pid):
     return 0, 0
 
 
+def memory_of_all_mib(pid):
+    """(RSS, PSS) of the process and its descendants together."""
+    sizes = [memory_kib(each) for each in descendants(pid)]
+    return sum(rss for rss, _ in sizes) / 1024, sum(pss for _, pss in sizes) / 1024
+
+
 def run(command, environment=None, sample_memory=False):
     """Runs the command; its standard output is the Run's output. SystemExit when it fails."""
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
@@ -77,9 +83,8 @@ def run(command, environment=None, sample_memory=False):
         peak_rss = peak_pss = 0
         if sample_memory:
             while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-                sizes = [memory_kib(pid) for pid in descendants(process.pid)]
-                peak_rss = max(peak_rss, sum(rss for rss, _ in sizes))
-                peak_pss = max(peak_pss, sum(pss for _, pss in sizes))
+                rss, pss = memory_of_all_mib(process.pid)
+                peak_rss, peak_pss = max(peak_rss, rss), max(peak_pss, pss)
                 time.sleep(SAMPLE_INTERVAL_S)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -89,7 +94,7 @@ def run(command, environment=None, sample_memory=False):
         errors.seek(0)
         if process.returncode != 0:
             raise SystemExit(f"{' '.join(map(str, command))}\nended with {process.returncode}:\n{errors.read()[-4000:]}")
-        return Run(seconds, max(0.0, foreign_s / (seconds * CPUS)), peak_rss / 1024, peak_pss / 1024, output.read())
+        return Run(seconds, max(0.0, foreign_s / (seconds * CPUS)), peak_rss, peak_pss, output.read())
 
 
 def wait_until_quiet(limit, patience_s):

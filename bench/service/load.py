@@ -29,7 +29,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench/peers")]
 from ports import free_port  # noqa: E402
-from process import descendants, memory_kib  # noqa: E402
+from process import memory_of_all_mib  # noqa: E402
 
 KEY = "the-key-of-the-load-benchmark"
 ASKED_EVERY_S = 0.05
@@ -119,10 +119,6 @@ class Service:
             sys.exit(f"a job was not told: {status} {answer.decode()}")
         return json.loads(answer)
 
-    def memory_mib(self):
-        """PSS of the service and its helpers now."""
-        return sum(memory_kib(pid)[1] for pid in descendants(self.process.pid)) / 1024
-
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(60)
@@ -156,7 +152,7 @@ def run_jobs(service, songs):
         ids.append(service.submit(song))
     most_mib = 0
     while any(service.job(number)["status"] in ("queued", "running") for number in reversed(ids)):
-        most_mib = max(most_mib, service.memory_mib())
+        most_mib = max(most_mib, memory_of_all_mib(service.process.pid)[1])
         time.sleep(0.2)
     jobs = [service.job(number) for number in ids]
     asker.ended.set()
