@@ -45,11 +45,11 @@ INLINE void vec_stream(float *to, vec value) {
 #if defined(__SSE__)
     if ((uintptr_t)to % sizeof(vec) == 0) {
 #if LANES == 16
-        __builtin_ia32_movntps512(to, value);
+        _mm512_stream_ps(to, (__m512)value);
 #elif LANES == 8
-        __builtin_ia32_movntps256(to, value);
+        _mm256_stream_ps(to, (__m256)value);
 #else
-        __builtin_ia32_movntps(to, value);
+        _mm_stream_ps(to, (__m128)value);
 #endif
         return;
     }

@@ -203,9 +203,10 @@ INLINE void winograd_product_tile(const spl_winograd_product *product, unsigned 
                 vec weight[PRODUCT_PANELS][VECTORS];
 #pragma GCC unroll 2
                 for (unsigned q = 0; q < panels; q++) {
-                    if (fetch)
-                        __builtin_prefetch(ahead + q * product->ahead_panel_step, 0,
-                                           fetch == FETCH_FAR ? 2 : 3);
+                    if (fetch == FETCH_FAR)
+                        __builtin_prefetch(ahead + q * product->ahead_panel_step, 0, 2);
+                    else if (fetch)
+                        __builtin_prefetch(ahead + q * product->ahead_panel_step, 0, 3);
 #pragma GCC unroll 4
                     for (unsigned v = 0; v < VECTORS; v++)
                         weight[q][v] =

@@ -371,7 +371,7 @@ static void webhooks(void **state) {
                                       strlen(VECTOR_PAYLOAD), signature),
                      0);
     assert_string_equal(signature, VECTOR_SIGNATURE);
-    assert_int_equal(spl_webhook_sign(VECTOR_SECRET + 6, VECTOR_ID, then, VECTOR_PAYLOAD,
+    assert_int_equal(spl_webhook_sign(&VECTOR_SECRET[6], VECTOR_ID, then, VECTOR_PAYLOAD,
                                       strlen(VECTOR_PAYLOAD), signature),
                      0);
     assert_string_equal(signature, VECTOR_SIGNATURE);

@@ -239,35 +239,37 @@ static void discarding_leaves_nothing(void **state) {
 
 static void names_are_checked(void **state) {
     (void)state;
-    static const char *const wrong[] = {"",
-                                        ".",
-                                        "..",
-                                        "../a",
-                                        "a/b",
-                                        "/a",
-                                        ".a",
-                                        "a b",
-                                        "a\n",
-                                        "a\\b",
-                                        "ä",
-                                        "a%2f",
-                                        "a.part",
-                                        "b.1.part",
-                                        "a*",
-                                        "~",
-                                        "a:b",
-                                        "a\x7f",
-                                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-                                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
-    static const char *const right[] = {"a",
-                                        "0",
-                                        "A-b_c.d",
-                                        "vocals.wav",
-                                        "part",
-                                        "-",
-                                        "a..b",
-                                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-                                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    static const char *const wrong[] = {
+        "",
+        ".",
+        "..",
+        "../a",
+        "a/b",
+        "/a",
+        ".a",
+        "a b",
+        "a\n",
+        "a\\b",
+        "ä",
+        "a%2f",
+        "a.part",
+        "b.1.part",
+        "a*",
+        "~",
+        "a:b",
+        "a\x7f",
+        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")};
+    static const char *const right[] = {
+        "a",
+        "0",
+        "A-b_c.d",
+        "vocals.wav",
+        "part",
+        "-",
+        "a..b",
+        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")};
     spl_blob blob;
     spl_blob_writer writer;
     make_blob("a", "input", "x");

@@ -51,7 +51,8 @@ static bool fails(void) {
     if (until_failure < 0 || atomic_fetch_sub(&until_failure, 1) != 0)
         return false;
     failing = stays_failing;
-    return has_failed = true;
+    has_failed = true;
+    return true;
 }
 
 static void copy_file(const char *from, const char *to) {

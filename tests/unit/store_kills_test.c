@@ -264,7 +264,7 @@ static int expect_job(void *user, const char *id) {
 static void expect_intact(void) {
     char path[300];
     sqlite3 *db;
-    sqlite3_stmt *row;
+    sqlite3_stmt *row = NULL;
     snprintf(path, sizeof(path), "%s/jobs.db", folder);
     expect(sqlite3_open(path, &db) == SQLITE_OK &&
                sqlite3_prepare_v2(db, "PRAGMA integrity_check", -1, &row, NULL) == SQLITE_OK &&
