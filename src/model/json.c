@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define JSON_FILE_MAX_BYTES ((size_t)1 << 20)
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* editors on Windows write it in front of UTF-8 */
 
 int spl_json_parse(const void *text, size_t size, const char *path, json_t **ret_object,
                    spl_error *ret_error) {
@@ -30,10 +30,12 @@ int spl_json_parse(const void *text, size_t size, const char *path, json_t **ret
 
 int spl_json_parse_file(const char *path, json_t **ret_object, spl_error *ret_error) {
     spl_file_map map;
-    int status = spl_file_map_open(path, JSON_FILE_MAX_BYTES, &map, ret_error);
+    int status = spl_file_map_open(path, SPL_JSON_FILE_MAX_BYTES, &map, ret_error);
     if (status < 0)
         return status;
-    status = spl_json_parse(map.data, map.size_bytes, path, ret_object, ret_error);
+    const size_t skip = map.size_bytes >= 3 && memcmp(map.data, BYTE_ORDER_MARK, 3) == 0 ? 3 : 0;
+    status = spl_json_parse((const char *)map.data + skip, map.size_bytes - skip, path, ret_object,
+                            ret_error);
     spl_file_map_close(&map);
     return status;
 }

@@ -19,7 +19,9 @@ static inline void spl_json_free_p(json_t **value) {
 SPL_WARN_UNUSED int spl_json_parse(const void *text, size_t size, const char *path,
                                    json_t **ret_object, spl_error *ret_error);
 
-/* Parses the file at `path`, of at most 1 MiB. */
+#define SPL_JSON_FILE_MAX_BYTES ((size_t)1 << 20)
+
+/* Parses the file at `path`, of at most SPL_JSON_FILE_MAX_BYTES; a byte order mark is skipped. */
 SPL_WARN_UNUSED int spl_json_parse_file(const char *path, json_t **ret_object,
                                         spl_error *ret_error);
 

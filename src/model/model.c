@@ -281,8 +281,27 @@ static int open_configured_folder(spl_model *model, const char *folder, spl_erro
     return open_folder_nets(model, folder, ret_error);
 }
 
-/* Finds the folder that "model_dir" means: in the configuration's own folder, in MODEL_PATH (Spleeter's default for it is
- * pretrained_models), or in the working directory. */
+/* Finds Deezer's installed model that a "model_dir" without a slash names. */
+static int find_installed(const spl_model *model, const char *model_path, char **ret_folder,
+                          spl_error *ret_error) {
+    const char *model_dir = model->config.model_dir;
+    spl_model_choice choice;
+    SPL_CLEANUP(spl_free_p) char *name = NULL;
+    if (asprintf(&name, "spleeter:%s", model_dir) < 0)
+        return spl_fail_memory(ret_error);
+    if (strchr(model_dir, '/') || spl_model_resolve(name, NULL, &choice, NULL) < 0)
+        return spl_fail(ret_error, SPL_E_NOT_FOUND,
+                        "%s: the folder \"%s\" of its \"model_dir\" does not exist, neither beside "
+                        "it nor in %s (MODEL_PATH), and no model of Deezer's with that name is "
+                        "installed",
+                        model->path, model_dir, model_path);
+    *ret_folder = strdup(choice.path);
+    return *ret_folder ? 0 : spl_fail_memory(ret_error);
+}
+
+/* Finds the folder that "model_dir" means: in the configuration's own folder, in MODEL_PATH (Spleeter's
+ * default for it is pretrained_models), in the working directory, or Deezer's installed model of that
+ * name, which Spleeter would download. */
 static int find_model_dir(const spl_model *model, char **ret_folder, spl_error *ret_error) {
     const char *model_dir = model->config.model_dir;
     const char *slash = strrchr(model->path, '/');
@@ -302,11 +321,7 @@ static int find_model_dir(const spl_model *model, char **ret_folder, spl_error *
     else if (*model_dir != '/' && is_folder(in_model_path))
         folder = SPL_STEAL(in_model_path);
     else if (!is_folder(model_dir))
-        return spl_fail(
-            ret_error, SPL_E_NOT_FOUND,
-            "%s: the folder \"%s\" of its \"model_dir\" does not exist, neither beside it "
-            "nor in %s (MODEL_PATH)",
-            model->path, model_dir, model_path);
+        return find_installed(model, model_path, ret_folder, ret_error);
     else if (!(folder = strdup(model_dir)))
         return spl_fail_memory(ret_error);
     *ret_folder = folder;

@@ -479,6 +479,41 @@ static void configurations_find_their_nets(void **state) {
     free(absolute);
 }
 
+static void configurations_find_installed_nets(void **state) {
+    const char *models = in_folder(*state, "models"), *config = in_folder(*state, "mine.json");
+    spl_model *model;
+    spl_error error = {0};
+    assert_int_equal(mkdir(models, 0777), 0);
+    make_model(in_folder(models, "spleeter-nets"), 2, 1);
+    write_text(config, good_config);
+    assert_fails(spl_model_open(config, &model, &error), error, SPL_E_NOT_FOUND,
+                 "no model of Deezer's with that name is installed");
+    setenv("SPLEETER_MODEL_PATH", models, 1);
+    assert_int_equal(spl_model_open(config, &model, NULL), 0);
+    assert_int_equal(spl_model_get_info(model)->frames, 128);
+    spl_model_unref(model);
+    /* A folder that was named and is missing is not replaced by another model. */
+    char *text = edited(good_config, "\"model_dir\":\"nets\"", "\"model_dir\":\"own/nets\"");
+    write_text(config, text);
+    free(text);
+    assert_int_equal(spl_model_open(config, &model, NULL), SPL_E_NOT_FOUND);
+    unsetenv("SPLEETER_MODEL_PATH");
+}
+
+static void a_byte_order_mark_is_skipped(void **state) {
+    const char *config = in_folder(*state, "mine.json");
+    char *text = NULL;
+    spl_spleeter_config parsed;
+    assert_true(asprintf(&text, "\xef\xbb\xbf%s", good_config) >= 0);
+    write_text(config, text);
+    free(text);
+    assert_int_equal(spl_spleeter_config_load(config, &parsed, NULL), 0);
+    assert_string_equal(parsed.model_dir, "nets");
+    spl_spleeter_config_clear(&parsed);
+    write_text(config, "\xef\xbb\xbf");
+    assert_int_equal(spl_spleeter_config_load(config, &parsed, NULL), SPL_E_FORMAT);
+}
+
 /* -------------------------------------------------------------- import ---- */
 
 static void imports_checkpoints(void **state) {
@@ -671,6 +706,8 @@ int main(void) {
         IN_FOLDER(refuses_nets_with_different_filters),
         IN_FOLDER(opens_configurations),
         IN_FOLDER(configurations_find_their_nets),
+        IN_FOLDER(configurations_find_installed_nets),
+        IN_FOLDER(a_byte_order_mark_is_skipped),
         IN_FOLDER(imports_checkpoints),
         IN_FOLDER(import_leaves_nothing_behind),
         IN_FOLDER(resolves_names),

@@ -212,6 +212,10 @@ static const char *const forbidden_urls[] = {
     "https://127.0.0.1.:%u/",
     "https://127.255.255.254:%u/",
     "https://0:%u/",
+    /* one slash, or none */
+    "https:/127.0.0.1:%u/",
+    "https:127.0.0.1:%u/",
+    "127.0.0.1:%u/",
     "https://0.0.0.0:%u/",
     "https://00:%u/",
     "https://localhost:%u/",

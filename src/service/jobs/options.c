@@ -294,7 +294,7 @@ static int take_member(options_reading *reading, const char *key, const json_t *
         if (strcmp(key, takers[i].key) == 0)
             return takers[i].take(reading, &member);
     }
-    return spl_refuse_about(reading->problem, SPL_PROBLEM_INVALID, key, NULL,
+    return spl_refuse_about(reading->problem, SPL_PROBLEM_INVALID, *key ? key : "options", NULL,
                             "there is no such option; there are model, stems, mixes, codec, "
                             "bitrate, bit_depth, bandwidth, mwf, keep_format, offset and duration");
 }

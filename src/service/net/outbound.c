@@ -84,6 +84,9 @@ static int check_url(const char *text, const char *allow, bool any, CURLU **ret_
                             "the URL has a blank, a backslash or a character that is not ASCII; "
                             "encode it");
     }
+    /* libcurl also takes "https:/host" and "host" alone, which other programs read as something else. */
+    if (strncasecmp(text, "https://", 8) != 0 && strncasecmp(text, "http://", 7) != 0)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "the URL must start with https://");
     SPL_CLEANUP(url_free_p) CURLU *url = curl_url();
     if (!url)
         return spl_fail_memory(ret_error);
@@ -103,8 +106,6 @@ static int check_url(const char *text, const char *allow, bool any, CURLU **ret_
         return spl_fail(ret_error, SPL_E_ARGUMENT, "the URL has no host");
     }
     const bool plain = strcmp(scheme, "http") == 0;
-    if (!plain && strcmp(scheme, "https") != 0)
-        return spl_fail(ret_error, SPL_E_ARGUMENT, "the URL must start with https://");
     if (plain && !any && !*allow)
         return spl_fail(ret_error, SPL_E_ARGUMENT,
                         "the URL must start with https://; http is for hosts that the operator "
