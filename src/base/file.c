@@ -6,11 +6,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+
+/* How an open file is named to linkat. */
+#define PROC_LINK      "/proc/self/fd/%d"
+#define PROC_LINK_SIZE 32
 
 int spl_file_map_open(const char *path, size_t cap_bytes, spl_file_map *ret_map,
                       spl_error *ret_error) {
@@ -90,60 +96,119 @@ int spl_sha256_hex(const void *data, size_t size, char ret_hex[65], spl_error *r
     return 0;
 }
 
-int spl_output_file_open(const char *path, spl_output_file *ret_file, spl_error *ret_error) {
-    SPL_CLEANUP(spl_free_p) char *final = strdup(path);
-    SPL_CLEANUP(spl_free_p) char *temporary = NULL;
+/* "FOLDER/" of `path`, as a length; 0 when it names none. */
+static int folder_length(const char *path) {
     const char *slash = strrchr(path, '/');
-    int folder_length = slash ? (int)(slash - path + 1) : 0;
-    if (!final || asprintf(&temporary, "%.*s.%.64s.XXXXXX.part", folder_length, path,
-                           path + folder_length) < 0) {
-        return spl_fail_memory(ret_error);
-    }
+    return slash ? (int)(slash - path + 1) : 0;
+}
+
+/* Opens a file without a name in the folder of `path`; -1 where the file system or a missing /proc allows none. */
+static int open_unnamed(const char *path) {
+    SPL_CLEANUP(spl_free_p) char *folder = NULL;
+    if (asprintf(&folder, "%.*s.", folder_length(path), path) < 0)
+        return -1;
+    SPL_CLEANUP(spl_close_p) int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    char link[PROC_LINK_SIZE];
+    snprintf(link, sizeof(link), PROC_LINK, fd);
+    return fd >= 0 && access(link, F_OK) == 0 ? spl_steal_fd(&fd) : -1;
+}
+
+static int open_named(const char *path, char **ret_temporary) {
+    const int folder = folder_length(path);
+    SPL_CLEANUP(spl_free_p) char *temporary = NULL;
+    if (asprintf(&temporary, "%.*s.%.64s.XXXXXX.part", folder, path, path + folder) < 0)
+        return -1;
     int fd = mkostemps(temporary, (int)strlen(".part"), O_CLOEXEC);
     if (fd < 0)
-        return spl_fail_errno(ret_error, errno, "cannot write %s", path);
+        return -1;
     mode_t mask = umask(0);
     umask(mask);
     fchmod(fd, 0666 & ~mask);
-    *ret_file =
-        (spl_output_file){.fd = fd, .path = SPL_STEAL(final), .temporary = SPL_STEAL(temporary)};
+    *ret_temporary = SPL_STEAL(temporary);
+    return fd;
+}
+
+int spl_output_file_open(const char *path, spl_output_file *ret_file, spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *final = strdup(path);
+    if (!final)
+        return spl_fail_memory(ret_error);
+    spl_output_file file = {.fd = open_unnamed(path)};
+    if (file.fd < 0)
+        file.fd = open_named(path, &file.temporary);
+    if (file.fd < 0)
+        return spl_fail_errno(ret_error, errno, "cannot write %s", path);
+    file.path = SPL_STEAL(final);
+    *ret_file = file;
+    return 0;
+}
+
+/* Gives a file without a name one beside its place. */
+static int name_file(spl_output_file *file) {
+    if (file->temporary)
+        return 0;
+    uint64_t random;
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+        return -errno;
+    const int folder = folder_length(file->path);
+    SPL_CLEANUP(spl_free_p) char *temporary = NULL;
+    char link[PROC_LINK_SIZE];
+    snprintf(link, sizeof(link), PROC_LINK, file->fd);
+    if (asprintf(&temporary, "%.*s.%.64s.%016" PRIx64 ".part", folder, file->path,
+                 file->path + folder, random) < 0)
+        return -ENOMEM;
+    if (linkat(AT_FDCWD, link, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW) < 0)
+        return -errno;
+    file->temporary = SPL_STEAL(temporary);
     return 0;
 }
 
 static int flush_folder_of(const char *path) {
-    SPL_CLEANUP(spl_free_p) char *folder = strdup(path);
-    if (!folder)
+    SPL_CLEANUP(spl_free_p) char *folder = NULL;
+    if (asprintf(&folder, "%.*s.", folder_length(path), path) < 0)
         return -ENOMEM;
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = '\0';
-    SPL_CLEANUP(spl_close_p)
-    int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) < 0)
+    SPL_CLEANUP(spl_close_p) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+static int flush_file(spl_output_file *file) {
+    return fsync(file->fd) < 0 ? -errno : 0;
+}
+
+static int close_file(spl_output_file *file) {
+    return close(spl_steal_fd(&file->fd)) < 0 ? -errno : 0;
+}
+
+static int move_file(spl_output_file *file) {
+    if (rename(file->temporary, file->path) < 0)
         return -errno;
+    free(SPL_STEAL(file->temporary));
     return 0;
 }
 
-int spl_output_file_commit(spl_output_file *file, spl_error *ret_error) {
-    int failed = 0;
-    if (fsync(file->fd) < 0)
-        failed = errno;
-    if (close(spl_steal_fd(&file->fd)) < 0 && !failed)
-        failed = errno;
-    if (!failed && rename(file->temporary, file->path) < 0)
-        failed = errno;
-    if (failed) {
-        int status = spl_fail_errno(ret_error, failed, "cannot write %s", file->path);
-        spl_output_file_discard(file);
-        return status;
+static int flush_folder(spl_output_file *file) {
+    return flush_folder_of(file->path);
+}
+
+int spl_output_files_commit(spl_output_file *const *files, size_t count, spl_error *ret_error) {
+    /* Each step is done for all files before the next one, so that what can fail does so while none has its name, and so that
+     * temporary names exist for as short as possible. */
+    int (*const steps[])(spl_output_file * file) = {flush_file, name_file, close_file, move_file,
+                                                    flush_folder};
+    int status = 0;
+    for (size_t step = 0; status == 0 && step < SPL_ARRAY_SIZE(steps); step++) {
+        for (size_t i = 0; status == 0 && i < count; i++) {
+            const int failed = steps[step](files[i]);
+            if (failed < 0)
+                status = spl_fail_errno(ret_error, -failed, "cannot write %s", files[i]->path);
+        }
     }
-    free(SPL_STEAL(file->temporary));
-    int flushed = flush_folder_of(file->path);
-    int status = flushed < 0 ? spl_fail_errno(ret_error, -flushed, "cannot flush the folder of %s",
-                                              file->path)
-                             : 0;
-    spl_output_file_discard(file);
+    for (size_t i = 0; i < count; i++)
+        spl_output_file_discard(files[i]);
     return status;
+}
+
+int spl_output_file_commit(spl_output_file *file, spl_error *ret_error) {
+    return spl_output_files_commit(&file, 1, ret_error);
 }
 
 void spl_output_file_discard(spl_output_file *file) {

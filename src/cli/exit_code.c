@@ -16,7 +16,7 @@ static const struct {
     {"6", "the output cannot be written"},
     {"7", "out of memory, or a limit was exceeded"},
     {"8", "the codec helper is missing or failed"},
-    {"130, 143", "interrupted (SIGINT, SIGTERM)"},
+    {"129, 130, 131, 143", "interrupted (SIGHUP, SIGINT, SIGQUIT, SIGTERM)"},
 };
 
 /* Failures that mean the same wherever they happen; CLI_EXIT_OK for the others. */
@@ -51,5 +51,5 @@ cli_exit cli_exit_of_model(int status) {
 void cli_print_exit_codes(FILE *stream) {
     fputs("Exit codes:\n", stream);
     for (size_t i = 0; i < SPL_ARRAY_SIZE(meanings); i++)
-        fprintf(stream, "  %-8s  %s\n", meanings[i].code, meanings[i].meaning);
+        fprintf(stream, "  %-18s  %s\n", meanings[i].code, meanings[i].meaning);
 }

@@ -16,13 +16,14 @@
 static const struct {
     const cli_command *command;
     int (*run)(int argc, char **argv);
+    bool asks; /* whether a signal came, so it can stop cleanly; others end at once */
 } commands[] = {
-    {&cli_separate_command, cli_separate}, {&cli_models_command, cli_models},
-    {&cli_evaluate_command, cli_evaluate}, {&cli_bench_command, cli_bench},
-    {&cli_serve_command, cli_serve},       {&cli_worker_command, cli_worker},
-    {&cli_health_command, cli_health},     {&cli_keys_command, cli_keys},
-    {&cli_webhooks_command, cli_webhooks}, {&cli_config_command, cli_config},
-    {&cli_audit_command, cli_audit},
+    {&cli_separate_command, cli_separate, true},  {&cli_models_command, cli_models, true},
+    {&cli_evaluate_command, cli_evaluate, true},  {&cli_bench_command, cli_bench, true},
+    {&cli_serve_command, cli_serve, false},       {&cli_worker_command, cli_worker, false},
+    {&cli_health_command, cli_health, false},     {&cli_keys_command, cli_keys, false},
+    {&cli_webhooks_command, cli_webhooks, false}, {&cli_config_command, cli_config, false},
+    {&cli_audit_command, cli_audit, false},
 };
 
 static void print_help(FILE *stream) {
@@ -71,15 +72,18 @@ static int run_command(int argc, char **argv) {
     char help_option[] = "--help";
     char *help_arguments[] = {argv[1], help_option, NULL};
     for (size_t i = 0; i < SPL_ARRAY_SIZE(commands); i++) {
-        if (strcmp(name, commands[i].command->name) == 0)
-            return help ? commands[i].run(2, help_arguments) : commands[i].run(argc - 1, argv + 1);
+        if (strcmp(name, commands[i].command->name) != 0)
+            continue;
+        if (commands[i].asks)
+            cli_signals_watch();
+        return help ? commands[i].run(2, help_arguments) : commands[i].run(argc - 1, argv + 1);
     }
     cli_complain("there is no command \"%s\"; see spleeterd --help", name);
     return CLI_EXIT_USAGE;
 }
 
 int main(int argc, char **argv) {
-    cli_signals_watch();
+    cli_signals_ignore();
     int code = run_command(argc, argv);
     if (fflush(stdout) == EOF && code == CLI_EXIT_OK) {
         cli_complain("cannot write standard output: %s", strerror(errno));

@@ -4,6 +4,8 @@
  */
 #include "cli/signals.h"
 
+#include "base/macros.h"
+
 #include <signal.h>
 #include <stddef.h>
 
@@ -13,12 +15,20 @@ static void note_signal(int number) {
     caught = number;
 }
 
-void cli_signals_watch(void) {
-    struct sigaction note = {.sa_handler = note_signal, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &note, NULL);
-    sigaction(SIGTERM, &note, NULL);
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
+void cli_signals_ignore(void) {
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);
+}
+
+void cli_signals_watch(void) {
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    const struct sigaction note = {.sa_handler = note_signal, .sa_flags = (int)SA_RESETHAND};
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(numbers); i++) {
+        struct sigaction before;
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(numbers[i], &note, NULL);
+    }
 }
 
 int cli_signals_caught(void) {

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * SIGINT and SIGTERM ask the program to stop cleanly; the second one kills it.
+ * Signals ask the program to stop cleanly; a second one of the same kind kills it.
  */
 #ifndef SPL_CLI_SIGNALS_H
 #define SPL_CLI_SIGNALS_H
 
-/* Watches for the two signals; ignores SIGPIPE, so that a closed pipe is an error like any other. */
+/* Ignores SIGPIPE and SIGXFSZ, so that a closed pipe and a file beyond `ulimit -f` are errors of write like any other. */
+void cli_signals_ignore(void);
+
+/* Watches for SIGINT, SIGTERM, SIGHUP and SIGQUIT, as far as they are not ignored (nohup). For commands that ask
+ * cli_signals_caught while they work. */
 void cli_signals_watch(void);
 
 /* The signal that came, or 0. */

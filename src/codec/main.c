@@ -26,6 +26,7 @@ static int receive_request(spl_record_type type, uint32_t *request, size_t size,
 
 static int serve(bool decode) {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     spl_error error = {0};
     int status;
     if (decode) {

@@ -4,8 +4,7 @@
  * comes out of it is mixed per output and given to the output's encoder, or,
  * when there are several lanes, to a spool until all of them are there.
  *
- * Files are written aside. They get their names at the very end, after all of
- * them were flushed to the disk.
+ * Files get their names at the very end, after all of them were flushed to the disk.
  */
 #include "pipeline/pipeline.h"
 
@@ -441,17 +440,14 @@ static int finish_outputs(song_run *run) {
             status = spl_encoder_finish(output->encoder, &run->error);
         if (status < 0)
             return status;
-        if (output->request.path && fsync(output->file.fd) < 0)
-            return spl_fail_errno(&run->error, errno, "cannot write %s", output->request.path);
     }
+    spl_output_file *files[SPL_OUTPUTS_MAX];
+    size_t count = 0;
     for (size_t i = 0; i < run->output_count; i++) {
-        if (!run->outputs[i].request.path)
-            continue;
-        int status = spl_output_file_commit(&run->outputs[i].file, &run->error);
-        if (status < 0)
-            return status;
+        if (run->outputs[i].request.path)
+            files[count++] = &run->outputs[i].file;
     }
-    return 0;
+    return spl_output_files_commit(files, count, &run->error);
 }
 
 static int run_stages(song_run *run, const spl_output *outputs, size_t output_count) {

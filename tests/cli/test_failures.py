@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Outputs that cannot be written, and programs that are stopped: nothing half-written has a final name."""
 import contextlib
+import ctypes
+import errno
 import os
 import pathlib
+import platform
+import resource
 import signal
+import struct
 import subprocess
 import time
 
@@ -98,26 +103,84 @@ def long_song(tmp_path):
     return tmp_path / "long.wav"
 
 
-def start(tmp_path, *arguments):
+def output_is_open(process, folder):
+    """Whether the process has a file in `folder` open that has no final name yet."""
+    for link in pathlib.Path(f"/proc/{process.pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            target = os.readlink(link)
+            if target.startswith(f"{folder}/") and target.endswith((" (deleted)", ".part")):
+                return True
+    return False
+
+
+def start(tmp_path, *arguments, preexec_fn=None):
     process = subprocess.Popen([PROGRAM, "separate", "long.wav", "-o", "out", "--threads", "1", *arguments], cwd=tmp_path,
-                               stderr=subprocess.PIPE, start_new_session=True)
+                               stderr=subprocess.PIPE, start_new_session=True, preexec_fn=preexec_fn or take_signals)
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("out/long/.*.part")):
+    while not output_is_open(process, tmp_path / "out/long"):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("to_group", [False, True], ids=["program", "group"])
-@pytest.mark.parametrize("codec", ["wav", "mp3"])
-def test_interrupted(long_song, tmp_path, number, to_group, codec):
-    process = start(tmp_path, "-c", codec)
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+
+
+def take_signals():
+    """Undoes what nohup or a shell's & has set."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def refuse_unnamed_files():
+    """Has the kernel refuse O_TMPFILE from now on, as some file systems do: a seccomp filter on openat's flags."""
+    take_signals()
+    openat = {"x86_64": 257, "aarch64": 56}[platform.machine()]
+    program = [(0x20, 0, 0, 0), (0x15, 0, 3, openat), (0x20, 0, 0, 32), (0x45, 0, 1, 0o20000000),
+               (0x06, 0, 0, 0x00050000 | errno.EOPNOTSUPP), (0x06, 0, 0, 0x7FFF0000)]
+    filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
+    header = struct.pack("HxxxxxxP", len(program), ctypes.addressof(filters))
+    prctl = ctypes.CDLL(None).prctl
+    assert prctl(38, 1, 0, 0, 0) == 0 and prctl(22, 2, header) == 0
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("to_group, codec, preexec_fn", [
+    (False, "wav", take_signals), (True, "mp3", take_signals), (False, "mp3", refuse_unnamed_files)],
+    ids=["program", "group", "named files"])
+def test_interrupted(long_song, tmp_path, number, to_group, codec, preexec_fn):
+    process = start(tmp_path, "-c", codec, preexec_fn=preexec_fn)
+    assert bool(list(tmp_path.glob("out/long/.*.part"))) == (preexec_fn is refuse_unnamed_files)
     (os.killpg if to_group else os.kill)(process.pid, number)
     message = process.stderr.read().decode()
     assert process.wait(60) == 128 + number, message
     assert "interrupted" in message and len(message.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_hangup_under_nohup_is_ignored(long_song, tmp_path):
+    process = start(tmp_path, "-d", "20", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 0 and (tmp_path / "out/long/vocals.wav").exists()
+
+
+@pytest.mark.parametrize("codec", ["wav", "flac"])
+def test_file_beyond_the_limit_of_the_shell(separate, files, tmp_path, codec):
+    wav.write(tmp_path / "song.wav", music(10), bits=16)
+    result = separate("song.wav", "-c", codec, code=6,
+                      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300000, 300000)))
+    assert "File too large" in result.err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("codec", ["wav", "mp3"])
+def test_file_system_without_unnamed_files(separate, song, files, tmp_path, codec):
+    (tmp_path / "out/song").mkdir(parents=True)
+    (tmp_path / f"out/song/vocals.{codec}").write_text("old")
+    separate(song, "-c", codec, preexec_fn=refuse_unnamed_files)
+    assert files() == [f"song/accompaniment.{codec}", f"song/vocals.{codec}"]
+    named = [(tmp_path / "out/song" / name).read_bytes() for name in (f"accompaniment.{codec}", f"vocals.{codec}")]
+    separate(song, "-c", codec)
+    assert named == [(tmp_path / "out" / name).read_bytes() for name in files()]
 
 
 def test_interrupted_batch_stops(long_song, tmp_path):
@@ -136,12 +199,11 @@ def session_lives(leader):
     return False
 
 
-def test_killed_program_leaves_only_parts(long_song, tmp_path):
+def test_killed_program_leaves_nothing(long_song, files, tmp_path):
     process = start(tmp_path)
     process.kill()
     process.wait(60)
-    left = [path.name for path in (tmp_path / "out/long").iterdir()]
-    assert left and all(name.startswith(".") and name.endswith(".part") for name in left)
+    assert files() == []
     deadline = time.monotonic() + 20
     while session_lives(process.pid):
         assert time.monotonic() < deadline, "the codec helper lives on"
@@ -150,7 +212,7 @@ def test_killed_program_leaves_only_parts(long_song, tmp_path):
 
 def test_interrupted_while_reading_standard_input(tmp_path):
     process = subprocess.Popen([PROGRAM, "separate", "-", "-o", "out"], cwd=tmp_path, stdin=subprocess.PIPE,
-                               stderr=subprocess.PIPE)
+                               stderr=subprocess.PIPE, preexec_fn=take_signals)
     process.stdin.write(SONG.read_bytes()[:50000])
     process.stdin.flush()
     time.sleep(0.5)
