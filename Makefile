@@ -11,7 +11,7 @@ TEST_ARGS ?=
 
 # Packages are installed before anything is built.
 .NOTPARALLEL:
-.PHONY: help all song test soak check-kernels check-arm64 check-image bench fuzz asan ubsan tsan deb format install clean \
+.PHONY: help all song check test soak check-kernels check-arm64 check-image bench fuzz asan ubsan tsan deb format install clean \
 	build-deps test-deps arm64-deps
 
 help: ## list the targets
@@ -23,14 +23,17 @@ all: $(BUILD)/build.ninja ## build
 song: build-deps all ## install what is needed, build, separate the bundled song into separated/
 	$(BUILD)/spleeterd separate $(SONG) -o separated
 
+check: all ## the tests of a minute, with nothing but what building needs
+	tests/run.py $(BUILD) --suite unit --suite kernels --suite fuzz --suite essentials --suite structure $(TEST_ARGS)
+
 test: test-deps all ## install what is needed, build, run all tests
-	meson test -C $(BUILD) --print-errorlogs $(TEST_ARGS)
+	tests/run.py $(BUILD) $(TEST_ARGS)
 
 soak: test-deps all ## the service's tests in their long form: kills, slow clients, large uploads (half an hour)
-	SPLEETERD_SOAK=1 meson test -C $(BUILD) --timeout-multiplier 4 --print-errorlogs --suite service $(TEST_ARGS)
+	SPLEETERD_SOAK=1 tests/run.py $(BUILD) --timeout-multiplier 4 --suite service $(TEST_ARGS)
 
 check-kernels: all ## test every kernel against its reference
-	meson test -C $(BUILD) --suite kernels --print-errorlogs
+	tests/run.py $(BUILD) --suite kernels
 
 check-arm64: arm64-deps all ## install what is needed (Debian), build for arm64, test under emulation
 	tests/arm64/check.sh $(BUILD) build-arm64
@@ -49,13 +52,13 @@ fuzz: build-fuzz/build.ninja ## fuzz every parser for FUZZ_SECONDS (60), with cl
 	done
 
 asan: build-asan/build.ninja ## all tests with AddressSanitizer
-	meson test -C build-asan --print-errorlogs --timeout-multiplier 10 $(TEST_ARGS)
+	tests/run.py build-asan --timeout-multiplier 10 $(TEST_ARGS)
 
 ubsan: build-ubsan/build.ninja ## all tests with UndefinedBehaviorSanitizer
-	meson test -C build-ubsan --print-errorlogs --timeout-multiplier 10 $(TEST_ARGS)
+	tests/run.py build-ubsan --timeout-multiplier 10 $(TEST_ARGS)
 
 tsan: build-tsan/build.ninja ## all tests with ThreadSanitizer
-	meson test -C build-tsan --print-errorlogs --timeout-multiplier 10 $(TEST_ARGS)
+	tests/run.py build-tsan --timeout-multiplier 10 $(TEST_ARGS)
 
 deb: ## install what is needed (Debian), build Debian packages into dist/
 	tools/install-deps.sh deb
