@@ -6,6 +6,8 @@
  * multiply-add, so that a better algorithm shows as more than the peak.
  */
 #include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "base/pool.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
@@ -17,9 +19,10 @@
 #include <spleeter/spleeter.h>
 
 #include <errno.h>
-#include <jansson.h>
 #include <math.h>
 #include <string.h>
+
+#define RESULT_MAX_BYTES ((size_t)1 << 20)
 
 enum { KEY_BANDWIDTH = CLI_LONG_ONLY, KEY_THREADS, KEY_JSON, KEY_COMPARE };
 
@@ -268,14 +271,24 @@ static void print_result(const json_t *now, const json_t *before) {
     }
 }
 
+static int read_result(const char *path, json_t **ret_result, spl_error *ret_error) {
+    SPL_CLEANUP(spl_file_map_close) spl_file_map map = {0};
+    int status = spl_file_map_open(path, RESULT_MAX_BYTES, &map, ret_error);
+    if (status < 0)
+        return status;
+    spl_error reason;
+    status = spl_json_load(map.data, map.size_bytes, 0, ret_result, &reason);
+    return status < 0 ? spl_fail(ret_error, (spl_status)status, "cannot compare with %s, which %s",
+                                 path, reason.message)
+                      : 0;
+}
+
 static int report(const bench_request *request, const bench_result *result, spl_error *ret_error) {
     json_t *before = NULL;
     if (request->compare) {
-        json_error_t problem;
-        before = json_load_file(request->compare, JSON_REJECT_DUPLICATES, &problem);
-        if (!before)
-            return spl_fail(ret_error, SPL_E_FORMAT, "cannot compare with %s: %s", request->compare,
-                            problem.text);
+        int status = read_result(request->compare, &before, ret_error);
+        if (status < 0)
+            return status;
     }
     json_t *now = to_json(request, result);
     int status = 0;

@@ -4,20 +4,15 @@
  */
 #include "download/checksums.h"
 
-#include <ctype.h>
-#include <jansson.h>
-#include <string.h>
+#include "base/json.h"
 
-static void json_free_p(json_t **value) {
-    json_decref(*value);
-}
+#include <ctype.h>
+#include <string.h>
 
 int spl_checksums_find(const void *text, size_t size, const char *name, const char *from,
                        char ret_hex[65], spl_error *ret_error) {
-    json_error_t problem;
-    SPL_CLEANUP(json_free_p)
-    json_t *root = json_loadb(text ? text : "", size, JSON_REJECT_DUPLICATES, &problem);
-    if (!json_is_object(root))
+    SPL_CLEANUP(spl_json_free_p) json_t *root = NULL;
+    if (spl_json_load(text, size, 0, &root, NULL) < 0 || !json_is_object(root))
         return spl_fail(ret_error, SPL_E_FORMAT,
                         "%s is damaged, or not the checksums of Spleeter's models", from);
     const json_t *value = json_object_get(root, name);

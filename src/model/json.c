@@ -13,13 +13,13 @@
 
 int spl_json_parse(const void *text, size_t size, const char *path, json_t **ret_object,
                    spl_error *ret_error) {
-    json_error_t json_error;
-    json_t *root = json_loadb(text ? text : "", size, JSON_REJECT_DUPLICATES, &json_error);
-    if (!root && !*json_error.text) /* jansson has no words when memory runs out */
+    json_t *root;
+    spl_error reason;
+    int status = spl_json_load(text, size, 0, &root, &reason);
+    if (status == SPL_E_MEMORY)
         return spl_fail_memory(ret_error);
-    if (!root)
-        return spl_fail(ret_error, SPL_E_FORMAT, "%s is not valid JSON: line %d: %s", path,
-                        json_error.line, json_error.text);
+    if (status < 0)
+        return spl_fail(ret_error, SPL_E_FORMAT, "%s %s", path, reason.message);
     if (!json_is_object(root)) {
         json_decref(root);
         return spl_fail(ret_error, SPL_E_FORMAT, "%s is not a JSON object", path);

@@ -7,13 +7,7 @@
 #ifndef SPL_MODEL_JSON_H
 #define SPL_MODEL_JSON_H
 
-#include "base/error.h"
-
-#include <jansson.h>
-
-static inline void spl_json_free_p(json_t **value) {
-    json_decref(*value);
-}
+#include "base/json.h"
 
 /* Parses one object; a key that stands twice is refused. The caller owns the result. */
 SPL_WARN_UNUSED int spl_json_parse(const void *text, size_t size, const char *path,

@@ -105,3 +105,17 @@ class TestLimits:
         assert math.isclose(job["input"]["duration_s"], 1, abs_tol=0.01)
         assert job["outputs"][0]["samples"] == 44100
         assert service.delete(f"/v1/jobs/{job['id']}").status == 204
+
+
+@pytest.mark.parametrize("depth", [33, 1800, 2047, 100000])
+@pytest.mark.parametrize("begin, end", [("[", "]"), ('{"a":', "}")], ids=["arrays", "objects"])
+def test_deep_json(service, song, depth, begin, end):
+    """More than 32 levels are refused wherever a request holds JSON; a field of a form takes 64 KiB, a body 256 KiB."""
+    deep = begin * depth + "1" + end * depth
+    for field in "metadata", "options":
+        refused(service.post("/v1/jobs", {field: deep}, file=song), 422, "invalid", field=field)
+    large = len(deep) > 250 << 10
+    body = '{"source_url": "https://example.com/", "metadata": %s}' % deep
+    refused(service.request("POST", "/v1/jobs", body, {"Content-Type": "application/json"}), *((413, "too-large") if large else (422, "invalid")))
+    link = f"/v1/jobs/{'0' * 8}-0000-7000-8000-{'0' * 12}/links"
+    refused(service.request("POST", link, deep, {"Content-Type": "application/json"}), *((413, "too-large") if len(deep) > 4096 else (422, "invalid")))

@@ -53,7 +53,7 @@ LIBRARIES = {
     "libsw": {"codec"},
     "seccomp": {"codec"},
     "openssl": {"base", "service"},
-    "jansson": {"model", "download", "service", "cli"},
+    "jansson": {"base", "model", "download", "service", "cli"},
     "sqlite3": {"service"},
     "libpq": {"service"},
     "microhttpd": {"service"},
@@ -155,6 +155,13 @@ def test_no_banned_functions():
             if re.search(BANNED, line) and not line.lstrip().startswith(("*", "/*", "//")):
                 wrong.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_json_is_parsed_in_one_place():
+    """src/base/json.c limits the depth, on which all later recursion depends."""
+    wrong = [str(path.relative_to(ROOT)) for path in (ROOT / "src").rglob("*.[ch]")
+             if re.search(r"\bjson_load(s|b|f|fd|_file|_callback)\s*\(", path.read_text())]
+    assert wrong == ["src/base/json.c"]
 
 
 def test_every_source_names_its_licence():

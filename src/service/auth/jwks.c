@@ -4,11 +4,11 @@
  */
 #include "service/auth/jwks.h"
 
+#include "base/json.h"
 #include "service/net/outbound.h"
 #include "service/observe/log.h"
 #include "service/observe/metrics.h"
 
-#include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -26,10 +26,6 @@ struct spl_jwks {
     size_t count;
     cjose_jwk_t *keys[SET_MAX_KEYS];
 };
-
-static void json_free_p(json_t **value) {
-    json_decref(*value);
-}
 
 static void jwks_unref_p(spl_jwks **jwks) {
     spl_jwks_unref(*jwks);
@@ -82,9 +78,10 @@ static cjose_jwk_t *import_key(json_t *item, const char *algorithm) {
 
 int spl_jwks_parse(const void *text, size_t size, const char *algorithm, spl_jwks **ret_jwks,
                    spl_error *ret_error) {
-    json_error_t problem;
-    SPL_CLEANUP(json_free_p)
-    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
+    SPL_CLEANUP(spl_json_free_p) json_t *root = NULL;
+    spl_error reason;
+    if (spl_json_load(text, size, 0, &root, &reason) < 0)
+        return spl_fail(ret_error, (spl_status)reason.status, "the JWK set %s", reason.message);
     const json_t *list = json_object_get(root, "keys");
     if (!json_is_array(list))
         return spl_fail(ret_error, SPL_E_FORMAT, "the JWK set is not a JSON object with \"keys\"");

@@ -4,19 +4,15 @@
  */
 #include "service/auth/jwt.h"
 
+#include "base/json.h"
 #include "service/auth/principal.h"
 
 #include <cjose/base64.h>
-#include <jansson.h>
 #include <math.h>
 #include <string.h>
 #include <strings.h>
 
 #define HEADER_MAX_LENGTH 2048
-
-static void json_free_p(json_t **value) {
-    json_decref(*value);
-}
 
 static void jws_free_p(cjose_jws_t **jws) {
     cjose_jws_release(*jws);
@@ -40,9 +36,10 @@ static bool is_compact(const char *token, size_t *ret_header_length) {
     return signature_length > 0 && signature[signature_length] == '\0';
 }
 
-/* NULL when it is no JSON object, or one with a member that stands twice. */
+/* NULL when it is no JSON object, or one that spl_json_load refuses. */
 static json_t *parse_object(const void *text, size_t size) {
-    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+    json_t *object = NULL;
+    (void)!spl_json_load(text, size, 0, &object, NULL);
     if (json_is_object(object))
         return object;
     json_decref(object);
@@ -77,7 +74,7 @@ int spl_jwt_read_kid(const spl_jwt_policy *policy, const char *token,
         return spl_fail(ret_error, SPL_E_FORMAT,
                         "the token is not a signed compact JWT of at most %d characters",
                         SPL_JWT_MAX_LENGTH);
-    SPL_CLEANUP(json_free_p) json_t *header = decode_object(token, header_length);
+    SPL_CLEANUP(spl_json_free_p) json_t *header = decode_object(token, header_length);
     if (!header)
         return spl_fail(ret_error, SPL_E_FORMAT, "the token's header is not a JSON object");
     const char *algorithm = json_string_value(json_object_get(header, "alg"));
@@ -216,7 +213,7 @@ int spl_jwt_verify(const spl_jwt_policy *policy, const cjose_jwk_t *key, const c
     if (!jws || !cjose_jws_verify(jws, key, NULL) ||
         !cjose_jws_get_plaintext(jws, &payload, &size, NULL))
         return spl_fail(ret_error, SPL_E_PERMISSION, "the token's signature is wrong");
-    SPL_CLEANUP(json_free_p) json_t *claims = parse_object(payload, size);
+    SPL_CLEANUP(spl_json_free_p) json_t *claims = parse_object(payload, size);
     if (!claims)
         return spl_fail(ret_error, SPL_E_FORMAT, "the token's claims are not a JSON object");
     return check_claims(policy, claims, now_s, ret_claims, ret_error);

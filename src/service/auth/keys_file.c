@@ -5,9 +5,9 @@
 #include "service/auth/keys_file.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "service/auth/private_file.h"
 
-#include <jansson.h>
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -58,10 +58,6 @@ int spl_key_check_name(const char *name, spl_error *ret_error) {
     return 0;
 }
 
-static void json_free_p(json_t **value) {
-    json_decref(*value);
-}
-
 static bool parse_sha256(const char *hex, uint8_t ret_sha256[32]) {
     size_t size;
     return strlen(hex) == 64 && OPENSSL_hexstr2buf_ex(ret_sha256, 32, &size, hex, '\0') == 1 &&
@@ -105,15 +101,15 @@ static int parse_key(json_t *item, size_t number, const char *path, spl_key *ret
 
 int spl_key_file_parse(const void *text, size_t size, const char *path, spl_key_file *ret_file,
                        spl_error *ret_error) {
-    json_error_t problem;
-    SPL_CLEANUP(json_free_p)
-    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
-    if (!root && !*problem.text) /* jansson has no words when memory runs out */
-        return spl_fail_memory(ret_error);
+    SPL_CLEANUP(spl_json_free_p) json_t *root = NULL;
+    spl_error reason;
+    if (spl_json_load(text, size, 0, &root, &reason) < 0)
+        return spl_fail(ret_error, (spl_status)reason.status, "%s %s", path, reason.message);
     int version;
     json_t *list;
-    if (!root || json_unpack_ex(root, &problem, JSON_STRICT, "{s:i, s:o}", "version", &version,
-                                "keys", &list) < 0)
+    json_error_t problem;
+    if (json_unpack_ex(root, &problem, JSON_STRICT, "{s:i, s:o}", "version", &version, "keys",
+                       &list) < 0)
         return spl_fail(ret_error, SPL_E_FORMAT, "%s: line %d: %s", path, problem.line,
                         problem.text);
     if (version != FILE_VERSION || !json_is_array(list))
@@ -173,7 +169,7 @@ static json_t *pack_key(const spl_key *key) {
 
 int spl_key_file_write(const char *data_dir, const spl_key_file *file, spl_error *ret_error) {
     json_t *list = json_array(); /* taken over by root */
-    SPL_CLEANUP(json_free_p)
+    SPL_CLEANUP(spl_json_free_p)
     json_t *root = json_pack("{s:i, s:o}", "version", FILE_VERSION, "keys", list);
     bool whole = root != NULL;
     for (size_t i = 0; i < file->count && whole; i++)

@@ -4,11 +4,11 @@
  */
 #include "service/auth/oauth.h"
 
+#include "base/json.h"
 #include "service/auth/base64.h"
 #include "service/net/outbound.h"
 
 #include <ctype.h>
-#include <jansson.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
@@ -100,7 +100,8 @@ static int write_request(const spl_settings *settings, const char *code, const c
 
 static int read_answer(const token_answer *answer, long status, char **ret_token,
                        spl_error *ret_error) {
-    json_t *root = json_loadb(answer->text, answer->size, 0, NULL);
+    SPL_CLEANUP(spl_json_free_p) json_t *root = NULL;
+    (void)!spl_json_load(answer->text, answer->size, 0, &root, NULL); /* no token, no reason */
     const char *token = json_string_value(json_object_get(root, "access_token"));
     const char *reason = json_string_value(json_object_get(root, "error"));
     int result = 0;
@@ -113,7 +114,6 @@ static int read_answer(const token_answer *answer, long status, char **ret_token
         result = spl_fail(ret_error, SPL_E_FORMAT, "the token server's answer holds no token");
     else if (!(*ret_token = strdup(token)))
         result = spl_fail_memory(ret_error);
-    json_decref(root);
     return result;
 }
 

@@ -4,6 +4,7 @@
  */
 #include "service/http/intake.h"
 
+#include "service/http/client_json.h"
 #include "service/http/multipart.h"
 
 #include <string.h>
@@ -183,11 +184,10 @@ int spl_intake_take(spl_request *request, const char *data, size_t size, spl_pro
 }
 
 static int parse_json(spl_intake *intake, spl_problem *ret_problem) {
-    json_error_t error;
-    intake->fields = json_loadb(intake->json, intake->json_size, JSON_REJECT_DUPLICATES, &error);
-    if (!intake->fields)
-        return spl_refuse(ret_problem, SPL_PROBLEM_BAD_REQUEST, "The JSON is malformed: %s",
-                          error.text);
+    int status =
+        spl_client_json_parse(intake->json, intake->json_size, NULL, &intake->fields, ret_problem);
+    if (status < 0)
+        return status;
     if (!json_is_object(intake->fields))
         return spl_refuse(ret_problem, SPL_PROBLEM_BAD_REQUEST, "The body must be a JSON object");
     return 0;

@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "service/http/answer.h"
+#include "service/http/client_json.h"
 #include "service/http/intake.h"
 #include "service/http/routes.h"
 #include "service/observe/log.h"
@@ -37,12 +38,12 @@ static int take_json_field(json_t *fields, const char *name, bool texts, json_t 
     json_t *value = json_incref(json_object_get(fields, name));
     json_object_del(fields, name);
     if (texts && value) {
-        json_t *parsed =
-            json_loads(json_string_value(value), JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
+        json_t *parsed;
+        int status = spl_client_json_parse(json_string_value(value), json_string_length(value),
+                                           name, &parsed, ret_problem);
         json_decref(value);
-        if (!parsed)
-            return spl_refuse_about(ret_problem, SPL_PROBLEM_INVALID, name, NULL,
-                                    "The field must be JSON");
+        if (status < 0)
+            return status;
         value = parsed;
     }
     *ret_value = value;
@@ -274,12 +275,14 @@ int spl_jobs_link_body(spl_request *request, const char *data, size_t size,
 
 static int read_link_request(const small_body *body, const spl_settings *settings,
                              char ret_file[96], int64_t *ret_life_s, spl_problem *ret_problem) {
-    json_t *root = json_loadb(body->text, body->size, JSON_REJECT_DUPLICATES, NULL);
+    json_t *root;
+    int status = spl_client_json_parse(body->text, body->size, NULL, &root, ret_problem);
+    if (status < 0)
+        return status;
     const json_t *life = json_object_get(root, "expires_in_s");
     const char *file = json_string_value(json_object_get(root, "file"));
     const int64_t life_s =
         life ? json_integer_value(life) : SPL_MIN(LINK_DEFAULT_S, settings->link_max_s);
-    int status = 0;
     if (!json_is_object(root))
         status = spl_refuse(ret_problem, SPL_PROBLEM_BAD_REQUEST,
                             "The body must be a JSON object such as {\"file\": \"vocals.wav\"}");

@@ -16,10 +16,9 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define PEM_MAX_BYTES      ((size_t)1 << 20)
-#define CONNECTION_BYTES   ((size_t)64 << 10) /* headers, and the buffer for bodies */
-#define THREAD_STACK_BYTES ((size_t)512 << 10)
-#define TLS_PRIORITIES     "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1:-VERS-DTLS-ALL"
+#define PEM_MAX_BYTES    ((size_t)1 << 20)
+#define CONNECTION_BYTES ((size_t)64 << 10) /* headers, and the buffer for bodies */
+#define TLS_PRIORITIES   "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1:-VERS-DTLS-ALL"
 
 /* Descriptors besides those of connections: database, log, audit, jobs and their helpers, listening. */
 #define OTHER_DESCRIPTORS          256
@@ -98,7 +97,7 @@ static int start_daemon(spl_http *http, int fd, spl_error *ret_error) {
         {MHD_OPTION_CONNECTION_LIMIT, connections, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, CONNECTION_BYTES / 4, NULL},
-        {MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK_BYTES, NULL},
+        {MHD_OPTION_THREAD_STACK_SIZE, SPL_HTTP_STACK_BYTES, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, spl_library_can_be_strict(), NULL},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)watch_connection, http},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)spl_request_begin, http},

@@ -10,6 +10,9 @@
 
 #include <stdatomic.h>
 
+/* Of each connection's thread, which does all that a request asks for. */
+#define SPL_HTTP_STACK_BYTES ((size_t)512 << 10)
+
 struct MHD_Daemon;
 
 struct spl_http {

@@ -160,7 +160,7 @@ static int replay(job_admission *admission, json_t **ret_job) {
         return spl_refuse(admission->problem, SPL_PROBLEM_IDEMPOTENCY_REUSED,
                           "this Idempotency-Key was used for another file or other options; use a "
                           "new one");
-    *ret_job = json_loads(answer, 0, NULL);
+    *ret_job = spl_json_load_own(answer);
     return *ret_job ? 0 : refuse_memory(admission);
 }
 
@@ -468,7 +468,7 @@ static int admit(job_admission *admission, json_t **ret_job) {
     spl_problem gone; /* a job that has already been deleted is answered as it was made */
     if (spl_jobs_get(admission->jobs, admission->job.owner, admission->job.id, ret_job, NULL,
                      &gone) < 0)
-        *ret_job = json_loads(admission->answer, 0, NULL);
+        *ret_job = spl_json_load_own(admission->answer);
     return *ret_job ? 0 : refuse_memory(admission);
 }
 

@@ -23,7 +23,7 @@ static json_t *time_or_null(int64_t wall_ms) {
 }
 
 static json_t *parsed_or_null(const char *text) {
-    json_t *value = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+    json_t *value = spl_json_load_own(text);
     return value ? value : json_null();
 }
 

@@ -440,7 +440,7 @@ int spl_jobs_manifest(spl_jobs *jobs, const char *owner, const char *id, json_t 
         return spl_refuse(ret_problem, SPL_PROBLEM_CONFLICT,
                           "only a job that succeeded has a manifest; this one is %s",
                           spl_job_state_text(job.state));
-    json_t *manifest = json_loads(job.result, 0, NULL);
+    json_t *manifest = spl_json_load_own(job.result);
     if (!manifest)
         return spl_refuse_error(ret_problem, &(spl_error){.status = SPL_E_MEMORY});
     *ret_manifest = manifest;

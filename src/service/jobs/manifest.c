@@ -54,10 +54,10 @@ int spl_manifest_write(const spl_manifest_facts *facts, char **ret_text, spl_err
     json_auto_t *manifest = json_pack(
         "{s:{s:s, s:s, s:s}, s:o, s:o, s:o, s:I, s:i, s:o, s:o, s:s}", "engine", "name",
         "spleeterd", "version", spl_version(), "isa", spl_cpu_isa(), "model",
-        describe_model(facts->job, facts->model), "options",
-        json_loads(facts->job->options, 0, NULL), "input", describe_input(facts->job, result),
-        "samples", (json_int_t)result->samples, "sample_rate_hz", SPL_SAMPLE_RATE_HZ, "outputs",
-        describe_outputs(facts), "timings", describe_timings(facts), "warning", result->warning);
+        describe_model(facts->job, facts->model), "options", spl_json_load_own(facts->job->options),
+        "input", describe_input(facts->job, result), "samples", (json_int_t)result->samples,
+        "sample_rate_hz", SPL_SAMPLE_RATE_HZ, "outputs", describe_outputs(facts), "timings",
+        describe_timings(facts), "warning", result->warning);
     if (!manifest)
         return spl_fail_memory(ret_error);
     /* As the command: left out when it was not measured, null when nothing at all is left. */

@@ -5,6 +5,7 @@
 #include "service/jobs/models.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "pipeline/models_path.h"
 #include "pipeline/values.h"
 
@@ -69,11 +70,11 @@ static int read_manifest(const char *folder, json_t **ret_manifest, char ret_sha
     int status = spl_file_map_open(path, MANIFEST_MAX_BYTES, &map, ret_error);
     if (status < 0)
         return status;
-    json_error_t error;
-    json_t *manifest =
-        json_loadb((const char *)map.data, map.size_bytes, JSON_REJECT_DUPLICATES, &error);
-    if (!manifest)
-        return spl_fail(ret_error, SPL_E_FORMAT, "%s is not JSON: %s", path, error.text);
+    json_t *manifest;
+    spl_error reason;
+    status = spl_json_load(map.data, map.size_bytes, 0, &manifest, &reason);
+    if (status < 0)
+        return spl_fail(ret_error, (spl_status)status, "%s %s", path, reason.message);
     status = spl_sha256_hex(map.data, map.size_bytes, ret_sha256, ret_error);
     if (status < 0) {
         json_decref(manifest);

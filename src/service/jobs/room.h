@@ -12,6 +12,7 @@
 #ifndef SPL_SERVICE_JOBS_ROOM_H
 #define SPL_SERVICE_JOBS_ROOM_H
 
+#include "base/json.h"
 #include "service/jobs/jobs.h"
 #include "service/observe/log.h"
 

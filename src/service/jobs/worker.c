@@ -183,7 +183,7 @@ static int fail_inside(const job_work *work, job_failure *failure, const spl_err
 
 static int open_model(job_work *work, job_failure *failure) {
     spl_problem problem;
-    json_auto_t *options = json_loads(work->job->options, 0, NULL);
+    json_auto_t *options = spl_json_load_own(work->job->options);
     if (!options || spl_job_options_parse(options, "", &work->options, &problem) < 0)
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_INTERNAL), false,
                          "the stored options can't be read", SPL_E_FORMAT);

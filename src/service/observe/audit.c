@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "service/observe/json.h"
 #include "service/observe/log.h"
 
@@ -364,7 +365,7 @@ static bool has_mac(const verification *v, unsigned number, const char *hex) {
 /* What is wrong with a file's first line, beyond its mac; NULL: nothing. `oldest`: files before it may have been put away. */
 static const char *check_first(const verification *v, const char *text, unsigned number,
                                bool oldest) {
-    json_t *line = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    json_t *line = spl_json_load_own(text);
     const json_int_t named = json_integer_value(json_object_get(line, "file"));
     const json_int_t before = json_integer_value(json_object_get(line, "previous_file"));
     const char *hex = json_string_value(json_object_get(line, "previous_mac"));
