@@ -72,9 +72,15 @@ static void try_framing(char *text) {
 
 static void try_client(const char *text) {
     const struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a000001)};
+    const spl_header headers[] = {{.name = "X-Forwarded-For", .value = text},
+                                  {.name = "X-Forwarded-Proto", .value = text}};
     char address[64];
-    spl_client_address((const struct sockaddr *)&peer, text, "10.0.0.0/8", address);
+    spl_problem problem;
+    (void)!spl_client_address((const struct sockaddr *)&peer, headers, SPL_ARRAY_SIZE(headers),
+                              "10.0.0.0/8", address, &problem);
     demand(memchr(address, '\0', sizeof(address)) != NULL && *address);
+    spl_client_uses_tls((const struct sockaddr *)&peer, headers, SPL_ARRAY_SIZE(headers),
+                        "10.0.0.0/8");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -48,6 +48,16 @@ def test_reference_loader(full):
     assert {port["published"] for port in published} == {"80", "443"}, "only the proxy is reached from outside"
 
 
+def test_proxies_are_trusted():
+    """Clients behind the proxy have addresses of their own: the proxy of the full set, and one on the host in front of the service alone."""
+    full, alone = (yaml.safe_load((folder / "compose.yaml").read_text()) for folder in (FULL, COMPOSE))
+    proxy = full["services"]["proxy"]["networks"]["front"]["ipv4_address"]
+    assert full["services"]["api"]["environment"]["SPLEETER_TRUSTED_PROXIES"] == f"{proxy}/32"
+    gateway = alone["networks"]["default"]["ipam"]["config"][0]["gateway"]
+    assert alone["services"]["spleeterd"]["environment"]["SPLEETER_TRUSTED_PROXIES"] == f"{gateway}/32"
+    assert alone["services"]["spleeterd"]["ports"] == ["127.0.0.1:8080:8080"], "the gateway passes on nothing but this host's"
+
+
 def test_secrets_are_made_once(full):
     before = {path.name: path.read_text() for path in (full / "secrets").iterdir()}
     subprocess.run([full / "secrets.sh"], check=True)

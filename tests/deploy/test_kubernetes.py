@@ -85,6 +85,19 @@ def test_drain_is_longer_than_asked_for(part):
     assert spec["terminationGracePeriodSeconds"] >= int(settings["SPLEETER_DRAIN_S"]) + int(lease) + pause + 5
 
 
+def test_the_ingress_is_trusted_with_addresses():
+    """Clients behind the ingress have addresses of their own, without any value but the ingress'. Without an ingress nobody is trusted."""
+    def trusted(*values):
+        done = render("--values", LEAST, "--set", "ingress.host=stems.example", *values)
+        (settings,) = (item["data"] for item in yaml.safe_load_all(done.stdout) if item and item["kind"] == "ConfigMap")
+        return settings.get("SPLEETER_TRUSTED_PROXIES")
+
+    assert "10.0.0.0/8" in trusted("--set", "ingress.enabled=true").split(",")
+    assert trusted("--set", "ingress.enabled=true", "--set", "ingress.trustedProxies=10.244.0.0/16") == "10.244.0.0/16"
+    assert trusted("--set", "ingress.enabled=true", "--set", "settings.TRUSTED_PROXIES=10.1.0.0/16") == "10.1.0.0/16"
+    assert trusted() is None
+
+
 def test_no_secret_is_rendered():
     for item in objects():
         assert item["kind"] != "Secret"

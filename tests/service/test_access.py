@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Who may do what: keys, roles, tokens, others' jobs, rates and quotas."""
+import http.client
 import subprocess
 
 import pytest
 
 from client import Client
-from conftest import KEY, PROGRAM, environment, wav_bytes
+from conftest import KEY, PROGRAM, environment, wait_until, wav_bytes
 
 UNKNOWN = "01932e5b-7f1c-7abc-8def-0123456789ab"
 
@@ -55,6 +56,46 @@ def test_wrong_credentials(service, headers):
     assert (answer.status, answer.problem()) == (401, "unauthorized")
     assert answer.headers["WWW-Authenticate"]
     assert KEY not in answer.body.decode()
+
+
+@pytest.fixture
+def proxied(serve):
+    """A service behind a trusted proxy, which is this test."""
+    return serve(TRUSTED_PROXIES="127.0.0.1/32")
+
+
+def test_wrong_keys_keep_no_good_key_out(proxied):
+    """However often an address fails, only its failures are refused: a good key from the same address, or another address, goes on."""
+    stranger = Client(proxied.port, "a-wrong-key-0123456789")
+    answers = [stranger.get("/v1/jobs", X_Forwarded_For="203.0.113.1") for _ in range(70 * proxied.replicas)]
+    assert answers[0].problem() == "unauthorized" and answers[-1].problem() == "rate-limited"
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
+    assert proxied.get("/v1/jobs", X_Forwarded_For="203.0.113.1").status == 200
+    assert stranger.get("/v1/jobs", X_Forwarded_For="203.0.113.2").problem() == "unauthorized"
+
+
+def test_a_client_does_not_choose_its_address(proxied):
+    """What it sends of X-Forwarded-For stands before the proxy's own entry, on one line or several."""
+    def address(*lines):
+        connection = http.client.HTTPConnection("127.0.0.1", proxied.port, timeout=60)
+        connection.putrequest("GET", "/health")
+        for line in lines:
+            connection.putheader("X-Forwarded-For", line)
+        connection.endheaders()
+        response = connection.getresponse()
+        response.read()
+        connection.close()
+        if response.status != 200:
+            return response.status
+        id = response.headers["X-Request-Id"]
+        return wait_until(lambda: [line for line in proxied.log("http.request") if line["request_id"] == id])[0]["address"]
+
+    own = "203.0.113.9"
+    for size in (1000, 1009, 1010, 1011, 1012, 1022, 1023, 1024, 2000):
+        assert address(f"{'198.51.100.1,' + ' ' * size}"[:size] + f", {own}") == own, size
+    assert address("198.51.100.1", own) == own
+    assert address(f"198.51.100.1, {own}", "127.0.0.1") == own
+    assert address(own + ", 127.0.0.1" * 100) == 400
 
 
 def test_a_key_may_come_as_bearer(service):

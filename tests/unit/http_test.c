@@ -260,7 +260,8 @@ static void dispositions(void **state) {
 
 /* ---- Clients ---- */
 
-static void client_is(const char *peer, const char *forwarded, const char *expected) {
+static int find_client(const char *peer, const spl_header *headers, size_t count,
+                       char ret_text[64]) {
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
     const struct sockaddr *address = (struct sockaddr *)&v4;
@@ -268,8 +269,18 @@ static void client_is(const char *peer, const char *forwarded, const char *expec
         assert_int_equal(inet_pton(AF_INET6, peer, &v6.sin6_addr), 1);
         address = (struct sockaddr *)&v6;
     }
+    spl_problem problem;
+    const int status =
+        spl_client_address(address, headers, count, "10.0.0.0/8, ::1", ret_text, &problem);
+    if (status < 0)
+        assert_int_equal(problem.code, SPL_PROBLEM_BAD_REQUEST);
+    return status;
+}
+
+static void client_is(const char *peer, const char *forwarded, const char *expected) {
+    const spl_header header = {.name = "x-forwarded-for", .value = forwarded};
     char text[64];
-    spl_client_address(address, forwarded, "10.0.0.0/8, ::1", text);
+    assert_int_equal(find_client(peer, &header, forwarded ? 1 : 0, text), 0);
     assert_string_equal(text, expected);
 }
 
@@ -290,6 +301,74 @@ static void clients_behind_proxies(void **state) {
     client_is("10.0.0.1", "", "10.0.0.1");
     client_is("10.0.0.1", "[2001:db8::1", "10.0.0.1");
     client_is("10.0.0.1", ",,", "10.0.0.1");
+}
+
+/* The proxy's entry stands at the end, behind whatever the client sent, however long that is and on however many lines. */
+static void clients_that_send_the_header_too(void **state) {
+    (void)state;
+    static const char entry[] = ", 198.51.100.7";
+    for (size_t length = 990; length < 1100; length++) {
+        char *text = malloc(length + sizeof(entry));
+        assert_non_null(text);
+        memset(text, '9', length);
+        memcpy(text + length, entry, sizeof(entry));
+        client_is("10.0.0.1", text, "198.51.100.7");
+        free(text);
+    }
+    const spl_header lines[] = {
+        {.name = "X-Forwarded-For", .value = "203.0.113.1, 203.0.113.2"},
+        {.name = "X-Other", .value = "203.0.113.3"},
+        {.name = "X-FORWARDED-FOR", .value = "198.51.100.7"},
+        {.name = "X-Forwarded-For", .value = "10.0.0.2 , 10.0.0.3"},
+    };
+    char found[64];
+    assert_int_equal(find_client("10.0.0.1", lines, SPL_ARRAY_SIZE(lines), found), 0);
+    assert_string_equal(found, "198.51.100.7");
+}
+
+static void a_row_of_proxies_without_end(void **state) {
+    (void)state;
+    char text[4096] = "198.51.100.7", found[64];
+    spl_header header = {.name = "X-Forwarded-For", .value = text};
+    for (unsigned hops = 1; hops < 200; hops++) {
+        strcat(text, ", 10.0.0.9");
+        const int status = find_client("10.0.0.1", &header, 1, found);
+        assert_int_equal(status < 0, hops >= SPL_CLIENT_MAX_HOPS);
+        if (status == 0)
+            assert_string_equal(found, "198.51.100.7");
+    }
+}
+
+static void tls_behind_proxies(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t peer;
+        const char *lines[2];
+        bool expected;
+    } cases[] = {
+        {0x0a000001, {"https"}, true},
+        {0x0a000001, {"HTTPS "}, true},
+        {0x0a000001, {"http, https"}, true},
+        {0x0a000001, {"https, http"}, false},
+        {0x0a000001, {"https", "http"}, false},
+        {0x0a000001, {"http", "https"}, true},
+        {0x0a000001, {"httpsx"}, false},
+        {0x0a000001, {""}, false},
+        {0x0a000001, {NULL}, false},
+        {0xc0000201, {"https"}, false},
+    };
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(cases); i++) {
+        const struct sockaddr_in peer = {.sin_family = AF_INET,
+                                         .sin_addr.s_addr = htonl(cases[i].peer)};
+        spl_header headers[2];
+        size_t count = 0;
+        for (; count < 2 && cases[i].lines[count]; count++)
+            headers[count] =
+                (spl_header){.name = "X-Forwarded-Proto", .value = cases[i].lines[count]};
+        if (spl_client_uses_tls((const struct sockaddr *)&peer, headers, count, "10.0.0.0/8") !=
+            cases[i].expected)
+            fail_msg("case %zu", i);
+    }
 }
 
 /* ---- Zip ---- */
@@ -379,6 +458,9 @@ int main(void) {
         cmocka_unit_test(tags),
         cmocka_unit_test(dispositions),
         cmocka_unit_test(clients_behind_proxies),
+        cmocka_unit_test(clients_that_send_the_header_too),
+        cmocka_unit_test(a_row_of_proxies_without_end),
+        cmocka_unit_test(tls_behind_proxies),
         cmocka_unit_test(zips),
         cmocka_unit_test(zip_of_a_file_that_shrinks),
     };

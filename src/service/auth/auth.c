@@ -226,27 +226,26 @@ static void name_network(const char *address, char ret_name[64]) {
 
 int spl_auth_check(spl_auth *auth, const char *x_api_key, const char *authorization,
                    const char *address, spl_principal *ret_principal, spl_problem *ret_problem) {
+    if (!x_api_key && !authorization)
+        return check_anonymous(auth, ret_principal, ret_problem);
+    const int status =
+        check_credentials(auth, x_api_key, authorization, ret_principal, ret_problem);
+    if (status == 0 || ret_problem->code != SPL_PROBLEM_UNAUTHORIZED)
+        return status;
+    spl_metrics_count(SPL_COUNTER_AUTH_FAILURES, 1);
+    return spl_auth_fail(auth, address, ret_problem);
+}
+
+int spl_auth_fail(spl_auth *auth, const char *address, spl_problem *problem) {
     char network[64];
     spl_rate rate;
     unsigned wait_s;
-    if (!x_api_key && !authorization)
-        return check_anonymous(auth, ret_principal, ret_problem);
     name_network(address, network);
-    if (!spl_rate_ask(auth->failures, network, FAILURES_PER_MINUTE, spl_now_s(), &rate, &wait_s)) {
-        const int status = spl_refuse(ret_problem, SPL_PROBLEM_RATE_LIMITED,
-                                      "Too many failed attempts from this address");
-        ret_problem->retry_after_s = wait_s;
-        return status;
+    if (!spl_rate_take(auth->failures, network, FAILURES_PER_MINUTE, spl_now_s(), &rate, &wait_s)) {
+        spl_refuse(problem, SPL_PROBLEM_RATE_LIMITED, "Too many failed attempts from this address");
+        problem->retry_after_s = wait_s;
     }
-    const int status =
-        check_credentials(auth, x_api_key, authorization, ret_principal, ret_problem);
-    if (status < 0 && ret_problem->code == SPL_PROBLEM_UNAUTHORIZED) {
-        spl_rate_take(auth->failures, network, FAILURES_PER_MINUTE, spl_now_s(), &rate, &wait_s);
-        spl_metrics_count(SPL_COUNTER_AUTH_FAILURES, 1);
-        spl_log(SPL_LOG_INFO, "auth.refused", SPL_TEXT("address", address),
-                SPL_TEXT("reason", ret_problem->detail));
-    }
-    return status;
+    return SPL_E_PERMISSION;
 }
 
 void spl_auth_share_rates(spl_auth *auth, spl_rate_source take, void *user) {

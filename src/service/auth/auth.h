@@ -29,11 +29,15 @@ SPL_WARN_UNUSED int spl_auth_reload(spl_auth *auth, spl_error *ret_error);
 void spl_auth_free(spl_auth *auth);
 
 /* The two headers as they came, or NULL. "Authorization: Bearer" takes an API key too (Prometheus can send no other). Both at once, or
- * none outside development, are refused; so is too many failures from one address. May block for a JWKS fetch.
- * Problems: UNAUTHORIZED, RATE_LIMITED, UNAVAILABLE (no JWKS can be had). Thread-safe. */
+ * none outside development, are refused. Credentials are checked before failures are counted, so a valid one is always accepted; the check is one
+ * hash for a key and one signature over at most SPL_JWT_MAX_LENGTH bytes for a token. May block for a JWKS fetch.
+ * Problems: UNAUTHORIZED, RATE_LIMITED (a failure, after too many from this address), UNAVAILABLE (no JWKS can be had). Thread-safe. */
 SPL_WARN_UNUSED int spl_auth_check(spl_auth *auth, const char *x_api_key, const char *authorization,
                                    const char *address, spl_principal *ret_principal,
                                    spl_problem *ret_problem);
+/* Counts a failed attempt from `address` (an IPv6 client is its /64); past 60 a minute, *problem becomes RATE_LIMITED. Always returns
+ * PERMISSION. Thread-safe. */
+int spl_auth_fail(spl_auth *auth, const char *address, spl_problem *problem);
 
 /* Sessions of browsers (sessions.h): `principal` has just been let in by key or token. *ret_expires_s is Unix time, 12 hours from now, or
  * when the token expires. */

@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* "192.0.2.1", "192.0.2.1:1234", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:1234" */
 static bool parse_address(const char *text, size_t length, struct sockaddr_storage *ret_address) {
@@ -40,28 +41,81 @@ static bool parse_address(const char *text, size_t length, struct sockaddr_stora
     return true;
 }
 
-void spl_client_address(const struct sockaddr *peer, const char *forwarded, const char *trusted,
-                        char ret_address[64]) {
+static bool is_trusted(const struct sockaddr *address, const char *trusted) {
+    return address->sa_family == AF_UNIX || spl_cidr_contains(trusted, address);
+}
+
+/* The entries of a header that holds a list, from the last one of its last line to the first one. */
+typedef struct entry_walk {
+    const spl_header *headers;
+    size_t left; /* headers that are still to be looked at */
+    const char *name, *value;
+    size_t end; /* of what is left of `value`; value NULL: none */
+} entry_walk;
+
+static bool find_line(entry_walk *walk) {
+    while (!walk->value && walk->left > 0) {
+        const spl_header *header = &walk->headers[--walk->left];
+        if (strcasecmp(header->name, walk->name) != 0)
+            continue;
+        walk->value = header->value;
+        walk->end = strlen(header->value);
+    }
+    return walk->value != NULL;
+}
+
+/* False when there are no more. The entry has no blanks around it, and may be empty. */
+static bool previous_entry(entry_walk *walk, const char **ret_entry, size_t *ret_length) {
+    if (!find_line(walk))
+        return false;
+    size_t start = walk->end, end = walk->end;
+    while (start > 0 && walk->value[start - 1] != ',')
+        start--;
+    const char *value = walk->value;
+    if (start > 0)
+        walk->end = start - 1;
+    else
+        walk->value = NULL;
+    while (start < end && (value[start] == ' ' || value[start] == '\t'))
+        start++;
+    while (end > start && (value[end - 1] == ' ' || value[end - 1] == '\t'))
+        end--;
+    *ret_entry = value + start;
+    *ret_length = end - start;
+    return true;
+}
+
+int spl_client_address(const struct sockaddr *peer, const spl_header *headers, size_t count,
+                       const char *trusted, char ret_address[64], spl_problem *ret_problem) {
     if (peer->sa_family == AF_UNIX)
         snprintf(ret_address, 64, "local");
     else
         spl_address_text(peer, ret_address);
-    if (!forwarded || (peer->sa_family != AF_UNIX && !spl_cidr_contains(trusted, peer)))
-        return;
-    const char *end = forwarded + strlen(forwarded);
-    while (end > forwarded) {
-        const char *start = end;
-        while (start > forwarded && start[-1] != ',')
-            start--;
-        const char *first = start + strspn(start, " \t"), *last = end;
-        while (last > first && (last[-1] == ' ' || last[-1] == '\t'))
-            last--;
-        struct sockaddr_storage address;
-        if (last <= first || !parse_address(first, (size_t)(last - first), &address))
-            return;
+    if (!is_trusted(peer, trusted))
+        return 0;
+    entry_walk walk = {.headers = headers, .left = count, .name = "X-Forwarded-For"};
+    const char *entry;
+    size_t length;
+    struct sockaddr_storage address;
+    for (unsigned hops = 1; previous_entry(&walk, &entry, &length); hops++) {
+        if (!parse_address(entry, length, &address))
+            return 0;
+        if (hops > SPL_CLIENT_MAX_HOPS)
+            return spl_refuse(ret_problem, SPL_PROBLEM_BAD_REQUEST,
+                              "X-Forwarded-For names more than %d trusted proxies",
+                              SPL_CLIENT_MAX_HOPS);
         spl_address_text((const struct sockaddr *)&address, ret_address);
-        if (!spl_cidr_contains(trusted, (const struct sockaddr *)&address))
-            return;
-        end = start > forwarded ? start - 1 : start;
+        if (!is_trusted((const struct sockaddr *)&address, trusted))
+            return 0;
     }
+    return 0;
+}
+
+bool spl_client_uses_tls(const struct sockaddr *peer, const spl_header *headers, size_t count,
+                         const char *trusted) {
+    entry_walk walk = {.headers = headers, .left = count, .name = "X-Forwarded-Proto"};
+    const char *entry;
+    size_t length;
+    return is_trusted(peer, trusted) && previous_entry(&walk, &entry, &length) && length == 5 &&
+           strncasecmp(entry, "https", length) == 0;
 }

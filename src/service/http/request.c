@@ -13,7 +13,6 @@
 
 #include <poll.h>
 #include <string.h>
-#include <strings.h>
 
 /* How much of a body is read and thrown away for the sake of an answer that says why. */
 #define DISCARD_MAX_BYTES ((uint64_t)64 << 20)
@@ -31,7 +30,6 @@ typedef struct header_list {
     spl_header headers[SPL_HEADERS_MAX];
     size_t count;
     bool too_many;
-    char forwarded[1024]; /* all of X-Forwarded-For */
 } header_list;
 
 static enum MHD_Result add_header(void *user, enum MHD_ValueKind kind, const char *name,
@@ -43,11 +41,6 @@ static enum MHD_Result add_header(void *user, enum MHD_ValueKind kind, const cha
         return MHD_NO;
     }
     list->headers[list->count++] = (spl_header){name, value, name_size, value_size};
-    if (strcasecmp(name, "X-Forwarded-For") == 0) {
-        size_t used = strlen(list->forwarded);
-        snprintf(list->forwarded + used, sizeof(list->forwarded) - used, "%s%s", used ? "," : "",
-                 value);
-    }
     return MHD_YES;
 }
 
@@ -193,20 +186,31 @@ void spl_request_library_log(void *user, const char *format, va_list arguments) 
     shutdown(socket->connect_fd, SHUT_RDWR);
 }
 
-static void identify(spl_request *request, const header_list *list) {
+static bool is_secure(const spl_request *request, const struct sockaddr *peer,
+                      const header_list *list) {
+    const spl_settings *settings = request->parts->settings;
+    return request->http->certificate || strncmp(settings->public_url, "https://", 8) == 0 ||
+           spl_client_uses_tls(peer, list->headers, list->count, settings->trusted_proxies);
+}
+
+/* Names the client and the request. Problem: BAD_REQUEST. */
+static int identify(spl_request *request, const header_list *list) {
     const union MHD_ConnectionInfo *guarded =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     const union MHD_ConnectionInfo *peer =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     request->guarded = guarded->socket_context;
-    spl_client_address(peer->client_addr, list->forwarded[0] ? list->forwarded : NULL,
-                       request->parts->settings->trusted_proxies, request->address);
+    const int status = spl_client_address(peer->client_addr, list->headers, list->count,
+                                          request->parts->settings->trusted_proxies,
+                                          request->address, &request->problem);
+    request->secure = is_secure(request, peer->client_addr, list);
     spl_request_id_choose(spl_request_header(request, "X-Request-Id"), request->id);
     spl_trace_start(spl_request_header(request, "traceparent"), &request->trace);
     spl_log_context *context = spl_log_context_get();
     *context = (spl_log_context){0};
     snprintf(context->request_id, sizeof(context->request_id), "%s", request->id);
     snprintf(context->trace_id, sizeof(context->trace_id), "%s", request->trace.trace_id);
+    return status;
 }
 
 static int refuse_body(spl_problem *ret_problem) {
@@ -240,8 +244,8 @@ static enum MHD_Result open_request(spl_request *request, const char *method, co
     request->method = spl_method_name(method);
     header_list list = {.count = 0};
     MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, add_header, &list);
-    identify(request, &list);
-    const bool framed = check_framing(request, version, &list) == 0;
+    const bool framed =
+        identify(request, &list) == 0 && check_framing(request, version, &list) == 0;
     request->refused = !framed || start_route(request) < 0;
     request->must_close = !framed || request->framing.has_body ||
                           (request->refused && request->problem.code == SPL_PROBLEM_BAD_REQUEST);

@@ -37,6 +37,7 @@ typedef struct spl_request {
         *path_file; /* {id} (a valid UUID) and {file} of the route; NULL: it has none */
     spl_framing framing;
     char address[64]; /* of the client, as far as proxies are trusted */
+    bool secure;      /* the client uses TLS, with the service or with a proxy */
     char id[64];
     spl_trace trace;
     bool authenticated; /* principal is set */
