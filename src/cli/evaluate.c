@@ -162,6 +162,7 @@ static json_t *song_to_json(const spl_song *song, const spl_song_scores *scores)
             json_array_append_new(windows, scores_to_json(&bss->windowed[i * bss->windows + w]));
         json_object_set_new(stem, "name", cli_json_text(scores->stems[i]));
         json_object_set_new(stem, "silent", json_boolean(bss->silent[i]));
+        json_object_set_new(stem, "ill_conditioned", json_boolean(bss->ill_conditioned[i]));
         json_object_set_new(stem, "windows", windows);
         json_array_append_new(stems, stem);
     }
@@ -243,6 +244,20 @@ static void print_table(const spl_songs *songs, const spl_song_scores *scores,
     }
 }
 
+/* Explains the SIR and SAR that are missing. */
+static void explain_ill_conditioned(const spl_songs *songs, const spl_song_scores *scores) {
+    for (size_t i = 0; i < songs->count; i++) {
+        bool any = false;
+        for (unsigned k = 0; scores[i].error.status == SPL_OK && k < scores[i].bss.stems; k++)
+            any |= scores[i].bss.ill_conditioned[k];
+        if (any)
+            cli_complain("%s: warning: SIR and SAR are left out, for they depend on rounding here: "
+                         "the true stems have no sound in part of the spectrum, as after lossy "
+                         "encoding",
+                         songs->songs[i].name);
+    }
+}
+
 /* Tells which songs failed, and returns the exit code. */
 static cli_exit complain_of_failures(const spl_song_scores *scores, size_t count) {
     size_t failed = 0;
@@ -266,6 +281,7 @@ static cli_exit report(const evaluate_request *request, const spl_songs *songs,
         return CLI_EXIT_OUTPUT;
     if (!request->json && summary.count > 0)
         print_table(songs, scores, &summary);
+    explain_ill_conditioned(songs, scores);
     if (request->plot &&
         spl_summary_plot(&summary, scores, songs->count, request->plot, ret_error) < 0)
         return CLI_EXIT_OUTPUT;

@@ -25,6 +25,10 @@
 #define BLOCK         (WINDOW / BLOCKS)
 #define WINDOW_PADDED (WINDOW + HISTORY)
 
+/* A least-squares projection has no more energy than what it projects. Windows break that where the
+ * true stems have an empty band: the edges of a window leak into it, and the filters amplify that. */
+#define PROJECTION_MOST 1.25
+
 _Static_assert(HISTORY + BLOCK <= SPL_FFT_SIZE, "a block and its tail fit the transform");
 
 /* What one thread works in. */
@@ -61,6 +65,7 @@ typedef struct evaluation {
 
     /* The second pass. */
     spl_stereo_spectrum *blocks; /* [BLOCKS][active] */
+    double *estimate_2, *all_2;  /* [stems]: energies over all windows */
     size_t window;
 } evaluation;
 
@@ -79,6 +84,8 @@ static void evaluation_clear(evaluation *e) {
     free(e->own_filters);
     free(e->all_filters);
     free(e->blocks);
+    free(e->estimate_2);
+    free(e->all_2);
     spl_bss_result_clear(&e->result);
 }
 
@@ -351,7 +358,7 @@ static void score_stem(void *user, size_t i, unsigned thread) {
     const float *truth = e->samples + stem * 2 * WINDOW;
     const float *estimate = e->samples + (e->stems + stem) * 2 * WINDOW;
     double true_2 = 0, product = 0, error_2 = 0, spatial_2 = 0, own_2 = 0, interference_2 = 0,
-           all_2 = 0, artifacts_2 = 0, others_2 = 0;
+           all_2 = 0, artifacts_2 = 0, others_2 = 0, estimate_2 = 0;
     for (size_t n = 0; n < 2 * (size_t)WINDOW_PADDED; n++) {
         const bool inside = n < 2 * (size_t)WINDOW;
         const double t = inside ? (double)truth[n] : 0, s = inside ? (double)estimate[n] : 0;
@@ -366,9 +373,12 @@ static void score_stem(void *user, size_t i, unsigned thread) {
         own_2 += own * own;
         interference_2 += (all - own) * (all - own);
         all_2 += all * all;
+        estimate_2 += s * s;
         artifacts_2 += (s - all) * (s - all);
         others_2 += others * others;
     }
+    e->all_2[stem] += all_2;
+    e->estimate_2[stem] += estimate_2;
     const double scale = product / true_2;
     double rest_2 = 0;
     for (size_t n = 0; n < 2 * (size_t)WINDOW; n++) {
@@ -401,7 +411,10 @@ static int score(evaluation *e, spl_error *ret_error) {
     result->windows = SPL_MAX((size_t)(result->samples / WINDOW), (size_t)1);
     result->windowed = calloc(e->stems * result->windows, sizeof(*result->windowed));
     e->blocks = calloc(BLOCKS * (size_t)e->active, sizeof(*e->blocks));
-    if (!result->windowed || !e->blocks)
+    e->estimate_2 = calloc(e->stems, sizeof(*e->estimate_2));
+    e->all_2 = calloc(e->stems, sizeof(*e->all_2));
+    result->ill_conditioned = calloc(e->stems, sizeof(*result->ill_conditioned));
+    if (!result->windowed || !e->blocks || !e->estimate_2 || !e->all_2 || !result->ill_conditioned)
         return spl_fail_memory(ret_error);
     for (size_t i = 0; i < e->stems * result->windows; i++)
         result->windowed[i] = undefined;
@@ -420,6 +433,8 @@ static int score(evaluation *e, spl_error *ret_error) {
         if (status < 0)
             return status;
     }
+    for (unsigned i = 0; i < e->stems; i++)
+        result->ill_conditioned[i] = e->all_2[i] > PROJECTION_MOST * e->estimate_2[i];
     return 0;
 }
 
@@ -455,6 +470,8 @@ static int find_medians(spl_bss_result *result, spl_error *ret_error) {
                 numbers[w] = windowed[w * fields + field];
             ((double *)&result->medians[i])[field] = spl_median(numbers, result->windows);
         }
+        if (result->ill_conditioned[i])
+            result->medians[i].sir = result->medians[i].sar = (double)NAN;
     }
     return 0;
 }
@@ -500,5 +517,6 @@ void spl_bss_result_clear(spl_bss_result *result) {
     free(result->windowed);
     free(result->medians);
     free(result->silent);
+    free(result->ill_conditioned);
     *result = (spl_bss_result){0};
 }

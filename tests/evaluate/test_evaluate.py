@@ -111,6 +111,26 @@ def test_mixture_as_estimate(two_stems):
             assert window["mixture_sdr"] == pytest.approx(expected, abs=1e-4)
 
 
+def test_empty_bands_make_sir_and_sar_unreliable(tmp_path):
+    """Stems as a lossy decoder gives them: nothing above 16 kHz, in floats."""
+    def low(samples):
+        spectrum = np.fft.rfft(samples, axis=0)
+        spectrum[int(16000 / cases.RATE * len(samples)):] = 0
+        return np.fft.irfft(spectrum, len(samples), axis=0).astype(np.float32)
+    truth = {name: low(samples[:4 * cases.RATE]) for name, samples in CASES["two_stems"]["truth"].items()}
+    estimates = {name: samples[:4 * cases.RATE] for name, samples in CASES["two_stems"]["estimates"].items()}
+    write_stems(tmp_path / "truth/song", truth)
+    write_stems(tmp_path / "estimates/song", estimates)
+    done = run("--json", tmp_path / "truth", "--estimates", tmp_path / "estimates")
+    assert "song: warning: SIR and SAR are left out" in done.stderr
+    result = json.loads(done.stdout)
+    for stem in result["songs"][0]["stems"]:
+        assert stem["ill_conditioned"] and stem["sir"] is None and stem["sar"] is None
+        assert np.isfinite([stem["sdr"], stem["isr"], stem["si_sdr"]]).all()
+        assert all(np.isfinite(window["sir"]) for window in stem["windows"])
+    assert all(stem["sir"] is None for stem in result["medians"])
+
+
 def test_several_songs(tmp_path):
     for name in ("two_stems", "pauses", "mono"):
         write_stems(tmp_path / "truth/test" / name, CASES[name]["truth"])
