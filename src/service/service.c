@@ -10,7 +10,9 @@
 #include "service/http/http.h"
 #include "service/net/outbound.h"
 #include "service/observe/log.h"
+#include "service/observe/trace.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -164,10 +166,40 @@ static int take_shared_rate(void *user, const char *name, int64_t one_us, bool *
     return status;
 }
 
+static bool has_jobs(const char *blobs) {
+    DIR *listing = opendir(blobs);
+    const struct dirent *entry = NULL;
+    while (listing && (entry = readdir(listing)) && !spl_uuid_valid(entry->d_name))
+        continue;
+    if (listing)
+        closedir(listing);
+    return entry != NULL;
+}
+
+/* A new database beside files of jobs would know none of them. */
+static int check_database(const char *data_dir, spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *database = NULL, *blobs = NULL;
+    if (asprintf(&database, "%s/jobs.db", data_dir) < 0 ||
+        asprintf(&blobs, "%s/blobs", data_dir) < 0)
+        return spl_fail_memory(ret_error);
+    struct stat file = {0};
+    const bool missing = stat(database, &file) < 0 && errno == ENOENT;
+    if (!(missing || (S_ISREG(file.st_mode) && file.st_size == 0)) || !has_jobs(blobs))
+        return 0;
+    return spl_fail(ret_error, SPL_E_NOT_FOUND,
+                    "the job database %s is %s, but %s has the files of jobs; put the database "
+                    "back from the backup (docs/guides/backup.md), or move the folder blobs away "
+                    "to start without these jobs",
+                    database, missing ? "missing" : "empty", blobs);
+}
+
 static int open_store(running_service *service, spl_error *ret_error) {
     const spl_settings *settings = service->settings;
-    if (!*settings->database_url)
-        return spl_store_open_sqlite(settings->data_dir, &service->store, ret_error);
+    if (!*settings->database_url) {
+        int status = check_database(settings->data_dir, ret_error);
+        return status < 0 ? status
+                          : spl_store_open_sqlite(settings->data_dir, &service->store, ret_error);
+    }
     const spl_store_postgres options = {
         .url = settings->database_url,
         .connections = settings->database_connections,

@@ -215,8 +215,8 @@ class Service(Client):
         return Client(self.port, key)
 
     def orphans(self, jobs):
-        """Files of other jobs than `jobs`."""
-        return [name for name in self.files("blobs") if name.split("/")[1] not in jobs]
+        """Files of other jobs than `jobs`, but for those that were set aside."""
+        return [name for name in self.files("blobs") if name.split("/")[1] not in (*jobs, "quarantine")]
 
     def leftovers(self):
         """Temporary files, and files of uploads that became no job."""

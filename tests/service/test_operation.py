@@ -150,6 +150,41 @@ def test_an_upload_that_a_kill_cut_off_leaves_nothing(service, song):
     assert service.files("incoming") == [] and service.get("/v1/jobs").json()["jobs"] == []
 
 
+# ----------------------------------------------------------------- lost and restored
+
+
+@pytest.mark.one_process("a database in a file")
+def test_a_lost_database_costs_no_file(service, song):
+    """Without its database the service does not start; with an older copy it sets aside what that does not know, and takes it back."""
+    old = service.separate(song)
+    service.stop()
+    (service.folder / "old.db").write_bytes((service.data / "jobs.db").read_bytes())
+    service.start()
+    new = service.separate(song, stems="vocals")
+    before = service.files("blobs")
+    service.stop()
+    newest = (service.data / "jobs.db").read_bytes()
+    for content in (None, b""):
+        (service.data / "jobs.db").unlink()
+        if content is not None:
+            (service.data / "jobs.db").write_bytes(content)
+        done = subprocess.run([PROGRAM, "serve"], capture_output=True, text=True, timeout=60, env=environment(**service.settings))
+        assert done.returncode not in (0, -signal.SIGSEGV) and "jobs.db" in done.stderr and "backup" in done.stderr, done
+        assert service.files("blobs") == before
+        (service.data / "jobs.db").write_bytes(newest)
+
+    (service.data / "jobs.db").write_bytes((service.folder / "old.db").read_bytes())
+    service.start()
+    assert service.stem(old["id"], "vocals.wav").status == 200
+    assert service.get(f"/v1/jobs/{new['id']}").status == 404
+    assert f"blobs/quarantine/{new['id']}/vocals.wav" in service.files("blobs")
+    assert service.log("jobs.set_aside")[0]["count"] == 1
+    service.stop()
+    (service.data / "jobs.db").write_bytes(newest)
+    service.start()
+    assert service.stem(new["id"], "vocals.wav").status == 200 and service.files("blobs") == before
+
+
 # ------------------------------------------------------------------------ full disk
 
 

@@ -534,6 +534,69 @@ static void expires(void **state) {
     assert_true(folder_is_empty(room->folder, "blobs"));
 }
 
+static void make_file(const jobs_room *room, const char *name) {
+    char path[200];
+    snprintf(path, sizeof(path), "%s/%s", room->folder, name);
+    SPL_CLEANUP(spl_close_p) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert_true(fd >= 0);
+}
+
+static void make_dir(const jobs_room *room, const char *name) {
+    char path[200];
+    snprintf(path, sizeof(path), "%s/%s", room->folder, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static bool exists(const jobs_room *room, const char *name) {
+    char path[200];
+    struct stat status;
+    snprintf(path, sizeof(path), "%s/%s", room->folder, name);
+    return lstat(path, &status) == 0;
+}
+
+#define UNKNOWN "0190d5a0-0000-7000-8000-000000000001"
+#define ASIDE   "blobs/quarantine/" UNKNOWN
+
+/* Nobody knows whose files these are: they are set aside for a week. What is no job's folder is not touched at all. */
+static void deletes_only_what_it_knows(void **state) {
+    jobs_room *room = *state;
+    make_dir(room, "blobs/" UNKNOWN);
+    make_file(room, "blobs/" UNKNOWN "/input");
+    make_dir(room, "blobs/lost+found");
+    make_dir(room, "blobs/notes");
+    static const char *const foreign[] = {"blobs/notes/input", "blobs/notes/song.part",
+                                          "blobs/read.me",     "incoming/read.me",
+                                          "incoming/12.txt",   "blobs/notes/.5.part"};
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(foreign); i++)
+        make_file(room, foreign[i]);
+    make_file(room, "incoming/12");
+    make_file(room, "blobs/notes/vocals.wav.5.part");
+    char path[200];
+    snprintf(path, sizeof(path), "%s/blobs/0190d5a0-0000-7000-8000-000000000002", room->folder);
+    assert_int_equal(symlink(room->folder, path), 0);
+    restart(room, 0);
+    assert_true(exists(room, ASIDE "/input"));
+    assert_false(exists(room, "blobs/" UNKNOWN));
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(foreign); i++)
+        assert_true(exists(room, foreign[i]));
+    assert_true(exists(room, "blobs/lost+found"));
+    assert_false(exists(room, "incoming/12"));
+    assert_false(exists(room, "blobs/notes/vocals.wav.5.part"));
+    assert_true(exists(room, "jobs.db")); /* through the link */
+
+    const time_t week_s = 7 * 24 * 3600, margin_s = 600;
+    struct timespec times[2] = {{.tv_sec = time(NULL) - week_s + margin_s}};
+    times[1] = times[0];
+    snprintf(path, sizeof(path), "%s/" ASIDE, room->folder);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    restart(room, 0);
+    assert_true(exists(room, ASIDE "/input"));
+    times[0].tv_sec = times[1].tv_sec -= 2 * margin_s;
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    restart(room, 0);
+    assert_false(exists(room, ASIDE));
+}
+
 static void sends_webhooks(void **state) {
     jobs_room *room = *state;
     http_fixture receiver;
@@ -585,6 +648,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(gives_up_after_the_attempts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stops_at_the_timeout, set_up, tear_down),
         cmocka_unit_test_setup_teardown(expires, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(deletes_only_what_it_knows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sends_webhooks, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
  *
  * Blobs: the files of jobs, by job id and file name ("input", "vocals.wav"). One table of functions; a directory (directory.c) is the
  * embedded implementation: DATA_DIR/blobs/JOB/NAME, and unfinished uploads in DATA_DIR/incoming. S3 (s3.c) is the one that several machines share.
+ * Implementations remove only what has a name that they give; files that somebody else put into their folders stay.
  *
  * A blob appears whole or not at all; an output that is still being written can be read as far as it has grown where it is written into the
  * directory; with S3, an empty file stands for it. Names are made by the
@@ -56,7 +57,13 @@ typedef struct spl_blobs_functions {
     int (*remove)(spl_blobs *blobs, const char *job, const char *name,
                   spl_error *ret_error); /* a missing one is no error */
     int (*remove_job)(spl_blobs *blobs, const char *job, spl_error *ret_error);
-    /* Jobs that have blobs; for cleaning up after a crash. Stops at the first non-zero answer and returns it. */
+    /* Takes all blobs of a job out of service without deleting them, for an operator to look at. S3: leaves them where they are. */
+    int (*set_aside)(spl_blobs *blobs, const char *job, spl_error *ret_error);
+    /* Of the jobs that were set aside, puts back those that `judge` answers 1 for, and removes those that it answers 0 for and that were set aside more
+     * than `keep_s` seconds ago; a negative answer leaves the job where it is. Goes on after a failure, and returns the first one. */
+    int (*review_aside)(spl_blobs *blobs, int (*judge)(void *user, const char *job), void *user,
+                        unsigned keep_s, spl_error *ret_error);
+    /* Jobs that have blobs, but not those set aside; for cleaning up after a crash. Stops at the first non-zero answer and returns it. */
     int (*list_jobs)(spl_blobs *blobs, int (*visit)(void *user, const char *job), void *user,
                      spl_error *ret_error);
     /* On this machine's disk. IO too when the storage can't be used. */
@@ -70,6 +77,9 @@ typedef struct spl_blobs_functions {
 struct spl_blobs {
     const spl_blobs_functions *functions;
 };
+
+/* The folder of jobs that were set aside, in the folder of the jobs; no job has that name. */
+#define SPL_BLOBS_ASIDE "quarantine"
 
 /* Makes the folders, and removes unfinished uploads and outputs of an earlier process. One process a folder: the caller holds DATA_DIR/lock. */
 SPL_WARN_UNUSED int spl_blobs_open_directory(const char *data_dir, spl_blobs **ret_blobs,

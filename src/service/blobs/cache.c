@@ -4,6 +4,8 @@
  */
 #include "service/blobs/cache.h"
 
+#include "service/blobs/blobs.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +16,17 @@
 
 #define NEW_SUFFIX ".new"
 
-/* Calls `visit` for each file. */
+/* Whether the cache gave the name: JOB~NAME, perhaps with NEW_SUFFIX. */
+static bool is_own_name(const char *name) {
+    char job[SPL_BLOB_NAME_MAX + 1];
+    const char *tilde = strchr(name, '~');
+    if (!tilde || (size_t)(tilde - name) >= sizeof(job))
+        return false;
+    snprintf(job, sizeof(job), "%.*s", (int)(tilde - name), name);
+    return spl_blob_check_names(job, tilde + 1, NULL) == 0;
+}
+
+/* Calls `visit` for each file of the cache. */
 static void visit_files(const spl_cache *cache,
                         void (*visit)(void *user, const char *name, const struct stat *file),
                         void *user) {
@@ -27,7 +39,8 @@ static void visit_files(const spl_cache *cache,
     const struct dirent *entry;
     struct stat file;
     while ((entry = readdir(listing))) {
-        if (fstatat(cache->folder, entry->d_name, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
+        if (is_own_name(entry->d_name) &&
+            fstatat(cache->folder, entry->d_name, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISREG(file.st_mode))
             visit(user, entry->d_name, &file);
     }

@@ -4,6 +4,7 @@
  *
  *     blobs/JOB/NAME               complete
  *     blobs/JOB/NAME.FENCE.part    an output that the worker with this fence is writing
+ *     blobs/quarantine/JOB         set aside; the folder's time of change says when
  *     incoming/NUMBER              an upload
  *
  * Everything is reached from two open folders, by one checked name at a time and without following links. A blob gets its name by a rename
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
 #define RACES_MAX 100 /* how often another thread may make or remove a folder under our hands */
 
@@ -102,15 +104,31 @@ static int unlink_entry(void *user, int folder, const char *name) {
     return 0;
 }
 
-static int unlink_part(void *user, int folder, const char *name) {
+#define DIGITS "0123456789"
+
+/* NAME.FENCE.part */
+static bool is_part_name(const char *name) {
     const size_t length = strlen(name), suffix = strlen(SPL_BLOB_PART_SUFFIX);
-    if (length < suffix || strcmp(name + length - suffix, SPL_BLOB_PART_SUFFIX) != 0)
-        return 0;
-    return unlink_entry(user, folder, name);
+    if (length <= suffix || strcmp(name + length - suffix, SPL_BLOB_PART_SUFFIX) != 0)
+        return false;
+    const char *fence = name + length - suffix;
+    while (fence > name && strchr(DIGITS, fence[-1]))
+        fence--;
+    return fence < name + length - suffix && fence - 1 > name && fence[-1] == '.';
+}
+
+static int unlink_part(void *user, int folder, const char *name) {
+    return is_part_name(name) ? unlink_entry(user, folder, name) : 0;
+}
+
+static int unlink_upload(void *user, int folder, const char *name) {
+    return name[strspn(name, DIGITS)] == '\0' ? unlink_entry(user, folder, name) : 0;
 }
 
 /* Removes what an earlier process did not finish in a job's folder, and the folder when nothing is left. */
 static int clean_job(void *user, int jobs, const char *name) {
+    if (spl_blob_check_name(name, NULL) < 0 || strcmp(name, SPL_BLOBS_ASIDE) == 0)
+        return 0; /* such as lost+found */
     SPL_CLEANUP(spl_close_p) int folder = open_folder(jobs, name);
     if (folder < 0 && errno == ENOTDIR)
         return 0; /* nothing of ours */
@@ -341,12 +359,13 @@ static int directory_remove(spl_blobs *blobs, const char *job, const char *name,
     return status;
 }
 
-static int directory_remove_job(spl_blobs *blobs, const char *job, spl_error *ret_error) {
-    const int jobs = of(blobs)->jobs;
+/* Removes the folder of a job from the folder `jobs`, with all that is in it. */
+static int remove_from(int jobs, const char *job, spl_error *ret_error) {
     int status = spl_blob_check_name(job, ret_error);
     for (int races = 0; status == 0; races++) {
-        SPL_CLEANUP(spl_close_p) int folder = -1;
-        status = open_job(blobs, job, &folder, ret_error);
+        SPL_CLEANUP(spl_close_p) int folder = open_folder(jobs, job);
+        if (folder < 0)
+            status = spl_fail_errno(ret_error, errno, "cannot open the blobs of the job %s", job);
         if (status == 0)
             status = visit_folder(folder, unlink_entry, ret_error, ret_error);
         if (status == 0 && unlinkat(jobs, job, AT_REMOVEDIR) == 0)
@@ -362,6 +381,76 @@ static int directory_remove_job(spl_blobs *blobs, const char *job, spl_error *re
     return status;
 }
 
+static int directory_remove_job(spl_blobs *blobs, const char *job, spl_error *ret_error) {
+    return remove_from(of(blobs)->jobs, job, ret_error);
+}
+
+/* ------------------------------------------------------------ quarantine ---- */
+
+/* Moves the folder of a job, and flushes both folders. */
+static int move_job(int from, int to, const char *job, spl_error *ret_error) {
+    if (renameat(from, job, to, job) < 0 || fsync(to) < 0 || fsync(from) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot move the blobs of the job %s", job);
+    return 0;
+}
+
+static int directory_set_aside(spl_blobs *blobs, const char *job, spl_error *ret_error) {
+    const int jobs = of(blobs)->jobs;
+    SPL_CLEANUP(spl_close_p) int aside = -1;
+    int status = spl_blob_check_name(job, ret_error);
+    if (status == 0)
+        status = make_folder(jobs, SPL_BLOBS_ASIDE, &aside, ret_error);
+    if (status == 0)
+        status = move_job(jobs, aside, job, ret_error);
+    if (status == 0 && utimensat(aside, job, NULL, AT_SYMLINK_NOFOLLOW) < 0)
+        status = spl_fail_errno(ret_error, errno, "cannot date the blobs of the job %s", job);
+    return status;
+}
+
+typedef struct review {
+    int jobs;
+    int (*judge)(void *user, const char *job);
+    void *user;
+    time_t before; /* what was set aside earlier is removed */
+    int failed;    /* the first failure, told in *ret_error */
+    spl_error *ret_error;
+} review;
+
+static int review_job(void *user, int aside, const char *job) {
+    review *own = user;
+    struct stat folder;
+    spl_error error;
+    int status = 0;
+    if (spl_blob_check_name(job, NULL) < 0 ||
+        fstatat(aside, job, &folder, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(folder.st_mode))
+        return 0;
+    const int answer = own->judge(own->user, job);
+    if (answer > 0)
+        status = move_job(aside, own->jobs, job, &error);
+    else if (answer == 0 && folder.st_mtim.tv_sec < own->before)
+        status = remove_from(aside, job, &error);
+    if (status < 0 && own->failed == 0) {
+        own->failed = status;
+        if (own->ret_error)
+            *own->ret_error = error;
+    }
+    return 0;
+}
+
+static int directory_review_aside(spl_blobs *blobs, int (*judge)(void *user, const char *job),
+                                  void *user, unsigned keep_s, spl_error *ret_error) {
+    const int jobs = of(blobs)->jobs;
+    SPL_CLEANUP(spl_close_p) int aside = open_folder(jobs, SPL_BLOBS_ASIDE);
+    if (aside < 0 && errno == ENOENT)
+        return 0;
+    if (aside < 0)
+        return spl_fail_errno(ret_error, errno, "cannot open the folder " SPL_BLOBS_ASIDE);
+    review own = {jobs, judge, user, time(NULL) - (time_t)keep_s, 0, ret_error};
+    int status = visit_folder(aside, review_job, &own, ret_error);
+    unlinkat(jobs, SPL_BLOBS_ASIDE, AT_REMOVEDIR); /* when nothing is left */
+    return status < 0 ? status : own.failed;
+}
+
 /* ------------------------------------------------------ looking around ---- */
 
 typedef struct job_visitor {
@@ -372,7 +461,9 @@ typedef struct job_visitor {
 static int visit_job(void *user, int folder, const char *name) {
     (void)folder;
     const job_visitor *visitor = user;
-    return spl_blob_check_name(name, NULL) == 0 ? visitor->visit(visitor->user, name) : 0;
+    if (spl_blob_check_name(name, NULL) < 0 || strcmp(name, SPL_BLOBS_ASIDE) == 0)
+        return 0;
+    return visitor->visit(visitor->user, name);
 }
 
 static int directory_list_jobs(spl_blobs *blobs, int (*visit)(void *user, const char *job),
@@ -415,6 +506,8 @@ static const spl_blobs_functions directory_functions = {
     .copy = directory_copy,
     .remove = directory_remove,
     .remove_job = directory_remove_job,
+    .set_aside = directory_set_aside,
+    .review_aside = directory_review_aside,
     .list_jobs = directory_list_jobs,
     .free_bytes = directory_free_bytes,
     .link = directory_link,
@@ -432,7 +525,7 @@ int spl_blobs_open_directory(const char *data_dir, spl_blobs **ret_blobs, spl_er
     if (status == 0)
         status = make_folder(data, "incoming", &own->incoming, ret_error);
     if (status == 0)
-        status = visit_folder(own->incoming, unlink_entry, ret_error, ret_error);
+        status = visit_folder(own->incoming, unlink_upload, ret_error, ret_error);
     if (status == 0)
         status = visit_folder(own->jobs, clean_job, ret_error, ret_error);
     if (status < 0) {

@@ -200,6 +200,17 @@ static int s3_remove_job(spl_blobs *blobs, const char *job, spl_error *ret_error
     return note(own, spl_s3_list(own->client, prefix, remove_visited, &work, ret_error));
 }
 
+static int s3_set_aside(spl_blobs *blobs, const char *job, spl_error *ret_error) {
+    (void)blobs;
+    return spl_blob_check_name(job, ret_error);
+}
+
+static int s3_review_aside(spl_blobs *blobs, int (*judge)(void *user, const char *job), void *user,
+                           unsigned keep_s, spl_error *ret_error) {
+    (void)blobs, (void)judge, (void)user, (void)keep_s, (void)ret_error;
+    return 0;
+}
+
 /* ------------------------------------------------------ looking around ---- */
 
 typedef struct job_visitor {
@@ -270,6 +281,8 @@ static const spl_blobs_functions s3_functions = {
     .copy = s3_copy,
     .remove = s3_remove,
     .remove_job = s3_remove_job,
+    .set_aside = s3_set_aside,
+    .review_aside = s3_review_aside,
     .list_jobs = s3_list_jobs,
     .free_bytes = s3_free_bytes,
     .link = s3_link,

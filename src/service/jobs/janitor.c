@@ -5,25 +5,69 @@
 #include "base/clock.h"
 #include "service/jobs/room.h"
 #include "service/observe/metrics.h"
+#include "service/observe/trace.h"
 
 #define PERIOD_MS      5000
 #define EXPIRE_AT_ONCE 64
 
+/* Files of unknown jobs are kept for so long, and looked at so often. */
+#define ASIDE_KEEP_S (7 * 24 * 3600)
+#define REVIEW_S     3600
+
 /* Rows of expired jobs are kept for so long, so that clients learn what became of them. */
 #define EXPIRED_KEEP_MS (INT64_C(7) * 24 * 3600 * 1000)
 
-static int remove_orphan(void *user, const char *job) {
-    spl_jobs *jobs = user;
+typedef struct cleaning {
+    spl_jobs *jobs;
+    uint64_t set_aside;
+    spl_error *ret_error;
+} cleaning;
+
+/* Removes the blobs of a job that the store knows to have none, and sets those aside that it does not know: it may be an older database,
+ * or another one. */
+static int clean_job(void *user, const char *job) {
+    cleaning *own = user;
     spl_error error;
-    bool holds;
-    int status = SPL_STORE(jobs, holds_files, job, &holds, &error);
-    if (status == 0 && !holds) {
-        spl_log(SPL_LOG_INFO, "job.orphan_removed", SPL_TEXT("id", job));
-        status = SPL_BLOBS(jobs, remove_job, job, &error);
+    bool holds = true;
+    if (!spl_uuid_valid(job)) /* somebody else's */
+        return 0;
+    int status = SPL_STORE(own->jobs, holds_files, job, &holds, &error);
+    if (status < 0 && status != SPL_E_NOT_FOUND) {
+        if (own->ret_error)
+            *own->ret_error = error;
+        return status;
     }
-    if (status < 0)
+    if (status == SPL_E_NOT_FOUND) {
+        status = SPL_BLOBS(own->jobs, set_aside, job, &error);
+        own->set_aside += status == 0;
+    } else if (!holds) {
+        spl_log(SPL_LOG_INFO, "job.orphan_removed", SPL_TEXT("id", job));
+        status = SPL_BLOBS(own->jobs, remove_job, job, &error);
+    }
+    if (status < 0) /* no reason not to start */
         spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
-    return status;
+    return 0;
+}
+
+/* spl_blobs_functions.review_aside.judge */
+static int is_known(void *user, const char *job) {
+    spl_jobs *jobs = user;
+    bool holds = false;
+    spl_error error;
+    int status = SPL_STORE(jobs, holds_files, job, &holds, &error);
+    if (status < 0 && status != SPL_E_NOT_FOUND) {
+        spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
+        return status;
+    }
+    if (holds)
+        spl_log(SPL_LOG_INFO, "job.taken_back", SPL_TEXT("id", job));
+    return holds;
+}
+
+static void review_aside(spl_jobs *jobs) {
+    spl_error error;
+    if (SPL_BLOBS(jobs, review_aside, is_known, jobs, ASIDE_KEEP_S, &error) < 0)
+        spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
 }
 
 int spl_janitor_clean_up(spl_jobs *jobs, spl_error *ret_error) {
@@ -35,7 +79,15 @@ int spl_janitor_clean_up(spl_jobs *jobs, spl_error *ret_error) {
         return status;
     if (rescued > 0)
         spl_log(SPL_LOG_WARNING, "jobs.rescued", SPL_INTEGER("count", rescued));
-    return SPL_BLOBS(jobs, list_jobs, remove_orphan, jobs, ret_error);
+    review_aside(jobs);
+    cleaning own = {.jobs = jobs, .ret_error = ret_error};
+    status = SPL_BLOBS(jobs, list_jobs, clean_job, &own, ret_error);
+    if (own.set_aside > 0)
+        spl_log(SPL_LOG_WARNING, "jobs.set_aside", SPL_INTEGER("count", own.set_aside),
+                SPL_TEXT("detail",
+                         "the database does not know the jobs of these files; they are "
+                         "in blobs/" SPL_BLOBS_ASIDE " for a week (docs/guides/backup.md)"));
+    return status;
 }
 
 /* Returns how many jobs expired now. */
@@ -57,6 +109,14 @@ static size_t expire(spl_jobs *jobs) {
     return count;
 }
 
+/* What was set aside while this process started stays for a week. */
+static void review_now_and_then(spl_jobs *jobs, double *reviewed_s) {
+    if (jobs->store->shared || spl_now_s() - *reviewed_s < REVIEW_S)
+        return;
+    *reviewed_s = spl_now_s();
+    review_aside(jobs);
+}
+
 static void renew_keys(spl_jobs *jobs) {
     spl_error error;
     if (SPL_STORE(jobs, idempotency_renew, spl_jobs_now_ms(jobs), &error) < 0)
@@ -65,7 +125,9 @@ static void renew_keys(spl_jobs *jobs) {
 
 void *spl_janitor_run(void *user) {
     spl_jobs *jobs = user;
+    double reviewed_s = spl_now_s();
     while (!atomic_load(&jobs->draining)) {
+        review_now_and_then(jobs, &reviewed_s);
         if (!jobs->only_works)
             renew_keys(jobs);
         while (!jobs->only_works && expire(jobs) == EXPIRE_AT_ONCE)

@@ -346,14 +346,15 @@ static void remove_outputs(job_work *work) {
     work->committed = 0;
 }
 
-/* The job belongs to another worker now, or was deleted: then what this one made is in nobody's way but for the disk. */
+/* The job belongs to another worker now, or was deleted: then what this one made goes too. It removes nothing else, for a database that was
+ * exchanged does not know the job either. */
 static void leave(job_work *work) {
     spl_error error;
-    bool holds = true;
+    bool holds;
     spl_metrics_count(SPL_COUNTER_LEASES_LOST, 1);
     spl_log(SPL_LOG_WARNING, "job.lease_lost");
-    if (SPL_STORE(work->jobs, holds_files, work->job->id, &holds, &error) == 0 && !holds)
-        SPL_BLOBS(work->jobs, remove_job, work->job->id, NULL);
+    if (SPL_STORE(work->jobs, holds_files, work->job->id, &holds, &error) == SPL_E_NOT_FOUND)
+        remove_outputs(work);
 }
 
 static void end_job(job_work *work, spl_store_finish *end, spl_job_outcome outcome) {

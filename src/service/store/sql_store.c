@@ -448,9 +448,9 @@ static int store_holds_files(spl_store *base, const char *id, bool *ret_holds,
         return status;
     spl_job_state state;
     status = query_state(&transaction, NULL, id, &state, ret_error);
-    if (status < 0 && status != SPL_E_NOT_FOUND)
+    if (status < 0)
         return status;
-    *ret_holds = status == 0 && state != SPL_JOB_EXPIRED;
+    *ret_holds = state != SPL_JOB_EXPIRED;
     return 0;
 }
 

@@ -206,7 +206,8 @@ typedef struct spl_store_functions {
      * more than `keep_ms` ago go away, and so do idempotency keys of that age. */
     int (*expire)(spl_store *store, int64_t now_ms, int64_t keep_ms, size_t limit,
                   char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, spl_error *ret_error);
-    /* Whether a job of that id has files worth keeping (not expired); for cleaning up after a crash. */
+    /* Whether the job has files worth keeping (not expired); for cleaning up after a crash. NOT_FOUND: the store doesn't know it, and can't say
+     * whose files they are. */
     int (*holds_files)(spl_store *store, const char *id, bool *ret_holds, spl_error *ret_error);
 
     /* Reserves (owner, key) for this process. DONE: *ret_fingerprint and *ret_answer (the caller's) are what was stored. BUSY: reserved, not
