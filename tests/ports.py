@@ -4,9 +4,22 @@ import contextlib
 import random
 import socket
 
-LOWEST, END = 10000, 32768  # below the ports that Linux gives to outgoing connections, any of which could take one before its server listens
+# Below the ports that Linux gives to outgoing connections, any of which could take one before its server listens.
+LOWEST, END, RANGE = 10000, 32768, 128
 
-untried = iter(random.SystemRandom().sample(range(LOWEST, END), END - LOWEST))
+
+def ports():
+    """Each port once, in random order. A range belongs to one process until that ends, so that tests which run side by side never draw the same."""
+    claims = []
+    for lowest in random.SystemRandom().sample(range(LOWEST, END - RANGE, RANGE), (END - RANGE - LOWEST) // RANGE):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with contextlib.suppress(OSError):
+            claim.bind(f"\0spleeterd-test-ports-{lowest}")
+            claims.append(claim)
+            yield from random.SystemRandom().sample(range(lowest, lowest + RANGE), RANGE)
+
+
+untried = ports()
 
 
 def free_port():

@@ -57,9 +57,9 @@ class Postgres:
         self.data = self.folder / "data"
         if primary:
             self.run("pg_basebackup", "-D", self.data, "-X", "stream", "-R", "-d",
-                     primary.url("postgres") + f"?application_name={self.folder.name}", "-c", "fast")
+                     primary.url("postgres") + f"?application_name={self.folder.name}", "-c", "fast", "--no-sync")
         else:
-            self.run("initdb", "-D", self.data, "-U", "spleeterd", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8")
+            self.run("initdb", "-D", self.data, "-U", "spleeterd", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
             settings = {"max_connections": 300, **settings}
             with open(self.data / "pg_hba.conf", "a") as access:
                 access.write("host all all samenet trust\n")

@@ -54,7 +54,7 @@ class Backends:
     def close(self):
         for server in (self.primary, self.standby, self.s3):
             with contextlib.suppress(Exception):
-                server.stop()
+                server.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
