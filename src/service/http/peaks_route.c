@@ -40,6 +40,10 @@ static int read_query(const spl_target *target, spl_peaks_query *query, spl_prob
     return status;
 }
 
+static int client_gone(void *user) {
+    return spl_request_gone(user);
+}
+
 static int send_peaks(spl_request *request, const spl_job_file *file, const spl_peaks_query *query,
                       spl_problem *ret_problem) {
     char tag[80];
@@ -59,7 +63,9 @@ static int send_peaks(spl_request *request, const spl_job_file *file, const spl_
     }
     uint8_t *data;
     size_t size;
-    int status = spl_jobs_peaks(request->parts->jobs, file, query, &data, &size, ret_problem);
+    const spl_jobs_asker asker = {request->principal.id, client_gone, request};
+    int status =
+        spl_jobs_peaks(request->parts->jobs, &asker, file, query, &data, &size, ret_problem);
     if (status < 0)
         return status;
     struct MHD_Response *response =

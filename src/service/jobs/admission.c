@@ -24,7 +24,7 @@
 #include <string.h>
 
 #define METADATA_MAX_BYTES ((size_t)16 << 10)
-#define PROBES_MAX         8
+#define TURN_WAIT_MS       60000
 #define PROBE_S            1.0
 
 typedef struct job_admission {
@@ -166,6 +166,15 @@ static int replay(job_admission *admission, json_t **ret_job) {
 
 /* --------------------------------------------------------------------- examine ---- */
 
+/* Waits until it is the client's turn. */
+static int take_turn(const job_admission *admission, spl_turn_kind kind, unsigned wait_ms,
+                     unsigned *ret_slot) {
+    const spl_submission *submission = admission->submission;
+    const spl_turn_wait wait = {submission->principal->id, wait_ms, submission->canceled,
+                                submission->canceled_user};
+    return spl_jobs_take_turn(admission->jobs, kind, &wait, ret_slot, admission->problem);
+}
+
 static int scan(const job_admission *admission) {
     const spl_settings *settings = admission->jobs->settings;
     if (!*settings->clamd)
@@ -173,10 +182,15 @@ static int scan(const job_admission *admission) {
     spl_scan_verdict verdict;
     char signature[128];
     spl_error error;
+    unsigned slot;
+    int status = take_turn(admission, SPL_TURN_SCAN, 1000 * settings->scan_timeout_s, &slot);
+    if (status < 0)
+        return status;
     const double started_s = spl_now_s();
-    int status = spl_clamd_scan(settings->clamd, admission->upload->writer.fd,
-                                settings->scan_timeout_s, &verdict, signature, &error);
+    status = spl_clamd_scan(settings->clamd, admission->upload->writer.fd, settings->scan_timeout_s,
+                            &verdict, signature, &error);
     spl_metrics_phase(SPL_PHASE_SCAN, spl_now_s() - started_s);
+    spl_jobs_end_turn(admission->jobs, SPL_TURN_SCAN, slot);
     if (status < 0) {
         spl_metrics_count(SPL_COUNTER_SCAN_FAILURES, 1);
         spl_jobs_log_failure(SPL_LOG_ERROR, "upload.not_scanned", &error);
@@ -225,33 +239,6 @@ static int decode_beginning(const job_admission *admission, spl_audio_info *ret_
     return status;
 }
 
-void spl_jobs_take_turn(spl_jobs *jobs) {
-    pthread_mutex_lock(&jobs->lock);
-    while (jobs->probes >= PROBES_MAX)
-        pthread_cond_wait(&jobs->changed, &jobs->lock);
-    jobs->probes++;
-    pthread_mutex_unlock(&jobs->lock);
-}
-
-void spl_jobs_end_turn(spl_jobs *jobs) {
-    pthread_mutex_lock(&jobs->lock);
-    jobs->probes--;
-    pthread_cond_broadcast(&jobs->changed);
-    pthread_mutex_unlock(&jobs->lock);
-}
-
-/* As decode_beginning, with a bounded number of helpers at once. */
-static int decode_in_turn(const job_admission *admission, spl_audio_info *ret_info,
-                          spl_error *ret_error) {
-    spl_jobs *jobs = admission->jobs;
-    spl_jobs_take_turn(jobs);
-    const double started_s = spl_now_s();
-    int status = decode_beginning(admission, ret_info, ret_error);
-    spl_metrics_phase(SPL_PHASE_PROBE, spl_now_s() - started_s);
-    spl_jobs_end_turn(jobs);
-    return status;
-}
-
 static int check_length(job_admission *admission, const spl_audio_info *audio) {
     const spl_job_options *options = &admission->options;
     const double length_s = 1e-6 * (double)audio->duration_us;
@@ -276,7 +263,14 @@ static int check_length(job_admission *admission, const spl_audio_info *audio) {
 static int probe(job_admission *admission) {
     spl_audio_info audio = {0};
     spl_error error;
-    int status = decode_in_turn(admission, &audio, &error);
+    unsigned slot;
+    int status = take_turn(admission, SPL_TURN_PROBE, TURN_WAIT_MS, &slot);
+    if (status < 0)
+        return status;
+    const double started_s = spl_now_s();
+    status = decode_beginning(admission, &audio, &error);
+    spl_metrics_phase(SPL_PHASE_PROBE, spl_now_s() - started_s);
+    spl_jobs_end_turn(admission->jobs, SPL_TURN_PROBE, slot);
     if (status == 0)
         return check_length(admission, &audio);
     spl_jobs_log_failure(SPL_LOG_INFO, "upload.unreadable", &error);
@@ -445,12 +439,22 @@ static int create(job_admission *admission) {
     return 0;
 }
 
+static int fetch(job_admission *admission) {
+    unsigned slot;
+    int status = take_turn(admission, SPL_TURN_FETCH, TURN_WAIT_MS, &slot);
+    if (status < 0)
+        return status;
+    status = spl_source_fetch(admission->jobs, admission->submission, &admission->fetched,
+                              admission->problem);
+    spl_jobs_end_turn(admission->jobs, SPL_TURN_FETCH, slot);
+    return status;
+}
+
 static int admit(job_admission *admission, json_t **ret_job) {
     const spl_submission *submission = admission->submission;
     int status = find_model(admission);
     if (status == 0 && submission->source_url) {
-        status =
-            spl_source_fetch(admission->jobs, submission, &admission->fetched, admission->problem);
+        status = fetch(admission);
         if (status == 0)
             status = spl_upload_finish(admission->fetched, admission->problem);
         admission->upload = admission->fetched;

@@ -17,6 +17,17 @@
 
 #define WEBHOOK_SENDERS 2
 
+#define PEAKS_KEPT_BYTES   ((size_t)64 << 20)
+#define TURN_RETRY_AFTER_S 10
+
+/* How many requests may do it at once, and how many of one key. */
+static const struct {
+    unsigned slots, per_key;
+} shares[SPL_TURN_KINDS] = {
+    [SPL_TURN_FETCH] = {8, 4},  [SPL_TURN_SCAN] = {8, 4}, [SPL_TURN_PROBE] = {8, 4},
+    [SPL_TURN_DECODE] = {4, 2}, [SPL_TURN_READ] = {8, 4},
+};
+
 /* -------------------------------------------------------------------- for the room ---- */
 
 void spl_jobs_log_failure(spl_log_level level, const char *event, const spl_error *error) {
@@ -55,6 +66,26 @@ void spl_jobs_pause(spl_jobs *jobs, unsigned ms) {
     while (!failed && !atomic_load(&jobs->draining))
         failed = pthread_cond_timedwait(&jobs->changed, &jobs->lock, &deadline);
     pthread_mutex_unlock(&jobs->lock);
+}
+
+int spl_jobs_take_turn(spl_jobs *jobs, spl_turn_kind kind, const spl_turn_wait *wait,
+                       unsigned *ret_slot, spl_problem *ret_problem) {
+    int status = spl_turns_take(&jobs->turns[kind], wait, ret_slot);
+    if (status == 0)
+        return 0;
+    if (status == SPL_E_CANCELED && atomic_load(&jobs->draining))
+        return spl_refuse(ret_problem, SPL_PROBLEM_DRAINING,
+                          "the service is shutting down; try again in a minute");
+    if (status == SPL_E_CANCELED)
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the client has gone");
+    status = spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE,
+                        "too many requests of this kind are in progress; try again later");
+    ret_problem->retry_after_s = TURN_RETRY_AFTER_S;
+    return status;
+}
+
+void spl_jobs_end_turn(spl_jobs *jobs, spl_turn_kind kind, unsigned slot) {
+    spl_turns_end(&jobs->turns[kind], slot);
 }
 
 /* -------------------------------------------------------------------- start and stop ---- */
@@ -109,6 +140,9 @@ int spl_jobs_start(const spl_jobs_parts *parts, spl_jobs **ret_jobs, spl_error *
     pthread_mutex_init(&jobs->lock, NULL);
     pthread_cond_init(&jobs->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    for (size_t i = 0; i < SPL_TURN_KINDS; i++)
+        spl_turns_init(&jobs->turns[i], shares[i].slots, shares[i].per_key);
+    spl_peaks_cache_init(&jobs->peaks, PEAKS_KEPT_BYTES);
 
     int status = spl_janitor_clean_up(jobs, ret_error);
     if (status == 0)
@@ -130,6 +164,8 @@ void spl_jobs_stop(spl_jobs *jobs, unsigned drain_s) {
     pthread_mutex_lock(&jobs->lock);
     atomic_store(&jobs->draining, true);
     pthread_cond_broadcast(&jobs->changed);
+    for (size_t i = 0; i < SPL_TURN_KINDS; i++)
+        spl_turns_stop(&jobs->turns[i]);
     int failed = 0;
     while (!failed && jobs->working > 0)
         failed = pthread_cond_timedwait(&jobs->changed, &jobs->lock, &deadline);
@@ -145,6 +181,9 @@ void spl_jobs_stop(spl_jobs *jobs, unsigned drain_s) {
 void spl_jobs_free(spl_jobs *jobs) {
     if (!jobs)
         return;
+    for (size_t i = 0; i < SPL_TURN_KINDS; i++)
+        spl_turns_destroy(&jobs->turns[i]);
+    spl_peaks_cache_destroy(&jobs->peaks);
     pthread_cond_destroy(&jobs->changed);
     pthread_mutex_destroy(&jobs->lock);
     free(jobs->threads);

@@ -117,11 +117,18 @@ typedef struct spl_peaks_query {
     uint64_t first;            /* up to 2^31 */
     uint64_t count;            /* at most; 1 to 2^20 */
 } spl_peaks_query;
+/* Who asks for something that takes time and so has to wait for its turn. */
+typedef struct spl_jobs_asker {
+    const char *key;             /* the principal's id: turns are shared fairly among those */
+    int (*canceled)(void *user); /* asked while it takes: the client has gone; may be NULL */
+    void *user;
+} spl_jobs_asker;
 /* The least and the greatest sample of each run of samples over all channels, in the format of audiowaveform's data files (version 2, 8 bits, one
- * channel). Of a file that grows: what is there of WAV, CONFLICT for others. *ret_data is the caller's. Problems: CONFLICT, INTERNAL, UNAVAILABLE. */
-SPL_WARN_UNUSED int spl_jobs_peaks(spl_jobs *jobs, const spl_job_file *file,
-                                   const spl_peaks_query *query, uint8_t **ret_data,
-                                   size_t *ret_size, spl_problem *ret_problem);
+ * channel). Of a file that grows: what is there of WAV, CONFLICT for others. *ret_data is the caller's. Problems: CONFLICT, INTERNAL, DRAINING,
+ * UNAVAILABLE (also: there was no turn in time, or it took too long). */
+SPL_WARN_UNUSED int spl_jobs_peaks(spl_jobs *jobs, const spl_jobs_asker *asker,
+                                   const spl_job_file *file, const spl_peaks_query *query,
+                                   uint8_t **ret_data, size_t *ret_size, spl_problem *ret_problem);
 /* The manifest of a succeeded job. Problems: NOT_FOUND, CONFLICT. */
 SPL_WARN_UNUSED int spl_jobs_manifest(spl_jobs *jobs, const char *owner, const char *id,
                                       json_t **ret_manifest, spl_problem *ret_problem);

@@ -6,7 +6,8 @@
  *     upload.c source.c admission.c         from the first byte to a durable job
  *     worker.c manifest.c                   from the job to its stems
  *     janitor.c webhooks.c                  afterwards
- *     peaks.c                               pictures of the stems
+ *     peaks.c peaks_cache.c                 pictures of the stems
+ *     turns.c                               how clients share what is scarce
  *     job_json.c jobs.c                     what clients see
  */
 #ifndef SPL_SERVICE_JOBS_ROOM_H
@@ -14,6 +15,8 @@
 
 #include "base/json.h"
 #include "service/jobs/jobs.h"
+#include "service/jobs/peaks_cache.h"
+#include "service/jobs/turns.h"
 #include "service/observe/log.h"
 
 #include <pthread.h>
@@ -21,6 +24,16 @@
 #include <stdio.h>
 
 #define SPL_INPUT_BLOB "input"
+
+/* What requests have to take turns for. */
+typedef enum spl_turn_kind {
+    SPL_TURN_FETCH,  /* a song from its source URL */
+    SPL_TURN_SCAN,   /* of an upload for viruses */
+    SPL_TURN_PROBE,  /* of an upload by a helper */
+    SPL_TURN_DECODE, /* of an output by a helper, for its peaks */
+    SPL_TURN_READ,   /* of a WAV output for its peaks */
+    SPL_TURN_KINDS,
+} spl_turn_kind;
 
 struct spl_jobs {
     const spl_settings *settings;
@@ -35,9 +48,11 @@ struct spl_jobs {
     atomic_bool draining;  /* nothing new is taken, threads end when they are done */
     atomic_bool give_back; /* running jobs go back to the queue */
 
+    spl_turns turns[SPL_TURN_KINDS];
+    spl_peaks_cache peaks;
+
     pthread_mutex_t lock;   /* of what follows */
     pthread_cond_t changed; /* monotonic clock */
-    unsigned probes;        /* helpers that decode for requests now */
     unsigned working;       /* workers that live */
     double speed; /* seconds of audio a worker separates in a second, lately; 0: not known */
     pthread_t *threads;
@@ -92,10 +107,12 @@ struct spl_upload {
 /* No more bytes: makes `sha256`. May be called again. */
 SPL_WARN_UNUSED int spl_upload_finish(spl_upload *upload, spl_problem *ret_problem);
 
-/* --- admission.c --- */
-/* Waits until one more helper may decode for a request; end_turn when it has ended. */
-void spl_jobs_take_turn(spl_jobs *jobs);
-void spl_jobs_end_turn(spl_jobs *jobs);
+/* --- jobs.c --- */
+/* As spl_turns_take. Problems: UNAVAILABLE (no turn in time, or the client has gone), DRAINING. */
+SPL_WARN_UNUSED int spl_jobs_take_turn(spl_jobs *jobs, spl_turn_kind kind,
+                                       const spl_turn_wait *wait, unsigned *ret_slot,
+                                       spl_problem *ret_problem);
+void spl_jobs_end_turn(spl_jobs *jobs, spl_turn_kind kind, unsigned slot);
 
 /* --- source.c --- */
 /* Fetches submission->source_url. *ret_upload is the caller's. */
