@@ -35,7 +35,7 @@ typedef struct spl_bss_result {
     uint64_t samples;         /* of the true stems */
     size_t windows;           /* whole seconds; of a shorter song one */
     spl_bss_scores *windowed; /* [stems][windows] */
-    spl_bss_scores *medians; /* [stems]: of what is finite; NAN when there is nothing */
+    spl_bss_scores *medians;  /* [stems]: of what is finite; NAN when there is nothing */
     bool *
         silent; /* [stems]: nothing in the true stem; left out of the evaluation, its scores are NAN */
     /* [stems]: the filters of all true stems are ill-conditioned, so that SIR and SAR depend on rounding:

@@ -331,7 +331,8 @@ static void a_row_of_proxies_without_end(void **state) {
     char text[4096] = "198.51.100.7", found[64];
     spl_header header = {.name = "X-Forwarded-For", .value = text};
     for (unsigned hops = 1; hops < 200; hops++) {
-        strcat(text, ", 10.0.0.9");
+        const size_t length = strlen(text);
+        snprintf(text + length, sizeof(text) - length, ", 10.0.0.9");
         const int status = find_client("10.0.0.1", &header, 1, found);
         assert_int_equal(status < 0, hops >= SPL_CLIENT_MAX_HOPS);
         if (status == 0)

@@ -292,6 +292,8 @@ static void key_sets(void **state) {
     json_array_append_new(keys,
                           public_json(other_rsa, "{\"kid\":\"ops\",\"key_ops\":[\"encrypt\"]}"));
     json_array_append_new(keys, public_json(other_rsa, "{\"kid\":\"bad\",\"n\":\"!\"}"));
+    json_array_append_new(keys, public_json(other_rsa, "{\"kid\":\"padded\",\"n\":\"wcHB=HBw\"}"));
+    json_array_append_new(keys, public_json(other_rsa, "{\"kid\":\"cut\",\"n\":\"wcHBw\"}"));
     json_array_append_new(keys, public_json(other_rsa, "{\"kid\":7}"));
     json_array_append_new(keys, public_json(other_rsa,
                                             "{\"kid\":\"good\",\"use\":\"sig\",\"alg\":\"RS256\","
@@ -306,8 +308,8 @@ static void key_sets(void **state) {
     assert_int_equal(spl_jwks_parse(text, strlen(text), "RS256", &set, NULL), 0);
     assert_non_null(spl_jwks_find(set, "rsa"));
     assert_non_null(spl_jwks_find(set, "good"));
-    static const char *const left_out[] = {"other", "alg", "ops", "bad", "small",
-                                           "p256",  "oct", "",    "RSA"};
+    static const char *const left_out[] = {"other", "alg",  "ops", "bad", "small", "padded",
+                                           "cut",   "p256", "oct", "",    "RSA"};
     for (size_t i = 0; i < SPL_ARRAY_SIZE(left_out); i++)
         assert_null(spl_jwks_find(set, left_out[i]));
     spl_jwks_unref(set);

@@ -12,6 +12,8 @@
 
 void spl_base64_encode(const uint8_t *data, size_t size, char *ret_text);
 
+#define SPL_BASE64URL_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
 /* With '-' and '_', and without padding. */
 void spl_base64url_encode(const uint8_t *data, size_t size, char *ret_text);
 

@@ -5,6 +5,7 @@
 #include "service/auth/jwks.h"
 
 #include "base/json.h"
+#include "service/auth/base64.h"
 #include "service/net/outbound.h"
 #include "service/observe/log.h"
 #include "service/observe/metrics.h"
@@ -62,11 +63,27 @@ static bool fits_algorithm(const cjose_jwk_t *key, const char *algorithm) {
     return type == CJOSE_JWK_KTY_EC && cjose_jwk_EC_get_curve(key, NULL) == wanted;
 }
 
+/* Whether the key's numbers are base64url, padded at most at the end: libcjose aborts the process on
+ * others. */
+static bool has_clean_numbers(const json_t *item) {
+    static const char *const members[] = {"n", "e", "d", "p", "q", "dp", "dq", "qi", "x", "y", "k"};
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(members); i++) {
+        const json_t *value = json_object_get(item, members[i]);
+        const char *text = json_string_value(value);
+        const size_t digits = text ? strspn(text, SPL_BASE64URL_DIGITS) : 0;
+        const size_t padding = text ? strspn(text + digits, "=") : 0;
+        if (value && (!text || digits % 4 == 1 || padding > 2 || text[digits + padding] ||
+                      (padding > 0 && (digits + padding) % 4 != 0)))
+            return false;
+    }
+    return true;
+}
+
 /* NULL when it is no key of ours. */
 static cjose_jwk_t *import_key(json_t *item, const char *algorithm) {
     const char *kid = json_string_value(json_object_get(item, "kid"));
     if (!kid || !*kid || !absent_or(item, "use", "sig") || !absent_or(item, "alg", algorithm) ||
-        !may_verify(item))
+        !may_verify(item) || !has_clean_numbers(item))
         return NULL;
     cjose_jwk_t *key = cjose_jwk_import_json(item, NULL);
     if (key && !fits_algorithm(key, algorithm)) {

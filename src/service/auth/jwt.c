@@ -5,6 +5,7 @@
 #include "service/auth/jwt.h"
 
 #include "base/json.h"
+#include "service/auth/base64.h"
 #include "service/auth/principal.h"
 
 #include <cjose/base64.h>
@@ -20,7 +21,7 @@ static void jws_free_p(cjose_jws_t **jws) {
 
 /* Three parts of base64url characters, none empty. */
 static bool is_compact(const char *token, size_t *ret_header_length) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    static const char digits[] = SPL_BASE64URL_DIGITS;
     if (strnlen(token, SPL_JWT_MAX_LENGTH + 1) > SPL_JWT_MAX_LENGTH)
         return false;
     const size_t header = strspn(token, digits);
