@@ -13,6 +13,7 @@
  */
 #include "codec/codec.h"
 
+#include "codec/input.h"
 #include "codec/libav.h"
 #include "codec/sandbox.h"
 
@@ -46,13 +47,14 @@ enum {
     SAMPLE_RATE_MIN_HZ = 1000,
     SAMPLE_RATE_MAX_HZ = 768000,
     READ_BYTES = 1 << 16,
+    OPEN_MAX_BYTES = 1 << 28,   /* read before the first packet */
+    SILENT_MAX_BYTES = 1 << 26, /* between two packets of a file with a single track */
 };
 
 typedef struct decode {
     spl_decode_options options;
 
-    int64_t file_bytes, file_position;
-    int read_errno; /* of a failed read, else 0 */
+    spl_input input;
     AVIOContext *io;
     AVFormatContext *container;
     AVStream *track;
@@ -77,34 +79,6 @@ typedef struct decode {
     unsigned bad_packets;
     bool read_failed;
 } decode;
-
-static int read_file(void *opaque, uint8_t *bytes, int size) {
-    decode *d = opaque;
-    ssize_t count;
-    do {
-        count = pread(SPL_HELPER_FILE_FD, bytes, (size_t)size, d->file_position);
-    } while (count < 0 && errno == EINTR);
-    if (count < 0) {
-        d->read_errno = errno;
-        return AVERROR(EIO);
-    }
-    d->file_position += count;
-    return count == 0 ? AVERROR_EOF : (int)count;
-}
-
-static int64_t seek_file(void *opaque, int64_t offset, int whence) {
-    decode *d = opaque;
-    if (whence == AVSEEK_SIZE)
-        return d->file_bytes;
-    if (whence == SEEK_CUR)
-        offset += d->file_position;
-    else if (whence == SEEK_END)
-        offset += d->file_bytes;
-    if (offset < 0)
-        return AVERROR(EINVAL);
-    d->file_position = offset;
-    return offset;
-}
 
 static int refuse_open(AVFormatContext *container, AVIOContext **ret_io, const char *url, int flags,
                        AVDictionary **options) {
@@ -139,15 +113,17 @@ static AVStream *choose_track(const AVFormatContext *container, unsigned wanted)
 
 static int open_container(decode *d, spl_error *ret_error) {
     uint8_t *buffer = av_malloc(READ_BYTES);
-    d->io = avio_alloc_context(buffer, READ_BYTES, 0, d, read_file, NULL, seek_file);
+    d->io =
+        avio_alloc_context(buffer, READ_BYTES, 0, &d->input, spl_input_read, NULL, spl_input_seek);
     d->container = avformat_alloc_context();
     if (!buffer || !d->io || !d->container)
         return spl_fail_memory(ret_error);
 
+    d->input.budget_bytes = OPEN_MAX_BYTES;
     const AVInputFormat *format = NULL;
     int code = av_probe_input_buffer2(d->io, &format, "", NULL, 0, 0);
-    if (d->read_errno)
-        return spl_fail_errno(ret_error, d->read_errno, "the file cannot be read");
+    if (d->input.read_errno)
+        return spl_fail_errno(ret_error, d->input.read_errno, "the file cannot be read");
     if (code < 0)
         return spl_fail(ret_error, SPL_E_UNSUPPORTED,
                         "not a known audio format; convert it to FLAC, WAV or MP3 first");
@@ -463,13 +439,14 @@ static int decode_packet(decode *d, const AVPacket *packet, spl_error *ret_error
 static int decode_all(decode *d, spl_error *ret_error) {
     int status = 0;
     while (status == 0 && d->remaining > 0) {
+        d->input.budget_bytes = d->container->nb_streams == 1 ? SILENT_MAX_BYTES : UINT64_MAX;
         int code = av_read_frame(d->container, d->packet);
         if (code == AVERROR(EAGAIN))
             continue;
         if (code == AVERROR(ENOMEM))
             return spl_libav_fail(ret_error, code, SPL_E_FORMAT, "the file cannot be read");
-        if (d->read_errno)
-            return spl_fail_errno(ret_error, d->read_errno, "the file cannot be read");
+        if (d->input.read_errno)
+            return spl_fail_errno(ret_error, d->input.read_errno, "the file cannot be read");
         if (code < 0) {
             d->read_failed = code != AVERROR_EOF;
             break;
@@ -532,8 +509,9 @@ int spl_codec_decode(const spl_decode_request *request, spl_error *ret_error) {
 
     static decode d;
     d.options = request->options;
-    d.file_bytes = file.st_size;
-    status = open_container(&d, ret_error);
+    status = spl_input_open((uint64_t)file.st_size, &d.input, ret_error);
+    if (status == 0)
+        status = open_container(&d, ret_error);
     if (status == 0)
         status = open_codec(&d, ret_error);
     if (status < 0)
