@@ -12,7 +12,7 @@ TEST_ARGS ?=
 # Packages are installed before anything is built.
 .NOTPARALLEL:
 .PHONY: help all song check test soak check-kernels check-arm64 check-image bench fuzz asan ubsan tsan deb format install clean \
-	build-deps test-deps arm64-deps
+	build-deps test-deps fuzz-deps arm64-deps
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -44,7 +44,7 @@ check-image: test-deps ## carry out every step of the Dockerfile in roots made b
 bench: all ## measure speed
 	meson test -C $(BUILD) --benchmark --verbose
 
-fuzz: build-fuzz/build.ninja ## fuzz every parser for FUZZ_SECONDS (60), with clang and sanitizers
+fuzz: fuzz-deps build-fuzz/build.ninja ## install what is needed, fuzz every parser for FUZZ_SECONDS (60), with clang and sanitizers
 	meson compile -C build-fuzz
 	set -e; for name in $(notdir $(wildcard fuzz/corpus/*)); do \
 	    mkdir -p build-fuzz/found/$$name; \
@@ -81,6 +81,9 @@ test-deps:
 	mkdir -p $(BUILD)
 	tests/service/install.sh $(BUILD)
 	tests/page/install.sh $(BUILD)
+
+fuzz-deps:
+	tools/install-deps.sh fuzz
 
 arm64-deps:
 	tools/install-deps.sh arm64

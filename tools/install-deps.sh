@@ -3,10 +3,10 @@
 #
 # Installs the Debian or Ubuntu packages that are needed and missing.
 #
-#     tools/install-deps.sh build|deb|deploy|test|arm64
+#     tools/install-deps.sh build|deb|deploy|test|fuzz|arm64
 #
-# "deb" (to make Debian packages) includes "build", "deploy" (for tests/deploy) both, "test" all three, "arm64" (for tests/arm64)
-# everything; pytest is in "build" because the build files look for it.
+# "fuzz" and "deb" (to make Debian packages) include "build"; "deploy" (for tests/deploy) includes "deb",
+# "test" includes "deploy", and "arm64" (for tests/arm64) includes "test". pytest is in "build" because the build files look for it.
 # When all packages are there, apt is not asked and no root rights are needed.
 set -eu
 
@@ -18,6 +18,7 @@ deb='debhelper dpkg-dev chrpath fakeroot'
 deploy='debootstrap debian-archive-keyring systemd-container lintian shellcheck prometheus clamav-daemon caddy curl
     python3-yaml python3-jsonschema python3-venv'
 test='python3-numpy ffmpeg clang-format python3-cryptography chromium iproute2 jq'
+fuzz='clang libclang-rt-dev'
 arm64='gcc-aarch64-linux-gnu qemu-user'
 
 # npm may also come from elsewhere than Debian.
@@ -28,9 +29,10 @@ build) packages=$build ;;
 deb) packages="$build $deb" ;;
 deploy) packages="$build $deb $deploy" ;;
 test) packages="$build $deb $deploy $test" ;;
+fuzz) packages="$build $fuzz" ;;
 arm64) packages="$build $deb $deploy $test $arm64" ;;
 *)
-    echo "usage: $0 build|deb|deploy|test|arm64" >&2
+    echo "usage: $0 build|deb|deploy|test|fuzz|arm64" >&2
     exit 2
     ;;
 esac
