@@ -1,17 +1,30 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Installs schemathesis, which Debian does not have, from PyPI into BUILD/schemathesis. When it is there, nothing is asked.
+# Installs what Debian does not have from PyPI: schemathesis into BUILD/schemathesis, HTTP clients and makers of clients into
+# BUILD/clients, and with "generators" OpenAPI Generator, which needs Java, into BUILD/generators. When they are there, nothing is asked.
 #
-#     tests/service/install.sh BUILD
+#     tests/service/install.sh BUILD [generators]
 set -eu
 
-[ $# -eq 1 ] || { echo "usage: $0 BUILD" >&2; exit 2; }
-requirements=$(dirname "$0")/requirements.txt
-folder=$1/schemathesis
-if ! cmp -s "$requirements" "$folder/requirements.txt"; then
-    rm -rf "$folder"
-    python3 -m venv "$folder"
-    "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
-    cp "$requirements" "$folder/requirements.txt"
+[ $# -ge 1 ] || { echo "usage: $0 BUILD [generators]" >&2; exit 2; }
+here=$(dirname "$0")
+build=$1
+
+# install REQUIREMENTS FOLDER
+install() {
+    requirements=$here/$1
+    folder=$build/$2
+    if ! cmp -s "$requirements" "$folder/requirements.txt"; then
+        rm -rf "$folder"
+        python3 -m venv "$folder"
+        "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+        cp "$requirements" "$folder/requirements.txt"
+    fi
+}
+
+install requirements.txt schemathesis
+install clients.txt clients
+if [ "${2:-}" = generators ]; then
+    install generators.txt generators
 fi

@@ -80,6 +80,8 @@ static void one_text_for_the_same_options(void **state) {
     same("{'stems': ['vocals', 'drums', 'vocals']}", "{'stems': 'drums,vocals'}");
     same("{'mixes': {'b': ['drums', 'bass'], 'a': ['vocals']}}",
          "{'mixes': 'a=vocals,b=bass+drums'}");
+    same("{'stems': ['drums', 'vocals']}", "{'stems': ' drums, vocals '}");
+    same("{'mixes': 'a = drums + vocals, b=bass'}", "{'mixes': 'a=drums+vocals,b=bass'}");
     same("{'mixes': {'a': 'vocals+drums'}}", "{'mixes': {'a': ['drums', 'vocals']}}");
     same("{'mwf': true, 'keep_format': false}", "{'mwf': 'true', 'keep_format': 'false'}");
     same("{'offset': 7.5, 'duration': '30'}", "{'offset': '7.5', 'duration': 30.0}");

@@ -150,7 +150,8 @@ int spl_intake_start(spl_request *request, bool forms_only, spl_problem *ret_pro
         return status;
     if (kind == INTAKE_FORM) {
         const spl_multipart_sink sink = {open_upload, write_upload, intake};
-        return spl_multipart_open(request->connection, &sink, &intake->form, ret_problem);
+        return spl_multipart_open(spl_request_header(request, "Content-Type"), &sink, &intake->form,
+                                  ret_problem);
     }
     return open_upload(intake, spl_target_parameter(&request->target, "filename"),
                        spl_request_header(request, "Content-Type"), ret_problem);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A form (multipart/form-data, RFC 7578) as it streams in: the part "file" goes on to a sink piece by piece, wherever it stands; the
- * other parts are small texts, which are kept. libmicrohttpd's post processor takes it apart.
+ * other parts are small texts, which are kept. Names may be tokens or quoted, a file name also extended (filename*=).
  */
 #ifndef SPL_SERVICE_HTTP_MULTIPART_H
 #define SPL_SERVICE_HTTP_MULTIPART_H
@@ -9,7 +9,6 @@
 #include "service/problem.h"
 
 #include <jansson.h>
-#include <microhttpd.h>
 
 /* What a form may hold besides its file. */
 #define SPL_FORM_FIELD_MAX_BYTES ((size_t)64 << 10)
@@ -25,10 +24,9 @@ typedef struct spl_multipart_sink {
     void *user;
 } spl_multipart_sink;
 
-/* For a request whose Content-Type is multipart/form-data. Problems: BAD_REQUEST (the boundary), UNAVAILABLE. */
-SPL_WARN_UNUSED int spl_multipart_open(struct MHD_Connection *connection,
-                                       const spl_multipart_sink *sink, spl_multipart **ret_form,
-                                       spl_problem *ret_problem);
+/* `type` is the Content-Type of the request. Problems: BAD_REQUEST (the boundary), UNAVAILABLE. */
+SPL_WARN_UNUSED int spl_multipart_open(const char *type, const spl_multipart_sink *sink,
+                                       spl_multipart **ret_form, spl_problem *ret_problem);
 /* Problems: BAD_REQUEST, INVALID, UNAVAILABLE, and those of the sink. After one, no more may be given. */
 SPL_WARN_UNUSED int spl_multipart_take(spl_multipart *form, const char *data, size_t size,
                                        spl_problem *ret_problem);

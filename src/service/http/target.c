@@ -53,6 +53,10 @@ static bool decode(char *text, bool plus_is_space) {
     return spl_text_valid(text, (size_t)(out - text));
 }
 
+bool spl_percent_decode(char *text) {
+    return decode(text, false);
+}
+
 static int split_path(char *path, spl_target *target, spl_problem *ret_problem) {
     char *rest = path + 1; /* behind the first slash */
     if (*rest == '\0')

@@ -32,6 +32,9 @@ void spl_target_free(spl_target *target);
 /* NULL when it is not there. */
 const char *spl_target_parameter(const spl_target *target, const char *name);
 
+/* Decodes percent signs in place. False: one is without two digits, it hides a NUL, or the text is not valid (see below). */
+bool spl_percent_decode(char *text);
+
 /* Whether `size` bytes are UTF-8 without control characters. */
 bool spl_text_valid(const char *text, size_t size);
 
