@@ -4,6 +4,7 @@
  */
 #include "cli/inputs.h"
 
+#include "audio/extensions.h"
 #include "base/file.h"
 #include "cli/signals.h"
 #include "pipeline/spool.h"
@@ -13,34 +14,19 @@
 #include <fts.h>
 #include <glob.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
-/* Files that are taken from a folder. A file that is named is tried whatever its name is. */
-static const char *const extensions[] = {
-    "aac", "ac3", "aif", "aifc", "aiff", "amr",  "ape", "au",  "caf", "flac", "m4a",  "m4b", "mka",
-    "mp2", "mp3", "mp4", "oga",  "ogg",  "opus", "tta", "w64", "wav", "wave", "webm", "wma", "wv",
-};
-
-static bool has_audio_extension(const char *name) {
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && dot != name && i < SPL_ARRAY_SIZE(extensions); i++) {
-        if (strcasecmp(dot + 1, extensions[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
-static int append(cli_inputs *inputs, const char *path, spl_error *ret_error) {
-    char **longer = reallocarray(inputs->paths, inputs->count + 1, sizeof(*longer));
+static cli_input *append(cli_inputs *inputs, const char *path, size_t folder_length) {
+    cli_input *longer = reallocarray(inputs->items, inputs->count + 1, sizeof(*longer));
     if (!longer)
-        return spl_fail_memory(ret_error);
-    inputs->paths = longer;
-    longer[inputs->count] = strdup(path);
-    if (!longer[inputs->count])
-        return spl_fail_memory(ret_error);
+        return NULL;
+    inputs->items = longer;
+    cli_input *input = &longer[inputs->count];
+    *input = (cli_input){.path = strdup(path), .folder_length = folder_length};
+    if (!input->path)
+        return NULL;
     inputs->count++;
-    return 0;
+    return input;
 }
 
 static int compare_entries(const FTSENT **a, const FTSENT **b) {
@@ -56,10 +42,41 @@ static bool same_file(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
+/* Whether an entry below the root is left out: a hidden one, or the output folder. */
+static bool is_left_out(const FTSENT *entry, const struct stat *output) {
+    if (entry->fts_level == 0)
+        return false;
+    return entry->fts_name[0] == '.' ||
+           (entry->fts_info == FTS_D && output && same_file(entry->fts_statp, output));
+}
+
+static int take_entry(cli_inputs *inputs, const FTSENT *entry, size_t folder_length) {
+    const bool audio = spl_name_is_audio(entry->fts_name);
+    cli_input *input;
+    switch (entry->fts_info) {
+    case FTS_F:
+    case FTS_SLNONE: /* a link to nothing: opening it says so */
+        if (audio)
+            return append(inputs, entry->fts_path, folder_length) ? 0 : SPL_E_MEMORY;
+        if (inputs->skipped++ == 0)
+            inputs->first_skipped = strdup(entry->fts_path);
+        return inputs->first_skipped ? 0 : SPL_E_MEMORY;
+    case FTS_DNR:
+    case FTS_ERR:
+    case FTS_NS:
+        if (!(input = append(inputs, entry->fts_path, folder_length)))
+            return SPL_E_MEMORY;
+        input->unreadable = true;
+        return 0;
+    default:
+        return 0;
+    }
+}
+
 static int add_folder(cli_inputs *inputs, const char *folder, const char *output_folder,
                       spl_error *ret_error) {
     struct stat output;
-    bool skip_output = stat(output_folder, &output) == 0;
+    const bool has_output = stat(output_folder, &output) == 0;
     SPL_CLEANUP(spl_free_p) char *root = strdup(folder);
     if (!root)
         return spl_fail_memory(ret_error);
@@ -72,15 +89,10 @@ static int add_folder(cli_inputs *inputs, const char *folder, const char *output
         return spl_fail_errno(ret_error, errno, "cannot read the folder %s", folder);
     FTSENT *entry;
     while ((entry = fts_read(walk))) {
-        bool is_output = entry->fts_info == FTS_D && entry->fts_level > 0 && skip_output &&
-                         same_file(entry->fts_statp, &output);
-        if (is_output)
+        if (is_left_out(entry, has_output ? &output : NULL))
             fts_set(walk, entry, FTS_SKIP);
-        if (entry->fts_info != FTS_F || !has_audio_extension(entry->fts_name))
-            continue;
-        int status = append(inputs, entry->fts_path, ret_error);
-        if (status < 0)
-            return status;
+        else if (take_entry(inputs, entry, strlen(root)) < 0)
+            return spl_fail_memory(ret_error);
     }
     return 0;
 }
@@ -91,9 +103,8 @@ static int add_pattern(cli_inputs *inputs, const char *pattern, spl_error *ret_e
     if (failed == GLOB_NOSPACE)
         return spl_fail_memory(ret_error);
     for (size_t i = 0; failed == 0 && i < found.gl_pathc; i++) {
-        int status = append(inputs, found.gl_pathv[i], ret_error);
-        if (status < 0)
-            return status;
+        if (!append(inputs, found.gl_pathv[i], 0))
+            return spl_fail_memory(ret_error);
     }
     return 0;
 }
@@ -108,15 +119,16 @@ int cli_inputs_add(cli_inputs *inputs, const char *argument, const char *output_
         status = add_pattern(inputs, argument, ret_error);
     else if (strcmp(argument, "-") != 0 && S_ISDIR(found.st_mode))
         status = add_folder(inputs, argument, output_folder, ret_error);
-    if (status == 0 && inputs->count == before)
-        status = append(inputs, argument, ret_error);
+    if (status == 0 && inputs->count == before && !append(inputs, argument, 0))
+        status = spl_fail_memory(ret_error);
     return status;
 }
 
 void cli_inputs_free(cli_inputs *inputs) {
     for (size_t i = 0; i < inputs->count; i++)
-        free(inputs->paths[i]);
-    free(inputs->paths);
+        free(inputs->items[i].path);
+    free(inputs->items);
+    free(inputs->first_skipped);
     *inputs = (cli_inputs){0};
 }
 

@@ -4,6 +4,7 @@
  */
 #include "cli/outputs.h"
 
+#include "audio/extensions.h"
 #include "base/file.h"
 
 #include <errno.h>
@@ -11,25 +12,69 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What {filename} and {foldername} stand for: the parts of the file's real path, the former without its last extension. */
-static void name_input(const char *input, char *real, const char **ret_filename,
-                       const char **ret_foldername) {
-    *ret_filename = "stdin";
-    *ret_foldername = "stdin";
-    if (strcmp(input, "-") == 0)
-        return;
-    char *slash = strrchr(real, '/');
-    char *base = slash ? slash + 1 : real;
-    char *dot = strrchr(base, '.');
-    if (dot && strspn(base, ".") < (size_t)(dot - base))
-        *dot = '\0';
-    *ret_filename = base;
-    *ret_foldername = "";
-    if (slash) {
-        *slash = '\0';
-        char *above = strrchr(real, '/');
-        *ret_foldername = above ? above + 1 : real;
+/* What the fields of a format stand for; the strings are the struct's. */
+typedef struct input_names {
+    char *filename, *foldername, *relpath, *path, *ext;
+} input_names;
+
+static void clear_names(input_names *names) {
+    free(names->filename);
+    free(names->foldername);
+    free(names->relpath);
+    free(names->path);
+    free(names->ext);
+}
+
+/* The folder that the file `path` lies in, without links and "..". */
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    SPL_CLEANUP(spl_free_p)
+    char *folder = slash ? strndup(path, (size_t)SPL_MAX(slash - path, 1)) : strdup(".");
+    char *real = folder ? realpath(folder, NULL) : NULL;
+    return real ? real : SPL_STEAL(folder);
+}
+
+static bool has_parent_part(const char *path) {
+    for (; *path; path += strcspn(path, "/"), path += strspn(path, "/")) {
+        if (strncmp(path, "..", 2) == 0 && (path[2] == '/' || path[2] == '\0'))
+            return true;
     }
+    return false;
+}
+
+/* `path` as it can stand below another folder: without a leading slash, and without "..". */
+static char *make_relative(const char *path, const char *folder, const char *base) {
+    SPL_CLEANUP(spl_free_p) char *real = NULL;
+    if (has_parent_part(path) && asprintf(&real, "%s/%s", folder, base) >= 0)
+        path = real;
+    while (*path == '/' || strncmp(path, "./", 2) == 0)
+        path += *path == '/' ? 1 : 2;
+    return strdup(path);
+}
+
+static int name_input(const cli_input *input, input_names *ret_names) {
+    const char *path = strcmp(input->path, "-") == 0 ? "stdin" : input->path;
+    const char *slash = strrchr(path, '/');
+    const char *base = slash ? slash + 1 : path;
+    const char *ext = base + spl_name_stem_length(base);
+    SPL_CLEANUP(spl_free_p) char *folder = path == input->path ? folder_of(path) : strdup("stdin");
+    SPL_CLEANUP(spl_free_p) char *whole = folder ? make_relative(path, folder, base) : NULL;
+    if (!whole)
+        return SPL_E_MEMORY;
+    const char *above = strrchr(folder, '/');
+    const char *below = input->folder_length > 0 ? path + input->folder_length : whole;
+    below += *below == '/';
+    *ret_names = (input_names){
+        .filename = strndup(base, (size_t)(ext - base)),
+        .foldername = strdup(above ? above + 1 : folder),
+        .relpath = strndup(below, strlen(below) - strlen(ext)),
+        .path = strndup(whole, strlen(whole) - strlen(ext)),
+        .ext = strdup(*ext ? ext + 1 : ""),
+    };
+    return ret_names->filename && ret_names->foldername && ret_names->relpath && ret_names->path &&
+                   ret_names->ext
+               ? 0
+               : SPL_E_MEMORY;
 }
 
 static int append_text(char **text, const char *more, size_t length) {
@@ -41,20 +86,19 @@ static int append_text(char **text, const char *more, size_t length) {
     return 0;
 }
 
-int cli_format_expand(const char *format, const char *input, const char *instrument,
+int cli_format_expand(const char *format, const cli_input *input, const char *instrument,
                       const char *codec, char **ret_text, spl_error *ret_error) {
-    SPL_CLEANUP(spl_free_p) char *real = realpath(input, NULL);
-    if (!real)
-        real = strdup(input);
+    SPL_CLEANUP(clear_names) input_names names = {0};
     SPL_CLEANUP(spl_free_p) char *text = strdup("");
-    if (!real || !text)
+    if (!text || name_input(input, &names) < 0)
         return spl_fail_memory(ret_error);
-    const char *filename, *foldername;
-    name_input(input, real, &filename, &foldername);
     const struct {
         const char *field, *value;
-    } fields[] = {{"{filename}", filename},
-                  {"{foldername}", foldername},
+    } fields[] = {{"{filename}", names.filename},
+                  {"{foldername}", names.foldername},
+                  {"{relpath}", names.relpath},
+                  {"{path}", names.path},
+                  {"{ext}", names.ext},
                   {"{instrument}", instrument},
                   {"{codec}", codec}};
 
@@ -78,9 +122,9 @@ int cli_format_expand(const char *format, const char *input, const char *instrum
         if (taken == 0)
             return spl_fail(ret_error, SPL_E_ARGUMENT,
                             "--filename_format: cannot understand \"%s\"; there are {filename}, "
-                            "{foldername}, {instrument} and {codec}",
+                            "{foldername}, {relpath}, {path}, {ext}, {instrument} and {codec}",
                             format);
-        if (value != format && memchr(value, '/', given))
+        if (value == instrument && memchr(value, '/', given))
             return spl_fail(ret_error, SPL_E_ARGUMENT, "the name \"%s\" must not contain a slash",
                             value);
         if (append_text(&text, value, given) < 0)
@@ -91,23 +135,33 @@ int cli_format_expand(const char *format, const char *input, const char *instrum
     return 0;
 }
 
-static int compare_paths(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+typedef struct named_output {
+    const char *path;
+    size_t input;
+} named_output;
+
+static int compare_outputs(const void *a, const void *b) {
+    const named_output *left = a, *right = b;
+    const int order = strcmp(left->path, right->path);
+    return order ? order : (left->input > right->input) - (left->input < right->input);
 }
 
-/* Refuses two files of one name. */
-static int check_conflicts(const cli_plan *plan, spl_error *ret_error) {
-    SPL_CLEANUP(spl_free_p) char **sorted = calloc(plan->count, sizeof(*sorted));
+/* Finds two files of one name; ret_pair[0].path is NULL when there are none. */
+static int find_conflict(const cli_plan *plan, size_t parts, named_output ret_pair[2],
+                         spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) named_output *sorted = calloc(plan->count, sizeof(*sorted));
     if (!sorted)
         return spl_fail_memory(ret_error);
-    memcpy(sorted, plan->paths, plan->count * sizeof(*sorted));
-    qsort(sorted, plan->count, sizeof(*sorted), compare_paths);
-    for (size_t i = 1; i < plan->count; i++) {
-        if (strcmp(sorted[i - 1], sorted[i]) == 0)
-            return spl_fail(ret_error, SPL_E_ARGUMENT,
-                            "more than one stem would be written to %s; use {filename}, "
-                            "{foldername} and {instrument} in --filename_format to tell them apart",
-                            sorted[i]);
+    size_t count = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        if (plan->paths[i])
+            sorted[count++] = (named_output){plan->paths[i], i / parts};
+    }
+    qsort(sorted, count, sizeof(*sorted), compare_outputs);
+    ret_pair[0] = ret_pair[1] = (named_output){0};
+    for (size_t i = 1; i < count && !ret_pair[0].path; i++) {
+        if (strcmp(sorted[i - 1].path, sorted[i].path) == 0)
+            memcpy(ret_pair, &sorted[i - 1], 2 * sizeof(*ret_pair));
     }
     return 0;
 }
@@ -119,12 +173,12 @@ static int check_inputs_survive(const cli_plan *plan, const cli_inputs *inputs,
     if (!found)
         return spl_fail_memory(ret_error);
     for (size_t i = 0; i < inputs->count; i++) {
-        if (stat(inputs->paths[i], &found[i]) < 0)
+        if (stat(inputs->items[i].path, &found[i]) < 0)
             found[i] = (struct stat){0};
     }
     for (size_t i = 0; i < plan->count; i++) {
         struct stat output;
-        if (stat(plan->paths[i], &output) < 0)
+        if (!plan->paths[i] || stat(plan->paths[i], &output) < 0)
             continue;
         for (size_t j = 0; j < inputs->count; j++) {
             if (found[j].st_dev == output.st_dev && found[j].st_ino == output.st_ino)
@@ -146,25 +200,96 @@ static int join(const char *folder, const char *name, bool absolute, char **ret_
     return asprintf(ret_path, "%.*s%s%s", (int)length, folder, slash ? "/" : "", name);
 }
 
-int cli_plan_make(const cli_inputs *inputs, const spl_parts *parts, const char *folder,
-                  const char *format, const char *codec, cli_plan *ret_plan, spl_error *ret_error) {
-    SPL_CLEANUP(cli_plan_free)
-    cli_plan plan = {.paths = calloc(inputs->count * parts->count, sizeof(char *))};
+/* What files are named after, but for the format. */
+typedef struct plan_request {
+    const cli_inputs *inputs;
+    const spl_parts *parts;
+    const char *folder, *codec;
+} plan_request;
+
+static int name_outputs(const plan_request *request, const char *format, cli_plan *ret_plan,
+                        spl_error *ret_error) {
+    const size_t parts = request->parts->count;
+    SPL_CLEANUP(cli_plan_free) cli_plan plan = {.count = request->inputs->count * parts};
+    plan.paths = calloc(plan.count, sizeof(char *));
     if (!plan.paths)
         return spl_fail_memory(ret_error);
-    for (size_t i = 0; i < inputs->count; i++) {
-        for (size_t j = 0; j < parts->count; j++) {
-            SPL_CLEANUP(spl_free_p) char *name = NULL;
-            int status = cli_format_expand(format, inputs->paths[i], parts->outputs[j].name, codec,
-                                           &name, ret_error);
-            if (status < 0)
-                return status;
-            if (join(folder, name, format[0] == '/', &plan.paths[plan.count]) < 0)
-                return spl_fail_memory(ret_error);
-            plan.count++;
-        }
+    for (size_t i = 0; i < plan.count; i++) {
+        const cli_input *input = &request->inputs->items[i / parts];
+        if (input->unreadable)
+            continue;
+        const char *used = format                     ? format
+                           : input->folder_length > 0 ? CLI_FORMAT_IN_FOLDER
+                                                      : CLI_FORMAT;
+        SPL_CLEANUP(spl_free_p) char *name = NULL;
+        int status = cli_format_expand(used, input, request->parts->outputs[i % parts].name,
+                                       request->codec, &name, ret_error);
+        if (status < 0)
+            return status;
+        if (join(request->folder, name, used[0] == '/', &plan.paths[i]) < 0)
+            return spl_fail_memory(ret_error);
     }
-    int status = check_conflicts(&plan, ret_error);
+    *ret_plan = plan;
+    plan = (cli_plan){0};
+    return 0;
+}
+
+/* The first of some formats that gives each file a name of its own, and keeps the tree of folders; NULL when none does. */
+static const char *find_format(const plan_request *request) {
+    static const char *const formats[] = {
+        "{filename}.{ext}/{instrument}.{codec}", "{relpath}/{instrument}.{codec}",
+        "{relpath}.{ext}/{instrument}.{codec}", "{path}/{instrument}.{codec}",
+        "{path}.{ext}/{instrument}.{codec}"};
+    size_t first = 0;
+    for (size_t i = 0; i < request->inputs->count; i++)
+        first |= request->inputs->items[i].folder_length > 0;
+    for (size_t i = first; i < SPL_ARRAY_SIZE(formats); i++) {
+        SPL_CLEANUP(cli_plan_free) cli_plan plan = {0};
+        named_output pair[2];
+        if (name_outputs(request, formats[i], &plan, NULL) == 0 &&
+            find_conflict(&plan, request->parts->count, pair, NULL) == 0 && !pair[0].path)
+            return formats[i];
+    }
+    return NULL;
+}
+
+/* Refuses two files of one name, and says what to do about it. */
+static int check_conflicts(const plan_request *request, const cli_plan *plan,
+                           spl_error *ret_error) {
+    named_output pair[2];
+    int status = find_conflict(plan, request->parts->count, pair, ret_error);
+    if (status < 0 || !pair[0].path)
+        return status;
+    if (pair[0].input == pair[1].input)
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "more than one stem would be written to %s; use {instrument} in "
+                        "--filename_format",
+                        pair[0].path);
+    const char *first = request->inputs->items[pair[0].input].path;
+    const char *second = request->inputs->items[pair[1].input].path;
+    struct stat a, b;
+    const bool same = stat(first, &a) == 0 && stat(second, &b) == 0 && a.st_dev == b.st_dev &&
+                      a.st_ino == b.st_ino;
+    if (strcmp(first, second) == 0)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s is there twice; give it once", first);
+    if (same)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s and %s are one file; give it once", first,
+                        second);
+    const char *format = find_format(request);
+    return spl_fail(ret_error, SPL_E_ARGUMENT,
+                    "stems of both %s and %s would be written to %s; tell them apart with "
+                    "--filename_format%s%s%s",
+                    first, second, pair[0].path, format ? " '" : "", format ? format : "",
+                    format ? "'" : "");
+}
+
+int cli_plan_make(const cli_inputs *inputs, const spl_parts *parts, const char *folder,
+                  const char *format, const char *codec, cli_plan *ret_plan, spl_error *ret_error) {
+    const plan_request request = {inputs, parts, folder, codec};
+    SPL_CLEANUP(cli_plan_free) cli_plan plan = {0};
+    int status = name_outputs(&request, format, &plan, ret_error);
+    if (status == 0)
+        status = check_conflicts(&request, &plan, ret_error);
     if (status == 0)
         status = check_inputs_survive(&plan, inputs, ret_error);
     if (status < 0)

@@ -42,8 +42,8 @@ static const cli_option options[] = {
      "Folder to write to, or - for standard output. Default: separated_audio in the folder for "
      "temporary files"},
     {'f', "filename_format", "FORMAT",
-     "Names of the files, made of {filename}, {foldername}, {instrument} and {codec}. Default: "
-     "{filename}/{instrument}.{codec}"},
+     "Names of the files, made of {filename}, {foldername}, {relpath}, {path}, {ext}, {instrument} "
+     "and {codec}. Default: " CLI_FORMAT ", and " CLI_FORMAT_IN_FOLDER " for files of folders"},
     {'s', "offset", "SECONDS", "Start here. Default: 0"},
     {'d', "duration", "SECONDS", "Separate no more than this. Default: to the end"},
     {'c', "codec", "CODEC", "wav, flac, mp3, ogg, opus, m4a or wma. Default: wav"},
@@ -73,9 +73,9 @@ static const cli_option options[] = {
 const cli_command cli_separate_command = {
     .name = "separate",
     .synopsis = "[OPTION...] FILE...",
-    .summary =
-        "Separates songs into stems. FILE is an audio file, a folder (all audio files in it, "
-        "recursively),\na glob pattern, or - for standard input.",
+    .summary = "Separates songs into stems. FILE is an audio file, a folder (all audio and video "
+               "files in it, "
+               "recursively),\na glob pattern, or - for standard input.",
     .options = options,
     .option_count = SPL_ARRAY_SIZE(options),
 };
@@ -86,7 +86,7 @@ typedef struct separate_request {
     size_t input_count;
     const char *model;
     const char *folder;
-    const char *format;
+    const char *format; /* NULL: the default */
     const char *stems;
     const char *mixes[SPL_OUTPUTS_MAX];
     size_t mix_count;
@@ -189,7 +189,7 @@ static int find_inputs(const separate_request *request, char **arguments, size_t
                         "there is no input; see spleeterd separate --help");
     size_t standard_inputs = 0;
     for (size_t i = 0; i < inputs->count; i++)
-        standard_inputs += strcmp(inputs->paths[i], "-") == 0;
+        standard_inputs += strcmp(inputs->items[i].path, "-") == 0;
     if (standard_inputs > 1)
         return spl_fail(ret_error, SPL_E_ARGUMENT, "standard input can be read only once");
     return 0;
@@ -197,7 +197,7 @@ static int find_inputs(const separate_request *request, char **arguments, size_t
 
 /* Starts decoding the first input, beside the opening of the model. What goes wrong is told when it is that input's turn. */
 static void start_first_input(separate_request *request, const cli_inputs *inputs) {
-    const char *path = inputs->paths[0];
+    const char *path = inputs->items[0].path;
     if (strcmp(path, "-") == 0 || cli_input_open(path, &request->first_fd, NULL) < 0)
         return;
     if (spl_pipeline_start_input(request->first_fd, path, &request->pipeline,
@@ -311,11 +311,12 @@ static cli_exit separate_files(separate_request *request, const cli_inputs *inpu
             parts->outputs[j].path = plan->paths ? plan->paths[i * parts->count + j] : NULL;
             parts->outputs[j].fd = STDOUT_FILENO;
         }
-        cli_report_input(report, inputs->paths[i]);
+        const char *input = inputs->items[i].path;
+        cli_report_input(report, input);
         spl_pipeline_result result;
         spl_error error;
         cli_exit failed_code = CLI_EXIT_RESOURCES;
-        int status = separate_file(request, inputs->paths[i], parts->outputs, parts->count, &result,
+        int status = separate_file(request, input, parts->outputs, parts->count, &result,
                                    &failed_code, &error);
         if (status == 0) {
             cli_report_success(report, request->model, parts->outputs, parts->count, &result);
@@ -352,6 +353,9 @@ static cli_exit run(separate_request *request, char **arguments, size_t argument
         return CLI_EXIT_USAGE;
     if (find_inputs(request, arguments, argument_count, &inputs, ret_error) < 0)
         return CLI_EXIT_USAGE;
+    if (inputs.skipped > 0 && !request->json)
+        cli_complain("skipped %zu file%s of other types, such as %s", inputs.skipped,
+                     inputs.skipped == 1 ? "" : "s", inputs.first_skipped);
     int status = open_model(request, &inputs, ret_error);
     if (status < 0)
         return cli_exit_of_model(status);
@@ -376,7 +380,6 @@ int cli_separate(int argc, char **argv) {
     separate_request request = {
         .model = "2stems",
         .folder = folder,
-        .format = "{filename}/{instrument}.{codec}",
         .pipeline = {.codec = SPL_CODEC_WAV,
                      .sample_format = SPL_SAMPLES_16,
                      .bitrate_bps = 128000},

@@ -4,7 +4,7 @@
  */
 #include "evaluate/songs.h"
 
-#include "audio/audio.h"
+#include "audio/extensions.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -27,11 +27,7 @@ static bool ends_with(const char *text, const char *end) {
 
 /* The length of the stem's name in the file's name; 0: not an audio file. */
 static size_t stem_length(const char *file) {
-    const char *dot = strrchr(file, '.');
-    spl_codec codec;
-    const bool audio = dot && dot != file && file[0] != '.' && !ends_with(file, STEM_MP4) &&
-                       spl_codec_from_name(dot + 1, &codec);
-    return audio ? (size_t)(dot - file) : 0;
+    return spl_name_is_audio(file) && !ends_with(file, STEM_MP4) ? spl_name_stem_length(file) : 0;
 }
 
 static int add_stem(spl_stem_files *stems, const char *name, size_t length, const char *path,
@@ -134,7 +130,8 @@ static int look_at(spl_songs *songs, const char *root, const FTSENT *entry, spl_
     int status = 0;
     if (entry->fts_info == FTS_D)
         status = spl_stem_files_list(entry->fts_path, &truth, ret_error);
-    else if (entry->fts_info == FTS_F && ends_with(entry->fts_name, STEM_MP4))
+    else if (entry->fts_info == FTS_F && spl_name_is_audio(entry->fts_name) &&
+             ends_with(entry->fts_name, STEM_MP4))
         status = list_tracks(entry->fts_path, &truth, ret_error);
     else if (entry->fts_info == FTS_NS || entry->fts_info == FTS_DNR)
         status = spl_fail_errno(ret_error, entry->fts_errno, "cannot read %s", entry->fts_path);

@@ -16,12 +16,22 @@ def test_filename_is_as_pythons_splitext(separate, song, files, tmp_path, name, 
     assert files() == [f"{stem}/accompaniment.wav", f"{stem}/vocals.wav"]
 
 
-def test_foldername_is_that_of_the_real_file(separate, song, files, tmp_path):
+def test_a_link_is_called_as_it_was_given(separate, song, files, tmp_path):
+    (tmp_path / "store").mkdir()
+    song.rename(tmp_path / "store/f00d.bin")
     (tmp_path / "album").mkdir()
-    song.rename(tmp_path / "album/first.wav")
-    (tmp_path / "link.wav").symlink_to("album/first.wav")
-    separate("link.wav", "-f", "{foldername}_{filename}_{{}}_{instrument}.{codec}")
-    assert files() == ["album_first_{}_accompaniment.wav", "album_first_{}_vocals.wav"]
+    (tmp_path / "album/first.wav").symlink_to("../store/f00d.bin")
+    separate("album/first.wav", "-f", "{foldername}_{filename}_{ext}_{{}}_{instrument}.{codec}")
+    assert files() == ["album_first_wav_{}_accompaniment.wav", "album_first_wav_{}_vocals.wav"]
+
+
+@pytest.mark.parametrize("given, relpath", [("./album/../album/song.wav", "{cwd}/album/song"), ("album//song.wav", "album//song"),
+                                            ("{cwd}/album/song.wav", "{cwd}/album/song"), ("album/song.wav", "album/song")])
+def test_relpath_of_a_file_stays_in_the_output_folder(separate, song, files, tmp_path, given, relpath):
+    (tmp_path / "album").mkdir()
+    song.rename(tmp_path / "album/song.wav")
+    separate(given.replace("{cwd}", str(tmp_path)), "--stems", "vocals", "-f", "{relpath}/{instrument}.{codec}")
+    assert files() == [f"{os.path.normpath(relpath.replace('{cwd}', str(tmp_path))).lstrip('/')}/vocals.wav"]
 
 
 def test_relative_input_has_a_foldername(separate, song, files, tmp_path):
