@@ -18,6 +18,7 @@
 #include "base/error.h"
 
 #define SPL_CHANNELS_MAX 64
+#define SPL_SECONDS_END  1e9 /* offsets, durations and limits are below it */
 
 /* What a file says of the audio track that is decoded. A header may lie: only decoded samples count. */
 typedef struct spl_audio_info {

@@ -61,7 +61,7 @@ int spl_decoder_attach(spl_helper helper, const char *name, spl_channel_policy c
 }
 
 static bool is_seconds(double value) {
-    return value >= 0 && value < 1e9;
+    return value >= 0 && value < SPL_SECONDS_END;
 }
 
 int spl_decoder_open(int fd, const char *name, const spl_decode_options *options,

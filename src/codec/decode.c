@@ -223,7 +223,8 @@ static void prepare_output(decode *d) {
 
     const AVRational rate = {1, SPL_SAMPLE_RATE_HZ};
     int64_t duration = av_rescale_q(llrint(d->options.duration_s * 1e6), AV_TIME_BASE_Q, rate);
-    d->remaining = duration > 0 ? (uint64_t)duration : UINT64_MAX;
+    d->remaining =
+        d->options.duration_s > 0 ? SPL_MAX((uint64_t)duration, UINT64_C(1)) : UINT64_MAX;
     d->limit = d->options.limit_s > 0 ? (uint64_t)ceil(d->options.limit_s * SPL_SAMPLE_RATE_HZ)
                                       : UINT64_MAX;
 }

@@ -5,7 +5,6 @@
 #include "pipeline/values.h"
 
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
 int spl_seconds_parse(const char *option, const char *value, double *ret_seconds,
@@ -13,9 +12,9 @@ int spl_seconds_parse(const char *option, const char *value, double *ret_seconds
     char *end;
     errno = 0;
     double seconds = strtod(value, &end);
-    if (end == value || *end || errno || !isfinite(seconds) || seconds < 0)
-        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s %s: give seconds, such as 30 or 7.5", option,
-                        value);
+    if (end == value || *end || errno || !(seconds >= 0 && seconds < SPL_SECONDS_END))
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "%s %s: give seconds, such as 30 or 7.5, and less than 1e9", option, value);
     *ret_seconds = seconds;
     return 0;
 }

@@ -10,7 +10,7 @@
 
 #include <spleeter/separate.h>
 
-/* Seconds, >= 0. */
+/* Seconds from 0 to less than SPL_SECONDS_END. */
 SPL_WARN_UNUSED int spl_seconds_parse(const char *option, const char *value, double *ret_seconds,
                                       spl_error *ret_error);
 

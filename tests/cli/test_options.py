@@ -28,7 +28,7 @@ def test_short_and_long_options_do_the_same(spleeterd, song, tmp_path, short, lo
 
 
 @pytest.mark.parametrize("offset, duration, samples", [
-    ("0.5", None, 66150), (None, "0.25", 11025), ("1.9", "5", 4410), ("0", "60", 88200)])
+    ("0.5", None, 66150), (None, "0.25", 11025), ("1.9", "5", 4410), ("0", "60", 88200), ("0", "999999999", 88200), (None, "1e-9", 1)])
 def test_offset_and_duration(separate, song, tmp_path, offset, duration, samples):
     options = (["-s", offset] if offset else []) + (["-d", duration] if duration else [])
     separate(song, *options)
@@ -86,6 +86,10 @@ def test_bandwidth(separate, song_float, tmp_path):
     (["song.wav", "-s", "-1"], "--offset -1"),
     (["song.wav", "-s", "soon"], "--offset soon"),
     (["song.wav", "-d", "0"], "--duration"),
+    (["song.wav", "-d", "1e9"], "--duration 1e9"),
+    (["song.wav", "-d", "1e999"], "--duration 1e999"),
+    (["song.wav", "-s", "1e300"], "--offset 1e300"),
+    (["song.wav", "-s", "inf"], "--offset inf"),
     (["song.wav", "-d", "nan"], "--duration nan"),
     (["song.wav", "-b", "128"], "--bitrate 128"),
     (["song.wav", "-b", "fast"], "--bitrate fast"),

@@ -247,7 +247,7 @@ static int take_seconds(options_reading *reading, const option_member *member,
     spl_error error;
     if (spl_seconds_parse(member->key, member->text, ret_seconds, &error) < 0)
         return refuse_parsed(reading, member, &error);
-    return *ret_seconds < 1e9 ? 0 : refuse_value(reading, member, "give less than 1e9 seconds");
+    return 0;
 }
 
 static int take_offset(options_reading *reading, const option_member *member) {
