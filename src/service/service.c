@@ -50,7 +50,7 @@ static int open_log(const spl_settings *settings, spl_error *ret_error) {
         if (strcmp(settings->log_level, names[i]) == 0)
             level = (spl_log_level)i;
     }
-    return spl_log_open(settings->log_file, level, ret_error);
+    return spl_log_open(settings->log_file, settings->log_file_bytes, level, ret_error);
 }
 
 static int make_data_dir(const char *path, spl_error *ret_error) {
@@ -93,7 +93,7 @@ static int open_audit(running_service *service, spl_error *ret_error) {
         return status;
     if (asprintf(&folder, "%s/audit", service->settings->data_dir) < 0)
         return spl_fail_memory(ret_error);
-    status = spl_audit_open(folder, key, &service->audit, ret_error);
+    status = spl_audit_open(folder, key, settings->audit_bytes, &service->audit, ret_error);
     explicit_bzero(key, sizeof(key));
     return status;
 }
@@ -348,8 +348,7 @@ static void reload(running_service *service) {
         spl_log(SPL_LOG_INFO, "service.reloaded");
     const spl_audit_event event = {
         .actor = "system", .action = "key.reload", .outcome = status < 0 ? "internal" : "ok"};
-    if (spl_audit_write(service->audit, &event, &error) < 0)
-        spl_log(SPL_LOG_ERROR, "audit.failed", SPL_TEXT("error", error.message));
+    (void)!spl_audit_write(service->audit, &event, &error);
 }
 
 static sigset_t watched_signals(void) {
@@ -363,11 +362,13 @@ static sigset_t watched_signals(void) {
 
 static void wait_for_end(running_service *service) {
     const sigset_t set = watched_signals();
+    const struct timespec tick = {.tv_sec = 1};
     int number;
     do {
-        number = sigwaitinfo(&set, NULL);
+        number = sigtimedwait(&set, NULL, &tick);
         if (number == SIGHUP)
             reload(service);
+        spl_http_tick(service->http);
     } while (number != SIGTERM && number != SIGINT);
     spl_log(SPL_LOG_INFO, "service.draining", SPL_TEXT("signal", strsignal(number)));
 }

@@ -307,8 +307,14 @@ static const setting table[] = {
 
     {.help = "Observation"},
     ROW(TEXT, log_file, "LOG_FILE", "", .help = "Where the log goes; empty: standard error"),
+    ROW(MEBIBYTES, log_file_bytes, "LOG_FILE_MB", "100", .max = 1 << 20,
+        .help =
+            "Size at which that file becomes FILE.1, in place of an older one, in MiB; 0: never"),
     ROW(TEXT, log_level, "LOG_LEVEL", "info", .valid = is_level,
         .expected = "debug, info, warning or error", .help = "Least level that is logged"),
+    ROW(MEBIBYTES, audit_bytes, "AUDIT_MB", "1024", .min = 16, .max = 1 << 20,
+        .help = "Disk for the audit log in the data folder, in MiB; past it, its oldest files are "
+                "removed"),
 };
 
 /* Variables of the same family that are read elsewhere. */

@@ -92,8 +92,10 @@ typedef struct spl_settings {
     unsigned webhook_timeout_s; /* SPLEETER_WEBHOOK_TIMEOUT_S: 15 */
 
     /* Observation */
-    char *log_file;  /* SPLEETER_LOG_FILE: "": standard error */
-    char *log_level; /* SPLEETER_LOG_LEVEL: debug, info, warning, error; info */
+    char *log_file;          /* SPLEETER_LOG_FILE: "": standard error */
+    uint64_t log_file_bytes; /* SPLEETER_LOG_FILE_MB: 100; 0: any size */
+    char *log_level;         /* SPLEETER_LOG_LEVEL: debug, info, warning, error; info */
+    uint64_t audit_bytes;    /* SPLEETER_AUDIT_MB: 1024 */
 
     unsigned char
         *origins; /* where each value came from, by row of the table; for spl_settings_print */

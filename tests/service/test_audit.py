@@ -64,3 +64,32 @@ def test_the_folder_is_closed_to_others(service):
     assert service.data.stat().st_mode & 0o077 == 0 or (service.data / "audit").stat().st_mode & 0o077 == 0
     for path in (*logs(service), *service.data.glob("secret")):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_what_strangers_cause_is_bounded(service, song):
+    """Refusals and reads by a link: some lines each, and what goes beyond is counted. So are lines of the log."""
+    job = service.separate(song)["id"]
+    link = service.post_json(f"/v1/jobs/{job}/links", {"file": "manifest.json"}).json()["url"]
+    stem = service.post_json(f"/v1/jobs/{job}/links", {"file": "vocals.wav"}).json()["url"]
+    stranger = Client(service.port, None)
+    asked = 300
+    for _ in range(asked):
+        assert stranger.get("/v1/jobs").status == 401
+    for _ in range(100):
+        assert stranger.get(stem, Range="bytes=0-1").status == 206
+    assert stranger.get(link).status == 200
+    assert service.stop() == 0
+    written = lines(service)
+
+    def told(action):
+        single = [line for line in written if line["action"] == action and line["actor"] in ("anonymous", "link")]
+        more = [int(line["detail"].split()[0]) for line in written if line["action"] == f"{action}.more"]
+        return len(single), sum(more)
+
+    for action, all, most in (("auth.refused", asked, 20), ("file.read", 100, 60)):
+        single, more = told(action)
+        assert single + more == all and single <= most * service.replicas, (action, single, more)
+    logged = [line for line in service.log("http.request") if line["status"] == 401]
+    assert 0 < len(logged) <= 120 * service.replicas and service.log("http.request.more")
+    for data in service.data_folders:
+        assert verify(service, data).returncode == 0

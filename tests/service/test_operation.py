@@ -246,6 +246,28 @@ def test_a_disk_that_fills_to_the_last_byte(serve, small_disk):
     assert service.wait(job["id"])["status"] == "succeeded"
 
 
+def test_strangers_do_not_fill_a_disk(serve, small_disk, song):
+    """On a full disk strangers change nothing, stems can be read, and the audit log has room for it, also after a restart."""
+    service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=0)
+    job = service.separate(song, stems="vocals")["id"]
+    free = os.statvfs(small_disk).f_bavail
+    for _ in range(400):
+        assert Client(service.port, None).get("/v1/jobs").status == 401
+    assert os.statvfs(small_disk).f_bavail >= free - 8
+    fill(small_disk, leave=-(1 << 20))  # until nothing can be written
+    assert service.stem(job, "vocals.wav").status == 200
+    assert not service.log("audit.failed"), "there was room for the line"
+    service.kill()
+    (small_disk / "filler").unlink()
+    fill(small_disk, leave=-(1 << 20))
+    service.start()
+    assert service.stem(job, "vocals.wav").status == 200
+    assert service.log("audit.failed")
+    (small_disk / "filler").unlink()
+    wait_until(lambda: service.post_json(f"/v1/jobs/{job}/links", {"file": "vocals.wav"}).status == 201, what="a log that goes on")
+    assert service.log("audit.recovered")
+
+
 def test_a_disk_that_fills_while_a_job_runs(serve, small_disk):
     """The job waits for room, and is done when there is some."""
     service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=1)

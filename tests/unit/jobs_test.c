@@ -44,7 +44,7 @@ static void open_room(jobs_room *room) {
     assert_int_equal(spl_store_open_sqlite(room->folder, &room->store, &error), 0);
     assert_int_equal(spl_blobs_open_directory(room->folder, &room->blobs, &error), 0);
     assert_int_equal(spl_models_open(&room->models, &error), 0);
-    assert_int_equal(spl_audit_open(audit, key, &room->audit, &error), 0);
+    assert_int_equal(spl_audit_open(audit, key, 64 << 20, &room->audit, &error), 0);
     const spl_jobs_parts parts = {.settings = &room->settings,
                                   .store = room->store,
                                   .blobs = room->blobs,
@@ -635,7 +635,7 @@ static void sends_webhooks(void **state) {
 
 int main(void) {
     spl_error error;
-    if (spl_outbound_start(&error) < 0 || spl_log_open(NULL, SPL_LOG_ERROR, &error) < 0)
+    if (spl_outbound_start(&error) < 0 || spl_log_open(NULL, 0, SPL_LOG_ERROR, &error) < 0)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(makes_the_bytes_of_the_command, set_up, tear_down),

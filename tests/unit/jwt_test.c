@@ -43,7 +43,7 @@ static int make_keys(void **state) {
         if (!keys[i] || !cjose_jwk_set_kid(keys[i], kids[i], strlen(kids[i]), NULL))
             return -1;
     }
-    return spl_outbound_start(NULL) < 0 || spl_log_open("/dev/null", SPL_LOG_ERROR, NULL) < 0;
+    return spl_outbound_start(NULL) < 0 || spl_log_open("/dev/null", 0, SPL_LOG_ERROR, NULL) < 0;
 }
 
 static int free_keys(void **state) {

@@ -21,6 +21,8 @@
 static const uint8_t key[32] = "0123456789abcdef0123456789abcde";
 static char folder[PATH_MAX];
 
+enum { SPACE = 64 << 20 };
+
 static int make_folder(void **state) {
     (void)state;
     strncpy(folder, "/tmp/observe_audit_test.XXXXXX", sizeof(folder));
@@ -59,7 +61,7 @@ static void write_event(spl_audit *audit, const char *action, const char *object
 static void write_file(unsigned events, bool killed) {
     spl_audit *audit;
     spl_error error;
-    assert_int_equal(spl_audit_open(folder, key, &audit, &error), 0);
+    assert_int_equal(spl_audit_open(folder, key, SPACE, &audit, &error), 0);
     for (unsigned i = 0; i < events; i++) {
         char object[16];
         snprintf(object, sizeof(object), "job-%u", i);
@@ -298,7 +300,7 @@ static void hostile_texts_stay_in_their_line(void **state) {
     (void)state;
     spl_audit *audit;
     spl_error error;
-    assert_int_equal(spl_audit_open(folder, key, &audit, &error), 0);
+    assert_int_equal(spl_audit_open(folder, key, SPACE, &audit, &error), 0);
     char longest[5000];
     memset(longest, '\x01', sizeof(longest) - 1);
     longest[sizeof(longest) - 1] = '\0';
@@ -322,7 +324,7 @@ static void threads_make_one_chain(void **state) {
     (void)state;
     spl_audit *audit;
     spl_error error;
-    assert_int_equal(spl_audit_open(folder, key, &audit, &error), 0);
+    assert_int_equal(spl_audit_open(folder, key, SPACE, &audit, &error), 0);
     pthread_t threads[THREADS];
     for (size_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, write_many, audit), 0);
@@ -336,7 +338,7 @@ static void a_full_disk_is_told_and_leaves_no_half_line(void **state) {
     (void)state;
     spl_audit *audit;
     spl_error error;
-    assert_int_equal(spl_audit_open(folder, key, &audit, &error), 0);
+    assert_int_equal(spl_audit_open(folder, key, SPACE, &audit, &error), 0);
     write_event(audit, "job.create", "job");
     char path[PATH_MAX + 16];
     path_of(1, path);
@@ -354,7 +356,63 @@ static void a_full_disk_is_told_and_leaves_no_half_line(void **state) {
     assert_int_equal(refused, SPL_E_IO);
     write_event(audit, "job.create", "when there is room again");
     spl_audit_close(audit);
-    expect(0, "4 lines, whole,");
+    expect(0, "5 lines, whole,");
+    size_t size;
+    SPL_CLEANUP(spl_free_p) char *text = read_file(1, &size);
+    assert_non_null(strstr(text, "\"action\":\"audit.gap\",\"detail\":\"1 events since "));
+}
+
+/* Blocks are allocated ahead while the file is open, and given back when it is closed. */
+static void room_is_reserved(void **state) {
+    (void)state;
+    spl_audit *audit;
+    spl_error error;
+    char path[PATH_MAX + 16];
+    struct stat status;
+    assert_int_equal(spl_audit_open(folder, key, SPACE, &audit, &error), 0);
+    path_of(1, path);
+    assert_int_equal(stat(path, &status), 0);
+    const bool reserved = status.st_blocks * 512 >= 1 << 20;
+    assert_in_range(status.st_size, 100, 1000);
+    spl_audit_close(audit);
+    assert_int_equal(stat(path, &status), 0);
+    assert_true(status.st_blocks * 512 <= 16384);
+    if (!reserved)
+        skip(); /* this file system allocates nothing ahead */
+}
+
+/* The log goes on in another file when one is full, and the oldest go when all have the space that is allowed. */
+static void files_follow_each_other(void **state) {
+    (void)state;
+    enum { SMALL_SPACE = 1 << 20, MANY = 1400 };
+    char object[1001] = "";
+    memset(object, 'o', sizeof(object) - 1);
+    spl_audit *audit;
+    spl_error error;
+    char path[PATH_MAX + 16];
+    struct stat status;
+    assert_int_equal(spl_audit_open(folder, key, SMALL_SPACE, &audit, &error), 0);
+    for (size_t i = 0; i < MANY; i++)
+        write_event(audit, "job.read", object);
+    spl_audit_close(audit);
+    unsigned first = 1, last = 0;
+    for (path_of(first, path); stat(path, &status) < 0; path_of(++first, path))
+        assert_true(first < 100);
+    off_t total = 0;
+    for (last = first; path_of(last, path), stat(path, &status) == 0; last++) {
+        assert_true(status.st_size <= SMALL_SPACE / 16 + 4096);
+        total += status.st_size;
+    }
+    assert_true(first > 1 && last - first >= 14);
+    assert_in_range(total, SMALL_SPACE / 2, SMALL_SPACE);
+    expect(0, " lines, whole, last mac ");
+    path_of(first + 5, path);
+    remove(path);
+    expect(SPL_E_FORMAT, "WRONG at line 1: the file before it is gone, or lines");
+    for (unsigned i = first; i < last; i++) {
+        path_of(i, path);
+        remove(path);
+    }
 }
 
 static void no_folder_no_log(void **state) {
@@ -380,6 +438,8 @@ int main(void) {
         CASE(hostile_texts_stay_in_their_line),
         CASE(threads_make_one_chain),
         CASE(a_full_disk_is_told_and_leaves_no_half_line),
+        CASE(room_is_reserved),
+        CASE(files_follow_each_other),
         CASE(no_folder_no_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

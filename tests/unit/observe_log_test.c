@@ -11,18 +11,21 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
 static char folder[] = "/tmp/observe_log_test.XXXXXX";
 static char path[64];
 
+enum { FILE_MAX_BYTES = 1 << 20 };
+
 static int open_log(void **state) {
     (void)state;
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof(path), "%s/log", folder);
     spl_error error;
-    return spl_log_open(path, SPL_LOG_INFO, &error);
+    return spl_log_open(path, FILE_MAX_BYTES, SPL_LOG_INFO, &error);
 }
 
 static int remove_log(void **state) {
@@ -177,10 +180,27 @@ static void follows_rotation(void **state) {
     assert_int_equal(remove(rotated), 0);
 }
 
+static void has_a_largest_size(void **state) {
+    (void)state;
+    char rotated[80], text[1001];
+    snprintf(rotated, sizeof(rotated), "%s.1", path);
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    for (size_t i = 0; i < 3 * FILE_MAX_BYTES / sizeof(text); i++)
+        spl_log(SPL_LOG_INFO, "long", SPL_TEXT("text", text));
+    struct stat status;
+    assert_int_equal(stat(rotated, &status), 0);
+    assert_in_range(status.st_size, FILE_MAX_BYTES, FILE_MAX_BYTES + 2000);
+    assert_int_equal(stat(path, &status), 0);
+    assert_in_range(status.st_size, 0, FILE_MAX_BYTES - 1);
+    assert_int_equal(remove(rotated), 0);
+    read_lines(ignore);
+}
+
 static void a_file_that_cannot_be_written_is_told(void **state) {
     (void)state;
     spl_error error = {0};
-    assert_int_equal(spl_log_open("/nowhere/log", SPL_LOG_INFO, &error), SPL_E_NOT_FOUND);
+    assert_int_equal(spl_log_open("/nowhere/log", 0, SPL_LOG_INFO, &error), SPL_E_NOT_FOUND);
     assert_non_null(strstr(error.message, "/nowhere/log"));
     spl_log(SPL_LOG_INFO, "goes on where it went before");
     assert_int_equal(read_lines(ignore), 1);
@@ -193,6 +213,7 @@ int main(void) {
         cmocka_unit_test(cuts_long_texts_between_characters),
         cmocka_unit_test(threads_do_not_mix),
         cmocka_unit_test(follows_rotation),
+        cmocka_unit_test(has_a_largest_size),
         cmocka_unit_test(a_file_that_cannot_be_written_is_told),
     };
     return cmocka_run_group_tests(tests, open_log, remove_log);

@@ -12,10 +12,9 @@
 #include "service/auth/links.h"
 #include "service/auth/rate.h"
 #include "service/auth/sessions.h"
-#include "service/observe/log.h"
+#include "service/net/address.h"
 #include "service/observe/metrics.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
@@ -213,17 +212,6 @@ static int check_anonymous(spl_auth *auth, spl_principal *ret_principal, spl_pro
     return 0;
 }
 
-/* Who shares an address's failures: a /64 of IPv6, which one host can have all of. */
-static void name_network(const char *address, char ret_name[64]) {
-    uint8_t bytes[16];
-    if (inet_pton(AF_INET6, address, bytes) == 1) {
-        memset(bytes + 8, 0, 8);
-        inet_ntop(AF_INET6, bytes, ret_name, 64);
-    } else {
-        snprintf(ret_name, 64, "%s", address);
-    }
-}
-
 int spl_auth_check(spl_auth *auth, const char *x_api_key, const char *authorization,
                    const char *address, spl_principal *ret_principal, spl_problem *ret_problem) {
     if (!x_api_key && !authorization)
@@ -240,7 +228,7 @@ int spl_auth_fail(spl_auth *auth, const char *address, spl_problem *problem) {
     char network[64];
     spl_rate rate;
     unsigned wait_s;
-    name_network(address, network);
+    spl_address_network(address, network);
     if (!spl_rate_take(auth->failures, network, FAILURES_PER_MINUTE, spl_now_s(), &rate, &wait_s)) {
         spl_refuse(problem, SPL_PROBLEM_RATE_LIMITED, "Too many failed attempts from this address");
         problem->retry_after_s = wait_s;

@@ -122,9 +122,7 @@ static int refuse_range(spl_request *request, const spl_job_file *file, spl_prob
 /* To where the storage gives the file itself. */
 static int redirect(spl_request *request, const char *id, const char *file, const char *url,
                     spl_problem *ret_problem) {
-    int status = spl_request_audit(request, "file.read", id, file, ret_problem);
-    if (status < 0)
-        return status;
+    spl_request_note_read(request, id, file);
     const spl_answer_header headers[] = {
         {"Location", url}, {"Cache-Control", "no-store"}, {NULL, NULL}};
     static char nothing[] = "";
@@ -178,14 +176,8 @@ int spl_file_send(spl_request *request, const char *owner, const char *id, const
         range = NULL;
     uint64_t first = 0, last;
     const spl_range_kind kind = spl_range_parse(range, opened.blob.bytes, &first, &last);
-    if (first == 0 &&
-        kind != SPL_RANGE_UNSATISFIABLE) { /* players ask for the rest in many ranges */
-        status = spl_request_audit(request, "file.read", id, file, ret_problem);
-        if (status < 0) {
-            close(opened.blob.fd);
-            return status;
-        }
-    }
+    if (first == 0 && kind != SPL_RANGE_UNSATISFIABLE) /* players ask for the rest in many ranges */
+        spl_request_note_read(request, id, file);
     switch (kind) {
     case SPL_RANGE_UNSATISFIABLE:
         return refuse_range(request, &opened, ret_problem);

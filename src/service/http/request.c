@@ -72,7 +72,7 @@ static bool has_valid_link(const spl_request *request) {
 }
 
 static int write_audit(const spl_request *request, const char *action, const char *id,
-                       const char *outcome, const char *detail, spl_problem *ret_problem) {
+                       const char *outcome, const char *detail, spl_error *ret_error) {
     const spl_audit_event event = {
         .actor = request->by_link         ? "link"
                  : request->authenticated ? request->principal.id
@@ -83,23 +83,31 @@ static int write_audit(const spl_request *request, const char *action, const cha
         .outcome = outcome,
         .detail = detail,
     };
-    spl_error error;
-    if (spl_audit_write(request->parts->audit, &event, &error) == 0)
-        return 0;
-    spl_log(SPL_LOG_ERROR, "audit.failed", SPL_TEXT("error", error.message));
-    return spl_refuse_error(ret_problem, &error);
+    return spl_audit_write(request->parts->audit, &event, ret_error);
+}
+
+static bool may_write(const spl_request *request, spl_anonymous_line line) {
+    return spl_anonymous_may_write(request->http->anonymous, line, request->address, spl_now_s());
 }
 
 int spl_request_audit(const spl_request *request, const char *action, const char *id,
                       const char *detail, spl_problem *ret_problem) {
-    return write_audit(request, action, id, "ok", detail, ret_problem);
+    spl_error error;
+    return write_audit(request, action, id, "ok", detail, &error) < 0
+               ? spl_refuse_error(ret_problem, &error)
+               : 0;
+}
+
+void spl_request_note_read(const spl_request *request, const char *id, const char *file) {
+    if (!request->by_link || may_write(request, SPL_ANONYMOUS_READ))
+        (void)!write_audit(request, "file.read", id, "ok", file, NULL);
 }
 
 /* What is refused is refused, also when that can't be noted. */
 static int audit_refusal(const spl_request *request, const spl_problem *problem) {
-    spl_problem failure;
-    (void)!write_audit(request, "auth.refused", request->path_id,
-                       spl_problem_code_text(problem->code), request->route->path, &failure);
+    if (may_write(request, SPL_ANONYMOUS_REFUSAL))
+        (void)!write_audit(request, "auth.refused", request->path_id,
+                           spl_problem_code_text(problem->code), request->route->path, NULL);
     return SPL_E_PERMISSION;
 }
 
@@ -129,8 +137,10 @@ static int authorize(spl_request *request, spl_problem *ret_problem) {
         return 0;
     int status = identify_client(request, ret_problem);
     if (status < 0)
-        return ret_problem->code == SPL_PROBLEM_UNAUTHORIZED ? audit_refusal(request, ret_problem)
-                                                             : status;
+        return ret_problem->code == SPL_PROBLEM_UNAUTHORIZED ||
+                       ret_problem->code == SPL_PROBLEM_RATE_LIMITED
+                   ? audit_refusal(request, ret_problem)
+                   : status;
     request->authenticated = true;
     snprintf(spl_log_context_get()->key, sizeof(spl_log_context_get()->key), "%s",
              request->principal.id);
@@ -309,10 +319,13 @@ static void record(const spl_request *request, bool complete) {
         .sent_bytes = request->sent_bytes,
     };
     spl_metrics_request(&metrics, code);
+    if (!request->authenticated && !may_write(request, SPL_ANONYMOUS_REQUEST))
+        return;
     spl_log(SPL_LOG_INFO, "http.request", SPL_TEXT("method", request->method),
             SPL_TEXT("route", route), SPL_INTEGER("status", request->status),
-            SPL_TEXT("code", code), SPL_TEXT("address", request->address),
-            SPL_NUMBER("seconds", seconds), SPL_INTEGER("received_bytes", request->received_bytes),
+            SPL_TEXT("code", code), SPL_TEXT("detail", code ? request->problem.detail : NULL),
+            SPL_TEXT("address", request->address), SPL_NUMBER("seconds", seconds),
+            SPL_INTEGER("received_bytes", request->received_bytes),
             SPL_INTEGER("sent_bytes", request->sent_bytes), SPL_BOOL("complete", complete));
 }
 

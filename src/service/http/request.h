@@ -64,9 +64,11 @@ const char *spl_request_header(const spl_request *request, const char *name);
 bool spl_request_gone(const spl_request *request);
 /* The owner whose jobs it may see; NULL: any, by a signed link. */
 const char *spl_request_owner(const spl_request *request);
-/* Notes in the audit log who did `action` to the job `id`. Problems: INTERNAL, STORAGE_FULL: then it must not be done. */
+/* Notes in the audit log who did `action` to `id`. Problems: UNAVAILABLE, STORAGE_FULL: then it must not be done. */
 SPL_WARN_UNUSED int spl_request_audit(const spl_request *request, const char *action,
                                       const char *id, const char *detail, spl_problem *ret_problem);
+/* Notes who read a file of the job `id`; a full disk does not keep anybody from reading. */
+void spl_request_note_read(const spl_request *request, const char *id, const char *file);
 
 /* The callbacks of libmicrohttpd; `user` is the spl_http. */
 void *spl_request_begin(void *user, const char *target, struct MHD_Connection *connection);

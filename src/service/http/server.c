@@ -138,6 +138,8 @@ int spl_http_start(const spl_http_parts *parts, spl_http **ret_http, spl_error *
     if (status == 0)
         status = spl_guard_start(parts->settings, &http->guard, ret_error);
     if (status == 0)
+        status = spl_anonymous_new(parts->audit, &http->anonymous, ret_error);
+    if (status == 0)
         status = start_daemon(http, fd, ret_error);
     if (status < 0) {
         spl_http_stop(http, 0);
@@ -150,6 +152,10 @@ int spl_http_start(const spl_http_parts *parts, spl_http **ret_http, spl_error *
 
 unsigned spl_http_port(const spl_http *http) {
     return http->port;
+}
+
+void spl_http_tick(spl_http *http) {
+    spl_anonymous_tell(http->anonymous, spl_now_s());
 }
 
 void spl_http_drain(spl_http *http) {
@@ -167,6 +173,7 @@ void spl_http_stop(spl_http *http, unsigned grace_s) {
         MHD_stop_daemon(http->daemon);
     if (http->guard)
         spl_guard_stop(http->guard);
+    spl_anonymous_free(http->anonymous);
     if (http->key)
         explicit_bzero(http->key, strlen(http->key));
     free(http->certificate);

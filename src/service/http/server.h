@@ -5,6 +5,7 @@
 #ifndef SPL_SERVICE_HTTP_SERVER_H
 #define SPL_SERVICE_HTTP_SERVER_H
 
+#include "service/http/anonymous.h"
 #include "service/http/guard.h"
 #include "service/http/http.h"
 
@@ -19,6 +20,7 @@ struct spl_http {
     spl_http_parts parts;
     struct MHD_Daemon *daemon;
     spl_guard *guard;
+    spl_anonymous *anonymous;
     char *certificate, *key; /* PEM; NULL without TLS */
     unsigned port;
     atomic_bool draining; /* takes no new jobs */

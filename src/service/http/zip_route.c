@@ -107,10 +107,9 @@ int spl_zip_send(spl_request *request, const char *owner, const char *id,
     int status = spl_jobs_manifest(request->parts->jobs, owner, id, &manifest, ret_problem);
     if (status == 0)
         status = spl_jobs_get(request->parts->jobs, owner, id, &job, NULL, ret_problem);
-    if (status == 0)
-        status = spl_request_audit(request, "file.read", id, "stems.zip", ret_problem);
     if (status < 0)
         return spl_refuse_job(status, ret_problem);
+    spl_request_note_read(request, id, "stems.zip");
     if (spl_zip_new(&zip, &error) < 0)
         return refuse_failure(ret_problem, &error);
     status = add_outputs(request, owner, job, zip, ret_problem);

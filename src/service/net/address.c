@@ -185,3 +185,13 @@ void spl_address_text(const struct sockaddr *address, char ret_text[64]) {
     unmap(&raw);
     inet_ntop(raw.family, raw.bytes, ret_text, 64);
 }
+
+void spl_address_network(const char *text, char ret_network[64]) {
+    uint8_t bytes[16];
+    if (inet_pton(AF_INET6, text, bytes) == 1) {
+        memset(bytes + 8, 0, 8);
+        inet_ntop(AF_INET6, bytes, ret_network, 64);
+    } else {
+        snprintf(ret_network, 64, "%s", text);
+    }
+}

@@ -20,30 +20,44 @@
 #include <openssl/crypto.h>
 #include <openssl/hmac.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define KEY_SIZE  32
-#define MAC_SIZE  32
-#define HEX_SIZE  (2 * MAC_SIZE + 1)
-#define LINE_SIZE 65536         /* twice what the longest texts escape to */
-#define TAIL      ",\"mac\":\"" /* of a line, then the hex digits and: */
-#define END       "\"}"
+#define KEY_SIZE       32
+#define MAC_SIZE       32
+#define HEX_SIZE       (2 * MAC_SIZE + 1)
+#define LINE_SIZE      65536         /* twice what the longest texts escape to */
+#define TAIL           ",\"mac\":\"" /* of a line, then the hex digits and: */
+#define END            "\"}"
+#define FILES_AT_LEAST 16 /* that the log's disk space is divided into */
+#define FILE_MAX_BYTES ((off_t)64 << 20)
+#define FILE_MIN_COST  4096             /* a block, however short the file is */
+#define RESERVE_BYTES  ((off_t)1 << 20) /* allocated ahead, for a disk that others fill */
+#define RETRY_S        1.0
 
 struct spl_audit {
-    char *path;
+    char *folder;
     uint8_t key[KEY_SIZE];
-    atomic_bool broken; /* what was written can't be trusted to be on the disk any more */
+    uint64_t max_bytes;
+    off_t file_max_bytes;
 
     pthread_mutex_t write_mutex; /* of what follows */
-    int fd;
-    off_t size_bytes;
-    uint64_t lines;
+    int fd;                      /* -1: no file could be made */
+    bool spoiled;                /* the file can't be trusted to hold what was written */
+    char path[PATH_MAX];
+    off_t size_bytes, reserved_bytes;
+    uint64_t sequence;     /* lines of this file */
+    uint64_t written;      /* lines of all files since the start */
     uint8_t mac[MAC_SIZE]; /* of the last line */
+    uint64_t missed;       /* events that could not be written */
+    char missed_since[25];
+    double retry_s; /* when another file may be tried */
+    spl_error failure;
 
-    pthread_mutex_t flush_mutex; /* taken before write_mutex */
-    uint64_t flushed_lines;
+    pthread_mutex_t flush_mutex; /* taken before write_mutex; the descriptor is closed under both */
+    uint64_t flushed;
+    uint64_t lost_from,
+        lost_to; /* lines after the first number, up to the second, may not be on the disk */
 };
 
 /* ---- Macs ---- */
@@ -141,78 +155,100 @@ static bool read_line(FILE *file, char line[LINE_SIZE]) {
     return whole || !feof(file);
 }
 
-/* ---- Writing ---- */
+/* ---- Lines ---- */
 
-/* Appends `line` (used up, may be NULL when memory ran out) and its mac. */
-static int append(spl_audit *audit, json_t *line, uint64_t *ret_lines, spl_error *ret_error) {
-    json_object_set_new(line, "sequence", json_integer((json_int_t)audit->lines));
-    SPL_CLEANUP(spl_free_p) char *text = line ? spl_json_line(line) : NULL;
-    json_decref(line);
-    uint8_t mac[MAC_SIZE];
-    memcpy(mac, audit->mac, sizeof(mac));
-    if (!text || chain(audit->key, mac, text, strlen(text)) < 0)
-        return spl_fail_memory(ret_error);
-    char hex[HEX_SIZE];
-    to_hex(mac, hex);
-    SPL_CLEANUP(spl_free_p) char *whole = NULL;
-    const int length =
-        asprintf(&whole, "%.*s" TAIL "%s" END "\n", (int)strlen(text) - 1, text, hex);
-    if (length < 0) {
-        whole = NULL;
-        return spl_fail_memory(ret_error);
-    }
-    const int status = spl_write_all(audit->fd, whole, (size_t)length, audit->path, ret_error);
-    if (status < 0) {
-        if (ftruncate(audit->fd, audit->size_bytes) < 0)
-            atomic_store(&audit->broken, true);
-        return status;
-    }
-    audit->size_bytes += length;
-    memcpy(audit->mac, mac, sizeof(mac));
-    *ret_lines = ++audit->lines;
-    return 0;
-}
-
-/* Makes the first `lines` lines durable; one flush serves all who wait for it. After a failure nothing more can be promised,
- * for the kernel tells of it once only. */
-static int flush(spl_audit *audit, uint64_t lines, spl_error *ret_error) {
-    int failed = 0;
-    pthread_mutex_lock(&audit->flush_mutex);
-    if (audit->flushed_lines < lines) {
-        pthread_mutex_lock(&audit->write_mutex);
-        const uint64_t written = audit->lines;
-        pthread_mutex_unlock(&audit->write_mutex);
-        failed = atomic_load(&audit->broken) ? EIO : fdatasync(audit->fd) < 0 ? errno : 0;
-        if (failed)
-            atomic_store(&audit->broken, true);
-        else
-            audit->flushed_lines = written;
-    }
-    pthread_mutex_unlock(&audit->flush_mutex);
-    return failed ? spl_fail_errno(ret_error, failed, "cannot flush %s", audit->path) : 0;
-}
-
-static int append_durably(spl_audit *audit, json_t *line, spl_error *ret_error) {
-    if (atomic_load(&audit->broken)) {
-        json_decref(line);
-        return spl_fail(ret_error, SPL_E_IO, "%s could not be written earlier; restart the service",
-                        audit->path);
-    }
-    uint64_t lines = 0;
-    pthread_mutex_lock(&audit->write_mutex);
-    const int status = append(audit, line, &lines, ret_error);
-    pthread_mutex_unlock(&audit->write_mutex);
-    return status < 0 ? status : flush(audit, lines, ret_error);
-}
-
-static json_t *start_line(void) {
+static json_t *start_line(const char *actor, const char *action) {
     json_t *line = json_object();
     char time[25];
     spl_time_text(spl_wall_ms(), time);
     json_object_set_new(line, "sequence", json_null()); /* it comes first */
     json_object_set_new(line, "time", json_string(time));
+    json_object_set_new(line, "actor", spl_json_text(actor));
+    json_object_set_new(line, "action", spl_json_text(action));
     return line;
 }
+
+/* "{...}" with its mac and a line end, the caller's; the line is used up. */
+static int seal(const spl_audit *audit, json_t *line, uint8_t mac[MAC_SIZE], char **ret_text,
+                spl_error *ret_error) {
+    json_object_set_new(line, "sequence", json_integer((json_int_t)audit->sequence));
+    SPL_CLEANUP(spl_free_p) char *text = line ? spl_json_line(line) : NULL;
+    json_decref(line);
+    if (!text || chain(audit->key, mac, text, strlen(text)) < 0)
+        return spl_fail_memory(ret_error);
+    char hex[HEX_SIZE], *whole;
+    to_hex(mac, hex);
+    if (asprintf(&whole, "%.*s" TAIL "%s" END "\n", (int)strlen(text) - 1, text, hex) < 0)
+        return spl_fail_memory(ret_error);
+    *ret_text = whole;
+    return 0;
+}
+
+/* Keeps blocks ahead of the end allocated, so that a disk that others fill still has room for the log. */
+static void reserve(spl_audit *audit) {
+    if (audit->size_bytes + RESERVE_BYTES / 2 < audit->reserved_bytes)
+        return;
+    if (fallocate(audit->fd, FALLOC_FL_KEEP_SIZE, audit->size_bytes, RESERVE_BYTES) == 0)
+        audit->reserved_bytes = audit->size_bytes + RESERVE_BYTES;
+}
+
+/* Appends `line` (used up, may be NULL when memory ran out) and its mac. */
+static int append(spl_audit *audit, json_t *line, spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *text = NULL;
+    uint8_t mac[MAC_SIZE];
+    memcpy(mac, audit->mac, sizeof(mac));
+    int status = seal(audit, line, mac, &text, ret_error);
+    if (status < 0)
+        return status;
+    status = spl_write_all(audit->fd, text, strlen(text), audit->path, ret_error);
+    if (status < 0) {
+        audit->spoiled = ftruncate(audit->fd, audit->size_bytes) < 0;
+        audit->reserved_bytes = 0;
+        return status;
+    }
+    audit->size_bytes += (off_t)strlen(text);
+    memcpy(audit->mac, mac, sizeof(mac));
+    audit->sequence++;
+    audit->written++;
+    reserve(audit);
+    return 0;
+}
+
+/* Under both mutexes. The kernel tells of a lost page once only, so nothing more can be promised of what was not flushed. */
+static void lose(spl_audit *audit) {
+    audit->spoiled = true;
+    if (audit->flushed == audit->written)
+        return;
+    audit->lost_from = audit->flushed;
+    audit->lost_to = audit->flushed = audit->written;
+}
+
+/* Makes the first `lines` lines durable; one flush serves all who wait for it. */
+static int flush(spl_audit *audit, uint64_t lines, spl_error *ret_error) {
+    int failed = 0;
+    pthread_mutex_lock(&audit->flush_mutex);
+    if (audit->flushed < lines) {
+        pthread_mutex_lock(&audit->write_mutex);
+        const uint64_t written = audit->written;
+        pthread_mutex_unlock(&audit->write_mutex);
+        failed = fdatasync(audit->fd) < 0 ? errno : 0;
+        if (failed) {
+            pthread_mutex_lock(&audit->write_mutex);
+            lose(audit);
+            pthread_mutex_unlock(&audit->write_mutex);
+        } else {
+            audit->flushed = written;
+        }
+    } else if (lines > audit->lost_from && lines <= audit->lost_to) {
+        failed = EIO;
+    }
+    pthread_mutex_unlock(&audit->flush_mutex);
+    return failed ? spl_fail_errno(ret_error, failed, "cannot flush the audit log in %s",
+                                   audit->folder)
+                  : 0;
+}
+
+/* ---- One file after the other ---- */
 
 /* The last mac among `files`, from the newest back, as previous_file and previous_mac of `line`. */
 static void add_previous(json_t *line, const char *folder, const unsigned *files, size_t count) {
@@ -236,29 +272,17 @@ static void add_previous(json_t *line, const char *folder, const unsigned *files
     json_object_set_new(line, "previous_mac", *hex ? json_string(hex) : json_null());
 }
 
-/* Makes the file after the newest one of `folder`. */
-static int create_file(spl_audit *audit, const char *folder, json_t *line, spl_error *ret_error) {
-    for (;;) {
-        SPL_CLEANUP(spl_free_p) unsigned *files = NULL;
-        size_t count;
-        const int status = list_files(folder, &files, &count, ret_error);
-        if (status < 0)
-            return status;
-        const unsigned number = count > 0 ? files[count - 1] + 1 : 1;
-        char path[PATH_MAX];
-        file_path(folder, number, path);
-        audit->fd =
-            open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (audit->fd < 0 && errno == EEXIST)
-            continue;
-        if (audit->fd < 0)
-            return spl_fail_errno(ret_error, errno, "cannot write %s", path);
-        audit->path = strdup(path);
-        if (!audit->path)
-            return spl_fail_memory(ret_error);
-        json_object_set_new(line, "file", json_integer(number));
-        add_previous(line, folder, files, count);
-        return 0;
+/* Removes the oldest of `files` until there is room for another one; the newest stays, for the chain goes on from it. */
+static void make_room(const spl_audit *audit, const unsigned *files, size_t count) {
+    uint64_t total = (uint64_t)audit->file_max_bytes;
+    char path[PATH_MAX];
+    for (size_t i = count; i > 0; i--) {
+        struct stat status;
+        file_path(audit->folder, files[i - 1], path);
+        if (lstat(path, &status) == 0)
+            total += SPL_MAX((uint64_t)status.st_size, (uint64_t)FILE_MIN_COST);
+        if (total > audit->max_bytes && i < count && unlink(path) == 0)
+            spl_log(SPL_LOG_INFO, "audit.file_removed", SPL_TEXT("path", path));
     }
 }
 
@@ -269,43 +293,189 @@ static int flush_folder(const char *folder, spl_error *ret_error) {
     return 0;
 }
 
+/* Makes the file after the newest one, and fills in what its first line says of both. */
+static int create_file(spl_audit *audit, json_t *line, spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) unsigned *files = NULL;
+    size_t count;
+    const int status = list_files(audit->folder, &files, &count, ret_error);
+    if (status < 0)
+        return status;
+    make_room(audit, files, count);
+    const unsigned number = count > 0 ? files[count - 1] + 1 : 1;
+    file_path(audit->folder, number, audit->path);
+    audit->fd =
+        open(audit->path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (audit->fd < 0)
+        return spl_fail_errno(ret_error, errno, "cannot write %s", audit->path);
+    audit->spoiled = false;
+    audit->size_bytes = audit->reserved_bytes = 0;
+    audit->sequence = 0;
+    memset(audit->mac, 0, sizeof(audit->mac));
+    json_object_set_new(line, "file", json_integer(number));
+    add_previous(line, audit->folder, files, count);
+    return 0;
+}
+
+/* Under both mutexes. What is reserved beyond the end is given back. */
+static void close_file(spl_audit *audit) {
+    if (audit->fd < 0)
+        return;
+    if (ftruncate(audit->fd, audit->size_bytes) < 0 || fdatasync(audit->fd) < 0) {
+        spl_log(SPL_LOG_ERROR, "audit.failed", SPL_TEXT("path", audit->path));
+        lose(audit);
+    }
+    audit->flushed = audit->written;
+    close(audit->fd);
+    audit->fd = -1;
+}
+
+/* Under both mutexes. A file that did not get its first line is removed again. */
+static int begin_file(spl_audit *audit, spl_error *ret_error) {
+    json_t *line = start_line("system", "audit.start");
+    json_object_set_new(line, "pid", json_integer(getpid()));
+    int status = create_file(audit, line, ret_error);
+    if (status < 0) {
+        json_decref(line);
+        return status;
+    }
+    status = append(audit, line, ret_error);
+    if (status == 0 && fdatasync(audit->fd) < 0)
+        status = spl_fail_errno(ret_error, errno, "cannot flush %s", audit->path);
+    if (status == 0)
+        status = flush_folder(audit->folder, ret_error);
+    if (status < 0) {
+        close_file(audit);
+        unlink(audit->path);
+    }
+    return status;
+}
+
+/* Under both mutexes. */
+static int next_file(spl_audit *audit, spl_error *ret_error) {
+    if (spl_now_s() < audit->retry_s) {
+        *ret_error = audit->failure;
+        return audit->failure.status;
+    }
+    spl_error error;
+    if (audit->fd >= 0 && !audit->spoiled &&
+        append(audit, start_line("system", "audit.end"), &error) < 0)
+        spl_log(SPL_LOG_ERROR, "audit.failed", SPL_TEXT("error", error.message));
+    close_file(audit);
+    const int status = begin_file(audit, &audit->failure);
+    if (status < 0) {
+        audit->retry_s = spl_now_s() + RETRY_S;
+        *ret_error = audit->failure;
+    }
+    return status;
+}
+
+static bool needs_file(const spl_audit *audit) {
+    return audit->fd < 0 || audit->spoiled || audit->size_bytes >= audit->file_max_bytes;
+}
+
+/* Takes write_mutex, with a file that can be written. */
+static int take_file(spl_audit *audit, spl_error *ret_error) {
+    pthread_mutex_lock(&audit->write_mutex);
+    if (!needs_file(audit))
+        return 0;
+    pthread_mutex_unlock(&audit->write_mutex);
+    pthread_mutex_lock(&audit->flush_mutex);
+    pthread_mutex_lock(&audit->write_mutex);
+    const int status = needs_file(audit) ? next_file(audit, ret_error) : 0;
+    pthread_mutex_unlock(&audit->flush_mutex);
+    return status;
+}
+
+/* ---- What could not be written ---- */
+
+static void note_missed(spl_audit *audit, const spl_error *error) {
+    if (audit->missed++ > 0)
+        return;
+    spl_time_text(spl_wall_ms(), audit->missed_since);
+    spl_log(SPL_LOG_ERROR, "audit.failed", SPL_TEXT("error", error->message));
+}
+
+/* Says in the log how many events it lacks, once it can be written again. */
+static int append_gap(spl_audit *audit, spl_error *ret_error) {
+    if (audit->missed == 0)
+        return 0;
+    char detail[96];
+    snprintf(detail, sizeof(detail), "%llu events since %s could not be written",
+             (unsigned long long)audit->missed, audit->missed_since);
+    json_t *line = start_line("system", "audit.gap");
+    json_object_set_new(line, "detail", json_string(detail));
+    const int status = append(audit, line, ret_error);
+    if (status == 0) {
+        spl_log(SPL_LOG_INFO, "audit.recovered", SPL_INTEGER("missed", audit->missed));
+        audit->missed = 0;
+    }
+    return status;
+}
+
+static int append_durably(spl_audit *audit, json_t *line, spl_error *ret_error) {
+    spl_error error = {0};
+    int status = take_file(audit, &error);
+    if (status == 0)
+        status = append_gap(audit, &error);
+    if (status == 0)
+        status = append(audit, line, &error);
+    else
+        json_decref(line);
+    if (status < 0)
+        note_missed(audit, &error);
+    const uint64_t lines = audit->written;
+    pthread_mutex_unlock(&audit->write_mutex);
+    if (status == 0)
+        return flush(audit, lines, ret_error);
+    if (ret_error)
+        *ret_error = error;
+    return status;
+}
+
 static void audit_free(spl_audit *audit) {
-    if (audit->fd >= 0)
-        close(audit->fd);
+    close_file(audit);
     pthread_mutex_destroy(&audit->write_mutex);
     pthread_mutex_destroy(&audit->flush_mutex);
     OPENSSL_cleanse(audit->key, sizeof(audit->key));
-    free(audit->path);
+    free(audit->folder);
     free(audit);
 }
 
-int spl_audit_open(const char *folder, const uint8_t key[32], spl_audit **ret_audit,
-                   spl_error *ret_error) {
-    int status = spl_make_folders(folder, ret_error);
-    if (status < 0)
-        return status;
-    if (chmod(folder, 0700) < 0)
+static int make_folder(const char *folder, spl_error *ret_error) {
+    const int status = spl_make_folders(folder, ret_error);
+    if (status == 0 && chmod(folder, 0700) < 0)
         return spl_fail_errno(ret_error, errno, "cannot close the audit folder %s to others",
                               folder);
+    return status;
+}
+
+int spl_audit_open(const char *folder, const uint8_t key[32], uint64_t max_bytes,
+                   spl_audit **ret_audit, spl_error *ret_error) {
+    int status = make_folder(folder, ret_error);
+    if (status < 0 && status != SPL_E_NO_SPACE)
+        return status;
     spl_audit *audit = calloc(1, sizeof(*audit));
-    if (!audit)
+    char *copy = strdup(folder);
+    if (!audit || !copy) {
+        free(audit);
+        free(copy);
         return spl_fail_memory(ret_error);
-    *audit = (spl_audit){.fd = -1,
-                         .write_mutex = PTHREAD_MUTEX_INITIALIZER,
-                         .flush_mutex = PTHREAD_MUTEX_INITIALIZER};
+    }
+    *audit =
+        (spl_audit){.folder = copy,
+                    .max_bytes = max_bytes,
+                    .file_max_bytes = SPL_MIN((off_t)(max_bytes / FILES_AT_LEAST), FILE_MAX_BYTES),
+                    .fd = -1,
+                    .write_mutex = PTHREAD_MUTEX_INITIALIZER,
+                    .flush_mutex = PTHREAD_MUTEX_INITIALIZER};
     memcpy(audit->key, key, KEY_SIZE);
-    json_t *line = start_line();
-    json_object_set_new(line, "actor", json_string("system"));
-    json_object_set_new(line, "action", json_string("audit.start"));
-    json_object_set_new(line, "pid", json_integer(getpid()));
-    status = create_file(audit, folder, line, ret_error);
     if (status == 0)
-        status = append_durably(audit, line, ret_error);
-    else
-        json_decref(line);
-    if (status == 0)
-        status = flush_folder(folder, ret_error);
-    if (status < 0) {
+        status = begin_file(audit, ret_error);
+    if (status == SPL_E_NO_SPACE) {
+        spl_log(
+            SPL_LOG_ERROR, "audit.failed", SPL_TEXT("path", folder),
+            SPL_TEXT("detail", "The disk is full; what makes jobs, links or sessions is refused"));
+    } else if (status < 0) {
         audit_free(audit);
         return status;
     }
@@ -315,9 +485,7 @@ int spl_audit_open(const char *folder, const uint8_t key[32], spl_audit **ret_au
 
 int spl_audit_write(spl_audit *audit, const spl_audit_event *event, spl_error *ret_error) {
     const char *request_id = spl_log_context_get()->request_id;
-    json_t *line = start_line();
-    json_object_set_new(line, "actor", spl_json_text(event->actor));
-    json_object_set_new(line, "action", spl_json_text(event->action));
+    json_t *line = start_line(event->actor, event->action);
     json_object_set_new(line, "object", spl_json_text(event->object));
     json_object_set_new(line, "address", spl_json_text(event->address));
     json_object_set_new(line, "outcome", spl_json_text(event->outcome));
@@ -329,12 +497,7 @@ int spl_audit_write(spl_audit *audit, const spl_audit_event *event, spl_error *r
 void spl_audit_close(spl_audit *audit) {
     if (!audit)
         return;
-    json_t *line = start_line();
-    json_object_set_new(line, "actor", json_string("system"));
-    json_object_set_new(line, "action", json_string("audit.end"));
-    spl_error error;
-    if (append_durably(audit, line, &error) < 0)
-        spl_log(SPL_LOG_ERROR, "audit.failed", SPL_TEXT("detail", error.message));
+    (void)!append_durably(audit, start_line("system", "audit.end"), NULL);
     audit_free(audit);
 }
 

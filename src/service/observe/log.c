@@ -12,15 +12,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char *const level_texts[] = {"debug", "info", "warning", "error"};
 
 static struct {
     pthread_mutex_t mutex; /* of fd's writes */
     int fd;
-    char *path; /* NULL: standard error */
+    char *path;         /* NULL: standard error */
+    uint64_t max_bytes; /* of the file; 0: any */
     spl_log_level level;
 } sink = {.mutex = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO, .level = SPL_LOG_INFO};
 
@@ -32,7 +36,7 @@ static int open_file(const char *path, int *ret_fd, spl_error *ret_error) {
     return 0;
 }
 
-int spl_log_open(const char *path, spl_log_level level, spl_error *ret_error) {
+int spl_log_open(const char *path, uint64_t max_bytes, spl_log_level level, spl_error *ret_error) {
     if (path && *path) {
         SPL_CLEANUP(spl_free_p) char *copy = strdup(path);
         if (!copy)
@@ -41,6 +45,7 @@ int spl_log_open(const char *path, spl_log_level level, spl_error *ret_error) {
         if (status < 0)
             return status;
         sink.path = SPL_STEAL(copy);
+        sink.max_bytes = max_bytes;
     }
     sink.level = level;
     return 0;
@@ -107,6 +112,21 @@ static char *make_line(spl_log_level level, const char *event, const spl_log_fie
     return text && asprintf(&whole, "%s\n", text) >= 0 ? whole : NULL;
 }
 
+/* Under the mutex: a file that has its size becomes PATH.1, in place of an older one. Where that fails, the file goes on. */
+static void rotate(void) {
+    struct stat status;
+    if (!sink.path || sink.max_bytes == 0 || fstat(sink.fd, &status) < 0 ||
+        (uint64_t)status.st_size < sink.max_bytes || !S_ISREG(status.st_mode))
+        return;
+    char older[PATH_MAX];
+    int fd = -1;
+    snprintf(older, sizeof(older), "%s.1", sink.path);
+    if (rename(sink.path, older) < 0 || open_file(sink.path, &fd, NULL) < 0)
+        return;
+    close(sink.fd);
+    sink.fd = fd;
+}
+
 void spl_log_write(spl_log_level level, const char *event, const spl_log_field *fields) {
     if (level < sink.level)
         return;
@@ -114,6 +134,7 @@ void spl_log_write(spl_log_level level, const char *event, const spl_log_field *
     SPL_CLEANUP(spl_free_p) char *line = make_line(level, event, fields);
     pthread_mutex_lock(&sink.mutex);
     const int status = line ? spl_write_all(sink.fd, line, strlen(line), "the log", NULL) : -1;
+    rotate();
     pthread_mutex_unlock(&sink.mutex);
     if (status < 0)
         spl_metrics_count(SPL_COUNTER_LOG_LINES_LOST, 1);

@@ -37,8 +37,10 @@ typedef struct spl_log_field {
     spl_log_write((level), (event),                                                                \
                   (const spl_log_field[]){__VA_ARGS__ __VA_OPT__(, ){.name = NULL}})
 
-/* Starts logging to `path` ("" or NULL: standard error). Errors: IO, PERMISSION, NOT_FOUND. Not thread-safe; once, before the rest. */
-SPL_WARN_UNUSED int spl_log_open(const char *path, spl_log_level level, spl_error *ret_error);
+/* Starts logging to `path` ("" or NULL: standard error, which whoever reads it rotates). A file of `max_bytes` (0: any) becomes PATH.1, so that both
+ * together have twice that at most. Errors: IO, PERMISSION, NOT_FOUND. Not thread-safe; once, before the rest. */
+SPL_WARN_UNUSED int spl_log_open(const char *path, uint64_t max_bytes, spl_log_level level,
+                                 spl_error *ret_error);
 /* Opens the file anew, for log rotation (SIGHUP). */
 SPL_WARN_UNUSED int spl_log_reopen(spl_error *ret_error);
 void spl_log_write(spl_log_level level, const char *event, const spl_log_field *fields);
