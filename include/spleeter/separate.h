@@ -36,7 +36,8 @@ typedef struct spl_source {
     void *user;
     /* Writes up to `capacity` samples (2 * capacity floats) to `samples` and their number to *ret_count; 0 means the end.
      * Returns 0, or a negative spl_status that spl_separate passes on. NaN and infinities are
-     * refused by spl_separate (FORMAT). */
+     * refused by spl_separate (FORMAT). A source that waits long watches by itself for what should cancel the separation,
+     * and then returns CANCELED: spl_separate cannot ask meanwhile. */
     int (*read)(void *user, float *samples, size_t capacity, size_t *ret_count);
     /* Starts again from the first sample. Needed with `wiener` only; may be NULL otherwise. */
     int (*rewind)(void *user);
@@ -48,7 +49,7 @@ typedef struct spl_sink {
     void *user;
     /* Takes `count` samples of each stem: stems[i] holds 2 * count floats of the model's i-th stem, or is NULL for a stem that was
      * not asked for. The buffers are the engine's and valid during the call. Returns 0, or a negative
-     * spl_status that spl_separate passes on. */
+     * spl_status that spl_separate passes on. If it waits long: as for sources. */
     int (*write)(void *user, const float *const *stems, size_t count);
 } spl_sink;
 
@@ -80,7 +81,8 @@ typedef struct spl_separate_options {
     int wiener; /* 1: multichannel Wiener filter over the whole song, in two passes (norbert, `--mwf`) */
     unsigned threads; /* 0: as many as there are CPUs for this process */
     uint64_t stems;   /* bit i: the i-th stem is wanted; 0: all */
-    /* Called from the calling thread several times a segment; a non-zero answer cancels. May be NULL. */
+    /* Called from the calling thread several times a segment (11.9 s of the song), once for one without sound; a non-zero answer
+     * cancels. May be NULL. */
     int (*progress)(void *user, const spl_progress *progress);
     void *progress_user;
     spl_timings *timings; /* added to, also when the separation fails; may be NULL */

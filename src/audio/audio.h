@@ -31,6 +31,17 @@ typedef struct spl_audio_info {
     uint64_t duration_us;     /* microseconds; 0 unknown */
 } spl_audio_info;
 
+/* Asks whether to give up: several times a second while a call waits for the helper, on the thread that made the call. True ends
+ * the call with CANCELED. No function: never. */
+typedef struct spl_stop {
+    bool (*ask)(void *user);
+    void *user;
+} spl_stop;
+
+static inline bool spl_stop_asked(const spl_stop *stop) {
+    return stop->ask && stop->ask(stop->user);
+}
+
 typedef enum spl_channel_policy {
     SPL_CHANNELS_STEREO_DOWNMIX, /* stereo: mono is duplicated, more are mixed down (BS.775) */
     SPL_CHANNELS_FIRST_TWO, /* stereo: mono is duplicated, of more the first two, as Spleeter */
@@ -45,13 +56,14 @@ typedef struct spl_decode_options {
     double
         limit_s; /* a file with more to decode, the skipped included, is refused (LIMIT); 0: none */
     bool require_landlock; /* fail where the kernel lacks Landlock; false: go on without it */
+    spl_stop stop;         /* of opening and reading; must stay valid as long as the decoder */
 } spl_decode_options;
 
 typedef struct spl_decoder spl_decoder;
 
 /* Starts decoding the audio file behind the descriptor `fd` (regular; it stays the caller's; read from the start,
  * whatever its file position, which does not move) to 44,100 Hz. `name` is for messages.
- * Errors: FORMAT, UNSUPPORTED (no audio track, unknown format), LIMIT, HELPER, IO, MEMORY. */
+ * Errors: FORMAT, UNSUPPORTED (no audio track, unknown format), LIMIT, HELPER, IO, MEMORY, CANCELED. */
 SPL_WARN_UNUSED int spl_decoder_open(int fd, const char *name, const spl_decode_options *options,
                                      spl_decoder **ret_decoder, spl_error *ret_error);
 
@@ -104,6 +116,7 @@ typedef struct spl_encode_options {
     uint64_t channel_mask;           /* as in spl_audio_info; 0: the usual one */
     unsigned sample_rate_hz;         /* of the file; samples come in at 44,100 Hz */
     bool require_landlock;
+    spl_stop stop; /* of all calls; must stay valid as long as the encoder */
 } spl_encode_options;
 
 typedef struct spl_encoder spl_encoder;

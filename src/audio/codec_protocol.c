@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Records on the socket between a program and its codec helper; both link this file.
+ * Records on the socket as the helper sends and receives them, and checks of what they hold.
  */
 #include "audio/codec_protocol.h"
 
@@ -53,19 +53,6 @@ void spl_text_make_printable(char *text, size_t size) {
         if (*c < ' ' || *c > '~')
             *c = '?';
     }
-}
-
-bool spl_record_receive_failure(int fd, const spl_record_header *header, const char *name,
-                                spl_error *ret_error, int *ret_status) {
-    spl_error failure;
-    if (header->size_bytes != sizeof(failure) ||
-        spl_record_receive(fd, &failure, sizeof(failure)) < 0 || failure.status >= SPL_OK ||
-        failure.status < SPL_E_NO_SPACE) {
-        return false;
-    }
-    spl_text_make_printable(failure.message, sizeof(failure.message));
-    *ret_status = spl_fail(ret_error, failure.status, "%s: %s", name, failure.message);
-    return true;
 }
 
 bool spl_decode_start_check(spl_decode_start *start) {

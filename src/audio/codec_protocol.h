@@ -19,7 +19,8 @@
  * the two never wait for each other.
  *
  * The program believes nothing that the helper says: sizes, counts and texts
- * are checked here, for the helper may have been taken over by a media file.
+ * are checked, for the helper may have been taken over by a media file. The
+ * program's side is in helper.h, for it never waits without end.
  */
 #ifndef SPL_AUDIO_CODEC_PROTOCOL_H
 #define SPL_AUDIO_CODEC_PROTOCOL_H
@@ -83,7 +84,7 @@ typedef struct spl_encode_end {
     uint64_t clipped;
 } spl_encode_end;
 
-/* Sends a record. Errors: HELPER when the other end is gone. */
+/* Of the helper: sends a record. Errors: HELPER when the other end is gone. */
 SPL_WARN_UNUSED int spl_record_send(int fd, spl_record_type type, const void *payload, size_t size);
 
 /* Receives the header of the next record. Errors: HELPER when the other end is gone. */
@@ -91,12 +92,6 @@ SPL_WARN_UNUSED int spl_record_receive_header(int fd, spl_record_header *ret_hea
 
 /* Receives exactly `size` bytes of a payload. Errors: HELPER when the other end is gone. */
 SPL_WARN_UNUSED int spl_record_receive(int fd, void *ret_payload, size_t size);
-
-/* Receives the payload of a FAILURE record into *ret_error, with the message made printable and put behind
- * "name: ", and its status into *ret_status. False when the record is not what it should be. */
-SPL_WARN_UNUSED bool spl_record_receive_failure(int fd, const spl_record_header *header,
-                                                const char *name, spl_error *ret_error,
-                                                int *ret_status);
 
 /* Whether `start` is of this build and in the ranges that audio.h promises; makes its texts printable. */
 SPL_WARN_UNUSED bool spl_decode_start_check(spl_decode_start *start);

@@ -4,8 +4,6 @@
  */
 #include "audio/decoder.h"
 
-#include "audio/codec_protocol.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,12 +36,12 @@ int spl_decoder_attach(spl_helper helper, const char *name, spl_channel_policy c
     int status = 0;
     spl_record_header header;
     spl_decode_start start;
-    bool good = spl_record_receive_header(helper.fd, &header) == 0;
+    bool good = spl_helper_receive_header(&decoder->helper, &header) == 0;
     if (good && header.type == SPL_RECORD_FAILURE)
-        good = spl_record_receive_failure(helper.fd, &header, name, ret_error, &status);
+        good = spl_helper_receive_failure(&decoder->helper, &header, name, ret_error, &status);
     else if (good)
         good = header.type == SPL_RECORD_START && header.size_bytes == sizeof(start) &&
-               spl_record_receive(helper.fd, &start, sizeof(start)) == 0 &&
+               spl_helper_receive(&decoder->helper, &start, sizeof(start)) == 0 &&
                spl_decode_start_check(&start);
     if (!good)
         status = spl_helper_fail(&decoder->helper, name, ret_error);
@@ -80,11 +78,13 @@ int spl_decoder_open(int fd, const char *name, const spl_decode_options *options
         return spl_fail(ret_error, SPL_E_FORMAT, "%s is empty", name);
 
     spl_helper helper;
-    int status = spl_helper_start("decode", fd, &helper, ret_error);
+    int status = spl_helper_start("decode", fd, &options->stop, &helper, ret_error);
     if (status < 0)
         return status;
     spl_decode_request request = {.version = SPL_PROTOCOL_VERSION, .options = *options};
-    if (spl_record_send(helper.fd, SPL_RECORD_DECODE, &request, sizeof(request)) < 0)
+    request.options.stop =
+        (spl_stop){0}; /* addresses of this process are not the helper's business */
+    if (spl_helper_send(&helper, SPL_RECORD_DECODE, &request, sizeof(request)) < 0)
         return spl_helper_fail(&helper, name, ret_error);
     return spl_decoder_attach(helper, name, options->channels, ret_decoder, ret_error);
 }
@@ -105,9 +105,9 @@ static void add_warning(spl_decoder *decoder, const char *text) {
 
 /* Reads the next record up to the samples in it, or the whole of the last one. */
 static int next_record(spl_decoder *decoder, spl_error *ret_error) {
-    int fd = decoder->helper.fd;
+    spl_helper *helper = &decoder->helper;
     spl_record_header header;
-    if (spl_record_receive_header(fd, &header) < 0)
+    if (spl_helper_receive_header(helper, &header) < 0)
         return spl_helper_fail(&decoder->helper, decoder->name, ret_error);
 
     const size_t sample_bytes = decoder->channels * sizeof(float);
@@ -123,7 +123,7 @@ static int next_record(spl_decoder *decoder, spl_error *ret_error) {
         decoder->samples += decoder->pending;
         return 0;
     case SPL_RECORD_END_DECODE:
-        if (header.size_bytes != sizeof(end) || spl_record_receive(fd, &end, sizeof(end)) < 0 ||
+        if (header.size_bytes != sizeof(end) || spl_helper_receive(helper, &end, sizeof(end)) < 0 ||
             end.samples != decoder->samples) {
             break;
         }
@@ -134,13 +134,13 @@ static int next_record(spl_decoder *decoder, spl_error *ret_error) {
         spl_helper_end(&decoder->helper);
         return 0;
     case SPL_RECORD_FAILURE:
-        if (spl_record_receive_failure(fd, &header, decoder->name, ret_error, &status))
+        if (spl_helper_receive_failure(helper, &header, decoder->name, ret_error, &status))
             return status;
         break;
     default:
         break;
     }
-    return spl_helper_fail(&decoder->helper, decoder->name, ret_error);
+    return spl_helper_fail(helper, decoder->name, ret_error);
 }
 
 int spl_decoder_read(spl_decoder *decoder, float *samples, size_t capacity, size_t *ret_count,
@@ -151,10 +151,9 @@ int spl_decoder_read(spl_decoder *decoder, float *samples, size_t capacity, size
             return status;
     }
     size_t count = SPL_MIN(decoder->pending, capacity);
-    if (spl_record_receive(decoder->helper.fd, samples, count * decoder->channels * sizeof(float)) <
-        0) {
+    if (spl_helper_receive(&decoder->helper, samples, count * decoder->channels * sizeof(float)) <
+        0)
         return spl_helper_fail(&decoder->helper, decoder->name, ret_error);
-    }
     decoder->pending -= count;
     *ret_count = count;
     return 0;

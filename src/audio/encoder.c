@@ -2,7 +2,6 @@
  *
  * An encoder: WAV at 44,100 Hz is written here; for all else the samples go to the codec helper.
  */
-#include "audio/codec_protocol.h"
 #include "audio/helper.h"
 #include "audio/wav.h"
 
@@ -47,7 +46,7 @@ static bool is_seekable(int fd) {
 static int fail(spl_encoder *encoder, const spl_record_header *header, spl_error *ret_error) {
     int status;
     if (header->type == SPL_RECORD_FAILURE &&
-        spl_record_receive_failure(encoder->helper.fd, header, encoder->name, ret_error, &status))
+        spl_helper_receive_failure(&encoder->helper, header, encoder->name, ret_error, &status))
         return status;
     return spl_helper_fail(&encoder->helper, encoder->name, ret_error);
 }
@@ -55,7 +54,8 @@ static int fail(spl_encoder *encoder, const spl_record_header *header, spl_error
 /* The helper does not listen any more, because it has failed and said why, or is gone. */
 static int fail_to_send(spl_encoder *encoder, spl_error *ret_error) {
     spl_record_header header;
-    if (spl_record_receive_header(encoder->helper.fd, &header) < 0)
+    if (encoder->helper.reason != SPL_HELPER_HUNG_UP ||
+        spl_helper_receive_header(&encoder->helper, &header) < 0)
         return spl_helper_fail(&encoder->helper, encoder->name, ret_error);
     return fail(encoder, &header, ret_error);
 }
@@ -63,20 +63,19 @@ static int fail_to_send(spl_encoder *encoder, spl_error *ret_error) {
 /* Reads the helper's answer, which is the record `type` with `size` bytes, or its failure. */
 static int receive_answer(spl_encoder *encoder, spl_record_type type, void *ret_payload,
                           size_t size, spl_error *ret_error) {
-    const int fd = encoder->helper.fd;
     spl_record_header header;
-    if (spl_record_receive_header(fd, &header) < 0)
+    if (spl_helper_receive_header(&encoder->helper, &header) < 0)
         return spl_helper_fail(&encoder->helper, encoder->name, ret_error);
     if (header.type != type || header.size_bytes != size)
         return fail(encoder, &header, ret_error);
-    if (spl_record_receive(fd, ret_payload, size) < 0)
+    if (spl_helper_receive(&encoder->helper, ret_payload, size) < 0)
         return spl_helper_fail(&encoder->helper, encoder->name, ret_error);
     return 0;
 }
 
 static int start_helper(spl_encoder *encoder, int fd, const spl_encode_options *options,
                         spl_error *ret_error) {
-    int status = spl_helper_start("encode", fd, &encoder->helper, ret_error);
+    int status = spl_helper_start("encode", fd, &options->stop, &encoder->helper, ret_error);
     if (status < 0)
         return status;
     spl_encode_request request = {
@@ -84,7 +83,9 @@ static int start_helper(spl_encoder *encoder, int fd, const spl_encode_options *
         .seekable = is_seekable(fd),
         .options = *options,
     };
-    if (spl_record_send(encoder->helper.fd, SPL_RECORD_ENCODE, &request, sizeof(request)) < 0)
+    request.options.stop =
+        (spl_stop){0}; /* addresses of this process are not the helper's business */
+    if (spl_helper_send(&encoder->helper, SPL_RECORD_ENCODE, &request, sizeof(request)) < 0)
         return fail_to_send(encoder, ret_error);
     return receive_answer(encoder, SPL_RECORD_READY, NULL, 0, ret_error);
 }
@@ -158,8 +159,7 @@ int spl_encoder_write(spl_encoder *encoder, const float *samples, size_t count,
     const size_t record_samples = SPL_RECORD_SAMPLES_MAX_BYTES / sample_bytes;
     while (count > 0) {
         size_t part = SPL_MIN(count, record_samples);
-        if (spl_record_send(encoder->helper.fd, SPL_RECORD_SAMPLES, samples, part * sample_bytes) <
-            0)
+        if (spl_helper_send(&encoder->helper, SPL_RECORD_SAMPLES, samples, part * sample_bytes) < 0)
             return fail_to_send(encoder, ret_error);
         samples += part * encoder->channels;
         count -= part;
@@ -176,7 +176,7 @@ int spl_encoder_finish(spl_encoder *encoder, spl_error *ret_error) {
         return spl_wav_writer_finish(encoder->wav, ret_error);
     const spl_encode_finish finish = {.length = encoder->length};
     spl_encode_end end;
-    if (spl_record_send(encoder->helper.fd, SPL_RECORD_FINISH, &finish, sizeof(finish)) < 0)
+    if (spl_helper_send(&encoder->helper, SPL_RECORD_FINISH, &finish, sizeof(finish)) < 0)
         return fail_to_send(encoder, ret_error);
     int status = receive_answer(encoder, SPL_RECORD_END_ENCODE, &end, sizeof(end), ret_error);
     if (status == 0)

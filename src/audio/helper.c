@@ -8,11 +8,12 @@
  */
 #include "audio/helper.h"
 
-#include "audio/codec_protocol.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -25,6 +26,12 @@
 
 /* A helper that neither sends nor takes anything for so long hangs. */
 #define SILENCE_MAX_S 120
+
+/* How often a call that waits asks whether to give up. */
+#define ASK_MS 100
+
+/* How long a helper that closed its socket may take to end, so that it is known how it did. */
+#define EXIT_MS 1000
 
 const char *spl_sandbox_warning(void) {
     const unsigned ask_version = 1; /* LANDLOCK_CREATE_RULESET_VERSION */
@@ -102,7 +109,8 @@ static int spawn(const char *path, const char *mode, int channel, int file, pid_
     return failed;
 }
 
-int spl_helper_start(const char *mode, int file_fd, spl_helper *ret_helper, spl_error *ret_error) {
+int spl_helper_start(const char *mode, int file_fd, const spl_stop *stop, spl_helper *ret_helper,
+                     spl_error *ret_error) {
     char path[PATH_MAX];
     int status = find_helper(path, ret_error);
     if (status < 0)
@@ -113,10 +121,6 @@ int spl_helper_start(const char *mode, int file_fd, spl_helper *ret_helper, spl_
         return spl_fail_errno(ret_error, errno, "cannot make a socket for the codec helper");
     SPL_CLEANUP(spl_close_p) int ours = pair[0];
     SPL_CLEANUP(spl_close_p) int theirs = pair[1];
-    const struct timeval silence = {.tv_sec = SILENCE_MAX_S};
-    if (setsockopt(ours, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof(silence)) < 0 ||
-        setsockopt(ours, SOL_SOCKET, SO_SNDTIMEO, &silence, sizeof(silence)) < 0)
-        return spl_fail_errno(ret_error, errno, "cannot set up the socket of the codec helper");
 
     /* Above the numbers that the child fills, so that none is overwritten before it is duplicated. */
     SPL_CLEANUP(spl_close_p) int channel = fcntl(theirs, F_DUPFD_CLOEXEC, SPL_HELPER_FILE_FD + 1);
@@ -129,58 +133,171 @@ int spl_helper_start(const char *mode, int file_fd, spl_helper *ret_helper, spl_
     if (failed)
         return spl_fail(ret_error, SPL_E_HELPER, "cannot start the codec helper %s: %s", path,
                         strerror(failed));
-    *ret_helper = (spl_helper){.pid = pid, .fd = spl_steal_fd(&ours)};
+    *ret_helper = (spl_helper){.pid = pid, .fd = spl_steal_fd(&ours), .stop = *stop};
     return 0;
 }
 
-/* Kills and reaps. A helper that has already ended keeps the status it ended with. Returns it, or -1. */
-static int end(spl_helper *helper) {
-    int wait_status = -1;
+static int give_up(spl_helper *helper, spl_helper_end_reason reason) {
+    helper->reason = reason;
+    return SPL_E_HELPER;
+}
+
+/* Waits until the socket is ready for `events`. */
+static int await(spl_helper *helper, short events) {
+    const double end_s = spl_now_s() + SILENCE_MAX_S;
+    for (;;) {
+        if (spl_stop_asked(&helper->stop))
+            return give_up(helper, SPL_HELPER_CANCELED);
+        struct pollfd socket = {.fd = helper->fd, .events = events};
+        const int ready = poll(&socket, 1, ASK_MS);
+        if (ready > 0)
+            return 0;
+        if (ready < 0 && errno != EINTR)
+            return give_up(helper, SPL_HELPER_HUNG_UP);
+        if (spl_now_s() > end_s)
+            return give_up(helper, SPL_HELPER_SILENT);
+    }
+}
+
+/* After a transfer that failed. */
+static int await_after(spl_helper *helper, int transfer_errno, short events) {
+    if (transfer_errno == EINTR)
+        return 0;
+    if (transfer_errno == EAGAIN || transfer_errno == EWOULDBLOCK)
+        return await(helper, events);
+    return give_up(helper, SPL_HELPER_HUNG_UP);
+}
+
+static int send_all(spl_helper *helper, const void *data, size_t size) {
+    const char *bytes = data;
+    while (size > 0) {
+        const ssize_t sent = send(helper->fd, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0) {
+            const int status = await_after(helper, errno, POLLOUT);
+            if (status < 0)
+                return status;
+            continue;
+        }
+        bytes += sent;
+        size -= (size_t)sent;
+    }
+    return 0;
+}
+
+int spl_helper_send(spl_helper *helper, spl_record_type type, const void *payload, size_t size) {
+    const spl_record_header header = {.type = type, .size_bytes = (uint32_t)size};
+    const int status = send_all(helper, &header, sizeof(header));
+    return status < 0 ? status : send_all(helper, payload, size);
+}
+
+int spl_helper_receive(spl_helper *helper, void *ret_payload, size_t size) {
+    char *bytes = ret_payload;
+    while (size > 0) {
+        const ssize_t received = recv(helper->fd, bytes, size, MSG_DONTWAIT);
+        if (received == 0)
+            return give_up(helper, SPL_HELPER_HUNG_UP);
+        if (received < 0) {
+            const int status = await_after(helper, errno, POLLIN);
+            if (status < 0)
+                return status;
+            continue;
+        }
+        bytes += received;
+        size -= (size_t)received;
+    }
+    return 0;
+}
+
+int spl_helper_receive_header(spl_helper *helper, spl_record_header *ret_header) {
+    return spl_helper_receive(helper, ret_header, sizeof(*ret_header));
+}
+
+bool spl_helper_receive_failure(spl_helper *helper, const spl_record_header *header,
+                                const char *name, spl_error *ret_error, int *ret_status) {
+    spl_error failure;
+    if (header->size_bytes != sizeof(failure) ||
+        spl_helper_receive(helper, &failure, sizeof(failure)) < 0 || failure.status >= SPL_OK ||
+        failure.status < SPL_E_NO_SPACE) {
+        return false;
+    }
+    spl_text_make_printable(failure.message, sizeof(failure.message));
+    *ret_status = spl_fail(ret_error, failure.status, "%s: %s", name, failure.message);
+    return true;
+}
+
+static pid_t wait_for(pid_t pid, int flags, int *ret_status) {
+    pid_t waited;
+    do {
+        waited = waitpid(pid, ret_status, flags);
+    } while (waited < 0 && errno == EINTR);
+    return waited;
+}
+
+/* Gives a helper that closed its socket the time to end by itself. *ret_status is how it did; false: it still runs. */
+static bool has_ended(const spl_helper *helper, int *ret_status) {
+    for (int waited_ms = 0; helper->pid > 0; waited_ms += 10) {
+        const pid_t waited = wait_for(helper->pid, WNOHANG, ret_status);
+        if (waited != 0)
+            return waited > 0;
+        if (waited_ms >= EXIT_MS)
+            return false;
+        usleep(10000);
+    }
+    return false;
+}
+
+void spl_helper_end(spl_helper *helper) {
     if (helper->fd >= 0)
         close(spl_steal_fd(&helper->fd));
     if (helper->pid > 0) {
+        int wait_status;
         kill(helper->pid, SIGKILL);
-        pid_t waited;
-        do {
-            waited = waitpid(helper->pid, &wait_status, 0);
-        } while (waited < 0 && errno == EINTR);
+        wait_for(helper->pid, 0, &wait_status);
         helper->pid = 0;
-        if (waited < 0)
-            return -1;
     }
-    return wait_status;
 }
 
-int spl_helper_fail(spl_helper *helper, const char *name, spl_error *ret_error) {
-    int wait_status = end(helper);
-    if (wait_status != -1 && WIFSIGNALED(wait_status)) {
-        switch (WTERMSIG(wait_status)) {
-        case SIGKILL:
-            return spl_fail(ret_error, SPL_E_HELPER,
-                            "%s: the codec helper was killed, hung, or sent what it should not",
-                            name);
-        case SIGSYS:
-            return spl_fail(ret_error, SPL_E_HELPER,
-                            "%s: the codec helper was stopped by its sandbox", name);
-        case SIGXCPU:
-            return spl_fail(ret_error, SPL_E_LIMIT,
-                            "%s: the codec helper was stopped, for it took too much CPU time",
-                            name);
-        default:
-            return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper crashed: %s", name,
-                            strsignal(WTERMSIG(wait_status)));
-        }
-    }
-    if (wait_status != -1 && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != 0)
+/* What became of a helper that ended by itself. */
+static int fail_ended(int wait_status, const char *name, spl_error *ret_error) {
+    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != 0)
         return spl_fail(ret_error, SPL_E_HELPER,
                         "the codec helper does not run (exit status %d); see what "
                         "`" HELPER_NAME " self-test` says",
                         WEXITSTATUS(wait_status));
-    return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper sent what it should not", name);
+    switch (WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0) {
+    case 0:
+        return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper sent what it should not",
+                        name);
+    case SIGKILL:
+        return spl_fail(ret_error, SPL_E_HELPER,
+                        "%s: the codec helper was killed, most likely because memory ran out",
+                        name);
+    case SIGSYS:
+        return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper was stopped by its sandbox",
+                        name);
+    case SIGXCPU:
+        return spl_fail(ret_error, SPL_E_LIMIT,
+                        "%s: the codec helper was stopped, for it took too much CPU time", name);
+    default:
+        return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper crashed: %s", name,
+                        strsignal(WTERMSIG(wait_status)));
+    }
 }
 
-void spl_helper_end(spl_helper *helper) {
-    end(helper);
+int spl_helper_fail(spl_helper *helper, const char *name, spl_error *ret_error) {
+    int wait_status;
+    const bool ended = helper->reason == SPL_HELPER_HUNG_UP && has_ended(helper, &wait_status);
+    if (ended)
+        helper->pid = 0; /* the number may be another process's by now */
+    spl_helper_end(helper);
+    if (ended)
+        return fail_ended(wait_status, name, ret_error);
+    if (helper->reason == SPL_HELPER_CANCELED)
+        return spl_fail(ret_error, SPL_E_CANCELED, "%s: canceled", name);
+    if (helper->reason == SPL_HELPER_SILENT)
+        return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper said nothing for %d seconds",
+                        name, SILENCE_MAX_S);
+    return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper sent what it should not", name);
 }
 
 int spl_sandbox_check(spl_error *ret_error) {
@@ -188,14 +305,11 @@ int spl_sandbox_check(spl_error *ret_error) {
     if (file < 0)
         return spl_fail_errno(ret_error, errno, "cannot open /dev/null");
     spl_helper helper = SPL_HELPER_INIT;
-    int status = spl_helper_start("self-test", file, &helper, ret_error);
+    int status = spl_helper_start("self-test", file, &(spl_stop){0}, &helper, ret_error);
     if (status < 0)
         return status;
     int wait_status = 0;
-    pid_t waited;
-    do {
-        waited = waitpid(helper.pid, &wait_status, 0);
-    } while (waited < 0 && errno == EINTR);
+    const pid_t waited = wait_for(helper.pid, 0, &wait_status);
     helper.pid = 0;
     spl_helper_end(&helper);
     if (waited < 0 || !WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0)

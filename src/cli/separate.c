@@ -382,7 +382,8 @@ int cli_separate(int argc, char **argv) {
         .folder = folder,
         .pipeline = {.codec = SPL_CODEC_WAV,
                      .sample_format = SPL_SAMPLES_16,
-                     .bitrate_bps = 128000},
+                     .bitrate_bps = 128000,
+                     .stop = {.ask = cli_signals_stop}},
         .first_fd = -1,
     };
     spl_error error = {0};

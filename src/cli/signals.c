@@ -34,3 +34,8 @@ void cli_signals_watch(void) {
 int cli_signals_caught(void) {
     return caught;
 }
+
+bool cli_signals_stop(void *user) {
+    (void)user;
+    return caught != 0;
+}

@@ -439,11 +439,16 @@ static void compute_segment(void *user) {
     s->compute_s = spl_now_s() - started_s;
 }
 
-/* Waits for the segment that is being computed. */
+/* Waits for the segment that is being computed. Progress is told at least once: a segment without sound has no steps. */
 static int await_segment(struct separation *s) {
-    while (!spl_background_wait(s->background))
+    bool done;
+    do {
+        done = spl_background_wait(s->background);
         if (s->options->progress && !atomic_load(&s->stop))
             report_progress(s);
+    } while (!done);
+    if (s->computed == 0 && atomic_load(&s->stop))
+        s->computed = SPL_E_CANCELED;
     return s->computed < 0 ? spl_fail(s->error, s->computed, "canceled") : 0;
 }
 

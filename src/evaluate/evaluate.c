@@ -83,7 +83,8 @@ static int start_decoders(void *user, spl_error *ret_error) {
             signal_input *input = &job->signals[i].inputs[k];
             spl_decoder_free(SPL_STEAL(input->decoder));
             const spl_decode_options options = {.channels = job->options->pipeline.channels,
-                                                .track = input->track};
+                                                .track = input->track,
+                                                .stop = job->options->pipeline.stop};
             int status =
                 spl_decoder_open(input->fd, input->path, &options, &input->decoder, ret_error);
             if (status < 0)

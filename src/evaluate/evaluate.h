@@ -16,9 +16,10 @@ typedef struct spl_evaluate_options {
     const char *
         estimates; /* folder of the estimates: NAME/STEM.wav, of any codec that we write, where NAME is the song's name or
                               the last part of it; for a single song also STEM.wav; NULL: separate with `pipeline` */
-    spl_pipeline_options pipeline; /* model, bandwidth, wiener, channels */
-    const char *temporary_folder;  /* for what comes out of the separation */
-    unsigned threads;              /* 0: all CPUs; songs are evaluated side by side */
+    spl_pipeline_options
+        pipeline; /* model, bandwidth, wiener, channels; stop, asked from several threads at once */
+    const char *temporary_folder; /* for what comes out of the separation */
+    unsigned threads;             /* 0: all CPUs; songs are evaluated side by side */
     void *user;
     /* How far a song is, from 0 to 1; true cancels. Called from several threads, one at a time. May be NULL. */
     bool (*progress)(void *user, size_t song, double fraction);

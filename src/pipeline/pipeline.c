@@ -171,6 +171,7 @@ static int open_output(song_run *run, output_state *output) {
         .channel_mask = options->keep_format ? run->input.channel_mask : 0,
         .sample_rate_hz = options->keep_format ? run->input.sample_rate_hz : SPL_SAMPLE_RATE_HZ,
         .require_landlock = options->require_landlock,
+        .stop = options->stop,
     };
     int status = spl_encoder_open(fd, request->path ? request->path : request->name, &encode,
                                   &output->encoder, &run->error);
@@ -310,6 +311,10 @@ static int write_lane(void *user, const float *const *stems, size_t count) {
 /* Counts the passes over all lanes. */
 static int report_progress(void *user, const spl_progress *progress) {
     const song_run *run = user;
+    if (spl_stop_asked(&run->options->stop))
+        return 1;
+    if (!run->options->progress)
+        return 0;
     spl_progress overall = *progress;
     overall.pass += (unsigned)run->lane * progress->passes;
     overall.passes *= (unsigned)run->lane_count;
@@ -329,10 +334,8 @@ static int separate_lane(song_run *run) {
     separate.timings = run->options->timings;
     for (size_t i = 0; i < run->output_count; i++)
         separate.stems |= run->outputs[i].request.stems;
-    if (run->options->progress) {
-        separate.progress = report_progress;
-        separate.progress_user = run;
-    }
+    separate.progress = report_progress;
+    separate.progress_user = run;
     spl_source source = {.user = run,
                          .read = read_lane,
                          .rewind = rewind_lane,
@@ -401,6 +404,8 @@ static int read_spool(int fd, float *samples, size_t count, uint64_t offset, spl
 static int encode_spools(song_run *run, output_state *output) {
     unsigned channels = spl_decoder_channels(run->decoder);
     for (uint64_t begin = 0; begin < run->samples; begin += CHUNK_SAMPLES) {
+        if (spl_stop_asked(&run->options->stop))
+            return spl_fail(&run->error, SPL_E_CANCELED, "%s: canceled", run->name);
         size_t count = (size_t)SPL_MIN(run->samples - begin, (uint64_t)CHUNK_SAMPLES);
         for (size_t lane = 0; lane < run->lane_count; lane++) {
             unsigned width = spl_lane_width(&run->lanes[lane]);
@@ -489,6 +494,7 @@ static spl_decode_options decode_options(const spl_pipeline_options *options) {
         .duration_s = options->duration_s,
         .limit_s = options->limit_s,
         .require_landlock = options->require_landlock,
+        .stop = options->stop,
     };
 }
 

@@ -41,6 +41,8 @@ typedef struct spl_pipeline_options {
      * separated one by one counts each of them as a pass. May be NULL. */
     int (*progress)(void *user, const spl_progress *progress);
     void *progress_user;
+    spl_stop
+        stop; /* also while the run waits for a decoder or encoder: within a tenth of a second or so the run is canceled */
     spl_timings *
         timings; /* as in spl_separate_options: decoding is in read_s, encoding in write_s; may be NULL */
     const char
@@ -78,7 +80,7 @@ SPL_WARN_UNUSED int spl_pipeline_start_input(int fd, const char *name,
 /* Separates the audio file behind `fd` (regular, seekable, stays the caller's; `name` for messages) into `outputs`.
  * On failure no output with a path exists in part, those that stood there before are untouched, and *ret_stage (may be NULL)
  * says where it failed. An existing path that is not a regular file is refused.
- * Errors: as for spl_decoder_open, spl_separate and the encoders; FORMAT also when there are no samples. */
+ * Errors: as for spl_decoder_open, spl_separate and the encoders; FORMAT also when there are no samples; CANCELED. */
 SPL_WARN_UNUSED int spl_pipeline_run(int fd, const char *name, const spl_pipeline_options *options,
                                      const spl_output *outputs, size_t output_count,
                                      spl_pipeline_result *ret_result, spl_pipeline_stage *ret_stage,

@@ -218,3 +218,67 @@ def test_interrupted_while_reading_standard_input(tmp_path):
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130 and b"interrupted" in process.stderr.read()
+
+
+def helpers_of(pid):
+    """The codec helpers of a program."""
+    found = []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            name, fields = (folder / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
+            if name == "spleeterd-codec" and int(fields.split()[1]) == pid:
+                found.append(int(folder.name))
+    return found
+
+
+def stop_helpers(process, count):
+    """Stops the helpers, as if they hung, once there are as many."""
+    deadline = time.monotonic() + 60
+    while len(helpers_of(process.pid)) < count:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.001)
+    helpers = helpers_of(process.pid)
+    for helper in helpers:
+        os.kill(helper, signal.SIGSTOP)
+    return helpers
+
+
+@pytest.mark.parametrize("codec, helpers", [("wav", 1), ("flac", 3)])
+def test_interrupted_while_helpers_hang(tmp_path, codec, helpers):
+    """The first is the decoder, before the file is open; with the others, encoders."""
+    wav.write(tmp_path / "long.wav", music(15), bits=16)
+    process = subprocess.Popen([PROGRAM, "separate", "long.wav", "-o", "out", "-c", codec], cwd=tmp_path,
+                               stderr=subprocess.PIPE, preexec_fn=take_signals)
+    stopped = stop_helpers(process, helpers)
+    process.send_signal(signal.SIGINT)
+    start_s = time.monotonic()
+    assert process.wait(60) == 130 and b"interrupted" in process.stderr.read()
+    assert time.monotonic() - start_s < 10
+    assert not (tmp_path / "out").exists()
+    assert not any(pathlib.Path(f"/proc/{helper}").exists() for helper in stopped)
+
+
+def written(process):
+    """Bytes of the largest file that the process writes."""
+    sizes = [0]
+    for link in pathlib.Path(f"/proc/{process.pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if "/out/" in os.readlink(link):
+                sizes.append(link.stat().st_size)
+    return max(sizes)
+
+
+def test_interrupted_in_silence(tmp_path):
+    """Segments without sound pass no net, where signals are asked for between the layers."""
+    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "14000", tmp_path / "long.flac"],
+                   check=True)
+    process = subprocess.Popen([PROGRAM, "separate", "long.flac", "-o", "out"], cwd=tmp_path, stderr=subprocess.PIPE,
+                               preexec_fn=take_signals)
+    deadline = time.monotonic() + 60
+    while written(process) < 1 << 20:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    start_s = time.monotonic()
+    assert process.wait(60) == 143
+    assert time.monotonic() - start_s < 5
