@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 
 import jsonschema
 import pytest
@@ -62,7 +63,7 @@ def test_secrets_are_made_once(full):
     before = {path.name: path.read_text() for path in (full / "secrets").iterdir()}
     subprocess.run([full / "secrets.sh"], check=True)
     assert before == {path.name: path.read_text() for path in (full / "secrets").iterdir()}
-    assert len(set(before.values())) == len(before) == 8
+    assert len(set(before.values())) == len(before) == 9
     assert before["database-password"] in before["database-url"]
     named = re.findall(r"file: \./(secrets/[\w.-]+)", (full / "compose.yaml").read_text())
     assert len(named) == 7 and all((full / name).exists() for name in named)
@@ -94,21 +95,70 @@ def test_clamd(full):
     assert "Parse error" not in done.stdout + done.stderr and "signatures" in done.stdout + done.stderr, done.stdout + done.stderr
 
 
+def test_the_service_had_the_s3_servers_key(full, tmp_path):
+    """A folder of an earlier release: the server's key stays, and the service gets another one."""
+    copy = tmp_path / "full"
+    shutil.copytree(full, copy)
+    old = copy / "secrets/s3.env"
+    old.write_text("ROOT_ACCESS_KEY=a\nROOT_SECRET_KEY=b\nSPLEETER_S3_ACCESS_KEY_ID=a\nSPLEETER_S3_SECRET_ACCESS_KEY=b\n")
+    subprocess.run([copy / "secrets.sh"], check=True)
+    assert (copy / "secrets/s3-root.env").read_text() == "ROOT_ACCESS_KEY=a\nROOT_SECRET_KEY=b\n"
+    assert re.fullmatch(r"SPLEETER_S3_ACCESS_KEY_ID=[0-9a-f]{20}\nSPLEETER_S3_SECRET_ACCESS_KEY=[0-9a-f]{48}\n", old.read_text())
+
+
+def test_secrets_are_closed_to_other_users(full):
+    """Nobody but the owner enters the folder; what Compose binds into a container is readable for any user there."""
+    folder = full / "secrets"
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    bound = {pathlib.Path(name).name for name in re.findall(r"file: \./(secrets/[\w.-]+)", (full / "compose.yaml").read_text())}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert modes == {name: 0o444 if name in bound else 0o600 for name in modes}
+
+
+def test_other_users_and_containers(full):
+    if os.geteuid() or not shutil.which("setpriv"):
+        pytest.skip("needs root rights, to be another user")
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        copy = pathlib.Path(place) / "full"
+        shutil.copytree(full, copy)
+        copy.chmod(0o755)
+        another = ["setpriv", "--reuid=10001", "--regid=10001", "--clear-groups"]
+        for path in (copy / "secrets").iterdir():
+            assert subprocess.run([*another, "cat", path], capture_output=True).returncode, path
+        bind = 'touch "$1/in-container"; mount --bind "$1/secrets/api-key" "$1/in-container"; shift; exec "$@"'
+        done = subprocess.run(["unshare", "--mount", "sh", "-ec", bind, "sh", copy, *another, "cat", copy / "in-container"], capture_output=True, text=True)
+        assert done.stdout == (full / "secrets/api-key").read_text(), done.stderr
+
+
 def test_bucket_is_made(full, port, tmp_path):
     """The commands of s3 and bucket, run with a real versitygw: twice, since each start of the set runs them."""
     program = os.environ.get("VERSITYGW") or shutil.which("versitygw", path="/usr/local/lib/spleeterd-tests")
     if not program:
         pytest.skip("versitygw is not installed; see tests/scale/install.sh")
     services = yaml.safe_load((full / "compose.yaml").read_text())["services"]
-    env = dict(line.split("=", 1) for line in (full / "secrets/s3.env").read_text().split())
-    (tmp_path / "data").mkdir()
-    arguments = [{":7070": f"127.0.0.1:{port}", "/data": str(tmp_path / "data")}.get(word, word) for word in services["s3"]["command"]]
-    with open(tmp_path / "log", "w") as log, subprocess.Popen([program, *arguments], env=env, stdout=log, stderr=log) as server:
+    env = {name: dict(line.split("=", 1) for line in (full / f"secrets/{name}").read_text().split()) for name in ("s3-root.env", "s3.env")}
+    root, own = (list(env[name].values()) for name in env)
+    both = {**env["s3-root.env"], **env["s3.env"]}
+    for folder in ("data", "accounts"):
+        (tmp_path / folder).mkdir()
+    url = f"http://127.0.0.1:{port}"
+    arguments = [{":7070": f"127.0.0.1:{port}", "/data": str(tmp_path / "data"), "/accounts": str(tmp_path / "accounts")}.get(word, word)
+                 for word in services["s3"]["command"]]
+
+    def ask(account, method, path):
+        return subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--aws-sigv4", "aws:amz:us-east-1:s3", "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD",
+                               "--user", ":".join(account), "-X", method, url + path], capture_output=True, text=True, check=True).stdout
+
+    with open(tmp_path / "log", "w") as log, subprocess.Popen([program, *arguments], env=env["s3-root.env"], stdout=log, stderr=log) as server:
         try:
             (script,) = services["bucket"]["command"]
-            script = script.replace("$$", "$").replace("http://s3:7070", f"http://127.0.0.1:{port}")
-            for code in ("200", "409"):
-                done = subprocess.run([*services["bucket"]["entrypoint"], script], env={**env, "PATH": os.environ["PATH"]}, capture_output=True, text=True)
-                assert done.returncode == 0 and done.stdout == f"{code}\n", done.stdout + done.stderr + (tmp_path / "log").read_text()
+            script = script.replace("$$", "$").replace("http://s3:7070", url)
+            for codes in ("200 201 200 200", "409 409 200 200"):
+                done = subprocess.run([*services["bucket"]["entrypoint"], script], env={**both, "PATH": os.environ["PATH"]}, capture_output=True, text=True)
+                assert done.returncode == 0 and done.stdout.split() == codes.split(), done.stdout + done.stderr + (tmp_path / "log").read_text()
+            assert ask(root, "PUT", "/other") == "200" and ask(root, "PUT", "/stems/before") == "200"
+            assert [ask(own, method, "/stems/" + name) for method, name in (("PUT", "a"), ("DELETE", "a"), ("DELETE", "before"))] == ["200", "204", "204"]
+            assert [ask(own, "PUT", path) for path in ("/other/a", "/third")] == ["403", "403"] and ask(own, "PATCH", "/list-users") == "403"
         finally:
             server.terminate()

@@ -13,13 +13,17 @@ made() { [ -s "$1" ] || openssl rand -hex 24 | tr -d '\n' >"$1"; }
 for name in database-password secret api-key grafana-password; do
     made "$name"
 done
+rm -f database-url
 printf 'postgresql://spleeterd:%s@database/spleeterd' "$(cat database-password)" >database-url
-if [ ! -s s3.env ]; then
-    id=$(openssl rand -hex 10)
-    key=$(openssl rand -hex 24)
-    printf '%s=%s\n' ROOT_ACCESS_KEY "$id" ROOT_SECRET_KEY "$key" \
-        SPLEETER_S3_ACCESS_KEY_ID "$id" SPLEETER_S3_SECRET_ACCESS_KEY "$key" >s3.env
+
+# The S3 server has a key of its own, the service another one that opens its bucket alone. They were one in earlier releases.
+if grep -qs '^ROOT_' s3.env; then
+    grep '^ROOT_' s3.env >s3-root.env
+    rm s3.env
 fi
+account() { [ -s "$1" ] || printf '%s=%s\n' "$2" "$(openssl rand -hex 10)" "$3" "$(openssl rand -hex 24)" >"$1"; }
+account s3-root.env ROOT_ACCESS_KEY ROOT_SECRET_KEY
+account s3.env SPLEETER_S3_ACCESS_KEY_ID SPLEETER_S3_SECRET_ACCESS_KEY
 if [ ! -s metrics-key ]; then
     if [ -n "${SPLEETERD:-}" ]; then
         SPLEETER_DATA_DIR=$PWD "$SPLEETERD" keys add prometheus --role metrics >metrics-key
@@ -27,6 +31,8 @@ if [ ! -s metrics-key ]; then
         docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/keys" -e SPLEETER_DATA_DIR=/keys spleeterd keys add prometheus --role metrics >metrics-key
     fi
 fi
-# Compose binds these files into containers that run as other users; who may enter this folder is what keeps them.
+# Compose binds these files into containers, whose users are others than this one and must be able to read them. Nobody else on this host
+# can enter the folder.
 chmod 0444 database-password database-url secret api-key grafana-password metrics-key keys.json
-chmod 0711 .
+chmod 0600 s3.env s3-root.env
+chmod 0700 .
