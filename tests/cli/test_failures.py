@@ -7,6 +7,7 @@ import os
 import pathlib
 import platform
 import resource
+import shutil
 import signal
 import struct
 import subprocess
@@ -97,10 +98,16 @@ def test_codec_helper_that_dies(separate, song, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.fixture(scope="module")
+def three_minutes(tmp_path_factory):
+    path = tmp_path_factory.mktemp("song") / "long.wav"
+    wav.write(path, music(180), bits=16)
+    return path
+
+
 @pytest.fixture
-def long_song(tmp_path):
-    wav.write(tmp_path / "long.wav", music(180), bits=16)
-    return tmp_path / "long.wav"
+def long_song(three_minutes, tmp_path):
+    return shutil.copy(three_minutes, tmp_path)
 
 
 def output_is_open(process, folder):
