@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -247,11 +248,22 @@ def test_refusals(status, release, pull):
 # -------------------------------------------------- old model, bad files ----
 
 
+@pytest.fixture(scope="session")
+def pulled(archives, tmp_path_factory):
+    """A data folder with a model, and the SHA-256 of its first net; pulled once, since most of a pull's time is the conversion."""
+    folder = tmp_path_factory.mktemp("pulled")
+    for name, content in files_of(archives["first"]).items():
+        (folder / name).write_bytes(content)
+    subprocess.run([PROGRAM, "models", "pull", "2stems", "--from", folder], check=True, capture_output=True,
+                   env={**os.environ, "XDG_DATA_HOME": str(folder / "data")})
+    return folder / "data", good_model(folder / "data/spleeterd/models")
+
+
 @pytest.fixture
-def old(archives, release, pull, models):
+def old(pulled, models, tmp_path):
     """An older model is there, and the check that it still is."""
-    pull(release(files_of(archives["first"])).address)
-    first = good_model(models)
+    data, first = pulled
+    shutil.copytree(data, tmp_path / "data", copy_function=os.link)
 
     def is_there():
         names = [entry for entry in os.listdir(models) if not entry.startswith(".")]
