@@ -8,6 +8,7 @@
 Each test runs under this script too (--timed), which adds its processor time to its log.
 """
 import json
+import os
 import pathlib
 import re
 import resource
@@ -55,7 +56,9 @@ def slowest(tests):
 def main(build, *arguments):
     log_of(build).unlink(missing_ok=True)
     wrapper = shlex.join([sys.executable, str(pathlib.Path(__file__).resolve()), "--timed"])
-    code = subprocess.call(["meson", "test", "-C", build, "--print-errorlogs", "--wrapper", wrapper, *arguments])
+    # One more than there are processors: many tests wait for a server most of their time.
+    side_by_side = os.environ.get("MESON_TESTTHREADS") or str(len(os.sched_getaffinity(0)) + 1)
+    code = subprocess.call(["meson", "test", "-C", build, "--print-errorlogs", "--wrapper", wrapper, "--num-processes", side_by_side, *arguments])
     tests = results(build)
     slowest(tests)
     totals(tests)
