@@ -165,6 +165,12 @@ class Service(Client):
             return all(Client(port, None).get("/ready").status == 200 for port in self.ports)
         return False
 
+    def get_or_none(self, path):
+        """The answer, or None as long as there is none."""
+        assert all(process.poll() is None for process in self.processes), self.log_path.read_text()
+        with contextlib.suppress(OSError):
+            return self.get(path)
+
     def send_signal(self, number):
         for process in self.processes:
             process.send_signal(number)

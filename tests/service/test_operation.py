@@ -190,10 +190,10 @@ def test_a_lost_database_costs_no_file(service, song):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A folder on a disk of 24 MiB."""
+    """A folder on a disk of 30 MiB."""
     folder = tmp_path / "small"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True).returncode != 0:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", folder], capture_output=True).returncode != 0:
         pytest.skip("mounting a small disk needs root")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
@@ -208,6 +208,13 @@ def fill(folder, leave=0):
         while left > 0:
             left -= file.write(bytes(min(left, 1 << 16)))
     return path
+
+
+def fill_up(path):
+    """Takes what has become free, too."""
+    with open(path, "ab", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
 
 
 def test_a_full_disk_and_after(serve, small_disk, song):
@@ -266,6 +273,36 @@ def test_strangers_do_not_fill_a_disk(serve, small_disk, song):
     (small_disk / "filler").unlink()
     wait_until(lambda: service.post_json(f"/v1/jobs/{job}/links", {"file": "vocals.wav"}).status == 201, what="a log that goes on")
     assert service.log("audit.recovered")
+
+
+@pytest.mark.one_process("a database in a file")
+def test_a_full_disk_heals(serve, small_disk, song):
+    """Others fill the disk up: what frees room works all the same, and so does a start."""
+    service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=1, RETENTION_S=3600)
+    kept, deleted = (service.separate(song, options={"duration": 1 + n / 4})["id"] for n in range(2))
+    service.stop()
+    service.settings["RETENTION_S"] = 2
+    service.start()
+    expiring = service.separate(song, stems="vocals")["id"]
+    filler = fill(small_disk)
+    assert service.get("/health").status == 200
+    wait_until(lambda: service.get("/ready").status == 503, what="a service that says so")
+    answer = service.post("/v1/jobs", {}, file=song)
+    assert (answer.status, answer.problem()) == (507, "storage-full")
+    assert service.delete(f"/v1/jobs/{deleted}").status == 204
+    fill_up(filler)
+    wait_until(lambda: service.job(expiring)["status"] == "expired", what="its expiry")
+    wait_until(lambda: {name.split("/")[1] for name in service.files("blobs")} == {kept}, what="an end of its files")
+    fill_up(filler)
+    for end in (service.stop, service.kill):
+        end()
+        service.start(wait=False)
+        wait_until(lambda: service.get_or_none("/ready"), what="an answer")
+        assert service.get("/ready").status == 503
+        assert service.stem(kept, "vocals.wav").status == 200
+    filler.unlink()
+    wait_until(lambda: service.get("/ready").status == 200, what="a service that is ready again")
+    assert service.separate(song, stems="vocals")["status"] == "succeeded"
 
 
 def test_a_disk_that_fills_while_a_job_runs(serve, small_disk):

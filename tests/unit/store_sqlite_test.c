@@ -9,11 +9,13 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -352,6 +354,11 @@ static void each_failure_of_the_disk(void **state) {
     } kinds[] = {{SQLITE_IOERR_WRITE, SPL_E_IO, false},
                  {SQLITE_IOERR_FSYNC, SPL_E_IO, true},
                  {SQLITE_FULL, SPL_E_NO_SPACE, true}};
+    /* No file has 4 MiB, but for the log's room, which takes its time. */
+    struct rlimit usual;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &usual), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){4 << 20, usual.rlim_max}), 0);
     for (size_t i = 0; i < SPL_ARRAY_SIZE(kinds); i++) {
         int number = 0;
         while (tell_story(number, kinds[i].code, kinds[i].stays, kinds[i].expected)) {
@@ -363,6 +370,7 @@ static void each_failure_of_the_disk(void **state) {
         folder_remove(folder);
         set_up(NULL);
     }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &usual), 0);
 }
 
 /* ------------------------------------------------------- a slow disk ---- */
@@ -399,6 +407,33 @@ static void readers_do_not_wait(void **state) {
     store->functions->close(store);
 }
 
+static blkcnt_t blocks_of_log(void) {
+    char log[320];
+    struct stat status;
+    snprintf(log, sizeof(log), "%s-wal", path);
+    assert_int_equal(stat(log, &status), 0);
+    return status.st_blocks;
+}
+
+/* The log has its room before it is needed, also while the database is closed; and then it holds nothing that another database could take for
+ * its own. */
+static void the_log_has_its_room(void **state) {
+    (void)state;
+    const blkcnt_t room = (6 << 20) / 512;
+    spl_store *store = open_store();
+    assert_int_equal(store->functions->rescue(store, 1, &(uint64_t){0}, &error), 0);
+    assert_true(blocks_of_log() >= room);
+    assert_int_equal(create(store, 1), 0);
+    store->functions->close(store);
+    assert_true(blocks_of_log() >= room);
+    char log[320];
+    struct stat status;
+    snprintf(log, sizeof(log), "%s-wal", path);
+    assert_int_equal(stat(log, &status), 0);
+    assert_int_equal(status.st_size, 0);
+    assert_intact();
+}
+
 int main(void) {
     faulty_vfs_install();
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -406,6 +441,7 @@ int main(void) {
         TEST(older_databases_are_brought_forward),
         TEST(only_own_databases_are_opened),
         TEST(files_are_private),
+        TEST(the_log_has_its_room),
         TEST(each_failure_of_the_disk),
         TEST(readers_do_not_wait),
     };

@@ -1191,6 +1191,36 @@ static void files_expire(void **state) {
 
 /* -------------------------------------------------------- idempotency ---- */
 
+/* A transaction has a bounded size, whatever has gathered. */
+static void old_rows_go_a_few_at_a_time(void **state) {
+    (void)state;
+    enum { JOBS = 5, AT_ONCE = 2 };
+    job_id ids[JOBS];
+    for (int i = 0; i < JOBS; i++) {
+        ids[i] = create("a");
+        const spl_store_finish end = {
+            .state = SPL_JOB_CANCELED, .now_ms = 1000, .expires_ms = 2000};
+        bool now;
+        OK(cancel, NULL, ids[i].text, &end, &now);
+    }
+    for (int rows = JOBS, expired = JOBS; rows > 0;) {
+        char(*gone)[SPL_ID_SIZE];
+        size_t count;
+        OK(expire, 3000, expired > 0 ? 5000 : 0, AT_ONCE, &gone, &count);
+        free(gone);
+        assert_int_equal(count, SPL_MIN(expired, AT_ONCE));
+        rows -= expired > 0 ? 0 : SPL_MIN(rows, AT_ONCE);
+        expired -= (int)count;
+        spl_job *jobs;
+        bool more;
+        OK(list, &(spl_store_filter){.owner = "a", .limit = 10}, &jobs, &count, &more);
+        for (size_t i = 0; i < count; i++)
+            spl_job_free(&jobs[i]);
+        free(jobs);
+        assert_int_equal(count, rows);
+    }
+}
+
 static spl_idempotency reserve(const char *owner, const char *key, char **ret_answer) {
     spl_idempotency found = SPL_IDEMPOTENCY_NEW;
     char *fingerprint = NULL;
@@ -1495,6 +1525,7 @@ int main(void) {
         TEST(lists_are_filtered),
         TEST(results_are_reused),
         TEST(files_expire),
+        TEST(old_rows_go_a_few_at_a_time),
         TEST(idempotency),
         TEST(one_of_many_reserves_a_key),
         TEST(deliveries),

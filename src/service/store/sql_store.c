@@ -581,14 +581,14 @@ static int expire_some(spl_transaction *transaction, int64_t now_ms, size_t limi
     return SPL_MIN(more, 0);
 }
 
-/* Rows that nobody asks for any more. */
+/* Rows that nobody asks for any more; `limit` of each kind, so that the room for the log is enough. */
 static int clean(const sql_store *store, spl_transaction *transaction, int64_t now_ms,
-                 int64_t keep_ms, spl_error *ret_error) {
-    const spl_value oldest = SPL_BIND_WHOLE(now_ms - keep_ms);
+                 int64_t keep_ms, size_t limit, spl_error *ret_error) {
+    const spl_value oldest[] = {SPL_BIND_WHOLE(now_ms - keep_ms), SPL_BIND_WHOLE(limit)};
     const spl_value now_us = SPL_BIND_WHOLE(1000 * now_ms);
-    int status = spl_change(transaction, SPL_SQL_REMOVE_EXPIRED, &oldest, 1, NULL, ret_error);
+    int status = spl_change(transaction, SPL_SQL_REMOVE_EXPIRED, oldest, 2, NULL, ret_error);
     if (status == 0)
-        status = spl_change(transaction, SPL_SQL_REMOVE_OLD_KEYS, &oldest, 1, NULL, ret_error);
+        status = spl_change(transaction, SPL_SQL_REMOVE_OLD_KEYS, oldest, 2, NULL, ret_error);
     if (status == 0)
         status = spl_change(transaction, SPL_SQL_REMOVE_IDLE_OWNERS, NULL, 0, NULL, ret_error);
     if (status == 0 && store->base.shared)
@@ -615,7 +615,7 @@ static int store_expire(spl_store *base, int64_t now_ms, int64_t keep_ms, size_t
         status = spl_change(&transaction, SPL_SQL_FORGET_OUTPUTS, SPL_BIND(SPL_BIND_TEXT(ids[i])),
                             NULL, ret_error);
     if (status == 0 && ours)
-        status = clean(store, &transaction, now_ms, keep_ms, ret_error);
+        status = clean(store, &transaction, now_ms, keep_ms, limit, ret_error);
     if (status < 0)
         return status;
     if (count > 0)

@@ -5,6 +5,9 @@
  * The database is in WAL mode with synchronous=FULL: a commit returns after its pages are flushed, and readers see the last commit without
  * waiting for a writer. One connection writes, under its mutex; a few others read, each under its own, so that looking up a job waits neither
  * for a commit that is being flushed nor for a long list.
+ *
+ * The room of the log is taken in advance, and kept while the database is closed: so jobs end, expire and are deleted while the disk is full,
+ * and the service starts.
  */
 #include "base/clock.h"
 #include "service/store/schema_2_sql.h"
@@ -25,6 +28,10 @@
 #define APPLICATION_ID  0x53504c4a /* "SPLJ" */
 #define BUSY_TIMEOUT_MS 5000       /* for other programs that look into the database */
 
+/* SQLite brings the log back into the database when it has 1,000 pages of 4 KiB, and then begins it anew; the rest is for the transaction that
+ * comes to that, and for some more when the database can't grow. */
+#define LOG_BYTES ((off_t)6 << 20)
+
 /* The i-th brings the tables from version i to i + 1. */
 static const char *const migrations[] = {schema_sql, schema_2_sql};
 
@@ -39,6 +46,7 @@ typedef struct sqlite_sql {
     spl_sql base;
     connection writer, readers[READERS];
     atomic_uint next_reader;
+    bool has_log_room; /* under the writer's mutex */
 } sqlite_sql;
 
 /* Says what the last call on the connection failed with. */
@@ -220,6 +228,29 @@ static int open_reader(const char *data_dir, connection *ret_connection, spl_err
     return 0;
 }
 
+/* ------------------------------------------------- room for the log ---- */
+
+/* Whether the log has its room. Its size stays what it is: what SQLite reads in it does not change. */
+static bool take_log_room(sqlite3 *db) {
+    SPL_CLEANUP(spl_free_p) char *path = NULL;
+    if (asprintf(&path, "%s-wal", sqlite3_db_filename(db, "main")) < 0)
+        return false;
+    SPL_CLEANUP(spl_close_p) int log = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    return log >= 0 && (fallocate(log, FALLOC_FL_KEEP_SIZE, 0, LOG_BYTES) == 0 ||
+                        errno == EOPNOTSUPP); /* then nothing helps */
+}
+
+/* Empties the log, for one that lies beside a restored database must not change it, and leaves the file with its room. The last connection. */
+static void close_writer(connection *own) {
+    if (own->db) {
+        int keep = 1;
+        sqlite3_wal_checkpoint_v2(own->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        if (take_log_room(own->db) && run(own->db, "PRAGMA journal_size_limit = -1", NULL) == 0)
+            sqlite3_file_control(own->db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+    }
+    close_connection(own);
+}
+
 /* ------------------------------------------------------- transactions ---- */
 
 static int run_prepared(connection *own, sqlite3_stmt *statement, spl_error *ret_error) {
@@ -233,6 +264,8 @@ static int sqlite_begin(spl_sql *base, spl_transaction *transaction, spl_error *
     if (transaction->kind == SPL_READ)
         own = &sql->readers[atomic_fetch_add(&sql->next_reader, 1) % READERS];
     pthread_mutex_lock(&own->mutex);
+    if (own == &sql->writer && !sql->has_log_room)
+        sql->has_log_room = take_log_room(own->db);
     int status = run_prepared(own, own->begin, ret_error);
     if (status < 0)
         pthread_mutex_unlock(&own->mutex);
@@ -343,7 +376,7 @@ static void sqlite_close(spl_sql *base) {
     sqlite_sql *sql = (sqlite_sql *)base;
     for (size_t i = 0; i < READERS; i++)
         close_connection(&sql->readers[i]);
-    close_connection(&sql->writer);
+    close_writer(&sql->writer);
     free(sql);
 }
 

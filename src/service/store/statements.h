@@ -161,8 +161,10 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
                   "jobs") ")"                                                                                         \
                           " UPDATE jobs SET state = 5, stored_bytes = 0, version = version + 1"                       \
                           " WHERE id IN (SELECT id FROM due) RETURNING id")                                           \
-    X(REMOVE_EXPIRED, "DELETE FROM jobs WHERE state = 5 AND expires_ms <= $1")                                        \
-    X(REMOVE_OLD_KEYS, "DELETE FROM idempotency WHERE reserved_ms <= $1")                                             \
+    X(REMOVE_EXPIRED, "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 5"                             \
+                      " AND expires_ms <= $1 LIMIT $2)")                                                              \
+    X(REMOVE_OLD_KEYS, "DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key"                             \
+                       " FROM idempotency WHERE reserved_ms <= $1 LIMIT $2)")                                         \
     X(REMOVE_IDLE_OWNERS, "DELETE FROM owners WHERE NOT EXISTS"                                                       \
                           " (SELECT 1 FROM jobs WHERE jobs.owner = owners.owner)")                                    \
                                                                                                                       \

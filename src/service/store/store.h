@@ -203,7 +203,7 @@ typedef struct spl_store_functions {
     /* Removes the job (a running one is fenced off). The caller then removes its blobs. */
     int (*remove)(spl_store *store, const char *owner, const char *id, spl_error *ret_error);
     /* Makes finished jobs past expires_ms expired, and gives up to `limit` of their ids; the caller removes their blobs. Rows of jobs expired
-     * more than `keep_ms` ago go away, and so do idempotency keys of that age. */
+     * more than `keep_ms` ago go away, and so do idempotency keys of that age, up to `limit` of each. */
     int (*expire)(spl_store *store, int64_t now_ms, int64_t keep_ms, size_t limit,
                   char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, spl_error *ret_error);
     /* Whether the job has files worth keeping (not expired); for cleaning up after a crash. NOT_FOUND: the store doesn't know it, and can't say
