@@ -11,7 +11,7 @@ TEST_ARGS ?=
 
 # Packages are installed before anything is built.
 .NOTPARALLEL:
-.PHONY: help all song check test soak check-kernels check-arm64 check-image bench fuzz asan ubsan tsan deb format install clean \
+.PHONY: help all song check test soak check-kernels check-arm64 check-image check-clients bench fuzz asan ubsan tsan deb format install clean \
 	build-deps test-deps fuzz-deps arm64-deps
 
 help: ## list the targets
@@ -40,6 +40,10 @@ check-arm64: arm64-deps all ## install what is needed (Debian), build for arm64,
 
 check-image: test-deps ## carry out every step of the Dockerfile in roots made by debootstrap, and use what comes out (root rights)
 	SPLEETERD_IMAGE=whole pytest-3 -q -rP -p no:cacheprovider tests/deploy/test_image.py
+
+check-clients: test-deps all ## install what is needed but Java, generate clients from the API's description, use them
+	tests/service/install.sh $(BUILD) generators
+	tests/run.py $(BUILD) service_generated_clients
 
 bench: all ## measure speed
 	meson test -C $(BUILD) --benchmark --verbose
