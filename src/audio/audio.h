@@ -123,8 +123,9 @@ typedef struct spl_encoder spl_encoder;
 
 /* Starts writing an audio file into the descriptor `fd`, at its file position; it stays the caller's. It should be
  * seekable; on a pipe, WAV, FLAC, MP3, Ogg and Opus still work (their headers then cannot tell the length), M4A and WMA
- * are refused (UNSUPPORTED). A sample rate that the format lacks becomes its next higher, or its highest. `name` is for
- * messages. */
+ * are refused (UNSUPPORTED). A sample rate that the format lacks becomes its next higher, or its highest; a bit rate that
+ * the encoder lacks the nearest it has. Channels that the format has no place for are refused (UNSUPPORTED). `name` is
+ * for messages. */
 SPL_WARN_UNUSED int spl_encoder_open(int fd, const char *name, const spl_encode_options *options,
                                      spl_encoder **ret_encoder, spl_error *ret_error);
 

@@ -20,6 +20,7 @@
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/audio_fifo.h>
+#include <libavutil/opt.h>
 #include <libswresample/swresample.h>
 #include <string.h>
 
@@ -27,6 +28,7 @@ enum {
     WRITE_BYTES = 1 << 18,
     FRAME_SAMPLES = 4096, /* for encoders that take frames of any size */
     CPU_SECONDS = 6 * 3600,
+    BITRATE_TRIES = 50, /* to a hundredth, and to a hundred times */
 };
 
 static const int mp3_rates_hz[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 0};
@@ -34,20 +36,40 @@ static const int opus_rates_hz[] = {48000, 0};
 static const int aac_rates_hz[] = {7350,  8000,  11025, 12000, 16000, 22050, 24000,
                                    32000, 44100, 48000, 64000, 88200, 96000, 0};
 
+/* The channels of which a format knows the positions by their number. FLAC and AAC have others too, and then say which. */
+static const uint64_t xiph_layouts[] = {
+    AV_CH_LAYOUT_MONO,    AV_CH_LAYOUT_STEREO,       AV_CH_LAYOUT_SURROUND,
+    AV_CH_LAYOUT_QUAD,    AV_CH_LAYOUT_5POINT0_BACK, AV_CH_LAYOUT_5POINT1_BACK,
+    AV_CH_LAYOUT_6POINT1, AV_CH_LAYOUT_7POINT1,      0,
+};
+static const uint64_t aac_layouts[] = {
+    AV_CH_LAYOUT_MONO,         AV_CH_LAYOUT_STEREO,
+    AV_CH_LAYOUT_SURROUND,     AV_CH_LAYOUT_4POINT0,
+    AV_CH_LAYOUT_5POINT0_BACK, AV_CH_LAYOUT_5POINT1_BACK,
+    AV_CH_LAYOUT_7POINT1,      0,
+};
+
 static const struct target {
     const char *encoder, *muxer;
     enum AVSampleFormat format; /* of what comes out of libswresample */
     bool needs_seeking;
     int rate_min_hz, rate_max_hz;
-    const int *rates_hz; /* the only ones, ascending; NULL: any in the range */
+    const int *rates_hz;     /* the only ones, ascending; NULL: any in the range */
+    const uint64_t *layouts; /* preferred ones; NULL: any is as good */
+    bool other_layouts;      /* can be stored too */
 } targets[SPL_CODEC_COUNT] = {
-    [SPL_CODEC_WAV] = {NULL, NULL, AV_SAMPLE_FMT_FLT, false, 1000, 768000, NULL},
-    [SPL_CODEC_FLAC] = {"flac", "flac", AV_SAMPLE_FMT_FLT, false, 1000, 655350, NULL},
-    [SPL_CODEC_MP3] = {"libmp3lame", "mp3", AV_SAMPLE_FMT_FLTP, false, 8000, 48000, mp3_rates_hz},
-    [SPL_CODEC_OGG] = {"libvorbis", "ogg", AV_SAMPLE_FMT_FLTP, false, 8000, 48000, NULL},
-    [SPL_CODEC_OPUS] = {"libopus", "ogg", AV_SAMPLE_FMT_FLT, false, 48000, 48000, opus_rates_hz},
-    [SPL_CODEC_M4A] = {"aac", "ipod", AV_SAMPLE_FMT_FLTP, true, 7350, 96000, aac_rates_hz},
-    [SPL_CODEC_WMA] = {"wmav2", "asf", AV_SAMPLE_FMT_FLTP, true, 8000, 48000, NULL},
+    [SPL_CODEC_WAV] = {NULL, NULL, AV_SAMPLE_FMT_FLT, false, 1000, 768000, NULL, NULL, true},
+    [SPL_CODEC_FLAC] = {"flac", "flac", AV_SAMPLE_FMT_FLT, false, 1000, 655340, NULL, xiph_layouts,
+                        true},
+    [SPL_CODEC_MP3] = {"libmp3lame", "mp3", AV_SAMPLE_FMT_FLTP, false, 8000, 48000, mp3_rates_hz,
+                       NULL, true},
+    [SPL_CODEC_OGG] = {"libvorbis", "ogg", AV_SAMPLE_FMT_FLTP, false, 8000, 48000, NULL,
+                       xiph_layouts, false},
+    [SPL_CODEC_OPUS] = {"libopus", "ogg", AV_SAMPLE_FMT_FLT, false, 48000, 48000, opus_rates_hz,
+                        xiph_layouts, false},
+    [SPL_CODEC_M4A] = {"aac", "ipod", AV_SAMPLE_FMT_FLTP, true, 7350, 96000, aac_rates_hz,
+                       aac_layouts, true},
+    [SPL_CODEC_WMA] = {"wmav2", "asf", AV_SAMPLE_FMT_FLTP, true, 8000, 48000, NULL, NULL, true},
 };
 
 typedef struct encode {
@@ -109,30 +131,53 @@ static int fail(const encode *e, int code, const char *what, spl_error *ret_erro
 }
 
 /* The rate if the format has it, or else the next higher, or else the highest. */
-static int choose_rate(const struct target *target, unsigned wanted_hz) {
+static int choose_rate(spl_codec codec, unsigned wanted_hz) {
+    const struct target *target = &targets[codec];
     const int wanted = (int)SPL_MAX(SPL_MIN(wanted_hz, (unsigned)target->rate_max_hz),
                                     (unsigned)target->rate_min_hz);
     for (const int *rate = target->rates_hz; rate && *rate > 0; rate++) {
         if (*rate >= wanted)
             return *rate;
     }
-    return wanted;
+    /* FLAC states high rates in tens of Hz. */
+    return codec == SPL_CODEC_FLAC && wanted >= UINT16_MAX ? (wanted + 9) / 10 * 10 : wanted;
 }
 
-/* The usual layout for that many channels unless a mask is given. A side pair alone, as in AC-3, is called a back pair, for
- * most encoders know 5.1 by that name only. */
+static bool is_preferred(const struct target *target, uint64_t mask) {
+    const uint64_t *layout = target->layouts;
+    while (layout && *layout && *layout != mask)
+        layout++;
+    return layout && *layout;
+}
+
+static int fail_layout(const AVChannelLayout *layout, spl_error *ret_error) {
+    char name[64];
+    av_channel_layout_describe(layout, name, sizeof(name));
+    return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                    "this format has no place for the channels %s; choose wav or flac", name);
+}
+
+/* The usual layout for that many channels unless a mask is given. A side pair is called a back pair, or the other way round,
+ * where the format knows the channels by that name only, as with the 5.1 of AC-3. */
 static int choose_layout(const encode *e, AVChannelLayout *ret_layout, spl_error *ret_error) {
     const uint64_t side = AV_CH_SIDE_LEFT | AV_CH_SIDE_RIGHT;
     const uint64_t back = AV_CH_BACK_LEFT | AV_CH_BACK_RIGHT;
     uint64_t mask = e->options.channel_mask;
     if (mask == 0) {
         av_channel_layout_default(ret_layout, (int)e->options.channels);
-        return 0;
+        if (ret_layout->order != AV_CHANNEL_ORDER_NATIVE)
+            return 0;
+        mask = ret_layout->u.mask;
     }
-    if ((mask & (side | back | AV_CH_BACK_CENTER)) == side)
-        mask ^= side | back;
-    int code = av_channel_layout_from_mask(ret_layout, mask);
-    return code < 0 ? spl_libav_fail(ret_error, code, SPL_E_ARGUMENT, "channel mask") : 0;
+    const uint64_t pair = mask & (side | back | AV_CH_BACK_CENTER); /* which lies between the two */
+    const uint64_t renamed = pair == side || pair == back ? mask ^ side ^ back : mask;
+    const bool rename = !is_preferred(e->target, mask) && is_preferred(e->target, renamed);
+    int code = av_channel_layout_from_mask(ret_layout, rename ? renamed : mask);
+    if (code < 0)
+        return spl_libav_fail(ret_error, code, SPL_E_ARGUMENT, "channel mask");
+    if (!e->target->other_layouts && !rename && !is_preferred(e->target, mask))
+        return fail_layout(ret_layout, ret_error);
+    return 0;
 }
 
 static int start_resampler(encode *e, AVChannelLayout *layout, spl_error *ret_error) {
@@ -148,19 +193,24 @@ static int start_resampler(encode *e, AVChannelLayout *layout, spl_error *ret_er
     return code < 0 ? fail(e, code, "resampling", ret_error) : 0;
 }
 
-static int start_encoder(encode *e, const AVChannelLayout *layout, spl_error *ret_error) {
-    const AVCodec *codec = avcodec_find_encoder_by_name(e->target->encoder);
+/* For each Vorbis position, in which order Opus files have their channels, where libav has it; NULL where libav's own
+ * order reaches the file. It hands 5.0 and 6.1 to libopus in a wrong one. */
+static const uint8_t *opus_order(const encode *e) {
+    static const uint8_t order_5_0[] = {0, 2, 1, 3, 4}, order_6_1[] = {0, 2, 1, 5, 6, 4, 3};
+    if (e->options.codec != SPL_CODEC_OPUS)
+        return NULL;
+    return e->options.channels == 5 ? order_5_0 : e->options.channels == 7 ? order_6_1 : NULL;
+}
+
+/* Opens the encoder in e->codec with this bit rate. Returns libav's code. */
+static int open_encoder(encode *e, const AVCodec *codec, const AVChannelLayout *layout,
+                        int64_t bitrate_bps) {
     const bool flac = e->options.codec == SPL_CODEC_FLAC;
     const bool deep = e->options.sample_format == SPL_SAMPLES_24;
-    if (!codec)
-        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
-                        "libavcodec on this machine has no encoder %s", e->target->encoder);
+    avcodec_free_context(&e->codec);
     e->codec = avcodec_alloc_context3(codec);
-    e->frame = av_frame_alloc();
-    e->packet = av_packet_alloc();
-    if (!e->codec || !e->frame || !e->packet)
-        return spl_fail_memory(ret_error);
-
+    if (!e->codec)
+        return AVERROR(ENOMEM);
     e->codec->sample_rate = e->rate_hz;
     e->codec->time_base = (AVRational){1, e->rate_hz};
     e->codec->sample_fmt = e->target->format;
@@ -169,19 +219,66 @@ static int start_encoder(encode *e, const AVChannelLayout *layout, spl_error *re
     if (flac && deep)
         e->codec->bits_per_raw_sample = 24;
     if (!flac)
-        e->codec->bit_rate = e->options.bitrate_bps;
+        e->codec->bit_rate = bitrate_bps;
     e->codec->flags |= AV_CODEC_FLAG_BITEXACT;
     if (e->container->oformat->flags & AVFMT_GLOBALHEADER)
         e->codec->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
     e->codec->thread_count = 1;
     int code = av_channel_layout_copy(&e->codec->ch_layout, layout);
-    if (code >= 0)
-        code = avcodec_open2(e->codec, codec, NULL);
+    if (code >= 0 && opus_order(e)) /* each channel is a stream of its own, in libav's order */
+        code = av_opt_set_int(e->codec->priv_data, "mapping_family", 255, 0);
+    return code < 0 ? code : avcodec_open2(e->codec, codec, NULL);
+}
+
+/* Opens the encoder with the bit rate that was asked for, or the nearest that it has for this rate and these channels. */
+static int open_with_nearest_bitrate(encode *e, const AVCodec *codec,
+                                     const AVChannelLayout *layout) {
+    const double wanted = e->options.bitrate_bps;
+    double lower = wanted, higher = wanted;
+    int code = open_encoder(e, codec, layout, (int64_t)wanted);
+    for (int i = 0; code == AVERROR(EINVAL) && i < BITRATE_TRIES; i++) {
+        lower /= 1.1;
+        higher *= 1.1;
+        code = open_encoder(e, codec, layout, (int64_t)lower);
+        if (code == AVERROR(EINVAL))
+            code = open_encoder(e, codec, layout, (int64_t)higher);
+    }
+    return code;
+}
+
+/* Gives the streams of an Opus file their positions (RFC 7845, 5.1.1.2): mapping family, streams, coupled streams, and the
+ * stream of each position. */
+static int set_opus_positions(const encode *e, spl_error *ret_error) {
+    const uint8_t *order = opus_order(e);
+    const uint8_t channels = (uint8_t)e->options.channels;
+    const size_t at = 18;
+    if (!order)
+        return 0;
+    if ((size_t)e->codec->extradata_size != at + 3 + channels)
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED, "libopus made a header of an unknown form");
+    uint8_t *header = e->codec->extradata + at;
+    header[0] = 1;
+    header[1] = channels;
+    header[2] = 0;
+    memcpy(header + 3, order, channels);
+    return 0;
+}
+
+static int start_encoder(encode *e, const AVChannelLayout *layout, spl_error *ret_error) {
+    const AVCodec *codec = avcodec_find_encoder_by_name(e->target->encoder);
+    if (!codec)
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                        "libavcodec on this machine has no encoder %s", e->target->encoder);
+    e->frame = av_frame_alloc();
+    e->packet = av_packet_alloc();
+    if (!e->frame || !e->packet)
+        return spl_fail_memory(ret_error);
+    const int code = open_with_nearest_bitrate(e, codec, layout);
     if (code < 0)
         return spl_libav_fail(ret_error, code, SPL_E_UNSUPPORTED,
                               "%s does not take %u channels at %d Hz with %u bit/s", codec->name,
                               e->options.channels, e->rate_hz, e->options.bitrate_bps);
-    return 0;
+    return set_opus_positions(e, ret_error);
 }
 
 static int start_muxer(encode *e, const AVChannelLayout *layout, spl_error *ret_error) {
@@ -406,7 +503,7 @@ int spl_codec_encode(const spl_encode_request *request, spl_error *ret_error) {
     e.target = &targets[e.options.codec];
     e.seekable = request->seekable;
     e.length = INT64_MAX / 2; /* no end, with room to subtract from */
-    e.rate_hz = choose_rate(e.target, e.options.sample_rate_hz);
+    e.rate_hz = choose_rate(e.options.codec, e.options.sample_rate_hz);
     if (e.target->needs_seeking && !e.seekable)
         return spl_fail(ret_error, SPL_E_UNSUPPORTED,
                         "this format cannot be written to a pipe; write it to a file");

@@ -89,6 +89,22 @@ def test_keep_format_keeps_rate_channels_and_length(separate, tmp_path, rate, ch
     assert (samples.shape, kept_rate) == ((count, channels), rate)
 
 
+@pytest.mark.parametrize("rate, channels, mask", [(8000, 1, 0), (44100, 5, 0x37)])
+def test_keep_format_finds_a_bit_rate(separate, files, tmp_path, rate, channels, mask):
+    """Vorbis has no 128 kbit/s for one channel at 8 kHz, nor for five at 44.1 kHz."""
+    wav.write(tmp_path / "song.wav", music(0.5, rate=rate, channels=channels), rate=rate, mask=mask)
+    separate("song.wav", "--keep-format", "-c", "ogg", "--stems", "vocals")
+    assert files() == ["song/vocals.ogg"]
+
+
+@pytest.mark.parametrize("codec", ["ogg", "opus"])
+def test_keep_format_refuses_places_that_a_format_lacks(separate, files, tmp_path, codec):
+    wav.write(tmp_path / "song.wav", music(0.5, channels=4), mask=0x107)
+    result = separate("song.wav", "--keep-format", "-c", codec, code=6)
+    assert f"vocals.{codec}: this format has no place for the channels 4.0; choose wav or flac" in result.err
+    assert files() == []
+
+
 @pytest.mark.parametrize("rate", [48000, 96000])
 def test_keep_format_stays_in_time(separate, tmp_path, rate):
     """Each sample lies where it lay in the input: what is below the stems' 22 kHz sums to the mixture."""
