@@ -61,7 +61,7 @@ _spleeterd() {
         if [[ ${COMP_WORDS[1]} == separate ]]; then
             options='--inputs --params_filename --output_path --filename_format --offset --duration
                 --codec --bitrate --bit-depth --stems --mix --bandwidth --mwf --keep-format --threads
-                --json --verbose --adapter --version --help'
+                --json --verbose --quiet --adapter --version --help'
         elif [[ ${COMP_WORDS[1]} == bench ]]; then
             options='--params_filename --bandwidth --duration --threads --json --compare --help'
         elif [[ ${COMP_WORDS[1]} == evaluate ]]; then

@@ -49,6 +49,7 @@ complete $in_separate -l keep-format -d 'Keep sample rate and channels of the in
 complete $in_separate -l threads -x -d 'CPU threads to use'
 complete $in_separate -l json -d 'JSON lines to standard output'
 complete $in_separate -l verbose -d 'Tell more'
+complete $in_separate -l quiet -d 'Tell only failures and warnings'
 complete $in_separate -s a -l adapter -x -d 'Refused'
 complete $in_separate -l version -d 'Print the version'
 complete $in_separate -s h -l help -d 'Print the options'

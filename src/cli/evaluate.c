@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define SHOW_INTERVAL_S 0.1
+#define NAME_COLUMNS    40
 
 enum { KEY_ESTIMATES = CLI_LONG_ONLY, KEY_BANDWIDTH, KEY_MWF, KEY_THREADS, KEY_JSON, KEY_PLOT };
 
@@ -207,16 +208,24 @@ static int width_of(const char *title) {
     return SPL_MAX((int)strlen(title), 7);
 }
 
+/* A song's name, shortened or padded to `columns`. */
+static void print_name(const char *name, size_t columns) {
+    SPL_CLEANUP(spl_free_p) char *clean = cli_text_clean(name);
+    SPL_CLEANUP(spl_free_p) char *fitting = clean ? cli_text_fit(clean, columns) : NULL;
+    if (fitting)
+        printf("%s%*s", fitting, (int)(columns - cli_text_columns(fitting)), "");
+}
+
 static void print_songs(const spl_songs *songs, const spl_song_scores *scores,
                         const spl_summary *summary) {
-    printf("%-40s", "median SDR in dB");
+    printf("%-*s", NAME_COLUMNS, "median SDR in dB");
     for (size_t i = 0; i < summary->count; i++)
         printf("  %*s", width_of(summary->stems[i].name), summary->stems[i].name);
     putchar('\n');
     for (size_t i = 0; i < songs->count; i++) {
         if (scores[i].error.status != SPL_OK)
             continue;
-        printf("%-40.40s", songs->songs[i].name);
+        print_name(songs->songs[i].name, NAME_COLUMNS);
         for (size_t k = 0; k < summary->count; k++) {
             const spl_bss_scores *of_song = spl_scores_of(&scores[i], summary->stems[k].name);
             print_cell(of_song ? of_song->sdr : (double)NAN, width_of(summary->stems[k].name));

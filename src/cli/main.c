@@ -84,6 +84,7 @@ static int run_command(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     cli_signals_ignore();
+    cli_text_start();
     int code = run_command(argc, argv);
     if (fflush(stdout) == EOF && code == CLI_EXIT_OK) {
         cli_complain("cannot write standard output: %s", strerror(errno));

@@ -9,21 +9,11 @@
 #include "pipeline/weights.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #define PROGRESS_INTERVAL_S 0.1
-#define BAR_CELLS           24
-
-void cli_complain(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("spleeterd: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    va_end(arguments);
-}
+#define BAR_CELLS           20
+#define NAME_COLUMNS_MIN    12 /* that a name keeps, if it has them; the bar makes room for them */
 
 /* Writes one JSON line, and takes over `object`. */
 static void emit(cli_report *report, json_t *object) {
@@ -35,8 +25,33 @@ static void emit(cli_report *report, json_t *object) {
     report->json_failed |= failed;
 }
 
+/* Writes one JSON line on the current input, and takes over `rest`. */
+static void emit_about_input(cli_report *report, const char *event, json_t *rest) {
+    json_t *object = json_pack("{s:s}", "event", event);
+    if (object && rest) {
+        cli_json_set_path(object, "input", report->input);
+        json_object_update(object, rest);
+    }
+    json_decref(rest);
+    emit(report, object);
+}
+
 json_t *cli_json_number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
+}
+
+void cli_json_set_path(json_t *object, const char *key, const char *path) {
+    json_object_set_new(object, key, cli_json_text(path));
+    json_t *exact = json_string(path);
+    json_decref(exact);
+    char hex_key[32];
+    SPL_CLEANUP(spl_free_p) char *hex = exact ? NULL : calloc(2, strlen(path) + 1);
+    if (!hex)
+        return;
+    for (size_t i = 0; path[i]; i++)
+        snprintf(hex + 2 * i, 3, "%02x", (unsigned char)path[i]);
+    snprintf(hex_key, sizeof(hex_key), "%s_hex", key);
+    json_object_set_new(object, hex_key, json_string(hex));
 }
 
 json_t *cli_json_text(const char *value) {
@@ -51,13 +66,13 @@ json_t *cli_json_text(const char *value) {
     return ascii ? json_string(ascii) : NULL;
 }
 
-void cli_report_start(cli_report *report, size_t total, const spl_model_info *weights, bool json,
-                      bool verbose) {
+void cli_report_start(cli_report *report, size_t total, const spl_model_info *weights,
+                      const cli_report_options *options) {
     const char *terminal = getenv("TERM");
     *report = (cli_report){
-        .json = json,
-        .verbose = verbose,
-        .bar = !json && isatty(STDERR_FILENO) && !(terminal && strcmp(terminal, "dumb") == 0),
+        .options = *options,
+        .bar = !options->json && !options->quiet && isatty(STDERR_FILENO) &&
+               !(terminal && strcmp(terminal, "dumb") == 0),
         .total = total,
         .weights = weights,
     };
@@ -109,33 +124,44 @@ static song_progress measure(const cli_report *report, const spl_progress *progr
     return song;
 }
 
-static int terminal_columns(void) {
-    struct winsize size;
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+/* How far it is, in words; `cells` is the bar, or "". */
+static void describe(const spl_progress *progress, const song_progress *song, const char *cells,
+                     char ret_text[160]) {
+    char done[32], left[32];
+    if (isnan(song->fraction))
+        snprintf(ret_text, 160, "  %s  %.1fx real time",
+                 clock_text((double)progress->samples_done / SPL_SAMPLE_RATE_HZ, done),
+                 song->speed);
+    else
+        snprintf(ret_text, 160, "  %s%3d%%  %.1fx real time  %s left", cells,
+                 (int)(song->fraction * 100), song->speed,
+                 isnan(song->left_s) ? "-:--" : clock_text(song->left_s, left));
 }
 
+/* One line that fits into the terminal: first the bar goes, then the middle of the name, and at last the end of the line. */
 static void draw_bar(const cli_report *report, const spl_progress *progress,
                      const song_progress *song) {
-    char line[512], done[32], left[32], count[48] = "";
+    const size_t columns = cli_terminal_columns(stderr) - 1;
+    char cells[BAR_CELLS + 2] = "", count[48] = "", state[160];
+    for (int i = 0; !isnan(song->fraction) && i < BAR_CELLS; i++)
+        cells[i] = i < (int)(song->fraction * BAR_CELLS) ? '#' : '.';
+    cells[BAR_CELLS] = ' ';
     if (report->total > 1)
         snprintf(count, sizeof(count), "[%zu/%zu] ", report->number, report->total);
     const char *base = strrchr(report->input, '/');
-    base = base ? base + 1 : report->input;
-    if (isnan(song->fraction)) {
-        double seconds = (double)progress->samples_done / SPL_SAMPLE_RATE_HZ;
-        snprintf(line, sizeof(line), "%s%.40s  %s  %.1fx real time", count, base,
-                 clock_text(seconds, done), song->speed);
-    } else {
-        char cells[BAR_CELLS + 1];
-        int filled = (int)(song->fraction * BAR_CELLS);
-        for (int i = 0; i < BAR_CELLS; i++)
-            cells[i] = i < filled ? '#' : '.';
-        cells[BAR_CELLS] = '\0';
-        snprintf(line, sizeof(line), "%s%.40s  %s %3d%%  %.1fx real time  %s left", count, base,
-                 cells, (int)(song->fraction * 100), song->speed,
-                 isnan(song->left_s) ? "-:--" : clock_text(song->left_s, left));
-    }
-    fprintf(stderr, "\r%.*s\033[K", terminal_columns() - 1, line);
+    SPL_CLEANUP(spl_free_p) char *clean = cli_text_clean(base ? base + 1 : report->input);
+    const size_t wanted = SPL_MIN(clean ? cli_text_columns(clean) : 0, NAME_COLUMNS_MIN);
+    describe(progress, song, cells, state);
+    if (strlen(count) + wanted + strlen(state) > columns)
+        describe(progress, song, "", state);
+    const size_t taken = strlen(count) + strlen(state);
+    const size_t left = columns > taken + wanted ? columns - taken : wanted;
+    SPL_CLEANUP(spl_free_p) char *name = clean ? cli_text_fit(clean, left) : NULL;
+    SPL_CLEANUP(spl_free_p) char *line = NULL;
+    if (!name || asprintf(&line, "%s%s%s", count, name, state) < 0)
+        return;
+    SPL_CLEANUP(spl_free_p) char *fitting = cli_text_cut(line, columns);
+    fprintf(stderr, "\r%s\033[K", fitting ? fitting : "");
 }
 
 int cli_report_progress(void *user, const spl_progress *progress) {
@@ -143,21 +169,21 @@ int cli_report_progress(void *user, const spl_progress *progress) {
     if (cli_signals_caught())
         return 1;
     double now = spl_now_s();
-    if ((!report->bar && !report->json) || now - report->shown_s < PROGRESS_INTERVAL_S)
+    if ((!report->bar && !report->options.json) || now - report->shown_s < PROGRESS_INTERVAL_S)
         return 0;
     report->shown_s = now;
     song_progress song = measure(report, progress, now);
     if (report->bar)
         draw_bar(report, progress, &song);
     else
-        emit(report,
-             json_pack("{s:s, s:o, s:o, s:I, s:I, s:i, s:i, s:o, s:o, s:o}", "event", "progress",
-                       "input", cli_json_text(report->input), "fraction",
-                       cli_json_number(song.fraction), "samples_done",
-                       (json_int_t)progress->samples_done, "samples_total",
-                       (json_int_t)progress->samples_total, "pass", (int)progress->pass, "passes",
-                       (int)progress->passes, "elapsed_s", cli_json_number(song.elapsed_s), "eta_s",
-                       cli_json_number(song.left_s), "speed", cli_json_number(song.speed)));
+        emit_about_input(
+            report, "progress",
+            json_pack("{s:o, s:I, s:I, s:i, s:i, s:o, s:o, s:o}", "fraction",
+                      cli_json_number(song.fraction), "samples_done",
+                      (json_int_t)progress->samples_done, "samples_total",
+                      (json_int_t)progress->samples_total, "pass", (int)progress->pass, "passes",
+                      (int)progress->passes, "elapsed_s", cli_json_number(song.elapsed_s), "eta_s",
+                      cli_json_number(song.left_s), "speed", cli_json_number(song.speed)));
     return 0;
 }
 
@@ -165,21 +191,21 @@ static void emit_success(cli_report *report, const char *model, const spl_output
                          size_t output_count, const spl_pipeline_result *result) {
     json_t *files = json_array();
     for (size_t i = 0; i < output_count; i++) {
-        const char *path = outputs[i].path ? outputs[i].path : "-";
-        json_array_append_new(
-            files, json_pack("{s:o, s:o, s:I, s:o}", "name", cli_json_text(outputs[i].name), "path",
-                             cli_json_text(path), "clipped", (json_int_t)result->clipped[i],
-                             "peak_dbfs", cli_json_number(result->peak_dbfs[i])));
+        json_t *file = json_pack("{s:o, s:I, s:o}", "name", cli_json_text(outputs[i].name),
+                                 "clipped", (json_int_t)result->clipped[i], "peak_dbfs",
+                                 cli_json_number(result->peak_dbfs[i]));
+        cli_json_set_path(file, "path", outputs[i].path ? outputs[i].path : "-");
+        json_array_append_new(files, file);
     }
     double duration_s = (double)result->samples / SPL_SAMPLE_RATE_HZ;
     json_t *object = json_pack(
-        "{s:s, s:o, s:s, s:o, s:{s:o, s:o, s:i, s:i}, s:I, s:i, s:f, s:f, s:f, s:o, s:o}", "event",
-        "result", "input", cli_json_text(report->input), "status", "succeeded", "model",
-        cli_json_text(model), "input_format", "container", cli_json_text(result->input.container),
-        "codec", cli_json_text(result->input.codec), "sample_rate_hz",
-        (int)result->input.sample_rate_hz, "channels", (int)result->input.channels, "samples",
-        (json_int_t)result->samples, "sample_rate_hz", SPL_SAMPLE_RATE_HZ, "duration_s", duration_s,
-        "seconds", result->seconds, "speed", duration_s / result->seconds, "warning",
+        "{s:s, s:o, s:{s:o, s:o, s:i, s:i}, s:I, s:i, s:f, s:f, s:f, s:o, s:o}", "status",
+        "succeeded", "model", cli_json_text(model), "input_format", "container",
+        cli_json_text(result->input.container), "codec", cli_json_text(result->input.codec),
+        "sample_rate_hz", (int)result->input.sample_rate_hz, "channels",
+        (int)result->input.channels, "samples", (json_int_t)result->samples, "sample_rate_hz",
+        SPL_SAMPLE_RATE_HZ, "duration_s", duration_s, "seconds", result->seconds, "speed",
+        duration_s / result->seconds, "warning",
         result->warning[0] ? cli_json_text(result->warning) : json_null(), "outputs", files);
     const spl_model_info *weights = report->weights;
     if (object)
@@ -193,16 +219,17 @@ static void emit_success(cli_report *report, const char *model, const spl_output
     /* Left out when it was not measured; null when nothing at all is left. */
     if (object && !isnan(result->residual_db))
         json_object_set_new(object, "residual_db", cli_json_number(result->residual_db));
-    emit(report, object);
+    emit_about_input(report, "result", object);
 }
 
 static void print_details(const spl_output *outputs, size_t output_count,
                           const spl_pipeline_result *result) {
     const spl_audio_info *input = &result->input;
-    fprintf(stderr, "    input: %s in %s, %u Hz, %u channel%s\n", input->codec, input->container,
-            input->sample_rate_hz, input->channels, input->channels == 1 ? "" : "s");
+    cli_print_line(stderr, "    input: %s in %s, %u Hz, %u channel%s", input->codec,
+                   input->container, input->sample_rate_hz, input->channels,
+                   CLI_PLURAL(input->channels));
     for (size_t i = 0; i < output_count; i++)
-        fprintf(stderr, "    peak of %s: %.1f dBFS\n", outputs[i].name, result->peak_dbfs[i]);
+        cli_print_line(stderr, "    peak of %s: %.1f dBFS", outputs[i].name, result->peak_dbfs[i]);
     if (!isnan(result->residual_db))
         fprintf(stderr, "    mixture minus the sum of the stems: %.1f dB\n", result->residual_db);
 }
@@ -211,18 +238,24 @@ static void print_success(const cli_report *report, const spl_output *outputs, s
                           const spl_pipeline_result *result) {
     double duration_s = (double)result->samples / SPL_SAMPLE_RATE_HZ;
     char duration[32];
-    fprintf(stderr, "%s: %s separated in %.1f s (%.1fx real time) with %s%s%.8s\n", report->input,
-            clock_text(duration_s, duration), result->seconds, duration_s / result->seconds,
-            report->weights->name, *report->weights_id ? ", weights " : "", report->weights_id);
+    cli_print_line(stderr, "%s: %s separated in %.1f s (%.1fx real time) with %s%s%.8s",
+                   report->input, clock_text(duration_s, duration), result->seconds,
+                   duration_s / result->seconds, report->weights->name,
+                   *report->weights_id ? ", weights " : "", report->weights_id);
     for (size_t i = 0; i < output_count; i++)
-        fprintf(stderr, "    %s\n", outputs[i].path ? outputs[i].path : "standard output");
-    if (report->verbose)
+        cli_print_line(stderr, "    %s", outputs[i].path ? outputs[i].path : "standard output");
+    if (report->options.verbose)
         print_details(outputs, output_count, result);
+}
+
+static void print_warnings(const cli_report *report, const spl_output *outputs, size_t output_count,
+                           const spl_pipeline_result *result) {
     for (size_t i = 0; i < output_count; i++) {
         if (result->clipped[i] > 0)
-            cli_complain("%s: warning: %llu samples of %s clipped; use --bit-depth float, or lower "
-                         "the input",
-                         report->input, (unsigned long long)result->clipped[i], outputs[i].name);
+            cli_complain("%s: warning: %llu sample%s of %s clipped; use --bit-depth float, or "
+                         "lower the input",
+                         report->input, (unsigned long long)result->clipped[i],
+                         CLI_PLURAL(result->clipped[i]), outputs[i].name);
     }
     if (result->warning[0])
         cli_complain("%s: warning: %s", report->input, result->warning);
@@ -232,46 +265,33 @@ void cli_report_success(cli_report *report, const char *model, const spl_output 
                         size_t output_count, const spl_pipeline_result *result) {
     report->succeeded++;
     clear_bar(report);
-    if (report->json)
+    if (report->options.json) {
         emit_success(report, model, outputs, output_count, result);
-    else
+        return;
+    }
+    if (!report->options.quiet)
         print_success(report, outputs, output_count, result);
+    print_warnings(report, outputs, output_count, result);
 }
 
 void cli_report_failure(cli_report *report, cli_exit code, const spl_error *error) {
     clear_bar(report);
     cli_complain("%s", error->message);
-    if (report->json)
-        emit(report, json_pack("{s:s, s:o, s:s, s:i, s:s, s:o}", "event", "result", "input",
-                               cli_json_text(report->input), "status", "failed", "exit_code",
-                               (int)code, "error", spl_status_text(error->status), "message",
-                               cli_json_text(error->message)));
-    char **longer =
-        reallocarray(report->failures, report->failure_count + 1, sizeof(*report->failures));
-    if (!longer)
-        return;
-    report->failures = longer;
-    report->failures[report->failure_count++] = strdup(error->message);
+    if (report->options.json)
+        emit_about_input(report, "result",
+                         json_pack("{s:s, s:i, s:s, s:o}", "status", "failed", "exit_code",
+                                   (int)code, "error", spl_status_text(error->status), "message",
+                                   cli_json_text(error->message)));
 }
 
 void cli_report_end(cli_report *report, cli_exit code) {
     size_t failed = report->number - report->succeeded;
-    if (report->json) {
+    if (report->options.json) {
         emit(report,
              json_pack("{s:s, s:I, s:I, s:I, s:i}", "event", "end", "succeeded",
                        (json_int_t)report->succeeded, "failed", (json_int_t)failed, "not_started",
                        (json_int_t)(report->total - report->number), "exit_code", (int)code));
     }
-    if (report->total < 2 || failed == 0)
-        return;
-    cli_complain("%zu of %zu files failed:", failed, report->total);
-    for (size_t i = 0; i < report->failure_count; i++)
-        fprintf(stderr, "    %s\n", report->failures[i] ? report->failures[i] : "out of memory");
-}
-
-void cli_report_free(cli_report *report) {
-    for (size_t i = 0; i < report->failure_count; i++)
-        free(report->failures[i]);
-    free(report->failures);
-    *report = (cli_report){0};
+    if (report->total > 1 && failed > 0)
+        cli_complain("%zu of %zu files failed", failed, report->total);
 }

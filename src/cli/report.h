@@ -7,28 +7,36 @@
 #define SPL_CLI_REPORT_H
 
 #include "cli/exit_code.h"
+#include "cli/text.h"
 #include "pipeline/pipeline.h"
 
 #include <jansson.h>
 
+/* What the command line asks to be told. */
+typedef struct cli_report_options {
+    bool json;    /* JSON lines on standard output instead of text on standard error */
+    bool verbose; /* more text */
+    bool quiet;   /* failures and warnings only */
+} cli_report_options;
+
 typedef struct cli_report {
-    bool json, verbose, bar;
+    cli_report_options options;
+    bool bar;
     const spl_model_info *weights; /* of the model that separates */
     char weights_id[65];           /* as of spl_weights_id */
     bool json_failed;              /* standard output is gone */
     size_t total;                  /* inputs */
     size_t succeeded;
-    char **failures; /* messages */
-    size_t failure_count;
 
     const char *input; /* the current one */
     size_t number;     /* its, from 1 */
     double started_s, shown_s;
 } cli_report;
 
-/* Starts reporting on `total` inputs, separated with the model `weights`, which must outlive the report. A bar is shown when standard error is a terminal and `json` is off. */
-void cli_report_start(cli_report *report, size_t total, const spl_model_info *weights, bool json,
-                      bool verbose);
+/* Starts reporting on `total` inputs, separated with the model `weights`, which must outlive the report. A bar is shown when
+ * standard error is a terminal, unless `json` or `quiet` is on. */
+void cli_report_start(cli_report *report, size_t total, const spl_model_info *weights,
+                      const cli_report_options *options);
 
 /* The next input. */
 void cli_report_input(cli_report *report, const char *input);
@@ -43,19 +51,17 @@ void cli_report_success(cli_report *report, const char *model, const spl_output 
 /* The current input failed. */
 void cli_report_failure(cli_report *report, cli_exit code, const spl_error *error);
 
-/* Lists what failed of several inputs. */
+/* Says how many of several inputs failed. */
 void cli_report_end(cli_report *report, cli_exit code);
-
-void cli_report_free(cli_report *report);
 
 /* A JSON string. File names may be any bytes, JSON strings are UTF-8: the names that are not have '?' for each byte above
  * ASCII. NULL when memory runs out. */
 json_t *cli_json_text(const char *value);
 
+/* Sets `key` of `object` to a file name; when it is not UTF-8, also `key`_hex to its bytes, two hex digits each. */
+void cli_json_set_path(json_t *object, const char *key, const char *path);
+
 /* A JSON number; JSON has neither infinities nor NaN: they are null. */
 json_t *cli_json_number(double value);
-
-/* Prints "spleeterd: MESSAGE" and a line end to standard error. */
-void cli_complain(const char *format, ...) SPL_PRINTF(1, 2);
 
 #endif

@@ -21,6 +21,7 @@
 enum {
     KEY_MWF = CLI_LONG_ONLY,
     KEY_VERBOSE,
+    KEY_QUIET,
     KEY_STEMS,
     KEY_MIX,
     KEY_BANDWIDTH,
@@ -65,6 +66,7 @@ static const cli_option options[] = {
     {KEY_THREADS, "threads", "N", "CPU threads to use; the result is the same. Default: all CPUs"},
     {KEY_JSON, "json", NULL, "Write progress and results as JSON lines to standard output."},
     {KEY_VERBOSE, "verbose", NULL, "Tell more on standard error."},
+    {KEY_QUIET, "quiet", NULL, "Tell only failures and warnings on standard error."},
     {'a', "adapter", "NAME", "Refused: Spleeter's Python audio adapters do not exist here."},
     {KEY_VERSION, "version", NULL, "Print the version and the CPU's instruction set."},
     {'h', "help", NULL, "Print this text."},
@@ -90,7 +92,8 @@ typedef struct separate_request {
     const char *stems;
     const char *mixes[SPL_OUTPUTS_MAX];
     size_t mix_count;
-    bool has_bandwidth, has_bit_depth, json, verbose, version, help;
+    bool has_bandwidth, has_bit_depth, version, help;
+    cli_report_options report;
     spl_pipeline_options pipeline;
     int first_fd; /* the first input, started while the model was opened; -1: it was not */
     spl_decoder *first_decoder;
@@ -161,10 +164,13 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
     case KEY_THREADS:
         return spl_threads_parse("--threads", value, &pipeline->threads, ret_error);
     case KEY_JSON:
-        request->json = true;
+        request->report.json = true;
         return 0;
     case KEY_VERBOSE:
-        request->verbose = true;
+        request->report.verbose = true;
+        return 0;
+    case KEY_QUIET:
+        request->report.quiet = true;
         return 0;
     case KEY_VERSION:
         request->version = true;
@@ -240,9 +246,9 @@ static int open_model(separate_request *request, const cli_inputs *inputs, spl_e
     spl_background_wait(background);
     spl_background_free(background);
     request->pipeline.model = opening.model;
-    if (opening.status == 0 && request->verbose)
-        fprintf(stderr, "model %s from %s, kernels for %s\n", request->model, found.path,
-                spl_cpu_isa());
+    if (opening.status == 0 && request->report.verbose)
+        cli_print_line(stderr, "model %s from %s, kernels for %s", request->model, found.path,
+                       spl_cpu_isa());
     return opening.status;
 }
 
@@ -257,7 +263,7 @@ static int check_standard_output(const separate_request *request, const cli_inpu
                         "-o - takes one input and one stem or mix, here are %zu and %zu; use "
                         "--stems or --mix",
                         inputs->count, parts->count);
-    if (request->json)
+    if (request->report.json)
         return spl_fail(ret_error, SPL_E_ARGUMENT,
                         "-o - and --json both write to standard output; choose one");
     if (isatty(STDOUT_FILENO))
@@ -345,7 +351,7 @@ static cli_exit run(separate_request *request, char **arguments, size_t argument
     SPL_CLEANUP(cli_inputs_free) cli_inputs inputs = {0};
     SPL_CLEANUP(spl_parts_free) spl_parts parts = {0};
     SPL_CLEANUP(cli_plan_free) cli_plan plan = {0};
-    SPL_CLEANUP(cli_report_free) cli_report report = {0};
+    cli_report report;
 
     const spl_pipeline_options *pipeline = &request->pipeline;
     if (request->has_bit_depth &&
@@ -353,9 +359,9 @@ static cli_exit run(separate_request *request, char **arguments, size_t argument
         return CLI_EXIT_USAGE;
     if (find_inputs(request, arguments, argument_count, &inputs, ret_error) < 0)
         return CLI_EXIT_USAGE;
-    if (inputs.skipped > 0 && !request->json)
+    if (inputs.skipped > 0 && !request->report.json && !request->report.quiet)
         cli_complain("skipped %zu file%s of other types, such as %s", inputs.skipped,
-                     inputs.skipped == 1 ? "" : "s", inputs.first_skipped);
+                     CLI_PLURAL(inputs.skipped), inputs.first_skipped);
     int status = open_model(request, &inputs, ret_error);
     if (status < 0)
         return cli_exit_of_model(status);
@@ -369,7 +375,7 @@ static cli_exit run(separate_request *request, char **arguments, size_t argument
                                  spl_codec_name(request->pipeline.codec), &plan, ret_error);
     if (status < 0)
         return CLI_EXIT_USAGE;
-    cli_report_start(&report, inputs.count, model, request->json, request->verbose);
+    cli_report_start(&report, inputs.count, model, &request->report);
     return separate_files(request, &inputs, &parts, &plan, &report);
 }
 

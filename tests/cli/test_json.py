@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """--json: one object a line on standard output."""
 import json
+import os
 import subprocess
 
 import pytest
@@ -71,6 +72,10 @@ def test_silence_and_partial_stems(events, tmp_path):
 def test_names_that_are_not_utf8(events, song, tmp_path):
     got, _ = events(song.rename(tmp_path / b"caf\xe9.wav".decode(errors="surrogateescape")))
     assert got[-2]["input"].endswith("/caf?.wav") and got[-2]["status"] == "succeeded"
+    assert os.path.exists(bytes.fromhex(got[-2]["input_hex"]))
+    for output in got[-2]["outputs"]:
+        assert output["path"].endswith(f"/caf?/{output['name']}.wav") and os.path.exists(bytes.fromhex(output["path_hex"]))
+    assert all("input_hex" in event for event in got if event["event"] == "progress")
 
 
 def test_closed_output_is_told(song):

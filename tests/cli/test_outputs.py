@@ -97,3 +97,7 @@ def test_clipped_samples_are_told_and_not_rescaled(separate, tmp_path):
     assert np.abs(written - loud)[inside].max() < 2e-4 and written.max() > 0.9999
     result = separate("loud.wav", "--mix", "all=vocals+accompaniment", "--bit-depth", "float")
     assert "warning" not in result.err
+    once = np.zeros((100, 2), np.float32)
+    once[50, 0] = 2
+    wav.write(tmp_path / "once.wav", once)
+    assert "1 sample of all clipped" in separate("once.wav", "--mix", "all=vocals+accompaniment").err
