@@ -261,9 +261,14 @@ static const setting table[] = {
 
     {.help = "Connections"},
     ROW(COUNT, connections, "CONNECTIONS", "2048", .min = 8, .max = 65536,
-        .help = "Connections at once"),
+        .help = "Connections at once; 32 more are for health, readiness and metrics"),
     ROW(COUNT, connections_per_address, "CONNECTIONS_PER_ADDRESS", "256", .max = 65536,
-        .help = "Connections at once of one address; 0: no limit"),
+        .help = "Connections at once of one address, or of one client behind a trusted proxy; 0: "
+                "no limit"),
+    ROW(COUNT, connections_per_key, "CONNECTIONS_PER_KEY", "256", .max = 65536,
+        .help = "Connections at once for requests of one key, at most half of "
+                "SPLEETER_CONNECTIONS; half of "
+                "them may be event streams; 0: no limit"),
     ROW(COUNT, header_timeout_s, "HEADER_TIMEOUT_S", "15", .min = 1, .max = 3600,
         .help = "Time for a request's headers, in seconds, from connect or the last answer"),
     ROW(COUNT, body_timeout_s, "BODY_TIMEOUT_S", "3600", .min = 1, .max = 86400,

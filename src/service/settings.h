@@ -65,6 +65,7 @@ typedef struct spl_settings {
     /* Connections */
     unsigned connections;             /* SPLEETER_CONNECTIONS: 2048 */
     unsigned connections_per_address; /* SPLEETER_CONNECTIONS_PER_ADDRESS: 256; 0: no limit */
+    unsigned connections_per_key;     /* SPLEETER_CONNECTIONS_PER_KEY: 256; 0: no limit */
     unsigned
         header_timeout_s; /* SPLEETER_HEADER_TIMEOUT_S: total, from connect or the last answer; 15 */
     unsigned body_timeout_s; /* SPLEETER_BODY_TIMEOUT_S: total for a request; 3600 */

@@ -3,10 +3,11 @@
 import concurrent.futures
 import contextlib
 import os
+import socket
 
 import pytest
 
-from conftest import wait_until
+from conftest import KEY, wait_until
 
 HELPER = r"""#!/bin/sh
 # The codec helper, but that it stands still while it is told to.
@@ -123,3 +124,92 @@ def test_peaks_are_computed_once(shared, helper, song):
         helper.release()
     assert shared.get(f"{url}?samples_per_peak=64&first=100&count=20").status == 200
     assert helper.decoded == before + 1
+
+
+# --------------------------------------------------------------------- connections
+
+
+@contextlib.contextmanager
+def streams(client, job, count, **headers):
+    """The answers to `count` requests for the events of a job, which go on."""
+    with contextlib.ExitStack() as opened:
+        answers = []
+        for _ in range(count):
+            connection, response = client.open("GET", f"/v1/jobs/{job['id']}/events", headers=headers)
+            opened.callback(connection.close)
+            opened.callback(response.close)
+            answers.append(response)
+        yield answers
+
+
+def test_a_clients_streams_leave_it_other_connections(serve, endless):
+    service = serve(CONNECTIONS_PER_KEY=8)
+    bob = service.add_key("bob")
+    mine, other = endless(service), endless(bob)
+    with streams(service, mine, 5) as answers:
+        assert [answer.status for answer in answers] == [200] * 4 + [429]
+        assert answers[4].headers["Retry-After"] and b"quota-exceeded" in answers[4].read()
+        assert service.job(mine["id"])["status"] in ("queued", "running")
+        with streams(bob, other, 1) as others:
+            assert others[0].status == 200
+    wait_until(lambda: stream_status(service, mine) == 200, what="an end of the streams")
+
+
+def stream_status(client, job):
+    with streams(client, job, 1) as answers:
+        return answers[0].status
+
+
+def unfinished(port, key):
+    """A request whose body never comes."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+    connection.sendall(f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nX-API-KEY: {key}\r\nContent-Type: audio/wav\r\n"
+                       "Content-Length: 1000\r\n\r\n".encode())
+    return connection
+
+
+def test_health_is_answered_when_all_connections_are_taken(serve):
+    service = serve(CONNECTIONS=16)
+    bob = service.add_key("bob")
+    with contextlib.ExitStack() as opened:
+        for key in (service.key, bob.key):
+            for _ in range(8):
+                opened.enter_context(unfinished(service.port, key))
+        answer = wait_until(lambda: (answer := service.get("/v1/jobs")).status == 503 and answer, what="a refusal")
+        assert answer.problem() == "unavailable" and answer.headers["Retry-After"]
+        assert service.get("/health").status == 200
+        assert service.get("/metrics").status == 200
+        # More that say nothing than the reserve has.
+        for _ in range(60):
+            with contextlib.suppress(OSError):
+                opened.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=30))
+
+        def healthy():
+            with contextlib.suppress(OSError):
+                return service.get("/health").status == 200
+
+        wait_until(healthy, timeout=10, what="an answer of /health")
+    wait_until(lambda: service.get("/v1/jobs").status == 200, what="an end of the connections")
+
+
+def test_one_key_does_not_take_all_connections(serve):
+    service = serve(CONNECTIONS=16)
+    bob = service.add_key("bob")
+    with contextlib.ExitStack() as opened:
+        for _ in range(8):
+            opened.enter_context(unfinished(service.port, service.key))
+        answer = wait_until(lambda: (answer := service.get("/v1/jobs")).status == 429 and answer, what="a refusal")
+        assert answer.problem() == "quota-exceeded" and answer.json()["setting"] == "SPLEETER_CONNECTIONS_PER_KEY"
+        assert bob.get("/v1/jobs").status == 200
+
+
+def test_clients_behind_a_proxy_are_counted_one_by_one(serve, endless):
+    service = serve(TRUSTED_PROXIES="127.0.0.0/8", CONNECTIONS_PER_ADDRESS=3)
+    job = endless(service)
+    headers = {"X-Forwarded-For": "198.51.100.1"}
+    with streams(service, job, 4, **headers) as answers:
+        assert [answer.status for answer in answers] == [200] * 3 + [429]
+        assert b"rate-limited" in answers[3].read()
+        assert service.get("/v1/jobs", X_Forwarded_For="198.51.100.2").status == 200
+        assert service.get("/health", **{"X_Forwarded_For": "198.51.100.1"}).status == 200
+    wait_until(lambda: service.get("/v1/jobs", X_Forwarded_For="198.51.100.1").status == 200, what="an end of the streams")

@@ -19,7 +19,7 @@ HEAD = b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nX-API-KEY: %s\r\nContent-Type: aud
 @pytest.fixture
 def strict(serve):
     return serve(HEADER_TIMEOUT_S=6, BODY_TIMEOUT_S=20, MIN_RATE_BYTES_S=4096, CONNECTIONS=2048,
-                 CONNECTIONS_PER_ADDRESS=0, RATE_PER_MINUTE=600000)
+                 CONNECTIONS_PER_ADDRESS=0, CONNECTIONS_PER_KEY=0, RATE_PER_MINUTE=600000)
 
 
 def connect(port, receive_buffer=None):

@@ -8,17 +8,25 @@
 #include "service/net/address.h"
 #include "service/observe/metrics.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
 #define TICK_MS       250
 #define RATE_WINDOW_S 10
 #define LINGER_S      5
+
+/* A connection of the reserve has no longer for its headers. */
+#define RESERVE_HEADERS_S 2
+/* A connection that has waited for a request for so long is closed when another one needs its place, and at once when half of the reserve
+ * is in use. */
+#define IDLE_S            1
 
 typedef enum guard_phase {
     PHASE_HEADERS,
@@ -31,9 +39,15 @@ typedef enum guard_phase {
 struct spl_guarded {
     spl_guarded *previous, *next;
     spl_guard *guard;
-    struct sockaddr_storage address;
+    struct sockaddr_storage peer; /* who is connected */
+    struct sockaddr_storage
+        address;  /* whose request it carries: the peer's, or of the client behind a proxy */
+    char key[64]; /* whose request it carries; "" not known */
+    bool stream;  /* its answer is a stream of events */
+    bool reserved;
     int fd;
     guard_phase phase;
+    double phase_start_s;
     bool refused;      /* a body was left unread */
     double deadline_s; /* 0: none */
     double window_start_s;
@@ -42,6 +56,7 @@ struct spl_guarded {
 
 struct spl_guard {
     const spl_settings *settings;
+    unsigned connections; /* beside the reserve */
     pthread_mutex_t lock;
     pthread_cond_t stop;
     bool stopping;
@@ -82,6 +97,7 @@ static bool is_slow(spl_guarded *guarded, double now_s) {
 
 static void enter_phase(spl_guarded *guarded, guard_phase phase, unsigned deadline_s) {
     guarded->phase = phase;
+    guarded->phase_start_s = spl_now_s();
     guarded->deadline_s = deadline_s ? spl_now_s() + deadline_s : 0;
     guarded->window_start_s = 0;
 }
@@ -107,15 +123,19 @@ static bool drain(int fd) {
     return got < 0;
 }
 
+static void cut(spl_guarded *guarded) {
+    shutdown(guarded->fd, SHUT_RDWR);
+    enter_phase(guarded, PHASE_CUT, 0);
+    spl_metrics_count(SPL_COUNTER_CONNECTIONS_CUT, 1);
+}
+
 static void look_at(spl_guarded *guarded, double now_s) {
     const bool late = guarded->deadline_s > 0 && now_s > guarded->deadline_s;
     if (guarded->phase == PHASE_LINGER) {
         if (late || !drain(guarded->fd))
             forget(guarded);
     } else if (late || is_slow(guarded, now_s)) {
-        shutdown(guarded->fd, SHUT_RDWR);
-        enter_phase(guarded, PHASE_CUT, 0);
-        spl_metrics_count(SPL_COUNTER_CONNECTIONS_CUT, 1);
+        cut(guarded);
     }
 }
 
@@ -139,11 +159,13 @@ static void *watch(void *user) {
     return NULL;
 }
 
-int spl_guard_start(const spl_settings *settings, spl_guard **ret_guard, spl_error *ret_error) {
+int spl_guard_start(const spl_settings *settings, unsigned connections, spl_guard **ret_guard,
+                    spl_error *ret_error) {
     spl_guard *guard = calloc(1, sizeof(*guard));
     if (!guard)
         return spl_fail_memory(ret_error);
     guard->settings = settings;
+    guard->connections = connections;
     pthread_mutex_init(&guard->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -185,17 +207,60 @@ static bool same_client(const struct sockaddr_storage *a, const struct sockaddr 
     return memcmp(left, right, IN6_IS_ADDR_V4MAPPED(left) ? 16 : 8) == 0;
 }
 
+static bool is_proxy(const spl_guard *guard, const struct sockaddr *address) {
+    return address->sa_family == AF_UNIX ||
+           spl_cidr_contains(guard->settings->trusted_proxies, address);
+}
+
+/* Connections other than `self` (may be NULL) of a client. */
+static unsigned count_client(const spl_guard *guard, const struct sockaddr *address,
+                             const spl_guarded *self) {
+    unsigned count = 0;
+    for (const spl_guarded *other = guard->first; other; other = other->next)
+        count += other != self && same_client(&other->address, address);
+    return count;
+}
+
 bool spl_guard_admits(spl_guard *guard, const struct sockaddr *address) {
     const unsigned limit = guard->settings->connections_per_address;
-    if (limit == 0 || address->sa_family == AF_UNIX ||
-        spl_cidr_contains(guard->settings->trusted_proxies, address))
+    if (limit == 0 || is_proxy(guard, address))
         return true;
-    unsigned count = 0;
     pthread_mutex_lock(&guard->lock);
-    for (const spl_guarded *other = guard->first; other; other = other->next)
-        count += same_client(&other->address, address);
+    const unsigned count = count_client(guard, address, NULL);
     pthread_mutex_unlock(&guard->lock);
     return count < limit;
+}
+
+/* Connections that are not about to end. */
+static unsigned count_live(const spl_guard *guard) {
+    unsigned count = 0;
+    for (const spl_guarded *other = guard->first; other; other = other->next)
+        count += other->phase < PHASE_CUT;
+    return count;
+}
+
+/* The connection that has waited longest for a request, since before `until_s`; NULL: none. */
+static spl_guarded *find_idlest(const spl_guard *guard, double until_s) {
+    spl_guarded *found = NULL;
+    for (spl_guarded *other = guard->first; other; other = other->next) {
+        if (other->phase == PHASE_HEADERS && other->phase_start_s < until_s) {
+            until_s = other->phase_start_s;
+            found = other;
+        }
+    }
+    return found;
+}
+
+/* Makes a place for one more connection. False: there is one in the reserve only. */
+static bool make_place(spl_guard *guard) {
+    const unsigned count = count_live(guard);
+    if (count < guard->connections)
+        return true;
+    const bool urgent = count >= guard->connections + SPL_GUARD_RESERVE / 2;
+    spl_guarded *idlest = find_idlest(guard, spl_now_s() - (urgent ? 0 : IDLE_S));
+    if (idlest)
+        cut(idlest);
+    return idlest && count == guard->connections;
 }
 
 spl_guarded *spl_guard_enter(spl_guard *guard, const struct sockaddr *address, int fd) {
@@ -204,12 +269,16 @@ spl_guarded *spl_guard_enter(spl_guard *guard, const struct sockaddr *address, i
         return NULL;
     guarded->guard = guard;
     guarded->fd = fd;
-    memcpy(&guarded->address, address,
+    memcpy(&guarded->peer, address,
            address->sa_family == AF_INET    ? sizeof(struct sockaddr_in)
            : address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
                                             : sizeof(sa_family_t));
-    enter_phase(guarded, PHASE_HEADERS, guard->settings->header_timeout_s);
+    guarded->address = guarded->peer;
     pthread_mutex_lock(&guard->lock);
+    guarded->reserved = !make_place(guard);
+    enter_phase(guarded, PHASE_HEADERS,
+                guarded->reserved ? SPL_MIN(guard->settings->header_timeout_s, RESERVE_HEADERS_S)
+                                  : guard->settings->header_timeout_s);
     guarded->next = guard->first;
     if (guard->first)
         guard->first->previous = guarded;
@@ -252,7 +321,76 @@ void spl_guard_answer(spl_guarded *guarded, bool refused) {
 }
 
 void spl_guard_idle(spl_guarded *guarded) {
+    pthread_mutex_lock(&guarded->guard->lock);
+    guarded->address = guarded->peer;
+    guarded->key[0] = '\0';
+    guarded->stream = false;
+    pthread_mutex_unlock(&guarded->guard->lock);
     change_phase(guarded, PHASE_HEADERS, guarded->guard->settings->header_timeout_s);
+}
+
+bool spl_guard_reserved(const spl_guarded *guarded) {
+    return guarded->reserved;
+}
+
+static bool parse_address(const char *text, struct sockaddr_storage *ret_address) {
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    *ret_address = (struct sockaddr_storage){0};
+    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+        memcpy(ret_address, &v4, sizeof(v4));
+    else if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
+        memcpy(ret_address, &v6, sizeof(v6));
+    else
+        return false;
+    return true;
+}
+
+bool spl_guard_client(spl_guarded *guarded, const char *address) {
+    spl_guard *guard = guarded->guard;
+    const unsigned limit = guard->settings->connections_per_address;
+    struct sockaddr_storage client;
+    if (limit == 0 || !is_proxy(guard, (const struct sockaddr *)&guarded->peer) ||
+        !parse_address(address, &client) || is_proxy(guard, (const struct sockaddr *)&client))
+        return true;
+    pthread_mutex_lock(&guard->lock);
+    const bool admitted = count_client(guard, (const struct sockaddr *)&client, guarded) < limit;
+    if (admitted)
+        guarded->address = client;
+    pthread_mutex_unlock(&guard->lock);
+    return admitted;
+}
+
+static unsigned limit_per_key(const spl_guard *guard) {
+    const unsigned limit = guard->settings->connections_per_key;
+    return limit == 0 ? guard->connections : SPL_MIN(limit, guard->connections / 2);
+}
+
+/* Other connections whose requests are of the key. */
+static unsigned count_key(const spl_guarded *guarded, const char *key, bool streams) {
+    unsigned count = 0;
+    for (const spl_guarded *other = guarded->guard->first; other; other = other->next)
+        count += other != guarded && (!streams || other->stream) && strcmp(other->key, key) == 0;
+    return count;
+}
+
+bool spl_guard_key(spl_guarded *guarded, const char *key) {
+    spl_guard *guard = guarded->guard;
+    pthread_mutex_lock(&guard->lock);
+    const bool admitted = count_key(guarded, key, false) < limit_per_key(guard);
+    if (admitted)
+        snprintf(guarded->key, sizeof(guarded->key), "%s", key);
+    pthread_mutex_unlock(&guard->lock);
+    return admitted;
+}
+
+bool spl_guard_stream(spl_guarded *guarded) {
+    spl_guard *guard = guarded->guard;
+    pthread_mutex_lock(&guard->lock);
+    guarded->stream = count_key(guarded, guarded->key, true) < (limit_per_key(guard) + 1) / 2;
+    const bool admitted = guarded->stream;
+    pthread_mutex_unlock(&guard->lock);
+    return admitted;
 }
 
 unsigned spl_guard_busy(spl_guard *guard) {

@@ -17,6 +17,8 @@
 /* How much of a body is read and thrown away for the sake of an answer that says why. */
 #define DISCARD_MAX_BYTES ((uint64_t)64 << 20)
 
+#define BUSY_RETRY_AFTER_S 5
+
 /* The request whose headers this thread is reading. */
 static _Thread_local spl_request *incoming;
 
@@ -129,6 +131,37 @@ static int identify_client(spl_request *request, spl_problem *ret_problem) {
                              &request->principal, ret_problem);
 }
 
+static int refuse_for_now(spl_problem *ret_problem, spl_problem_code code, const char *setting,
+                          const char *detail) {
+    const int status = spl_refuse_about(ret_problem, code, NULL, setting, "%s", detail);
+    ret_problem->retry_after_s = BUSY_RETRY_AFTER_S;
+    return status;
+}
+
+/* Whether there is a connection left for this request. */
+static int check_place(const spl_request *request, spl_problem *ret_problem) {
+    if (spl_route_is_system(request->route))
+        return 0;
+    if (spl_guard_reserved(request->guarded))
+        return refuse_for_now(ret_problem, SPL_PROBLEM_UNAVAILABLE, "SPLEETER_CONNECTIONS",
+                              "The service has as many connections as it may; try again later");
+    if (!spl_guard_client(request->guarded, request->address))
+        return refuse_for_now(ret_problem, SPL_PROBLEM_RATE_LIMITED,
+                              "SPLEETER_CONNECTIONS_PER_ADDRESS",
+                              "Your address has as many requests in progress as it may; wait for "
+                              "one to end");
+    return 0;
+}
+
+static int check_key_place(const spl_request *request, spl_problem *ret_problem) {
+    if (spl_route_is_system(request->route) ||
+        spl_guard_key(request->guarded, request->principal.id))
+        return 0;
+    return refuse_for_now(ret_problem, SPL_PROBLEM_QUOTA, "SPLEETER_CONNECTIONS_PER_KEY",
+                          "This key has as many requests in progress as it may; wait for one to "
+                          "end");
+}
+
 static int authorize(spl_request *request, spl_problem *ret_problem) {
     if (request->route->scopes == 0)
         return 0;
@@ -146,6 +179,8 @@ static int authorize(spl_request *request, spl_problem *ret_problem) {
              request->principal.id);
     request->has_rate = true;
     status = spl_auth_take(request->parts->auth, &request->principal, &request->rate, ret_problem);
+    if (status == 0)
+        status = check_key_place(request, ret_problem);
     if (status < 0)
         return status;
     if ((request->principal.scopes & request->route->scopes) != request->route->scopes) {
@@ -239,7 +274,9 @@ static int start_route(spl_request *request) {
     if (request->path_id)
         snprintf(spl_log_context_get()->job, sizeof(spl_log_context_get()->job), "%s",
                  request->path_id);
-    status = authorize(request, problem);
+    status = check_place(request, problem);
+    if (status == 0)
+        status = authorize(request, problem);
     if (status < 0)
         return status;
     if (request->framing.has_body && !request->route->body)
@@ -258,6 +295,7 @@ static enum MHD_Result open_request(spl_request *request, const char *method, co
         identify(request, &list) == 0 && check_framing(request, version, &list) == 0;
     request->refused = !framed || start_route(request) < 0;
     request->must_close = !framed || request->framing.has_body ||
+                          spl_guard_reserved(request->guarded) ||
                           (request->refused && request->problem.code == SPL_PROBLEM_BAD_REQUEST);
     spl_guard_request(request->guarded, request->framing.has_body);
     if (framed && !(request->refused && request->framing.has_body))

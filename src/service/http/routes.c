@@ -101,6 +101,10 @@ static bool is_system(const char *path) {
            strcmp(path, "/metrics") == 0;
 }
 
+bool spl_route_is_system(const spl_route *route) {
+    return is_system(route->path);
+}
+
 int spl_route_find(spl_request *request, spl_problem *ret_problem) {
     bool get = false, post = false, remove = false;
     for (size_t i = 0; i < SPL_ARRAY_SIZE(routes); i++) {

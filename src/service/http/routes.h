@@ -23,6 +23,9 @@ struct spl_route {
  * succeeds without a route). */
 SPL_WARN_UNUSED int spl_route_find(spl_request *request, spl_problem *ret_problem);
 
+/* Whether it is health, readiness or metrics. */
+bool spl_route_is_system(const spl_route *route);
+
 /* A constant copy of a method's name, "OTHER" for one that is not known. */
 const char *spl_method_name(const char *method);
 

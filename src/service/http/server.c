@@ -21,7 +21,7 @@
 #define TLS_PRIORITIES   "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1:-VERS-DTLS-ALL"
 
 /* Descriptors besides those of connections: database, log, audit, jobs and their helpers, listening. */
-#define OTHER_DESCRIPTORS          256
+#define OTHER_DESCRIPTORS          (256 + SPL_GUARD_RESERVE * DESCRIPTORS_PER_CONNECTION)
 /* A connection's socket, and a file or a lingering duplicate. */
 #define DESCRIPTORS_PER_CONNECTION 2
 
@@ -89,12 +89,11 @@ static int read_certificate(spl_http *http, spl_error *ret_error) {
     return status < 0 ? status : read_pem(settings->tls_key, &http->key, ret_error);
 }
 
-static int start_daemon(spl_http *http, int fd, spl_error *ret_error) {
-    const unsigned connections = raise_limits(http->parts.settings->connections);
+static int start_daemon(spl_http *http, int fd, unsigned connections, spl_error *ret_error) {
     const struct MHD_OptionItem options[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)spl_request_library_log, http},
         {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, connections, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, connections + SPL_GUARD_RESERVE, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, CONNECTION_BYTES / 4, NULL},
         {MHD_OPTION_THREAD_STACK_SIZE, SPL_HTTP_STACK_BYTES, NULL},
@@ -131,16 +130,17 @@ int spl_http_start(const spl_http_parts *parts, spl_http **ret_http, spl_error *
     if (!http)
         return spl_fail_memory(ret_error);
     http->parts = *parts;
+    const unsigned connections = raise_limits(parts->settings->connections);
     SPL_CLEANUP(spl_close_p) int fd = -1;
     int status = read_certificate(http, ret_error);
     if (status == 0)
         status = spl_listen(parts->settings, &fd, &http->port, ret_error);
     if (status == 0)
-        status = spl_guard_start(parts->settings, &http->guard, ret_error);
+        status = spl_guard_start(parts->settings, connections, &http->guard, ret_error);
     if (status == 0)
         status = spl_anonymous_new(parts->audit, &http->anonymous, ret_error);
     if (status == 0)
-        status = start_daemon(http, fd, ret_error);
+        status = start_daemon(http, fd, connections, ret_error);
     if (status < 0) {
         spl_http_stop(http, 0);
         return status;

@@ -10,9 +10,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define WAIT_MS      1000
-#define HEARTBEAT_S  15
-#define BUFFER_BYTES ((size_t)16 << 10)
+#define WAIT_MS       1000
+#define HEARTBEAT_S   15
+#define RETRY_AFTER_S 5
+#define BUFFER_BYTES  ((size_t)16 << 10)
 
 typedef struct event_stream {
     spl_request *request; /* used by the reader alone */
@@ -93,6 +94,14 @@ int spl_events_answer(spl_request *request, spl_problem *ret_problem) {
                               NULL, ret_problem);
     if (status < 0)
         return spl_refuse_job(status, ret_problem);
+    if (!spl_guard_stream(request->guarded)) {
+        status =
+            spl_refuse_about(ret_problem, SPL_PROBLEM_QUOTA, NULL, "SPLEETER_CONNECTIONS_PER_KEY",
+                             "This key has as many event streams as it may; ask for the job "
+                             "instead");
+        ret_problem->retry_after_s = RETRY_AFTER_S;
+        return status;
+    }
     event_stream *stream = calloc(1, sizeof(*stream));
     struct MHD_Response *response = NULL;
     if (stream) {
