@@ -69,7 +69,7 @@ _spleeterd() {
         elif [[ ${COMP_WORDS[1]} == @(serve|worker|health) ]]; then
             options=$(spleeterd serve --help 2>/dev/null | grep -oE '^ +(-h, )?--[a-z0-9-]+' | grep -oE -- '--.*')
         elif [[ ${COMP_WORDS[1]} == keys ]]; then
-            options='--role --rate-per-minute --jobs-per-key --storage-per-key-mb --priority --data-dir --help'
+            options='--role --of --rate-per-minute --jobs-per-key --storage-per-key-mb --priority --data-dir --help'
         elif [[ ${COMP_WORDS[1]} == webhooks ]]; then
             options='--id --timestamp --signature --secret-file --help'
         elif [[ ${COMP_WORDS[1]} == config ]]; then
@@ -85,7 +85,7 @@ _spleeterd() {
         return
     fi
     if [[ ${COMP_WORDS[1]} == keys ]] && ((COMP_CWORD == 2)); then
-        mapfile -t COMPREPLY < <(compgen -W 'add list revoke' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'add list rotate revoke' -- "$current")
         return
     fi
     if [[ ${COMP_WORDS[1]} == config ]] && ((COMP_CWORD == 2)); then

@@ -14,6 +14,7 @@
 
 enum {
     KEY_ROLE = CLI_LONG_ONLY,
+    KEY_OF,
     KEY_RATE,
     KEY_JOBS,
     KEY_STORAGE,
@@ -23,8 +24,9 @@ enum {
 
 static const cli_option options[] = {
     {KEY_ROLE, "role", "ROLE",
-     "add: user (creates and reads its own jobs), reader (only reads), metrics (only GET "
-     "/metrics) or admin (all of it). Default: user"},
+     "add: user (creates and reads its own jobs), reader (reads the jobs of the client that --of "
+     "names), metrics (only GET /metrics) or admin (user and metrics). Default: user"},
+    {KEY_OF, "of", "NAME", "add: the client whose jobs a reader reads"},
     {KEY_RATE, "rate-per-minute", "N", "add: requests a minute. Default: that of the service"},
     {KEY_JOBS, "jobs-per-key", "N", "add: jobs queued and running. Default: that of the service"},
     {KEY_STORAGE, "storage-per-key-mb", "N",
@@ -37,15 +39,18 @@ static const cli_option options[] = {
 
 const cli_command cli_keys_command = {
     .name = "keys",
-    .synopsis = "add [OPTION...] NAME | list | revoke NAME",
-    .summary = "Adds, lists and revokes API keys of the service. A new key is printed once and "
-               "kept only as its hash. A service that runs takes changes when it gets SIGHUP.",
+    .synopsis = "add [OPTION...] NAME | list | rotate NAME | revoke NAME",
+    .summary =
+        "Adds, lists, replaces and revokes API keys of the service. A new key is printed once "
+        "and kept only as its hash. A client keeps its jobs when its key is rotated; a name "
+        "that is added again after it was revoked is another client. A service that runs takes "
+        "changes when it gets SIGHUP.",
     .options = options,
     .option_count = SPL_ARRAY_SIZE(options),
 };
 
 typedef struct keys_request {
-    const char *role, *data_dir;
+    const char *role, *of, *data_dir;
     spl_quota quota;
     bool help;
 } keys_request;
@@ -69,6 +74,9 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
     switch (key) {
     case KEY_ROLE:
         request->role = value;
+        break;
+    case KEY_OF:
+        request->of = value;
         break;
     case KEY_RATE:
         status = parse_integer("rate-per-minute", value, 1, UINT_MAX, &number, ret_error);
@@ -95,11 +103,14 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
     return status;
 }
 
-static int add(const char *data_dir, const char *name, const keys_request *request,
-               spl_error *ret_error) {
+/* Makes a key for `name`, and with `rotate` takes away the one before. */
+static int make(const char *data_dir, const char *name, bool rotate, const keys_request *request,
+                spl_error *ret_error) {
     char key[64];
-    const int status = spl_keys_add(data_dir, name, request->role ? request->role : "user",
-                                    &request->quota, key, ret_error);
+    const char *role = request->role ? request->role : "user";
+    const int status =
+        rotate ? spl_keys_rotate(data_dir, name, key, ret_error)
+               : spl_keys_add(data_dir, name, role, request->of, &request->quota, key, ret_error);
     if (status < 0)
         return status;
     printf("%s\n", key);
@@ -112,7 +123,9 @@ static int act(const char *data_dir, const keys_request *request, int argc, char
                spl_error *ret_error) {
     const char *action = argc > 0 ? argv[0] : "";
     if (strcmp(action, "add") == 0 && argc == 2)
-        return add(data_dir, argv[1], request, ret_error);
+        return make(data_dir, argv[1], false, request, ret_error);
+    if (strcmp(action, "rotate") == 0 && argc == 2)
+        return make(data_dir, argv[1], true, request, ret_error);
     if (strcmp(action, "revoke") == 0 && argc == 2)
         return spl_keys_revoke(data_dir, argv[1], ret_error);
     if (strcmp(action, "list") == 0 && argc == 1)

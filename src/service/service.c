@@ -235,6 +235,7 @@ static int start_jobs(running_service *service, spl_error *ret_error) {
         .blobs = service->blobs,
         .models = service->models,
         .audit = service->audit,
+        .auth = service->auth,
         .only_works = service->role == SPL_WORKS,
     };
     memcpy(parts.secret, service->secret, sizeof(parts.secret));

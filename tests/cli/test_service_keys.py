@@ -39,13 +39,23 @@ def test_a_key_is_shown_once_and_kept_as_hash(keys, tmp_path):
 
 
 def test_keys_have_roles_and_quotas(keys):
-    keys("add", "app", "--role", "reader", "--rate-per-minute", "10", "--jobs-per-key", "2",
+    keys("add", "app", "--role", "reader", "--of", "default", "--rate-per-minute", "10", "--jobs-per-key", "2",
          "--storage-per-key-mb", "100", "--priority", "-3")
     keys("add", "prometheus", "--role", "metrics")
     app, prometheus = keys("list").out.splitlines()
     assert re.match(r"app +reader +\d{4}-", app)
-    assert "10 requests a minute" in app and "2 jobs" in app and "104857600 bytes" in app and "priority -3" in app
+    assert "of default" in app and "10 requests a minute" in app and "2 jobs" in app and "104857600 bytes" in app and "priority -3" in app
     assert re.match(r"prometheus +metrics +\d{4}-", prometheus)
+
+
+def test_a_rotated_key_is_the_same_client(keys, tmp_path):
+    first = keys("add", "app", "--priority", "2").out
+    before = keys("list").out.split()
+    second = keys("rotate", "app").out
+    (entry,) = json.loads((tmp_path / "data/keys.json").read_text())["keys"]
+    assert first != second and entry["sha256"] == hashlib.sha256(second.strip().encode()).hexdigest()
+    assert keys("list").out.split()[0:2] == before[0:2] and "priority 2" in keys("list").out
+    assert "no key named other" in keys("rotate", "other", code=3).err
 
 
 def test_a_revoked_key_is_gone(keys):
@@ -56,7 +66,7 @@ def test_a_revoked_key_is_gone(keys):
 
 @pytest.mark.parametrize("arguments", [
     ("add",), ("add", "a", "b"), ("add", "a/b"), ("add", ""), ("add", "default"), ("add", "x" * 49), ("add", "a", "--role", "root"),
-    ("add", "a", "--priority", "11"), ("add", "a", "--jobs-per-key", "0"), ("add", "a", "--rate-per-minute", "ten"),
+    ("add", "a", "--role", "reader"), ("add", "a", "--of", "default"), ("rotate",), ("add", "a", "--priority", "11"), ("add", "a", "--jobs-per-key", "0"), ("add", "a", "--rate-per-minute", "ten"),
     ("add", "a", "--storage-per-key-mb", "-1"), ("revoke",), ("list", "a"), ("remove", "a"), (),
 ])
 def test_wrong_arguments_change_nothing(keys, tmp_path, arguments):

@@ -110,7 +110,7 @@ def test_a_session_ends_with_its_key(service):
 
 
 def test_a_session_may_do_what_its_key_may(service, song):
-    browser, answer = sign_in(service.add_key("reader", "--role", "reader"))
+    browser, answer = sign_in(service.add_key("reader", "--role", "reader", "--of", "default"))
     assert answer.json()["scopes"] == ["jobs:read"]
     body, type = form({}, file=song)
     assert browser.request("POST", "/v1/jobs", body, {"Content-Type": type, **PAGE}).problem() == "forbidden"

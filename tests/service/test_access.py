@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Who may do what: keys, roles, tokens, others' jobs, rates and quotas."""
 import http.client
+import signal
 import subprocess
 
 import pytest
@@ -104,7 +105,8 @@ def test_a_key_may_come_as_bearer(service):
 
 def test_roles(service, song):
     id = service.separate(song)["id"]
-    reader, metrics, user = (service.add_key(role, "--role", role) for role in ("reader", "metrics", "user"))
+    metrics, user = (service.add_key(role, "--role", role) for role in ("metrics", "user"))
+    reader = service.add_key("reader", "--role", "reader", "--of", "user")
     assert service.get("/metrics").status == 200 and metrics.get("/metrics").status == 200
     assert reader.get("/v1/jobs").status == 200 and user.get("/v1/jobs").status == 200
     for answer in (user.get("/metrics"), reader.get("/metrics"), metrics.get("/v1/jobs"), metrics.get("/v1/models"),
@@ -118,6 +120,54 @@ def test_a_revoked_key_is_out_at_sighup(service):
     subprocess.run([PROGRAM, "keys", "revoke", "bob"], env=environment(**service.settings), check=True)
     service.add_key("carol")  # sends SIGHUP and waits
     assert bob.get("/v1/jobs").status == 401
+
+
+def keys(service, *arguments):
+    """Runs `spleeterd keys` and has the service read them."""
+    done = subprocess.run([PROGRAM, "keys", *arguments], env=environment(**service.settings), check=True, capture_output=True, text=True)
+    before = len(service.log("service.reloaded"))
+    service.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(service.log("service.reloaded")) >= before + len(service.processes), what="new keys")
+    return service.client(done.stdout.split()[-1]) if done.stdout else None
+
+
+def test_a_reader_reads_what_its_client_has(service, song):
+    bob = service.add_key("bob")
+    reader = service.add_key("support", "--role", "reader", "--of", "bob")
+    id = bob.separate(song)["id"]
+    service.submit(song)
+    assert [job["id"] for job in reader.get("/v1/jobs").json()["jobs"]] == [id]
+    assert reader.job(id)["status"] == "succeeded" and reader.stem(id, "vocals.wav").body == bob.stem(id, "vocals.wav").body
+    for path in ("", "/events", "/stems.zip", "/manifest.json", "/stems/vocals.wav/peaks?samples_per_peak=256&count=1"):
+        assert reader.get(f"/v1/jobs/{id}{path}").status == 200, path
+    url = reader.post_json(f"/v1/jobs/{id}/links", {"file": "vocals.wav"}).json()["url"]
+    assert Client(service.port, None).get(url).status == 200
+    for answer in (reader.cancel(id), reader.delete(f"/v1/jobs/{id}"), reader.post("/v1/jobs", {}, file=song)):
+        assert answer.problem() == "forbidden"
+    keys(service, "revoke", "bob")
+    assert reader.get("/v1/jobs").problem() == "unauthorized", "a reader ends with its client"
+
+
+def test_what_a_revoked_key_handed_out_ends_with_it(serve, receiver, song):
+    """Links stop to work, and webhooks that wait are given up; who gets the name next inherits neither those nor the jobs."""
+    service = serve(WEBHOOK_ALLOW="127.0.0.1/32")
+    receiver.answer = lambda _request: (503, b"")
+    bob = service.add_key("bob")
+    id = bob.separate(song, webhook_url=f"{receiver.url}/hook")["id"]
+    url = bob.post_json(f"/v1/jobs/{id}/links", {"file": "vocals.wav"}).json()["url"]
+    stranger = Client(service.port, None)
+    assert stranger.get(url).status == 200
+    wait_until(lambda: receiver.requests, what="a first try")
+    bob = keys(service, "rotate", "bob")
+    assert stranger.get(url).status == 200 and bob.job(id)["status"] == "succeeded", "the same client with another key"
+    keys(service, "revoke", "bob")
+    assert stranger.get(url).problem() == "unauthorized"
+    tries = len(receiver.requests)
+    bob = keys(service, "add", "bob")
+    assert bob.get("/v1/jobs").json()["jobs"] == [] and bob.get(f"/v1/jobs/{id}").status == 404
+    assert stranger.get(url).problem() == "unauthorized"
+    given_up = wait_until(lambda: service.log("webhook.given_up"), what="the end of its webhook")
+    assert "revoked" in given_up[0]["error"] and len(receiver.requests) == tries
 
 
 # --------------------------------------------------------------------------- tokens

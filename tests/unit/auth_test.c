@@ -133,8 +133,9 @@ static void keys_come_and_go(void **state) {
     spl_error error;
     char song[64], metrics[64], again[64];
     const spl_quota own = {.rate_per_minute = 10, .priority = 3};
-    assert_int_equal(spl_keys_add(folder, "song-app", "user", &own, song, &error), 0);
-    assert_int_equal(spl_keys_add(folder, "prom", "metrics", &(spl_quota){0}, metrics, &error), 0);
+    assert_int_equal(spl_keys_add(folder, "song-app", "user", NULL, &own, song, &error), 0);
+    assert_int_equal(
+        spl_keys_add(folder, "prom", "metrics", NULL, &(spl_quota){0}, metrics, &error), 0);
     assert_int_equal(mode_of("keys.json"), 0600);
     assert_int_equal(strlen(song), 47);
     assert_memory_equal(song, "spl_", 4);
@@ -145,13 +146,13 @@ static void keys_come_and_go(void **state) {
     assert_null(memmem(map.data, map.size_bytes, song + 4, 43));
     spl_file_map_close(&map);
 
-    assert_int_equal(spl_keys_add(folder, "prom", "user", &(spl_quota){0}, again, &error),
+    assert_int_equal(spl_keys_add(folder, "prom", "user", NULL, &(spl_quota){0}, again, &error),
                      SPL_E_ARGUMENT);
-    assert_int_equal(spl_keys_add(folder, "default", "user", &(spl_quota){0}, again, &error),
+    assert_int_equal(spl_keys_add(folder, "default", "user", NULL, &(spl_quota){0}, again, &error),
                      SPL_E_ARGUMENT);
-    assert_int_equal(spl_keys_add(folder, "a/b", "user", &(spl_quota){0}, again, &error),
+    assert_int_equal(spl_keys_add(folder, "a/b", "user", NULL, &(spl_quota){0}, again, &error),
                      SPL_E_ARGUMENT);
-    assert_int_equal(spl_keys_add(folder, "x", "root", &(spl_quota){0}, again, &error),
+    assert_int_equal(spl_keys_add(folder, "x", "root", NULL, &(spl_quota){0}, again, &error),
                      SPL_E_ARGUMENT);
 
     spl_keyring *ring;
@@ -159,7 +160,9 @@ static void keys_come_and_go(void **state) {
     assert_int_equal(spl_keyring_open(folder, "first key of all", &defaults, &ring, &error), 0);
     assert_int_equal(spl_keyring_count(ring), 3);
     assert_true(spl_keyring_find(ring, song, &principal));
-    assert_string_equal(principal.id, "key:song-app");
+    assert_int_equal(strlen(principal.id), strlen("key:song-app#01234567"));
+    assert_memory_equal(principal.id, "key:song-app#", 13);
+    assert_string_equal(principal.owner, principal.id);
     assert_string_equal(principal.name, "song-app");
     assert_int_equal(principal.scopes, SPL_SCOPE_READ | SPL_SCOPE_WRITE);
     assert_int_equal(principal.quota.rate_per_minute, 10);
@@ -196,6 +199,88 @@ static void keys_come_and_go(void **state) {
     spl_keyring_free(ring);
 }
 
+/* The principal of a key; false: it is unknown. */
+static bool look_up(const char *first_key, const char *key, spl_principal *ret_principal) {
+    spl_keyring *ring;
+    assert_int_equal(spl_keyring_open(folder, first_key, &defaults, &ring, NULL), 0);
+    const bool found = spl_keyring_find(ring, key, ret_principal);
+    assert_true(!found || spl_keyring_has_client(ring, ret_principal->id));
+    spl_keyring_free(ring);
+    return found;
+}
+
+/* A client keeps who it is when its key is rotated, and a name that is added again is somebody else. */
+static void names_are_not_inherited(void **state) {
+    (void)state;
+    spl_error error;
+    char first[64], second[64], third[64];
+    spl_principal one = {0}, two = {0}, three = {0};
+    assert_int_equal(spl_keys_add(folder, "bob", "user", NULL, &defaults, first, &error), 0);
+    assert_true(look_up("", first, &one));
+    assert_int_equal(spl_keys_rotate(folder, "bob", second, &error), 0);
+    assert_int_equal(spl_keys_rotate(folder, "carol", third, &error), SPL_E_NOT_FOUND);
+    assert_false(look_up("", first, &two));
+    assert_true(look_up("", second, &two));
+    assert_string_equal(two.id, one.id);
+    assert_string_not_equal(two.credential, one.credential);
+    assert_int_equal(two.quota.jobs, defaults.jobs);
+    assert_int_equal(spl_keys_revoke(folder, "bob", &error), 0);
+    assert_int_equal(spl_keys_add(folder, "bob", "user", NULL, &defaults, third, &error), 0);
+    assert_true(look_up("", third, &three));
+    assert_string_not_equal(three.id, one.id);
+}
+
+static void readers_read_of_one_client(void **state) {
+    (void)state;
+    spl_error error;
+    char bob[64], reader[64], other[64];
+    spl_principal client = {0}, principal = {0};
+    const spl_quota none = {0};
+    assert_int_equal(spl_keys_add(folder, "bob", "user", NULL, &none, bob, &error), 0);
+    assert_int_equal(spl_keys_add(folder, "r", "reader", "bob", &none, reader, &error), 0);
+    assert_int_equal(spl_keys_add(folder, "d", "reader", "default", &none, other, &error), 0);
+    assert_true(look_up("", bob, &client));
+    assert_true(look_up("", reader, &principal));
+    assert_string_equal(principal.owner, client.id);
+    assert_string_not_equal(principal.id, client.id);
+    assert_int_equal(principal.scopes, SPL_SCOPE_READ);
+    assert_false(look_up("", other, &principal));
+    assert_true(look_up("the first key of all", other, &principal));
+    assert_string_equal(principal.owner, "key:default");
+
+    assert_int_equal(spl_keys_add(folder, "x", "reader", NULL, &none, other, &error),
+                     SPL_E_ARGUMENT);
+    assert_int_equal(spl_keys_add(folder, "x", "user", "bob", &none, other, &error),
+                     SPL_E_ARGUMENT);
+    assert_int_equal(spl_keys_add(folder, "x", "reader", "nobody", &none, other, &error),
+                     SPL_E_NOT_FOUND);
+    assert_int_equal(spl_keys_revoke(folder, "bob", &error), 0);
+    assert_int_equal(spl_keys_add(folder, "bob", "user", NULL, &none, bob, &error), 0);
+    assert_false(look_up("", reader, &principal));
+}
+
+static void open_key_files(void **state) {
+    (void)state;
+    spl_error error;
+    char key[64];
+    spl_key_file file;
+    bool is_open;
+    const spl_quota none = {0};
+    assert_int_equal(spl_keys_add(folder, "bob", "user", NULL, &none, key, &error), 0);
+    for (mode_t mode = 0; mode < 0100; mode++) {
+        assert_int_equal(chmod(path_of("keys.json"), 0600 | mode), 0);
+        const int status = spl_key_file_read(folder, &file, &is_open, &error);
+        if (mode & 022) {
+            assert_int_equal(status, SPL_E_PERMISSION);
+            assert_non_null(strstr(error.message, "chmod 600"));
+            continue;
+        }
+        assert_int_equal(status, 0);
+        assert_int_equal(is_open, mode != 0);
+        spl_key_file_free(&file);
+    }
+}
+
 /* Two dozen processes add at once; none is lost. */
 static void keys_added_at_once(void **state) {
     (void)state;
@@ -204,7 +289,7 @@ static void keys_added_at_once(void **state) {
         if (fork() == 0) {
             char name[16], key[64];
             snprintf(name, sizeof(name), "key-%d", i);
-            _exit(spl_keys_add(folder, name, "user", &(spl_quota){0}, key, NULL) < 0);
+            _exit(spl_keys_add(folder, name, "user", NULL, &(spl_quota){0}, key, NULL) < 0);
         }
     }
     for (int i = 0; i < PROCESSES; i++) {
@@ -242,6 +327,9 @@ static void damaged_key_files(void **state) {
         FILE_OF(KEY_WITH("a", "user", "g" SHA256_OF_ZEROS, QUOTA)),
         FILE_OF(KEY_WITH("a", "king", SHA256_OF_ZEROS, QUOTA)),
         FILE_OF(KEY_WITH("", "user", SHA256_OF_ZEROS, QUOTA)),
+        FILE_OF(KEY_WITH("a", "user", SHA256_OF_ZEROS, QUOTA ",\"id\":\"0123456\"")),
+        FILE_OF(KEY_WITH("a", "user", SHA256_OF_ZEROS, QUOTA ",\"id\":\"0123456X\"")),
+        FILE_OF(KEY_WITH("a", "reader", SHA256_OF_ZEROS, QUOTA ",\"of\":\"bob\"")),
         FILE_OF(KEY_WITH("a b", "user", SHA256_OF_ZEROS, QUOTA)),
         FILE_OF(KEY_WITH("a", "user", SHA256_OF_ZEROS, QUOTA ",\"more\":1")),
         FILE_OF(KEY_WITH("a", "user", SHA256_OF_ZEROS, "\"rate_per_minute\":0")),
@@ -256,6 +344,9 @@ static void damaged_key_files(void **state) {
     spl_key_file file;
     assert_int_equal(spl_key_file_parse(good, strlen(good), "keys.json", &file, NULL), 0);
     assert_int_equal(file.count, 1);
+    char client[64];
+    spl_key_client(&file.keys[0], client);
+    assert_string_equal(client, "key:a");
     spl_key_file_free(&file);
     for (size_t i = 0; i < SPL_ARRAY_SIZE(damaged); i++) {
         spl_error error = {0};
@@ -439,6 +530,9 @@ int main(void) {
         cmocka_unit_test(derived_keys),
         cmocka_unit_test(base64),
         cmocka_unit_test_setup_teardown(keys_come_and_go, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(names_are_not_inherited, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(readers_read_of_one_client, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(open_key_files, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(keys_added_at_once, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(damaged_key_files, make_folder, remove_folder),
         cmocka_unit_test(rates),

@@ -621,7 +621,7 @@ static void reload(void **state) {
     spl_problem_code code;
     char key[64], path[64];
     assert_int_equal(spl_auth_open(&settings, secret, &auth, NULL), 0);
-    assert_int_equal(spl_keys_add(place, "new", "reader", &(spl_quota){0}, key, NULL), 0);
+    assert_int_equal(spl_keys_add(place, "new", "user", NULL, &(spl_quota){0}, key, NULL), 0);
     assert_true(enter(auth, key, NULL, "192.0.2.1", &who, &code) < 0);
     assert_int_equal(spl_auth_reload(auth, NULL), 0);
     assert_int_equal(enter(auth, key, NULL, "192.0.2.1", &who, &code), 0);

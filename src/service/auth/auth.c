@@ -26,6 +26,7 @@
 #define FAILURES_PER_MINUTE   60
 #define MINUTE_US             INT64_C(60000000)
 #define BEARER                "Bearer "
+#define DEVELOPER             "dev"
 #define SESSION_S             (12 * 3600)
 
 struct spl_auth {
@@ -132,6 +133,7 @@ static int make_principal(const spl_auth *auth, const spl_jwt_claims *claims,
     if (status < 0)
         return status;
     snprintf(principal.id, sizeof(principal.id), "jwt:%.32s", hex);
+    memcpy(principal.owner, principal.id, sizeof(principal.owner));
     size_t whole = strnlen(claims->subject, sizeof(principal.name) - 1);
     while (((unsigned char)claims->subject[whole] & 0xc0) == 0x80) /* within a character */
         whole--;
@@ -197,15 +199,29 @@ static int check_credentials(spl_auth *auth, const char *x_api_key, const char *
                                 : check_key(auth, bearer, ret_principal, ret_problem);
 }
 
-/* Without credentials: let in where there are none to be had, in development. */
-static int check_anonymous(spl_auth *auth, spl_principal *ret_principal, spl_problem *ret_problem) {
+/* Whether everybody is let in: in development, where there are no credentials to be had. */
+static bool is_keyless(spl_auth *auth) {
     pthread_rwlock_rdlock(&auth->lock);
     const bool keyless = spl_keyring_count(auth->ring) == 0;
     pthread_rwlock_unlock(&auth->lock);
-    if (strcmp(auth->settings->env, "development") != 0 || !keyless || auth->jwks)
+    return keyless && strcmp(auth->settings->env, "development") == 0 && !auth->jwks;
+}
+
+bool spl_auth_has_client(spl_auth *auth, const char *client) {
+    if (strncmp(client, "key:", 4) != 0)
+        return strcmp(client, DEVELOPER) == 0 ? is_keyless(auth) : auth->jwks != NULL;
+    pthread_rwlock_rdlock(&auth->lock);
+    const bool found = spl_keyring_has_client(auth->ring, client);
+    pthread_rwlock_unlock(&auth->lock);
+    return found;
+}
+
+static int check_anonymous(spl_auth *auth, spl_principal *ret_principal, spl_problem *ret_problem) {
+    if (!is_keyless(auth))
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED,
                           "Send an API key as X-API-KEY, or a token as Authorization: Bearer");
-    *ret_principal = (spl_principal){.id = "dev",
+    *ret_principal = (spl_principal){.id = DEVELOPER,
+                                     .owner = DEVELOPER,
                                      .name = "dev",
                                      .scopes = SPL_SCOPE_READ | SPL_SCOPE_WRITE | SPL_SCOPE_METRICS,
                                      .quota = auth->quota};
@@ -281,6 +297,7 @@ int spl_session_check(spl_auth *auth, const char *cookie, int64_t now_s,
     } else if (good) {
         good = strncmp(session.id, "jwt:", 4) == 0 && auth->jwks;
         session.quota = auth->quota;
+        memcpy(session.owner, session.id, sizeof(session.owner));
         snprintf(session.name, sizeof(session.name), "%s", session.id);
     }
     if (!good)

@@ -35,6 +35,8 @@ void spl_auth_free(spl_auth *auth);
 SPL_WARN_UNUSED int spl_auth_check(spl_auth *auth, const char *x_api_key, const char *authorization,
                                    const char *address, spl_principal *ret_principal,
                                    spl_problem *ret_problem);
+/* Whether the client, an spl_principal.id, could still be let in: its key is there, or tokens are taken. Its links and webhooks end with that. Thread-safe. */
+bool spl_auth_has_client(spl_auth *auth, const char *client);
 /* Counts a failed attempt from `address` (an IPv6 client is its /64); past 60 a minute, *problem becomes RATE_LIMITED. Always returns
  * PERMISSION. Thread-safe. */
 int spl_auth_fail(spl_auth *auth, const char *address, spl_problem *problem);

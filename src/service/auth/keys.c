@@ -8,6 +8,7 @@
 #include "service/auth/base64.h"
 #include "service/auth/keys_file.h"
 #include "service/auth/private_file.h"
+#include "service/observe/log.h"
 
 #include <inttypes.h>
 #include <openssl/crypto.h>
@@ -47,16 +48,32 @@ static void add_entry(spl_keyring *ring, const spl_key *key, const spl_quota *de
                                        .quota = complete_quota(&key->quota, defaults)};
     for (size_t i = 0; i < 8; i++)
         snprintf(entry->principal.credential + 2 * i, 3, "%02x", key->sha256[i]);
-    snprintf(entry->principal.id, sizeof(entry->principal.id), "key:%s", key->name);
+    spl_key_client(key, entry->principal.id);
+    snprintf(entry->principal.owner, sizeof(entry->principal.owner), "%s",
+             *key->of ? key->of : entry->principal.id);
     snprintf(entry->principal.name, sizeof(entry->principal.name), "%s", key->name);
+}
+
+/* Readers end with the client whose jobs they read. */
+static void leave_out_readers(spl_keyring *ring) {
+    size_t count = 0;
+    for (size_t i = 0; i < ring->count; i++) {
+        if (spl_keyring_has_client(ring, ring->entries[i].principal.owner))
+            ring->entries[count++] = ring->entries[i];
+    }
+    ring->count = count;
 }
 
 int spl_keyring_open(const char *data_dir, const char *first_key, const spl_quota *defaults,
                      spl_keyring **ret_keyring, spl_error *ret_error) {
     SPL_CLEANUP(spl_key_file_free) spl_key_file file = {0};
-    int status = spl_key_file_read(data_dir, &file, ret_error);
+    bool is_open = false;
+    int status = spl_key_file_read(data_dir, &file, &is_open, ret_error);
     if (status < 0)
         return status;
+    if (is_open)
+        spl_log(SPL_LOG_WARNING, "keys.open", SPL_TEXT("data_dir", data_dir),
+                SPL_TEXT("detail", "others may read keys.json; chmod 600 keeps them out"));
     spl_keyring *ring = calloc(1, sizeof(*ring) + (file.count + 1) * sizeof(ring_entry));
     if (!ring)
         return spl_fail_memory(ret_error);
@@ -67,8 +84,17 @@ int spl_keyring_open(const char *data_dir, const char *first_key, const spl_quot
         SHA256((const unsigned char *)first_key, strlen(first_key), first.sha256);
         add_entry(ring, &first, defaults);
     }
+    leave_out_readers(ring);
     *ret_keyring = ring;
     return 0;
+}
+
+bool spl_keyring_has_client(const spl_keyring *keyring, const char *client) {
+    for (size_t i = 0; i < keyring->count; i++) {
+        if (strcmp(keyring->entries[i].principal.id, client) == 0)
+            return true;
+    }
+    return false;
 }
 
 size_t spl_keyring_count(const spl_keyring *keyring) {
@@ -130,36 +156,104 @@ static int make_key(spl_key *key, char ret_text[64], spl_error *ret_error) {
     return 0;
 }
 
-int spl_keys_add(const char *data_dir, const char *name, const char *role, const spl_quota *quota,
-                 char ret_key[64], spl_error *ret_error) {
+static int make_id(spl_key *key, spl_error *ret_error) {
+    uint8_t random[SPL_KEY_ID_CHARS / 2];
+    if (RAND_bytes(random, sizeof(random)) != 1)
+        return spl_fail(ret_error, SPL_E_IO, "OpenSSL has no random bytes");
+    for (size_t i = 0; i < sizeof(random); i++)
+        snprintf(key->id + 2 * i, 3, "%02x", random[i]);
+    return 0;
+}
+
+static int no_such_name(const char *name, spl_error *ret_error) {
+    return spl_fail(ret_error, SPL_E_NOT_FOUND, "there is no key named %s", name);
+}
+
+/* Who the reader `key` reads the jobs of. */
+static int set_client(spl_key *key, const char *of, const spl_key_file *file,
+                      spl_error *ret_error) {
+    if (!of)
+        return 0;
+    const spl_key first = {.name = FIRST_NAME};
+    const spl_key *client = strcmp(of, FIRST_NAME) == 0 ? &first : find_name(file, of);
+    if (!client)
+        return no_such_name(of, ret_error);
+    spl_key_client(client, key->of);
+    return 0;
+}
+
+static int check_new(const char *name, const char *of, const spl_key *key, spl_error *ret_error) {
+    if (strcmp(name, FIRST_NAME) == 0)
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "\"" FIRST_NAME "\" is the name of SPLEETER_API_KEY; choose another");
+    if ((key->role == SPL_ROLE_READER) != (of != NULL))
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "a reader, and nobody else, reads the jobs of one client: give --role "
+                        "reader and --of NAME together");
+    return 0;
+}
+
+static int add_key(spl_key_file *file, const spl_key *key, spl_error *ret_error) {
+    spl_key *more = reallocarray(file->keys, file->count + 1, sizeof(*more));
+    if (!more)
+        return spl_fail_memory(ret_error);
+    file->keys = more;
+    file->keys[file->count++] = *key;
+    return 0;
+}
+
+int spl_keys_add(const char *data_dir, const char *name, const char *role, const char *of,
+                 const spl_quota *quota, char ret_key[64], spl_error *ret_error) {
     spl_key key = {.quota = *quota};
     int status = spl_key_check_name(name, ret_error);
     if (status == 0)
         status = spl_role_parse(role, &key.role, ret_error);
+    if (status == 0)
+        status = check_new(name, of, &key, ret_error);
     if (status < 0)
         return status;
-    if (strcmp(name, FIRST_NAME) == 0)
-        return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "\"" FIRST_NAME "\" is the name of SPLEETER_API_KEY; choose another");
     snprintf(key.name, sizeof(key.name), "%s", name);
 
     SPL_CLEANUP(spl_close_p) int lock = -1;
     SPL_CLEANUP(spl_key_file_free) spl_key_file file = {0};
     status = spl_private_lock(data_dir, &lock, ret_error);
     if (status == 0)
-        status = spl_key_file_read(data_dir, &file, ret_error);
+        status = spl_key_file_read(data_dir, &file, NULL, ret_error);
     if (status < 0)
         return status;
     if (find_name(&file, name))
         return spl_fail(ret_error, SPL_E_ARGUMENT, "there is already a key named %s", name);
-    spl_key *more = reallocarray(file.keys, file.count + 1, sizeof(*more));
-    if (!more)
-        return spl_fail_memory(ret_error);
-    file.keys = more;
 
-    char text[64];
-    status = make_key(&key, text, ret_error);
-    file.keys[file.count++] = key;
+    char text[64] = "";
+    status = set_client(&key, of, &file, ret_error);
+    if (status == 0)
+        status = make_id(&key, ret_error);
+    if (status == 0)
+        status = make_key(&key, text, ret_error);
+    if (status == 0)
+        status = add_key(&file, &key, ret_error);
+    if (status == 0)
+        status = spl_key_file_write(data_dir, &file, ret_error);
+    if (status == 0)
+        memcpy(ret_key, text, sizeof(text));
+    OPENSSL_cleanse(text, sizeof(text));
+    return status;
+}
+
+int spl_keys_rotate(const char *data_dir, const char *name, char ret_key[64],
+                    spl_error *ret_error) {
+    SPL_CLEANUP(spl_close_p) int lock = -1;
+    SPL_CLEANUP(spl_key_file_free) spl_key_file file = {0};
+    int status = spl_private_lock(data_dir, &lock, ret_error);
+    if (status == 0)
+        status = spl_key_file_read(data_dir, &file, NULL, ret_error);
+    if (status < 0)
+        return status;
+    spl_key *key = find_name(&file, name);
+    if (!key)
+        return no_such_name(name, ret_error);
+    char text[64] = "";
+    status = make_key(key, text, ret_error);
     if (status == 0)
         status = spl_key_file_write(data_dir, &file, ret_error);
     if (status == 0)
@@ -173,12 +267,12 @@ int spl_keys_revoke(const char *data_dir, const char *name, spl_error *ret_error
     SPL_CLEANUP(spl_key_file_free) spl_key_file file = {0};
     int status = spl_private_lock(data_dir, &lock, ret_error);
     if (status == 0)
-        status = spl_key_file_read(data_dir, &file, ret_error);
+        status = spl_key_file_read(data_dir, &file, NULL, ret_error);
     if (status < 0)
         return status;
     spl_key *key = find_name(&file, name);
     if (!key)
-        return spl_fail(ret_error, SPL_E_NOT_FOUND, "there is no key named %s", name);
+        return no_such_name(name, ret_error);
     const size_t after = file.count - (size_t)(key - file.keys) - 1;
     memmove(key, key + 1, after * sizeof(*key));
     file.count--;
@@ -187,12 +281,15 @@ int spl_keys_revoke(const char *data_dir, const char *name, spl_error *ret_error
 
 int spl_keys_list(const char *data_dir, FILE *stream, spl_error *ret_error) {
     SPL_CLEANUP(spl_key_file_free) spl_key_file file = {0};
-    const int status = spl_key_file_read(data_dir, &file, ret_error);
+    const int status = spl_key_file_read(data_dir, &file, NULL, ret_error);
     if (status < 0)
         return status;
     for (size_t i = 0; i < file.count; i++) {
         const spl_key *key = &file.keys[i];
         fprintf(stream, "%-24s %-8s %s", key->name, spl_role_name(key->role), key->created);
+        if (*key->of)
+            fprintf(stream, "  of %.*s", (int)strcspn(key->of + strlen("key:"), "#"),
+                    key->of + strlen("key:"));
         if (key->quota.rate_per_minute)
             fprintf(stream, "  %u requests a minute", key->quota.rate_per_minute);
         if (key->quota.jobs)

@@ -8,10 +8,13 @@
 #include "base/json.h"
 #include "service/auth/private_file.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define FILE_NAME      "keys.json"
 #define FILE_MAX_BYTES ((size_t)4 << 20)
@@ -26,6 +29,10 @@ static const struct {
     [SPL_ROLE_METRICS] = {"metrics", SPL_SCOPE_METRICS},
     [SPL_ROLE_ADMIN] = {"admin", SPL_SCOPE_READ | SPL_SCOPE_WRITE | SPL_SCOPE_METRICS},
 };
+
+void spl_key_client(const spl_key *key, char ret_client[64]) {
+    snprintf(ret_client, 64, "key:%s%s%s", key->name, *key->id ? "#" : "", key->id);
+}
 
 const char *spl_role_name(spl_role role) {
     return roles[role].name;
@@ -64,15 +71,20 @@ static bool parse_sha256(const char *hex, uint8_t ret_sha256[32]) {
            size == 32;
 }
 
+static bool is_id(const char *text) {
+    return strlen(text) == SPL_KEY_ID_CHARS && strspn(text, "0123456789abcdef") == SPL_KEY_ID_CHARS;
+}
+
 static int parse_key(json_t *item, size_t number, const char *path, spl_key *ret_key,
                      spl_error *ret_error) {
-    const char *name, *role, *sha256, *created;
+    const char *name, *role, *sha256, *created, *id = "", *of = "";
     json_int_t rate, jobs, storage_bytes, priority;
     json_error_t problem;
     spl_key key = {0};
     spl_error reason = {0};
-    if (json_unpack_ex(item, &problem, JSON_STRICT, "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}",
-                       "name", &name, "role", &role, "sha256", &sha256, "created", &created,
+    if (json_unpack_ex(item, &problem, JSON_STRICT,
+                       "{s:s, s?s, s?s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "name", &name, "id",
+                       &id, "of", &of, "role", &role, "sha256", &sha256, "created", &created,
                        "rate_per_minute", &rate, "jobs", &jobs, "storage_bytes", &storage_bytes,
                        "priority", &priority) < 0) {
         spl_fail(&reason, SPL_E_FORMAT, "%s", problem.text);
@@ -80,6 +92,10 @@ static int parse_key(json_t *item, size_t number, const char *path, spl_key *ret
                spl_role_parse(role, &key.role, &reason) == 0) {
         if (!parse_sha256(sha256, key.sha256))
             spl_fail(&reason, SPL_E_FORMAT, "sha256 is not 64 hexadecimal digits");
+        else if (*id && !is_id(id))
+            spl_fail(&reason, SPL_E_FORMAT, "id is not %d hexadecimal digits", SPL_KEY_ID_CHARS);
+        else if (*of && (strncmp(of, "key:", 4) != 0 || strlen(of) >= sizeof(key.of)))
+            spl_fail(&reason, SPL_E_FORMAT, "of is not a client");
         else if (strlen(created) >= sizeof(key.created))
             spl_fail(&reason, SPL_E_FORMAT, "created is not a time");
         else if (rate < 0 || rate > UINT_MAX || jobs < 0 || jobs > UINT_MAX || storage_bytes < 0 ||
@@ -90,6 +106,8 @@ static int parse_key(json_t *item, size_t number, const char *path, spl_key *ret
         return spl_fail(ret_error, SPL_E_FORMAT, "%s: key %zu: %.300s", path, number + 1,
                         reason.message);
     snprintf(key.name, sizeof(key.name), "%s", name);
+    snprintf(key.id, sizeof(key.id), "%s", id);
+    snprintf(key.of, sizeof(key.of), "%s", of);
     snprintf(key.created, sizeof(key.created), "%s", created);
     key.quota = (spl_quota){.rate_per_minute = (unsigned)rate,
                             .jobs = (unsigned)jobs,
@@ -136,7 +154,23 @@ int spl_key_file_parse(const void *text, size_t size, const char *path, spl_key_
     return 0;
 }
 
-int spl_key_file_read(const char *data_dir, spl_key_file *ret_file, spl_error *ret_error) {
+/* Files that are another user's, such as Secrets of Kubernetes, were put there with the mode that their owner wants. */
+static int check_mode(const char *path, bool *ret_open, spl_error *ret_error) {
+    struct stat status;
+    if (stat(path, &status) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot read %s", path);
+    if (status.st_mode & (S_IWGRP | S_IWOTH))
+        return spl_fail(ret_error, SPL_E_PERMISSION,
+                        "others may write %s; look at who has a key there (spleeterd keys list), "
+                        "then run: chmod 600 %s",
+                        path, path);
+    *ret_open = status.st_uid == geteuid() && status.st_mode & (S_IRWXG | S_IRWXO);
+    return 0;
+}
+
+int spl_key_file_read(const char *data_dir, spl_key_file *ret_file, bool *ret_open,
+                      spl_error *ret_error) {
+    bool is_open = false;
     SPL_CLEANUP(spl_free_p) char *path = NULL;
     if (asprintf(&path, "%s/" FILE_NAME, data_dir) < 0)
         return spl_fail_memory(ret_error);
@@ -149,9 +183,13 @@ int spl_key_file_read(const char *data_dir, spl_key_file *ret_file, spl_error *r
     }
     if (status < 0)
         return spl_fail(ret_error, (spl_status)status, "%s", reason.message);
-    status = spl_key_file_parse(map.data ? (const char *)map.data : "", map.size_bytes, path,
-                                ret_file, ret_error);
+    status = check_mode(path, &is_open, ret_error);
+    if (status == 0)
+        status = spl_key_file_parse(map.data ? (const char *)map.data : "", map.size_bytes, path,
+                                    ret_file, ret_error);
     spl_file_map_close(&map);
+    if (status == 0 && ret_open)
+        *ret_open = is_open;
     return status;
 }
 
@@ -159,7 +197,8 @@ static json_t *pack_key(const spl_key *key) {
     char sha256[65];
     for (size_t i = 0; i < sizeof(key->sha256); i++)
         snprintf(sha256 + 2 * i, 3, "%02x", key->sha256[i]);
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "name", key->name, "role",
+    return json_pack("{s:s, s:s*, s:s*, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "name", key->name,
+                     "id", *key->id ? key->id : NULL, "of", *key->of ? key->of : NULL, "role",
                      spl_role_name(key->role), "sha256", sha256, "created", key->created,
                      "rate_per_minute", (json_int_t)key->quota.rate_per_minute, "jobs",
                      (json_int_t)key->quota.jobs, "storage_bytes",

@@ -20,9 +20,11 @@ typedef struct spl_quota {
 } spl_quota;
 
 typedef struct spl_principal {
-    char id
-        [64]; /* owner of jobs: "key:NAME" or "jwt:" and 32 hex digits of SHA-256 of issuer and subject; "dev" without authentication */
-    char name[64]; /* for logs: the key's name or the token's subject */
+    /* "key:NAME#ID", of keys older than ids "key:NAME"; or "jwt:" and 32 hex digits of SHA-256 of issuer and subject; "dev" without authentication.
+     * No other key ever has it, so it owns what it makes. */
+    char id[64];
+    char owner[64]; /* whose jobs it may read: its own id, or that of a reader's client */
+    char name[64];  /* for logs: the key's name or the token's subject */
     unsigned scopes;
     char credential
         [17]; /* which key it was: the first 16 hex digits of its SHA-256; "" without one */

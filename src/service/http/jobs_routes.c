@@ -190,7 +190,7 @@ static int parse_time(const spl_target *target, const char *name, int64_t *ret_m
 int spl_jobs_list_answer(spl_request *request, spl_problem *ret_problem) {
     const spl_target *target = &request->target;
     spl_store_filter filter = {
-        .owner = request->principal.id,
+        .owner = request->principal.owner,
         .model = spl_target_parameter(target, "model"),
         .before_id = spl_target_parameter(target, "cursor"),
         .limit = LIST_DEFAULT,
@@ -322,7 +322,7 @@ int spl_jobs_link_answer(spl_request *request, spl_problem *ret_problem) {
     int status = read_link_request(request->state, settings, file, &life_s, ret_problem);
     json_t *job;
     if (status == 0)
-        status = spl_refuse_job(spl_jobs_get(request->parts->jobs, request->principal.id,
+        status = spl_refuse_job(spl_jobs_get(request->parts->jobs, request->principal.owner,
                                              request->path_id, &job, NULL, ret_problem),
                                 ret_problem);
     if (status < 0)

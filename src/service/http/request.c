@@ -65,12 +65,21 @@ static int check_framing(spl_request *request, const char *version, const header
 
 /* ---- Who ---- */
 
-static bool has_valid_link(const spl_request *request) {
+/* *ret_valid: a signed link lets the request in. It ends with the client whose job it leads to. */
+static int check_link(spl_request *request, bool *ret_valid, spl_problem *ret_problem) {
     const char *expires = spl_target_parameter(&request->target, "expires");
     const char *signature = spl_target_parameter(&request->target, "signature");
-    return request->route->links && expires && signature &&
-           spl_link_valid(request->parts->auth, request->target.path, expires, signature,
-                          spl_wall_ms() / 1000);
+    char owner[64] = "";
+    *ret_valid = request->route->links && expires && signature &&
+                 spl_link_valid(request->parts->auth, request->target.path, expires, signature,
+                                spl_wall_ms() / 1000);
+    if (!*ret_valid)
+        return 0;
+    const int status = spl_jobs_owner(request->parts->jobs, request->path_id, owner, ret_problem);
+    if (status < 0)
+        return status;
+    *ret_valid = spl_auth_has_client(request->parts->auth, owner);
+    return 0;
 }
 
 static int write_audit(const spl_request *request, const char *action, const char *id,
@@ -165,10 +174,10 @@ static int check_key_place(const spl_request *request, spl_problem *ret_problem)
 static int authorize(spl_request *request, spl_problem *ret_problem) {
     if (request->route->scopes == 0)
         return 0;
-    request->by_link = has_valid_link(request);
-    if (request->by_link)
-        return 0;
-    int status = identify_client(request, ret_problem);
+    int status = check_link(request, &request->by_link, ret_problem);
+    if (status < 0 || request->by_link)
+        return spl_refuse_job(status, ret_problem);
+    status = identify_client(request, ret_problem);
     if (status < 0)
         return ret_problem->code == SPL_PROBLEM_UNAUTHORIZED ||
                        ret_problem->code == SPL_PROBLEM_RATE_LIMITED
@@ -194,7 +203,7 @@ static int authorize(spl_request *request, spl_problem *ret_problem) {
 }
 
 const char *spl_request_owner(const spl_request *request) {
-    return request->by_link ? NULL : request->principal.id;
+    return request->by_link ? NULL : request->principal.owner;
 }
 
 /* ---- Start ---- */

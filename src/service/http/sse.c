@@ -57,7 +57,7 @@ static bool wait_for_text(event_stream *stream) {
         json_auto_t *job = NULL;
         int64_t version;
         spl_problem problem;
-        if (spl_jobs_get(request->parts->jobs, request->principal.id, request->path_id, &job,
+        if (spl_jobs_get(request->parts->jobs, request->principal.owner, request->path_id, &job,
                          &version, &problem) < 0)
             return false; /* deleted */
         if (version != stream->version)
@@ -90,8 +90,8 @@ static void free_stream(void *user) {
 
 int spl_events_answer(spl_request *request, spl_problem *ret_problem) {
     json_auto_t *job = NULL;
-    int status = spl_jobs_get(request->parts->jobs, request->principal.id, request->path_id, &job,
-                              NULL, ret_problem);
+    int status = spl_jobs_get(request->parts->jobs, request->principal.owner, request->path_id,
+                              &job, NULL, ret_problem);
     if (status < 0)
         return spl_refuse_job(status, ret_problem);
     if (!spl_guard_stream(request->guarded)) {

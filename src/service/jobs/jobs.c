@@ -130,6 +130,7 @@ int spl_jobs_start(const spl_jobs_parts *parts, spl_jobs **ret_jobs, spl_error *
     jobs->blobs = parts->blobs;
     jobs->models = parts->models;
     jobs->audit = parts->audit;
+    jobs->auth = parts->auth;
     jobs->only_works = parts->only_works;
     gethostname(jobs->worker, HOST_NAME_MAX);
     snprintf(jobs->worker + strlen(jobs->worker), 12, ":%d", getpid());
@@ -277,6 +278,14 @@ int spl_jobs_get(spl_jobs *jobs, const char *owner, const char *id, json_t **ret
     if (ret_version)
         *ret_version = job.version;
     return 0;
+}
+
+int spl_jobs_owner(spl_jobs *jobs, const char *id, char ret_owner[64], spl_problem *ret_problem) {
+    SPL_CLEANUP(spl_job_free) spl_job job = {0};
+    const int status = get(jobs, NULL, id, &job, ret_problem);
+    if (status == 0)
+        snprintf(ret_owner, 64, "%s", job.owner);
+    return status;
 }
 
 static void free_list(spl_job *list, size_t count) {

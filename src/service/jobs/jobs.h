@@ -6,7 +6,7 @@
 #ifndef SPL_SERVICE_JOBS_JOBS_H
 #define SPL_SERVICE_JOBS_JOBS_H
 
-#include "service/auth/principal.h"
+#include "service/auth/auth.h"
 #include "service/blobs/blobs.h"
 #include "service/jobs/models.h"
 #include "service/jobs/options.h"
@@ -22,6 +22,7 @@ typedef struct spl_jobs_parts {
     spl_blobs *blobs;
     spl_models *models;
     spl_audit *audit;
+    spl_auth *auth;     /* webhooks end with their client; NULL: they do not */
     uint8_t secret[32]; /* for webhooks */
     bool only_works;    /* webhooks and retention are for others */
 } spl_jobs_parts;
@@ -83,6 +84,9 @@ SPL_WARN_UNUSED int spl_jobs_submit(spl_jobs *jobs, const spl_submission *submis
  * `owner` NULL: any (for signed links and webhooks). Problem: NOT_FOUND. *ret_version (may be NULL) for spl_jobs_wait. */
 SPL_WARN_UNUSED int spl_jobs_get(spl_jobs *jobs, const char *owner, const char *id,
                                  json_t **ret_job, int64_t *ret_version, spl_problem *ret_problem);
+/* Who made the job, an spl_principal.id. Problem: NOT_FOUND. */
+SPL_WARN_UNUSED int spl_jobs_owner(spl_jobs *jobs, const char *id, char ret_owner[64],
+                                   spl_problem *ret_problem);
 /* {"jobs": [...], "next_cursor": "..." or null}. */
 SPL_WARN_UNUSED int spl_jobs_list(spl_jobs *jobs, const spl_store_filter *filter, json_t **ret_list,
                                   spl_problem *ret_problem);

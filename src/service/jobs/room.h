@@ -41,6 +41,7 @@ struct spl_jobs {
     spl_blobs *blobs;
     spl_models *models;
     spl_audit *audit;
+    spl_auth *auth; /* may be NULL */
     uint8_t secret[32];
     bool only_works;
     char worker[80]; /* what claims are made as: "host:pid" */

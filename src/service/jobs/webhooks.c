@@ -133,7 +133,9 @@ static void deliver(spl_jobs *jobs, spl_delivery *delivery) {
     spl_error error = {0};
     long http_status = 0;
     int status = 0;
-    if (!delivery->payload)
+    if (jobs->auth && !spl_auth_has_client(jobs->auth, delivery->owner))
+        status = spl_fail(&error, SPL_E_NOT_FOUND, "the client's key was revoked");
+    if (status == 0 && !delivery->payload)
         status = make_payload(jobs, delivery, &delivery->payload, &error);
     if (status == 0)
         status = post(jobs, delivery, delivery->payload, &http_status, &error);
