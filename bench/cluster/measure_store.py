@@ -56,7 +56,7 @@ def explain(server, statement):
     return float(re.search(r"Execution Time: ([\d.]+)", text)[1])
 
 
-SCHEMA = "".join((REPOSITORY / f"src/service/store/{name}.sql").read_text() for name in ("schema", "schema_2", "postgres"))
+SCHEMA = "".join((REPOSITORY / f"src/service/store/{name}.sql").read_text() for name in ("schema", "schema_2", "postgres", "schema_3"))
 
 FILL = """
 INSERT INTO jobs (id, owner, state, priority, created_ms, started_ms, finished_ms, expires_ms, available_ms, attempts, cancel_requested, dead_letter,

@@ -239,7 +239,7 @@ static const setting table[] = {
     ROW(COUNT, jobs_per_key, "JOBS_PER_KEY", "100", .min = 1, .max = 1000000,
         .help = "Jobs that wait or run"),
     ROW(MEBIBYTES, storage_per_key_bytes, "STORAGE_PER_KEY_MB", "20480", .min = 1, .max = 1 << 30,
-        .help = "Inputs and stems kept, in MiB"),
+        .help = "Inputs and stems kept, and stems that jobs will make, in MiB"),
 
     {.help = "Uploads"},
     ROW(MEBIBYTES, max_file_size_bytes, "MAX_FILE_SIZE_MB", "512", .min = 1, .max = 1 << 20,

@@ -242,7 +242,7 @@ def test_jobs_per_key(serve, endless, song):
 
 
 def test_storage_per_key(serve):
-    service = serve(STORAGE_PER_KEY_MB=3)
+    service = serve(STORAGE_PER_KEY_MB=6)
     content = wav_bytes(10)  # 1.7 MiB, and twice that as stems
     service.wait(service.submit(content)["id"])
     answer = service.post("/v1/jobs", {"stems": "vocals"}, file=content)
@@ -250,6 +250,21 @@ def test_storage_per_key(serve):
     assert answer.json()["setting"] == "SPLEETER_STORAGE_PER_KEY_MB"
     service.delete(f"/v1/jobs/{service.get('/v1/jobs').json()['jobs'][0]['id']}")
     assert service.post("/v1/jobs", {"stems": "vocals"}, file=content).status == 202
+
+
+def test_storage_of_jobs_that_wait(serve):
+    """They count with what they will make, as long as nobody knows better."""
+    service = serve(STORAGE_PER_KEY_MB=20)
+    flac = subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "anullsrc", "-t", "60", "-f", "flac", "-"], check=True,
+                          capture_output=True).stdout  # its header does not say how long it is; 20.2 MiB as stems
+    job = service.wait(service.submit(flac, name="silence.flac", type="audio/flac")["id"])
+    assert job["status"] == "failed" and job["error"]["code"] == "quota-exceeded", job
+    wait_until(lambda: service.files("blobs") == [], what="cleaning up")
+    content = wav_bytes(30)  # 5 MiB, and twice that as stems
+    service.submit(content)
+    answer = service.post("/v1/jobs", {"options": {"duration": 29}}, file=content)
+    assert (answer.status, answer.problem()) == (429, "quota-exceeded")
+    assert answer.json()["setting"] == "SPLEETER_STORAGE_PER_KEY_MB"
 
 
 def test_a_full_queue(serve, busy, endless):

@@ -896,31 +896,82 @@ static void limits(void **state) {
     OK(create, &create, &limit);
     int64_t fence;
     const job_id id = claim(2000, &fence);
-    const spl_store_finish finish = success_at(2001);
+    spl_store_finish finish = success_at(2001);
+    finish.stored_bytes = 90;
     OK(finish, id.text, fence, &finish);
     OK(owner_usage, "a", &jobs, &bytes);
     assert_int_equal(jobs, 0);
-    assert_int_equal(bytes, 500);
+    assert_int_equal(bytes, 90);
 
     /* A reused result waits in no queue. */
     job = plain_job("c");
     job.state = SPL_JOB_SUCCEEDED;
     job.stored_bytes = 7;
     create = unlimited(&job);
-    create.queue_max = create.owner_jobs_max = 0;
+    create.queue_max = 0;
     create.owner_bytes_max = 6;
     FAILS(LIMIT, create, &create, &limit);
     assert_int_equal(limit, SPL_LIMIT_OWNER_BYTES);
     create.owner_bytes_max = 7;
+    create.owner_jobs_max = 0; /* but it costs what others cost */
+    FAILS(LIMIT, create, &create, &limit);
+    assert_int_equal(limit, SPL_LIMIT_OWNER_JOBS);
+    create.owner_jobs_max = 1;
     OK(create, &create, &limit);
     spl_store_stats stats;
     assert_success(store->functions->stats(store, &stats, &error), "stats");
-    assert_int_equal(stats.stored_bytes, 500 + 100 + 7);
+    assert_int_equal(stats.stored_bytes, 90 + 100 + 7);
     assert_int_equal(stats.queued, 1);
     uint64_t queued;
     OK(queue_length, &queued);
     assert_int_equal(queued, 1);
     assert_int_equal(stats.oldest_queued_ms, 1000);
+}
+
+static uint64_t bytes_of(const char *owner) {
+    uint64_t jobs, bytes;
+    OK(owner_usage, owner, &jobs, &bytes);
+    return bytes;
+}
+
+/* Jobs that wait count with what they are expected to make; a job that makes more needs room for it. */
+static void outputs_are_expected(void **state) {
+    (void)state;
+    spl_job job = plain_job("a");
+    spl_store_create create = unlimited(&job);
+    spl_store_limit limit;
+    create.owner_bytes_max = 1000;
+    create.output_bytes = 901;
+    FAILS(LIMIT, create, &create, &limit);
+    assert_int_equal(limit, SPL_LIMIT_OWNER_BYTES);
+    create.output_bytes = 400;
+    OK(create, &create, &limit);
+    assert_int_equal(bytes_of("a"), 500);
+    spl_job second = plain_job("a");
+    create.job = &second;
+    OK(create, &create, &limit);
+    spl_job third = plain_job("a");
+    create.job = &third;
+    FAILS(LIMIT, create, &create, &limit);
+
+    int64_t fence;
+    job_id id = claim(2000, &fence);
+    spl_store_finish finish = success_at(2001);
+    finish.stored_bytes = 501;
+    FAILS(LIMIT, finish, id.text, fence, &finish);
+    assert_int_equal(state_of(id), SPL_JOB_RUNNING);
+    OK(release, id.text, fence, 2001, true);
+    assert_int_equal(bytes_of("a"), 1000);
+    id = claim(2002, &fence);
+    finish.stored_bytes = 200;
+    OK(finish, id.text, fence, &finish);
+    assert_int_equal(bytes_of("a"), 700);
+    id = claim(2003, &fence);
+    finish.stored_bytes = 800;
+    OK(finish, id.text, fence, &finish);
+    assert_int_equal(bytes_of("a"), 1000);
+    finish.stored_bytes = 0;
+    FAILS(CANCELED, finish, id.text, fence, &finish);
 }
 
 typedef struct creator {
@@ -1519,6 +1570,7 @@ int main(void) {
         TEST(fair_share),
         TEST(queue_position),
         TEST(limits),
+        TEST(outputs_are_expected),
         TEST(limits_hold_for_threads),
         TEST(each_job_is_claimed_once),
         TEST(cursors_stay_in_place),

@@ -20,12 +20,19 @@
 #include "service/observe/trace.h"
 #include "service/scan/clamd.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #define METADATA_MAX_BYTES ((size_t)16 << 10)
 #define TURN_WAIT_MS       60000
 #define PROBE_S            1.0
+
+/* Sizes of outputs are expected to exceed what their format says by these factors, and by some bytes for headers. */
+#define LOSSLESS_EXCESS  1.01
+#define LOSSY_EXCESS     1.25
+#define FILE_EXTRA_BYTES 16384
+#define UNKNOWN_BYTES_S  8000.0 /* of an input that does not say how long it is */
 
 typedef struct job_admission {
     spl_jobs *jobs;
@@ -35,6 +42,8 @@ typedef struct job_admission {
     spl_upload *fetched; /* from the source URL */
     spl_job_options options;
     spl_models_entry model;
+    size_t output_count;
+    uint64_t output_bytes; /* expected */
     char fingerprint[65];
     char *answer; /* the job's JSON for the idempotency key */
     spl_job job;
@@ -119,6 +128,7 @@ static int find_model(job_admission *admission) {
         return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID,
                                 admission->options.mixes ? "mixes" : "stems", NULL, "%s",
                                 error.message);
+    admission->output_count = parts.count;
     return status < 0 ? fail(admission, &error) : 0;
 }
 
@@ -260,6 +270,31 @@ static int check_length(job_admission *admission, const spl_audio_info *audio) {
     return 0;
 }
 
+/* What a second of one output takes at most, as far as that can be said. */
+static double output_bytes_s(const spl_job_options *options, const spl_audio_info *audio) {
+    const double rate_hz = options->keep_format ? audio->sample_rate_hz : SPL_SAMPLE_RATE_HZ;
+    const unsigned channels = options->keep_format ? audio->channels : 2;
+    if (options->codec != SPL_CODEC_WAV && options->codec != SPL_CODEC_FLAC)
+        return options->bitrate_bps / 8.0 * LOSSY_EXCESS;
+    const unsigned sample_bytes = options->sample_format == SPL_SAMPLES_16   ? 2
+                                  : options->sample_format == SPL_SAMPLES_24 ? 3
+                                                                             : 4;
+    return rate_hz * channels * sample_bytes * LOSSLESS_EXCESS;
+}
+
+/* What the outputs will take of the owner's storage, so that jobs that wait can't make more than fits; it is corrected when the job ends. */
+static void expect_outputs(job_admission *admission, const spl_audio_info *audio) {
+    const spl_settings *settings = admission->jobs->settings;
+    double seconds = admission->job.input_s;
+    if (seconds == 0)
+        seconds =
+            fmin((double)admission->upload->bytes / UNKNOWN_BYTES_S, settings->max_duration_s);
+    if (seconds > admission->options.duration_s && admission->options.duration_s > 0)
+        seconds = admission->options.duration_s;
+    const double bytes = seconds * output_bytes_s(&admission->options, audio) + FILE_EXTRA_BYTES;
+    admission->output_bytes = (uint64_t)(bytes * (double)admission->output_count);
+}
+
 static int probe(job_admission *admission) {
     spl_audio_info audio = {0};
     spl_error error;
@@ -271,8 +306,11 @@ static int probe(job_admission *admission) {
     status = decode_beginning(admission, &audio, &error);
     spl_metrics_phase(SPL_PHASE_PROBE, spl_now_s() - started_s);
     spl_jobs_end_turn(admission->jobs, SPL_TURN_PROBE, slot);
-    if (status == 0)
-        return check_length(admission, &audio);
+    if (status == 0) {
+        status = check_length(admission, &audio);
+        expect_outputs(admission, &audio);
+        return status;
+    }
     spl_jobs_log_failure(SPL_LOG_INFO, "upload.unreadable", &error);
     if (status == SPL_E_FORMAT || status == SPL_E_UNSUPPORTED || status == SPL_E_LIMIT)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_UNREADABLE_AUDIO, "file", NULL,
@@ -398,6 +436,7 @@ static int store_job(job_admission *admission, bool *ret_unsure) {
         .queue_max = admission->jobs->settings->queue,
         .owner_jobs_max = quota->jobs,
         .owner_bytes_max = quota->storage_bytes,
+        .output_bytes = admission->output_bytes,
         .idempotency_key = submission->idempotency_key,
         .fingerprint = admission->fingerprint,
         .answer = admission->answer,

@@ -81,8 +81,10 @@ int spl_jobs_refuse_limit(spl_problem *ret_problem, spl_store_limit limit) {
                                   "for one to end or cancel one");
         break;
     case SPL_LIMIT_OWNER_BYTES:
-        return spl_refuse_about(ret_problem, SPL_PROBLEM_QUOTA, NULL, "SPLEETER_STORAGE_PER_KEY_MB",
-                                "this key's storage is used up; delete jobs that are done with");
+        return spl_refuse_about(
+            ret_problem, SPL_PROBLEM_QUOTA, NULL, "SPLEETER_STORAGE_PER_KEY_MB",
+            "this key's storage is used up, or too small for the stems of this song "
+            "and of the jobs that wait; delete jobs that are done with");
     default:
         status = spl_refuse_about(ret_problem, SPL_PROBLEM_QUEUE_FULL, NULL, "SPLEETER_QUEUE",
                                   "as many jobs wait as may; try again later");

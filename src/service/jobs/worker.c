@@ -332,7 +332,7 @@ static int finish(job_work *work, spl_store_finish *finish) {
     int status;
     for (;;) {
         status = SPL_STORE(work->jobs, finish, work->job->id, work->job->fence, finish, &error);
-        if (status == 0 || status == SPL_E_CANCELED)
+        if (status == 0 || status == SPL_E_CANCELED || status == SPL_E_LIMIT)
             break;
         spl_jobs_log_failure(SPL_LOG_ERROR, "job.not_finished", &error);
         if (spl_now_s() > end_s)
@@ -367,7 +367,18 @@ static void leave(job_work *work) {
 static void end_job(job_work *work, spl_store_finish *end, spl_job_outcome outcome) {
     if (end->state != SPL_JOB_SUCCEEDED)
         remove_outputs(work);
-    if (finish(work, end) < 0) {
+    const int status = finish(work, end);
+    if (status == SPL_E_LIMIT) { /* a job that fails stores nothing, so it is no reason again */
+        end_job(work,
+                &(spl_store_finish){.state = SPL_JOB_FAILED,
+                                    .error_code = spl_problem_code_text(SPL_PROBLEM_QUOTA),
+                                    .error_detail =
+                                        "the stems are larger than what this key may still store; "
+                                        "delete jobs that are done with, and send the song again"},
+                SPL_OUTCOME_FAILED);
+        return;
+    }
+    if (status < 0) {
         if (atomic_load(&work->stop) == STOP_LOST)
             leave(work);
         return; /* or else the lease runs out, and the job is done again */

@@ -77,7 +77,9 @@ static const metric gauges[SPL_GAUGE_COUNT] = {
     [SPL_GAUGE_CONNECTIONS] = {"spleeter_connections", NULL, "Open client connections."},
     [SPL_GAUGE_DISK_FREE_BYTES] = {"spleeter_disk_free_bytes", NULL,
                                    "Free bytes of the disk with the data folder."},
-    [SPL_GAUGE_STORED_BYTES] = {"spleeter_stored_bytes", NULL, "Bytes of inputs and stems kept."},
+    [SPL_GAUGE_STORED_BYTES] =
+        {"spleeter_stored_bytes", NULL,
+         "Bytes of inputs and stems kept, and of stems that jobs will make."},
     [SPL_GAUGE_READY] = {"spleeter_ready", NULL, "1 when jobs can be taken, else 0."},
 };
 

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "service/store/postgres_sql.h"
 #include "service/store/schema_2_sql.h"
+#include "service/store/schema_3_sql.h"
 #include "service/store/schema_sql.h"
 #include "service/store/sql.h"
 
@@ -43,7 +44,7 @@
 #define MIGRATION_LOCK  "1936747636"
 
 /* The i-th brings the tables from version i to i + 1. */
-static const char *const migrations[] = {schema_sql, schema_2_sql, postgres_sql};
+static const char *const migrations[] = {schema_sql, schema_2_sql, postgres_sql, schema_3_sql};
 
 typedef struct pooled {
     PGconn *pg;

@@ -187,6 +187,18 @@ static int query_state(spl_transaction *transaction, const char *owner, const ch
     return 0;
 }
 
+static int query_usage(spl_transaction *transaction, const char *owner, uint64_t *ret_jobs,
+                       uint64_t *ret_bytes, spl_error *ret_error) {
+    SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
+    int status = spl_query(transaction, SPL_SQL_OWNER_USAGE, SPL_BIND(SPL_BIND_TEXT(owner)), &row,
+                           ret_error);
+    if (status < 0)
+        return status;
+    *ret_jobs = (uint64_t)spl_row_whole(&row, 0);
+    *ret_bytes = (uint64_t)spl_row_whole(&row, 1);
+    return 0;
+}
+
 /* ----------------------------------------------------------- creating ---- */
 
 static int check_limits(spl_transaction *transaction, const spl_store_create *create,
@@ -203,20 +215,16 @@ static int check_limits(spl_transaction *transaction, const spl_store_create *cr
         if (status == 0)
             status = query_whole(transaction, SPL_SQL_COUNT_QUEUED, NULL, 0, &queued, ret_error);
     }
+    uint64_t jobs = 0, bytes = 0;
+    if (status == 0)
+        status = query_usage(transaction, job->owner, &jobs, &bytes, ret_error);
     if (status < 0)
         return status;
-    SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
-    status = spl_query(transaction, SPL_SQL_OWNER_USAGE, SPL_BIND(SPL_BIND_TEXT(job->owner)), &row,
-                       ret_error);
-    if (status < 0)
-        return status;
-    const uint64_t jobs = (uint64_t)spl_row_whole(&row, 0);
-    const uint64_t bytes = (uint64_t)spl_row_whole(&row, 1);
 
     spl_store_limit limit = SPL_LIMIT_NONE;
     if (queues && (uint64_t)queued >= create->queue_max)
         limit = SPL_LIMIT_QUEUE;
-    else if (queues && jobs >= create->owner_jobs_max)
+    else if (jobs >= create->owner_jobs_max)
         limit = SPL_LIMIT_OWNER_JOBS;
     else if (stored_bytes > create->owner_bytes_max ||
              bytes > create->owner_bytes_max - stored_bytes)
@@ -282,7 +290,8 @@ static int store_create(spl_store *base, const spl_store_create *create, spl_sto
     job.version = 1;
     if (job.state == SPL_JOB_QUEUED) {
         job.fence = 0;
-        job.stored_bytes = job.input_bytes;
+        job.stored_bytes = job.input_bytes + create->output_bytes;
+        job.storage_max = create->owner_bytes_max;
     }
 
     SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
@@ -428,16 +437,7 @@ static int store_owner_usage(spl_store *base, const char *owner, uint64_t *ret_j
                              uint64_t *ret_bytes, spl_error *ret_error) {
     SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
     int status = begin_read(of(base), &transaction, ret_error);
-    if (status < 0)
-        return status;
-    SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
-    status = spl_query(&transaction, SPL_SQL_OWNER_USAGE, SPL_BIND(SPL_BIND_TEXT(owner)), &row,
-                       ret_error);
-    if (status < 0)
-        return status;
-    *ret_jobs = (uint64_t)spl_row_whole(&row, 0);
-    *ret_bytes = (uint64_t)spl_row_whole(&row, 1);
-    return 0;
+    return status < 0 ? status : query_usage(&transaction, owner, ret_jobs, ret_bytes, ret_error);
 }
 
 static int store_holds_files(spl_store *base, const char *id, bool *ret_holds,
@@ -507,11 +507,42 @@ static int end_job(spl_transaction *transaction, const char *id, int64_t fence,
     return status;
 }
 
+/* Whether the owner may store what the claimed job made, where that is more than was expected. */
+static int check_storage(spl_transaction *transaction, const char *id, int64_t fence,
+                         uint64_t made_bytes, spl_error *ret_error) {
+    SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
+    SPL_CLEANUP(spl_free_p) char *owner = NULL;
+    int found = spl_query(transaction, SPL_SQL_CLAIMED_STORAGE,
+                          SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(fence)), &row, ret_error);
+    if (found <= 0) /* 0: it is lost */
+        return found;
+    const uint64_t expected_bytes = (uint64_t)spl_row_whole(&row, 1);
+    const uint64_t most_bytes = (uint64_t)spl_row_whole(&row, 2);
+    if (most_bytes == 0 || made_bytes <= expected_bytes)
+        return 0;
+    int status = spl_row_text(&row, 0, &owner, ret_error);
+    spl_rows_end(&row);
+    uint64_t jobs, bytes;
+    if (status == 0)
+        status = spl_change(transaction, SPL_SQL_LOCK_OWNER, SPL_BIND(SPL_BIND_TEXT(owner)), NULL,
+                            ret_error);
+    if (status == 0)
+        status = query_usage(transaction, owner, &jobs, &bytes, ret_error);
+    if (status == 0 && bytes - expected_bytes + made_bytes > most_bytes)
+        status = spl_fail(ret_error, SPL_E_LIMIT,
+                          "the job %s made %llu bytes where %llu were expected, more than its "
+                          "owner may store",
+                          id, (unsigned long long)made_bytes, (unsigned long long)expected_bytes);
+    return status;
+}
+
 static int store_finish(spl_store *base, const char *id, int64_t fence,
                         const spl_store_finish *finish, spl_error *ret_error) {
     sql_store *store = of(base);
     SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
     int status = begin_write(store, &transaction, ret_error);
+    if (status == 0 && finish->state == SPL_JOB_SUCCEEDED)
+        status = check_storage(&transaction, id, fence, finish->stored_bytes, ret_error);
     if (status == 0)
         status = end_job(&transaction, id, fence, finish, ret_error);
     if (status < 0)

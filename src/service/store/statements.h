@@ -48,7 +48,8 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
     TEXT(result)                                                                                   \
     WHOLE(fence)                                                                                   \
     WHOLE(version)                                                                                 \
-    WHOLE(stored_bytes)
+    WHOLE(stored_bytes)                                                                            \
+    WHOLE(storage_max)
 
 #define SPL_JOB_COLUMN_NAME(name) ", " #name
 #define SPL_JOB                   "id" SPL_JOB_COLUMNS(SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME)
@@ -80,7 +81,7 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
                    " coalesce(sum(stored_bytes), 0) FROM jobs WHERE owner = $1")                                      \
     X(INSERT_JOB, "INSERT INTO jobs (" SPL_JOB ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"                        \
                   " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,"                       \
-                  " $25, $26, $27, $28, $29, $30, $31, $32)")                                                         \
+                  " $25, $26, $27, $28, $29, $30, $31, $32, $33)")                                                    \
     X(GET_JOB, "SELECT " SPL_JOB " FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                                        \
     X(LIST_ALL, "SELECT " SPL_JOB " FROM jobs WHERE" SPL_LIST)                                                        \
     X(LIST_OWNED, "SELECT " SPL_JOB " FROM jobs WHERE owner = $7 AND" SPL_LIST)                                       \
@@ -124,7 +125,7 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
                       " OR EXISTS (SELECT 1 FROM jobs WHERE state = 1"                                                \
                       " AND lease_until_ms <= $1) THEN 1 ELSE 0 END")                                                 \
     X(NEXT_TO_END,                                                                                                    \
-      "SELECT id, owner, webhook_url, stored_bytes, cancel_requested FROM jobs"                                       \
+      "SELECT id, owner, webhook_url, input_bytes, cancel_requested FROM jobs"                                        \
       " WHERE state = 0 AND (attempts > 0 OR cancel_requested <> 0)"                                                  \
       " AND (attempts >= $1 OR cancel_requested <> 0) LIMIT 1" SPL_SKIP_LOCKED("jobs"))                               \
     X(CLAIM, "UPDATE jobs SET state = 1, started_ms = $1, lease_until_ms = $2, worker = $3,"                          \
@@ -143,6 +144,8 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
                  " RETURNING cancel_requested")                                                                       \
     X(TOUCH_CLAIMED, "UPDATE jobs SET version = version + 1"                                                          \
                      " WHERE id = $1 AND state = 1 AND fence = $2")                                                   \
+    X(CLAIMED_STORAGE, "SELECT owner, stored_bytes, storage_max FROM jobs"                                            \
+                       " WHERE id = $1 AND state = 1 AND fence = $2")                                                 \
     X(FINISH, SPL_END " AND state = 1 AND fence = $10 AND lease_until_ms > $3")                                       \
     X(END_QUEUED, SPL_END " AND state = 0")                                                                           \
     X(RELEASE, SPL_REQUEUE ", attempts = attempts - $4"                                                               \

@@ -72,7 +72,8 @@ typedef struct spl_job {
     char *result;                    /* when succeeded: the manifest, JSON */
     int64_t fence;         /* of the last claim; of a reused result, of the one that made it */
     int64_t version;       /* grows with each change that a client can see */
-    uint64_t stored_bytes; /* inputs and outputs that it holds now */
+    uint64_t stored_bytes; /* inputs and outputs that it holds now, or is expected to make */
+    uint64_t storage_max;  /* what its owner might store when it was made; 0: not known */
     spl_job_output *outputs;
     size_t output_count;
 } spl_job;
@@ -102,8 +103,11 @@ typedef struct spl_store_create {
     const spl_job *
         job; /* id, owner, priority, created_ms, options ... input_s as above; state QUEUED, or SUCCEEDED for a reused result
                                 (then with outputs, result, finished_ms, expires_ms) */
-    size_t queue_max, owner_jobs_max; /* for a job that will be queued */
+    size_t queue_max; /* for a job that will be queued */
+    size_t
+        owner_jobs_max; /* queued and running ones; a reused result, too, needs a place among them */
     uint64_t owner_bytes_max;
+    uint64_t output_bytes;            /* that a job that will be queued is expected to make */
     const char *idempotency_key;      /* reserved before; NULL none */
     const char *fingerprint, *answer; /* stored with the key */
     const spl_delivery *delivery;     /* of a job that has ended already; NULL: no webhook */
@@ -158,7 +162,8 @@ typedef struct spl_store_functions {
     int64_t (*now_ms)(spl_store *store);
     int (*ping)(spl_store *store, spl_error *ret_error);
 
-    /* LIMIT: *ret_limit says which. A queued job's stored_bytes are its input_bytes. The outputs of a reused result are taken over too. */
+    /* LIMIT: *ret_limit says which. A queued job's stored_bytes are its input_bytes and output_bytes. The outputs of a reused result are taken over
+     * too. */
     int (*create)(spl_store *store, const spl_store_create *create, spl_store_limit *ret_limit,
                   spl_error *ret_error);
     int (*get)(spl_store *store, const char *owner, const char *id, spl_job *ret_job,
@@ -188,6 +193,7 @@ typedef struct spl_store_functions {
                      int64_t lease_ms, double progress, bool *ret_cancel, spl_error *ret_error);
     int (*set_output)(spl_store *store, const char *id, int64_t fence, const spl_job_output *output,
                       spl_error *ret_error);
+    /* LIMIT: the job made more than was expected, and more than its owner may store; nothing was changed. */
     int (*finish)(spl_store *store, const char *id, int64_t fence, const spl_store_finish *finish,
                   spl_error *ret_error);
     /* Back to the queue, available at `available_ms`; outputs so far are forgotten. `counts`: false when the attempt is not to count (drain). */
