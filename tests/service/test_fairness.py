@@ -3,7 +3,9 @@
 import concurrent.futures
 import contextlib
 import os
+import pathlib
 import socket
+import time
 
 import pytest
 
@@ -48,6 +50,11 @@ class Helper:
     @property
     def held(self):
         return len(list(self.folder.glob("held.*")))
+
+    def running(self):
+        """The ids of those that stand still and have not been killed."""
+        ids = [path.suffix[1:] for path in self.folder.glob("held.*")]
+        return [id for id in ids if pathlib.Path(f"/proc/{id}").exists()]
 
     @property
     def decoded(self):
@@ -126,6 +133,49 @@ def test_peaks_are_computed_once(shared, helper, song):
     assert helper.decoded == before + 1
 
 
+# ---------------------------------------------------------------------------- ends
+
+SOON_S = 60  # generous: it takes about a second
+
+
+def send_song(service, song):
+    """A connection on which a job was asked for and the answer is outstanding."""
+    connection = socket.create_connection(("127.0.0.1", service.port), timeout=SOON_S)
+    connection.sendall(f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nX-API-KEY: {KEY}\r\nContent-Type: audio/wav\r\n"
+                       f"Content-Length: {len(song)}\r\n\r\n".encode() + song)
+    return connection
+
+
+def test_what_nobody_waits_for_ends(shared, helper, song):
+    """Helpers that stand still are killed when their clients have gone, and when the service ends."""
+    job = shared.separate(song, options={"codec": "mp3"})
+    stem = f"/v1/jobs/{job['id']}/stems/vocals.mp3/peaks"
+    helper.hold()
+
+    def ask(path):
+        connection = socket.create_connection(("127.0.0.1", shared.port), timeout=SOON_S)
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nX-API-KEY: {KEY}\r\n\r\n".encode())
+        return connection
+
+    with send_song(shared, song), ask(stem), ask(f"{stem}?samples_per_peak=100"):
+        wait_until(lambda: len(helper.running()) == 3, what="helpers that stand still")
+    wait_until(lambda: not helper.running(), timeout=SOON_S, what="an end of the helpers")
+
+    with send_song(shared, song), ask(stem):
+        wait_until(lambda: len(helper.running()) == 2, what="helpers that stand still")
+        started = time.monotonic()
+        assert shared.stop() == 0
+        assert time.monotonic() - started < SOON_S
+    assert not helper.running()
+
+
+def test_a_probe_ends_in_time(shared, helper, song):
+    helper.hold()
+    answer = shared.post("/v1/jobs", {}, file=song)
+    assert answer.status == 503 and answer.problem() == "unavailable" and answer.headers["Retry-After"]
+    assert not helper.running()
+
+
 # --------------------------------------------------------------------- connections
 
 
@@ -161,10 +211,11 @@ def stream_status(client, job):
 
 
 def unfinished(port, key):
-    """A request whose body never comes."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+    """A request that has been taken, but whose body never comes."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=120)
     connection.sendall(f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nX-API-KEY: {key}\r\nContent-Type: audio/wav\r\n"
-                       "Content-Length: 1000\r\n\r\n".encode())
+                       "Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n".encode())
+    assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
     return connection
 
 
@@ -175,8 +226,8 @@ def test_health_is_answered_when_all_connections_are_taken(serve):
         for key in (service.key, bob.key):
             for _ in range(8):
                 opened.enter_context(unfinished(service.port, key))
-        answer = wait_until(lambda: (answer := service.get("/v1/jobs")).status == 503 and answer, what="a refusal")
-        assert answer.problem() == "unavailable" and answer.headers["Retry-After"]
+        answer = service.get("/v1/jobs")
+        assert answer.status == 503 and answer.problem() == "unavailable" and answer.headers["Retry-After"]
         assert service.get("/health").status == 200
         assert service.get("/metrics").status == 200
         # More that say nothing than the reserve has.
@@ -198,8 +249,8 @@ def test_one_key_does_not_take_all_connections(serve):
     with contextlib.ExitStack() as opened:
         for _ in range(8):
             opened.enter_context(unfinished(service.port, service.key))
-        answer = wait_until(lambda: (answer := service.get("/v1/jobs")).status == 429 and answer, what="a refusal")
-        assert answer.problem() == "quota-exceeded" and answer.json()["setting"] == "SPLEETER_CONNECTIONS_PER_KEY"
+        answer = service.get("/v1/jobs")
+        assert answer.status == 429 and answer.problem() == "quota-exceeded" and answer.json()["setting"] == "SPLEETER_CONNECTIONS_PER_KEY"
         assert bob.get("/v1/jobs").status == 200
 
 

@@ -24,9 +24,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define METADATA_MAX_BYTES ((size_t)16 << 10)
-#define TURN_WAIT_MS       60000
-#define PROBE_S            1.0
+#define METADATA_MAX_BYTES  ((size_t)16 << 10)
+#define TURN_WAIT_MS        60000
+#define PROBE_S             1.0
+#define PROBE_TIME_MAX_S    10
+#define PROBE_RETRY_AFTER_S 10
 
 /* Sizes of outputs are expected to exceed what their format says by these factors, and by some bytes for headers. */
 #define LOSSLESS_EXCESS  1.01
@@ -228,10 +230,25 @@ static int scan(const job_admission *admission) {
                             "the virus scanner refused the file; nothing of it was kept");
 }
 
+/* A look at the file that takes no longer than it may. */
+typedef struct probe_watch {
+    const spl_submission *submission;
+    double deadline_s;
+} probe_watch;
+
+/* spl_stop.ask */
+static bool ask_stop(void *user) {
+    const probe_watch *watch = user;
+    const spl_submission *submission = watch->submission;
+    return spl_now_s() > watch->deadline_s ||
+           (submission->canceled && submission->canceled(submission->canceled_user));
+}
+
 /* Decodes the beginning. */
-static int decode_beginning(const job_admission *admission, spl_audio_info *ret_info,
-                            spl_error *ret_error) {
-    const spl_decode_options options = {.channels = SPL_CHANNELS_FIRST_TWO, .duration_s = PROBE_S};
+static int decode_beginning(const job_admission *admission, probe_watch *watch,
+                            spl_audio_info *ret_info, spl_error *ret_error) {
+    const spl_decode_options options = {
+        .channels = SPL_CHANNELS_FIRST_TWO, .duration_s = PROBE_S, .stop = {ask_stop, watch}};
     spl_decoder *decoder;
     const char *name = admission->upload->name ? admission->upload->name : "the file";
     int status =
@@ -303,7 +320,8 @@ static int probe(job_admission *admission) {
     if (status < 0)
         return status;
     const double started_s = spl_now_s();
-    status = decode_beginning(admission, &audio, &error);
+    probe_watch watch = {admission->submission, started_s + PROBE_TIME_MAX_S};
+    status = decode_beginning(admission, &watch, &audio, &error);
     spl_metrics_phase(SPL_PHASE_PROBE, spl_now_s() - started_s);
     spl_jobs_end_turn(admission->jobs, SPL_TURN_PROBE, slot);
     if (status == 0) {
@@ -312,6 +330,14 @@ static int probe(job_admission *admission) {
         return status;
     }
     spl_jobs_log_failure(SPL_LOG_INFO, "upload.unreadable", &error);
+    if (status == SPL_E_CANCELED) {
+        status = spl_refuse(admission->problem, SPL_PROBLEM_UNAVAILABLE,
+                            "the file could not be examined in %d seconds; try again later, or "
+                            "convert it to FLAC, WAV or MP3 first",
+                            PROBE_TIME_MAX_S);
+        admission->problem->retry_after_s = PROBE_RETRY_AFTER_S;
+        return status;
+    }
     if (status == SPL_E_FORMAT || status == SPL_E_UNSUPPORTED || status == SPL_E_LIMIT)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_UNREADABLE_AUDIO, "file", NULL,
                                 "%s", error.message);

@@ -164,12 +164,16 @@ static int is_unwanted(void *user) {
     return work->unwanted && work->unwanted(work->unwanted_user);
 }
 
+/* spl_stop.ask */
+static bool ask_stop(void *user) {
+    const peaks_work *work = user;
+    return spl_now_s() > work->deadline_s || is_unwanted(user);
+}
+
 static int check_wanted(const peaks_work *work, spl_error *ret_error) {
-    if (is_unwanted((void *)(uintptr_t)work))
-        return spl_fail(ret_error, SPL_E_CANCELED, "nobody waits for the peaks any more");
-    if (spl_now_s() > work->deadline_s)
-        return spl_fail(ret_error, SPL_E_LIMIT, "the peaks take longer than %d s", TIME_MAX_S);
-    return 0;
+    return ask_stop((void *)(uintptr_t)work)
+               ? spl_fail(ret_error, SPL_E_CANCELED, "the peaks are late, or nobody waits for them")
+               : 0;
 }
 
 static int read_wav(const peaks_work *work, peak_writer *writer, unsigned *ret_rate_hz,
@@ -217,7 +221,8 @@ static int read_wav(const peaks_work *work, peak_writer *writer, unsigned *ret_r
 static int decode(const peaks_work *work, uint64_t skipped, peak_writer *writer,
                   spl_error *ret_error) {
     const spl_decode_options options = {.channels = SPL_CHANNELS_STEREO_DOWNMIX,
-                                        .limit_s = work->jobs->settings->max_duration_s + 1};
+                                        .limit_s = work->jobs->settings->max_duration_s + 1,
+                                        .stop = {ask_stop, (void *)(uintptr_t)work}};
     spl_decoder *decoder;
     float samples[2 * 2048];
     size_t count = 0;
@@ -243,10 +248,10 @@ static int decode(const peaks_work *work, uint64_t skipped, peak_writer *writer,
 /* ---- Turns ---- */
 
 static int fail(const peaks_work *work, const spl_error *error, spl_problem *ret_problem) {
-    if (error->status == SPL_E_CANCELED)
-        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the client has gone");
-    if (error->status != SPL_E_LIMIT || spl_now_s() <= work->deadline_s)
+    if (error->status != SPL_E_CANCELED)
         return spl_jobs_refuse_failure(ret_problem, "peaks.failed", error);
+    if (spl_now_s() <= work->deadline_s)
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the client has gone");
     const int refused = spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE,
                                    "the peaks could not be computed in time; try again later");
     ret_problem->retry_after_s = RETRY_AFTER_S;
