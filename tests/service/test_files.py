@@ -64,6 +64,8 @@ def test_the_zip_holds_all(done):
     service, id, content = done
     answer = service.get(f"/v1/jobs/{id}/stems.zip")
     assert answer.status == 200 and answer.headers["Content-Type"] == "application/zip"
+    assert int(answer.headers["Content-Length"]) == len(answer.body)
+    assert service.request("HEAD", f"/v1/jobs/{id}/stems.zip").headers["Content-Length"] == answer.headers["Content-Length"]
     with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
         assert archive.testzip() is None
         names = {name.rsplit("/", 1)[-1]: name for name in archive.namelist()}

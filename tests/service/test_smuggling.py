@@ -87,6 +87,11 @@ CORPUS = {
     "bare LF at the end": (b"GET /health HTTP/1.1\r\nHost: x\r\n\n", 400),
     "bare CR": (get(b"X-A: 1\rContent-Length: 5"), 400),
     "control character": (get(b"X-A: \x01"), 400),
+    # More than the memory of a connection
+    "long cookie": (get(b"Cookie: a=" + b"b" * 40000), None),
+    "many cookies": (get(b"Cookie: " + b"a=b;" * 2000), None),
+    "many headers": (get(*[b"X-A: 1"] * 1000), 431),
+    "long header": (get(b"X-A: " + b"b" * 70000), 431),
     # Host
     "two hosts": (get(b"Host: y"), 400),
     "no host": (get(host=b""), 400),

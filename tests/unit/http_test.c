@@ -255,7 +255,11 @@ static void dispositions(void **state) {
                                 "filename*=UTF-8''song%20-%20vocals.wav");
     spl_disposition_write("\xc3\xa9\"\\/\r\n.wav", header, sizeof(header));
     assert_string_equal(header, "attachment; filename=\"______.wav\"; "
-                                "filename*=UTF-8''%C3%A9%22%5C%2F%0D%0A.wav");
+                                "filename*=UTF-8''%C3%A9%22____.wav");
+    spl_disposition_write("a\xe2\x80\xaevaw.exe\xe2\x81\xa9\xd8\x9c\xc2\x85\xc2\xa0", header,
+                          sizeof(header));
+    assert_string_equal(header, "attachment; filename=\"a_vaw.exe____\"; "
+                                "filename*=UTF-8''a_vaw.exe___%C2%A0");
 }
 
 /* ---- Clients ---- */
@@ -407,6 +411,7 @@ static void zips(void **state) {
         assert_int_equal(got, 0);
         assert_int_equal(spl_zip_read(zip, piece, capacities[c]), 0);
         fclose(all);
+        assert_int_equal(spl_zip_size(zip), size);
         free(piece);
         spl_zip_free(zip);
 
@@ -431,6 +436,27 @@ static void zips(void **state) {
     }
     free(big);
     free(read);
+}
+
+static void sizes_of_zips(void **state) {
+    (void)state;
+    static const uint64_t files[] = {0, 1, 0xfffffffeu, 0xffffffffu, UINT64_C(1) << 40};
+    static char piece[1 << 16];
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(files); i++) {
+        spl_zip *zip;
+        const int fd = make_file("", 0);
+        assert_int_equal(ftruncate(fd, (off_t)files[i]), 0);
+        assert_int_equal(spl_zip_new(&zip, NULL), 0);
+        assert_int_equal(spl_zip_size(zip), 22);
+        assert_int_equal(spl_zip_add_file(zip, "a.wav", fd, NULL), 0);
+        const uint64_t bytes = spl_zip_size(zip);
+        assert_int_equal(bytes == SPL_ZIP_SIZE_UNKNOWN, i >= 2);
+        uint64_t read = 0;
+        for (ssize_t got; i < 2 && (got = spl_zip_read(zip, piece, sizeof(piece))) > 0;)
+            read += (uint64_t)got;
+        assert_int_equal(read, i < 2 ? bytes : 0);
+        spl_zip_free(zip);
+    }
 }
 
 static void zip_of_a_file_that_shrinks(void **state) {
@@ -463,6 +489,7 @@ int main(void) {
         cmocka_unit_test(a_row_of_proxies_without_end),
         cmocka_unit_test(tls_behind_proxies),
         cmocka_unit_test(zips),
+        cmocka_unit_test(sizes_of_zips),
         cmocka_unit_test(zip_of_a_file_that_shrinks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,7 +22,8 @@ spl_range_kind spl_range_parse(const char *header, uint64_t size_bytes, uint64_t
 /* Whether `tag` (with its quotes) is in the list of If-None-Match; "*" matches all. Weak and strong compare alike. */
 bool spl_etag_listed(const char *list, const char *tag);
 
-/* attachment; filename="..."; filename*=UTF-8''... `name` is UTF-8. */
+/* attachment; filename="..."; filename*=UTF-8''... `name` is UTF-8; controls, separators of paths and changes of direction in it
+ * become "_". */
 void spl_disposition_write(const char *name, char *ret_header, size_t capacity);
 
 #endif

@@ -226,14 +226,22 @@ void *spl_request_begin(void *user, const char *target, struct MHD_Connection *c
     return request;
 }
 
-/* libmicrohttpd 0.9.75 answers twice when it refuses a malformed Content-Length, which it does before anybody else sees the headers. It
- * says so first, so the connection can be closed before. */
+/* What libmicrohttpd 0.9.75 says before it answers twice: to a malformed Content-Length, and when there is no memory for cookies or
+ * for more of them. For other headers it has the same words, but has read no cookie by then, and answers once. */
+static bool announces_two_answers(struct MHD_Connection *connection, const char *text) {
+    return strstr(text, "Content-Length") || strstr(text, "parse cookies") ||
+           (strstr(text, "header record") &&
+            MHD_get_connection_values(connection, MHD_COOKIE_KIND, NULL, NULL) > 0);
+}
+
+/* libmicrohttpd refuses some requests before anybody else sees the headers. Nothing is sent yet, so the connection can be closed
+ * before there are two answers. */
 void spl_request_library_log(void *user, const char *format, va_list arguments) {
     (void)user;
     char text[512];
     vsnprintf(text, sizeof(text), format, arguments);
     spl_log(SPL_LOG_DEBUG, "http.library", SPL_TEXT("text", text));
-    if (!incoming || !strstr(text, "Content-Length"))
+    if (!incoming || !announces_two_answers(incoming->connection, text))
         return;
     const union MHD_ConnectionInfo *socket =
         MHD_get_connection_info(incoming->connection, MHD_CONNECTION_INFO_CONNECTION_FD);

@@ -52,15 +52,24 @@ static la_ssize_t take_ready(struct archive *archive, void *user, const void *da
     return (la_ssize_t)size;
 }
 
+/* An archive whose bytes go to `take`. NULL: memory ran out. */
+static struct archive *open_archive(archive_write_callback *take, void *user) {
+    struct archive *archive = archive_write_new();
+    if (archive && archive_write_set_format_zip(archive) == ARCHIVE_OK &&
+        archive_write_zip_set_compression_store(archive) == ARCHIVE_OK &&
+        archive_write_set_bytes_per_block(archive, 0) == ARCHIVE_OK &&
+        archive_write_open(archive, user, NULL, take, NULL) == ARCHIVE_OK)
+        return archive;
+    archive_write_free(archive);
+    return NULL;
+}
+
 int spl_zip_new(spl_zip **ret_zip, spl_error *ret_error) {
     spl_zip *zip = calloc(1, sizeof(*zip));
     if (!zip)
         return spl_fail_memory(ret_error);
-    zip->archive = archive_write_new();
-    if (!zip->archive || archive_write_set_format_zip(zip->archive) != ARCHIVE_OK ||
-        archive_write_zip_set_compression_store(zip->archive) != ARCHIVE_OK ||
-        archive_write_set_bytes_per_block(zip->archive, 0) != ARCHIVE_OK ||
-        archive_write_open(zip->archive, zip, NULL, take_ready, NULL) != ARCHIVE_OK) {
+    zip->archive = open_archive(take_ready, zip);
+    if (!zip->archive) {
         spl_zip_free(zip);
         return spl_fail_memory(ret_error);
     }
@@ -101,7 +110,7 @@ int spl_zip_add_text(spl_zip *zip, const char *name, const char *text, spl_error
     return spl_zip_add_file(zip, name, fd, ret_error);
 }
 
-static bool start_entry(spl_zip *zip, const zip_entry *entry) {
+static bool write_header(struct archive *archive, const zip_entry *entry) {
     struct archive_entry *header = archive_entry_new();
     if (!header)
         return false;
@@ -110,9 +119,37 @@ static bool start_entry(spl_zip *zip, const zip_entry *entry) {
     archive_entry_set_perm(header, 0644);
     archive_entry_set_size(header, (la_int64_t)entry->bytes);
     archive_entry_set_mtime(header, entry->modified, 0);
-    zip->started = archive_write_header(zip->archive, header) == ARCHIVE_OK;
-    zip->written = 0;
+    const bool good = archive_write_header(archive, header) == ARCHIVE_OK;
     archive_entry_free(header);
+    return good;
+}
+
+static la_ssize_t count_bytes(struct archive *archive, void *user, const void *data, size_t size) {
+    (void)archive;
+    (void)data;
+    *(uint64_t *)user += size;
+    return (la_ssize_t)size;
+}
+
+/* All but the contents of the files is written, and counted. */
+uint64_t spl_zip_size(const spl_zip *zip) {
+    uint64_t bytes = 0, contents = 0;
+    struct archive *archive = open_archive(count_bytes, &bytes);
+    bool good = archive != NULL;
+    for (size_t i = 0; i < zip->count && good; i++) {
+        good = write_header(archive, &zip->entries[i]) &&
+               archive_write_finish_entry(archive) == ARCHIVE_OK;
+        contents += zip->entries[i].bytes;
+    }
+    good = good && archive_write_close(archive) == ARCHIVE_OK;
+    archive_write_free(archive);
+    bytes += contents;
+    return good && bytes < UINT32_MAX ? bytes : SPL_ZIP_SIZE_UNKNOWN;
+}
+
+static bool start_entry(spl_zip *zip, const zip_entry *entry) {
+    zip->started = write_header(zip->archive, entry);
+    zip->written = 0;
     return zip->started;
 }
 

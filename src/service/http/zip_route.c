@@ -13,6 +13,8 @@
 
 #define BUFFER_BYTES ((size_t)64 << 10)
 
+_Static_assert(SPL_ZIP_SIZE_UNKNOWN == MHD_SIZE_UNKNOWN, "libmicrohttpd takes it as it is");
+
 typedef struct zip_answer {
     spl_request *request; /* used by the reader alone */
     spl_zip *zip;
@@ -84,12 +86,13 @@ static int send_zip(spl_request *request, const json_t *job, spl_zip *zip,
     char disposition[1200];
     write_disposition(job, disposition, sizeof(disposition));
     const spl_answer_header headers[] = {{"Content-Disposition", disposition}, {NULL, NULL}};
+    const uint64_t size = spl_zip_size(zip);
     zip_answer *answer = malloc(sizeof(*answer));
     struct MHD_Response *response = NULL;
     if (answer) {
         *answer = (zip_answer){request, zip};
-        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BUFFER_BYTES, read_zip,
-                                                     answer, free_answer);
+        response =
+            MHD_create_response_from_callback(size, BUFFER_BYTES, read_zip, answer, free_answer);
     }
     if (!response) {
         spl_zip_free(zip);
