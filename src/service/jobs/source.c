@@ -62,10 +62,6 @@ static int refuse_failed(const source_fetch *fetch, const spl_error *error) {
     case SPL_E_ARGUMENT:
         return refuse_source(fetch->problem,
                              "the source URL must be https, without user name and password");
-    case SPL_E_PERMISSION:
-        return spl_refuse_about(fetch->problem, SPL_PROBLEM_SOURCE_REFUSED, "source_url",
-                                "SPLEETER_SOURCE_ALLOW",
-                                "the source URL leads to an address that is not public");
     case SPL_E_LIMIT:
         return spl_refuse_about(fetch->problem, SPL_PROBLEM_TOO_LARGE, "source_url",
                                 "SPLEETER_MAX_FILE_SIZE_MB",
@@ -74,8 +70,11 @@ static int refuse_failed(const source_fetch *fetch, const spl_error *error) {
         return spl_refuse(fetch->problem, SPL_PROBLEM_UNAVAILABLE, "the client has gone");
     case SPL_E_MEMORY:
         return spl_refuse_error(fetch->problem, error);
-    default:
-        return refuse_source(fetch->problem, "the source URL could not be fetched");
+    default: /* PERMISSION too: which names are known inside is nothing to tell */
+        return spl_refuse_about(fetch->problem, SPL_PROBLEM_SOURCE_REFUSED, "source_url",
+                                "SPLEETER_SOURCE_ALLOW",
+                                "the source URL could not be fetched: its host can't be reached, "
+                                "or its address is not public");
     }
 }
 
