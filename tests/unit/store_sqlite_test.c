@@ -407,6 +407,74 @@ static void readers_do_not_wait(void **state) {
     store->functions->close(store);
 }
 
+/* Overwrites the first page of each table and index. */
+static void damage(void) {
+    sqlite3 *db;
+    sqlite3_stmt *row;
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT rootpage FROM sqlite_schema WHERE rootpage > 1",
+                                        -1, &row, NULL),
+                     SQLITE_OK);
+    while (sqlite3_step(row) == SQLITE_ROW) {
+        uint8_t page[4096];
+        memset(page, 0xa5, sizeof(page));
+        fseek(file, (sqlite3_column_int64(row, 0) - 1) * (long)sizeof(page), SEEK_SET);
+        assert_int_equal(fwrite(page, sizeof(page), 1, file), 1);
+    }
+    sqlite3_finalize(row);
+    sqlite3_close(db);
+    fclose(file);
+}
+
+static void assert_damaged(int status) {
+    assert_int_equal(status, SPL_E_FORMAT);
+    assert_non_null(strstr(error.message, path));
+    assert_non_null(strstr(error.message, "damaged"));
+    assert_non_null(strstr(error.message, "backup.md"));
+    error = (spl_error){0};
+}
+
+/* Whatever comes upon a damaged page says which file that is and what to do. */
+static void a_damaged_database_is_named(void **state) {
+    (void)state;
+    spl_store *store = open_store();
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(create(store, i), i == 0 ? SPL_E_ARGUMENT : 0); /* no key is reserved */
+    store->functions->close(store);
+    damage();
+    store = open_store();
+    const spl_store_functions *functions = store->functions;
+    spl_job job, *jobs;
+    spl_store_stats stats;
+    spl_idempotency found;
+    int64_t next;
+    uint64_t number;
+    size_t count;
+    bool flag;
+    char *text, (*expired)[SPL_ID_SIZE];
+    const spl_store_filter all = {.limit = 10};
+    const spl_store_finish end = {.state = SPL_JOB_CANCELED, .now_ms = 5, .expires_ms = 6};
+    spl_delivery delivery;
+    assert_damaged(functions->ping(store, &error));
+    assert_damaged(create(store, 1));
+    assert_damaged(functions->get(store, NULL, ids[1], &job, &error));
+    assert_damaged(functions->list(store, &all, &jobs, &count, &flag, &error));
+    assert_damaged(functions->queue_length(store, &number, &error));
+    assert_damaged(claim_first(store, 1));
+    assert_damaged(functions->rescue(store, 1, &number, &error));
+    assert_damaged(functions->cancel(store, NULL, ids[1], &end, &flag, &error));
+    assert_damaged(functions->remove(store, NULL, ids[1], &error));
+    assert_damaged(functions->expire(store, 1, 1, 1, &expired, &count, &error));
+    assert_damaged(functions->holds_files(store, ids[1], &flag, &error));
+    assert_damaged(functions->stats(store, &stats, &error));
+    assert_damaged(functions->delivery_claim(store, 1, 1, &delivery, &next, &error));
+    assert_damaged(
+        functions->idempotency_reserve(store, "a", "k", 1, &found, &text, &text, &error));
+    functions->close(store);
+}
+
 static blkcnt_t blocks_of_log(void) {
     char log[320];
     struct stat status;
@@ -442,6 +510,7 @@ int main(void) {
         TEST(only_own_databases_are_opened),
         TEST(files_are_private),
         TEST(the_log_has_its_room),
+        TEST(a_damaged_database_is_named),
         TEST(each_failure_of_the_disk),
         TEST(readers_do_not_wait),
     };

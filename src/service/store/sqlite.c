@@ -63,7 +63,10 @@ static int fail_database(sqlite3 *db, spl_error *ret_error) {
     else if (code == SQLITE_PERM || code == SQLITE_READONLY)
         status = SPL_E_PERMISSION;
     else if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
-        status = SPL_E_FORMAT;
+        return spl_fail(ret_error, SPL_E_FORMAT,
+                        "the job database %s is damaged (%s); stop the service, check the disk, "
+                        "and put the database back from the backup (docs/guides/backup.md)",
+                        sqlite3_db_filename(db, "main"), sqlite3_errmsg(db));
     return spl_fail(ret_error, status, "the job database %s: %s", sqlite3_db_filename(db, "main"),
                     sqlite3_errmsg(db));
 }
