@@ -438,6 +438,38 @@ static void retries_wait(void **state) {
     assert_string_equal(claim(9000, &fence).text, id.text);
 }
 
+/* Started again with a clock that was set back: what waits is not waited for until the old time. */
+static void a_clock_that_was_set_back(void **state) {
+    (void)state;
+    const int64_t before_ms = 100000000, after_ms = 1000000;
+    spl_job job = plain_job("a");
+    job.created_ms = job.available_ms = before_ms;
+    job.webhook_url = text("https://example.com");
+    const job_id id = create_job(&job);
+    int64_t fence = 0, next;
+    assert_string_equal(claim(before_ms, &fence).text, id.text);
+    uint64_t rescued;
+    OK(rescue, before_ms, &rescued);
+    assert_string_equal(claim(after_ms, &fence).text, id.text);
+    OK(release, id.text, fence, after_ms + 60000, true); /* the longest wait of a job */
+    assert_string_equal(claim(after_ms, &fence).text, "");
+    assert_string_equal(claim(after_ms + 60000, &fence).text, id.text);
+
+    const spl_delivery delivery = {.id = "d",
+                                   .job = "j",
+                                   .owner = text("a"),
+                                   .url = text("u"),
+                                   .payload = text("{}"),
+                                   .next_ms = before_ms};
+    spl_store_finish finish = success_at(after_ms + 60000);
+    finish.delivery = &delivery;
+    OK(finish, id.text, fence, &finish);
+    spl_delivery taken;
+    OK(delivery_claim, after_ms, 1000, &taken, &next);
+    spl_delivery_free(&taken);
+    FAILS(NOT_FOUND, delivery_claim, after_ms, 1000, &taken, &next);
+}
+
 /* However an attempt is lost, a job is begun `max` times, and then it is a dead letter; other jobs are not held up. */
 static void attempts_are_counted(void **state) {
     (void)state;
@@ -1561,6 +1593,7 @@ int main(void) {
         TEST(fencing),
         TEST(leases_run_out),
         TEST(retries_wait),
+        TEST(a_clock_that_was_set_back),
         TEST(attempts_are_counted),
         TEST(giving_back_counts_no_attempt),
         TEST(rescue_after_a_crash),

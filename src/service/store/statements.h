@@ -68,6 +68,13 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
     " progress = CASE WHEN $2 = 2 THEN 1 ELSE progress END,"                                       \
     " worker = NULL, lease_until_ms = 0, version = version + 1 WHERE id = $1"
 
+/* Whether the time in `column` has come. One that is further away than anything waits (`most_ms`, with some room) was written before the clock
+ * was set back. */
+#define SPL_DUE(column, now, most_ms)                                                              \
+    "(" column " <= " now " OR " column " > " now " + " most_ms ")"
+#define SPL_JOB_DUE(column, now) SPL_DUE(column, now, "120000")
+#define SPL_DELIVERY_DUE(now)    SPL_DUE("next_ms", now, "7200000")
+
 #define SPL_REQUEUE                                                                                \
     "UPDATE jobs SET state = 0, available_ms = $1, started_ms = 0, progress = 0,"                  \
     " worker = NULL, lease_until_ms = 0, version = version + 1"
@@ -120,21 +127,23 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
                       " AND (w.turn, w.last_claim, w.oldest)"                                                         \
                       " < (me.turn, me.last_claim, me.oldest))")                                                      \
     /* Whether a claim would find something to do. */                                                                 \
-    X(ANYTHING_TO_DO, "SELECT CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE state = 0"                                   \
-                      " AND (available_ms <= $1 OR attempts >= $2 OR cancel_requested <> 0))"                         \
-                      " OR EXISTS (SELECT 1 FROM jobs WHERE state = 1"                                                \
-                      " AND lease_until_ms <= $1) THEN 1 ELSE 0 END")                                                 \
+    X(ANYTHING_TO_DO,                                                                                                 \
+      "SELECT CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE state = 0"                                                   \
+      " AND (" SPL_JOB_DUE("available_ms", "$1") " OR attempts >= $2 OR cancel_requested <> 0))"                      \
+                                                 " OR EXISTS (SELECT 1 FROM jobs WHERE state = 1"                     \
+                                                 " AND lease_until_ms <= $1) THEN 1 ELSE 0 END")                      \
     X(NEXT_TO_END,                                                                                                    \
       "SELECT id, owner, webhook_url, input_bytes, cancel_requested FROM jobs"                                        \
       " WHERE state = 0 AND (attempts > 0 OR cancel_requested <> 0)"                                                  \
       " AND (attempts >= $1 OR cancel_requested <> 0) LIMIT 1" SPL_SKIP_LOCKED("jobs"))                               \
-    X(CLAIM, "UPDATE jobs SET state = 1, started_ms = $1, lease_until_ms = $2, worker = $3,"                          \
-             " attempts = attempts + 1, fence = fence + 1, progress = 0, version = version + 1"                       \
-             " WHERE id = (SELECT j.id FROM jobs j LEFT JOIN owners o ON o.owner = j.owner"                           \
-             " WHERE j.state = 0 AND j.available_ms <= $1"                                                            \
-             " ORDER BY j.priority DESC, coalesce(o.last_claim, 0), j.id LIMIT 1" SPL_SKIP_LOCKED(                    \
-                 "j") ")"                                                                                             \
-                      " RETURNING " SPL_JOB)                                                                          \
+    X(CLAIM,                                                                                                          \
+      "UPDATE jobs SET state = 1, started_ms = $1, lease_until_ms = $2, worker = $3,"                                 \
+      " attempts = attempts + 1, fence = fence + 1, progress = 0, version = version + 1"                              \
+      " WHERE id = (SELECT j.id FROM jobs j LEFT JOIN owners o ON o.owner = j.owner"                                  \
+      " WHERE j.state = 0 AND " SPL_JOB_DUE(                                                                          \
+          "j.available_ms", "$1") " ORDER BY j.priority DESC, coalesce(o.last_claim, 0), j.id "                       \
+                                  "LIMIT 1" SPL_SKIP_LOCKED("j") ")"                                                  \
+                                                                 " RETURNING " SPL_JOB)                               \
     X(TAKE_TURN, "INSERT INTO owners (owner, last_claim)"                                                             \
                  " VALUES ($1, (SELECT coalesce(max(last_claim), 0) + 1 FROM owners))"                                \
                  " ON CONFLICT (owner) DO UPDATE SET last_claim = excluded.last_claim")                               \
@@ -186,10 +195,11 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
                                                                                                                       \
     X(INSERT_DELIVERY, "INSERT INTO deliveries (id, job, owner, url, payload, attempts, next_ms)"                     \
                        " VALUES ($1, $2, $3, $4, $5, 0, $6)")                                                         \
-    X(CLAIM_DELIVERY, "UPDATE deliveries SET next_ms = $2 WHERE id = (SELECT id FROM deliveries"                      \
-                      " WHERE next_ms <= $1 ORDER BY next_ms, id LIMIT 1" SPL_SKIP_LOCKED(                            \
-                          "deliveries") ")"                                                                           \
-                                        " RETURNING id, job, owner, url, payload, attempts")                          \
+    X(CLAIM_DELIVERY,                                                                                                 \
+      "UPDATE deliveries SET next_ms = $2 WHERE id = (SELECT id FROM deliveries"                                      \
+      " WHERE " SPL_DELIVERY_DUE("$1") " ORDER BY next_ms, id LIMIT 1" SPL_SKIP_LOCKED(                               \
+          "deliveries") ")"                                                                                           \
+                        " RETURNING id, job, owner, url, payload, attempts")                                          \
     X(NEXT_DELIVERY, "SELECT coalesce(min(next_ms), 0) FROM deliveries")                                              \
     X(REMOVE_DELIVERY, "DELETE FROM deliveries WHERE id = $1")                                                        \
     X(RETRY_DELIVERY, "UPDATE deliveries SET attempts = attempts + 1, next_ms = $2"                                   \
