@@ -73,7 +73,7 @@ _spleeterd() {
         elif [[ ${COMP_WORDS[1]} == webhooks ]]; then
             options='--id --timestamp --signature --secret-file --help'
         elif [[ ${COMP_WORDS[1]} == config ]]; then
-            options='--help'
+            options='--offline --json --help'
         elif [[ ${COMP_WORDS[1]} == audit ]]; then
             options='--data-dir --help'
         fi

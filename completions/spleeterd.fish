@@ -104,6 +104,8 @@ complete $in_webhooks -l secret-file -r -F -d 'Where the secret is'
 complete $in_webhooks -s h -l help -d 'Print the options'
 
 complete $in_config -f -a 'check table'
+complete $in_config -l offline -d 'Ask no other programs and machines'
+complete $in_config -l json -d 'JSON to standard output'
 complete $in_config -s h -l help -d 'Print the options'
 
 complete $in_audit -f -a verify

@@ -5,46 +5,87 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/report.h"
-#include "service/auth/keys.h"
+#include "service/check.h"
 #include "service/settings.h"
 
 #include <string.h>
 
 static const cli_option options[] = {
+    {CLI_LONG_ONLY, "offline", NULL,
+     "check: leave out what other programs and machines have to answer: the port, database, "
+     "storage, "
+     "virus scanner, and the issuer's keys."},
+    {CLI_LONG_ONLY + 1, "json", NULL,
+     "check: write settings and problems as JSON to standard output."},
     {'h', "help", NULL, "Print this text."},
 };
 
 const cli_command cli_config_command = {
     .name = "config",
-    .synopsis = "check [SETTING...] | table",
+    .synopsis = "check [OPTION...] [SETTING...] | table",
     .summary = "Checks the service's settings and says where each comes from. check takes the "
-               "environment and the options of serve, as serve would; table prints all settings "
-               "there are, in Markdown.",
+               "environment and\nthe options of serve, as serve would, and says everything that "
+               "would keep the "
+               "service from\nstarting or a first job from succeeding; table prints all settings "
+               "there are, in "
+               "Markdown.",
     .options = options,
     .option_count = SPL_ARRAY_SIZE(options),
 };
 
-static int check_access(const spl_settings *settings, spl_error *ret_error) {
-    const spl_quota defaults = {.rate_per_minute = settings->rate_per_minute,
-                                .jobs = settings->jobs_per_key,
-                                .storage_bytes = settings->storage_per_key_bytes};
-    spl_keyring *keyring;
-    int status =
-        spl_keyring_open(settings->data_dir, settings->api_key, &defaults, &keyring, ret_error);
-    if (status < 0)
-        return status;
-    status = spl_settings_check_access(settings, spl_keyring_count(keyring), ret_error);
-    spl_keyring_free(keyring);
-    return status;
+/* What is wrong: told at once, or collected for JSON. */
+typedef struct problems {
+    size_t count;
+    json_t *texts; /* NULL: to standard error */
+} problems;
+
+static void add_problem(void *user, const char *problem) {
+    problems *found = user;
+    found->count++;
+    if (found->texts)
+        json_array_append_new(found->texts, cli_json_text(problem));
+    else
+        cli_complain("%s", problem);
+}
+
+/* Takes the option `name` out of the arguments; whether it was there. */
+static bool take_flag(int *argc, char **argv, const char *name) {
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], name) != 0)
+            continue;
+        memmove(&argv[i], &argv[i + 1], (size_t)(*argc - i) * sizeof(*argv));
+        --*argc;
+        return true;
+    }
+    return false;
 }
 
 static int check(int argc, char **argv, spl_error *ret_error) {
-    SPL_CLEANUP(spl_settings_free) spl_settings settings = {0};
-    const int status = spl_settings_load(argc, argv, &settings, ret_error);
-    if (status < 0)
+    static spl_settings settings; /* what gives no answer in time still reads it */
+    const bool json = take_flag(&argc, argv, "--json");
+    const bool offline = take_flag(&argc, argv, "--offline");
+    problems found = {.texts = json ? json_array() : NULL};
+    int status = spl_settings_load_all(argc, argv, add_problem, &found, &settings, ret_error);
+    if (status == SPL_E_MEMORY)
         return status;
-    spl_settings_print(&settings, stdout);
-    return check_access(&settings, ret_error);
+    if (!json)
+        spl_settings_print(&settings, stdout);
+    spl_settings_find_unknown(add_problem, &found);
+    spl_service_check_here(&settings, add_problem, &found);
+    if (!offline && status == 0)
+        spl_service_check_away(&settings, add_problem, &found);
+    else if (!offline)
+        add_problem(&found,
+                    "the port, database, storage, virus scanner and issuer were not asked, because "
+                    "settings are wrong");
+    if (json) {
+        json_t *object = json_pack("{s:o, s:o}", "settings", spl_settings_to_json(&settings),
+                                   "problems", found.texts);
+        if (!object || json_dumpf(object, stdout, JSON_INDENT(1)) < 0 || putchar('\n') == EOF)
+            add_problem(&(struct problems){0}, "cannot write JSON to standard output");
+        json_decref(object);
+    }
+    return found.count > 0 ? SPL_E_ARGUMENT : 0;
 }
 
 int cli_config(int argc, char **argv) {
@@ -55,9 +96,11 @@ int cli_config(int argc, char **argv) {
     }
     spl_error error = {0};
     int status = 0;
-    if (strcmp(action, "check") == 0)
+    if (strcmp(action, "check") == 0) {
         status = check(argc - 1, argv + 1, &error);
-    else if (strcmp(action, "table") == 0 && argc == 2)
+        return status < 0 ? CLI_EXIT_USAGE : CLI_EXIT_OK;
+    }
+    if (strcmp(action, "table") == 0 && argc == 2)
         spl_settings_print_markdown(stdout);
     else
         status = spl_fail(&error, SPL_E_ARGUMENT, "write it as: spleeterd config %s",

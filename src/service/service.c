@@ -228,6 +228,23 @@ static int open_blobs(running_service *service, spl_error *ret_error) {
     return spl_blobs_open_s3(&options, &service->blobs, ret_error);
 }
 
+/* Jobs that name no model need the one that is set. */
+static int open_models(running_service *service, spl_error *ret_error) {
+    int status = spl_models_open(&service->models, ret_error);
+    if (status < 0 || service->role != SPL_SERVES)
+        return status;
+    spl_models_entry entry;
+    spl_error error;
+    status = spl_models_find(service->models, service->settings->default_model, &entry, &error);
+    return status < 0 ? spl_fail(ret_error, SPL_E_ARGUMENT, "SPLEETER_MODEL: %s", error.message)
+                      : 0;
+}
+
+static void warn_of_unknown(void *user, const char *problem) {
+    (void)user;
+    spl_log(SPL_LOG_WARNING, "service.unknown_setting", SPL_TEXT("detail", problem));
+}
+
 static int start_jobs(running_service *service, spl_error *ret_error) {
     spl_jobs_parts parts = {
         .settings = service->settings,
@@ -259,6 +276,8 @@ static int start(running_service *service, spl_error *ret_error) {
     const spl_settings *settings = service->settings;
     int status = open_log(settings, ret_error);
     if (status == 0)
+        spl_settings_find_unknown(warn_of_unknown, NULL);
+    if (status == 0)
         status = make_data_dir(settings->data_dir, ret_error);
     if (status == 0)
         status = take_lock(service, ret_error);
@@ -277,7 +296,7 @@ static int start(running_service *service, spl_error *ret_error) {
     if (status == 0)
         status = open_blobs(service, ret_error);
     if (status == 0)
-        status = spl_models_open(&service->models, ret_error);
+        status = open_models(service, ret_error);
     if (status == 0)
         status = start_jobs(service, ret_error);
     if (status == 0)

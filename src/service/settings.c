@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdarg.h>
 #include <string.h>
 
 #define PREFIX  "SPLEETER_"
@@ -20,6 +21,7 @@
 #define ALGORITHMS  "RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512"
 #define CIDRS       "networks, such as 10.0.0.0/8,fd00::/8"
 #define SECRET_SIZE 4096
+#define NAME_SIZE   64 /* of variables and flags */
 #define MIB         1048576
 
 typedef enum setting_kind { TEXT, COUNT, MEBIBYTES, SECONDS } setting_kind;
@@ -324,7 +326,7 @@ static const setting table[] = {
 
 /* Variables of the same family that are read elsewhere. */
 static const char *const other_variables[] = {"SPLEETER_MODEL_PATH", "SPLEETER_CODEC",
-                                              "SPLEETER_CPU"};
+                                              "SPLEETER_CPU", "SPLEETER_WEBHOOK_SECRET"};
 
 /* ---- Where values come from ---- */
 
@@ -346,36 +348,94 @@ typedef struct setting_value {
 } setting_value;
 
 /* "SPLEETER_API_KEY_FILE". */
-static void variable_name(const setting *row, const char *suffix, char ret_name[64]) {
-    snprintf(ret_name, 64, PREFIX "%s%s", row->name, suffix);
+static void variable_name(const setting *row, const char *suffix, char ret_name[NAME_SIZE]) {
+    snprintf(ret_name, NAME_SIZE, PREFIX "%s%s", row->name, suffix);
 }
 
 /* "--api-key-file". */
-static void flag_name(const setting *row, const char *suffix, char ret_name[64]) {
-    snprintf(ret_name, 64, "--%s%s", row->name, suffix);
+static void flag_name(const setting *row, const char *suffix, char ret_name[NAME_SIZE]) {
+    snprintf(ret_name, NAME_SIZE, "--%s%s", row->name, suffix);
     for (char *c = ret_name; *c; c++)
         *c = *c == '_' ? '-' : (char)tolower((unsigned char)*c);
 }
 
-static int take_environment(setting_value values[], spl_error *ret_error) {
+/* What is wrong with settings: all of it is told, the first is kept. */
+typedef struct problem_list {
+    spl_settings_tell *tell; /* may be NULL */
+    void *user;
+    spl_error first; /* status SPL_OK: nothing is wrong */
+} problem_list;
+
+static void add_problem(problem_list *problems, const spl_error *error) {
+    if (problems->first.status == SPL_OK)
+        problems->first = *error;
+    if (problems->tell)
+        problems->tell(problems->user, error->message);
+}
+
+static int take_variable(const setting *row, setting_value *value, spl_error *ret_error) {
+    char name[64], file_name[64];
+    variable_name(row, "", name);
+    variable_name(row, "_FILE", file_name);
+    const char *text = getenv(name);
+    const char *file = row->secret ? getenv(file_name) : NULL;
+    const bool has_text = text && *text, has_file = file && *file;
+    if (has_text && has_file)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s and %s are both set; keep one of them", name,
+                        file_name);
+    if (has_text)
+        *value = (setting_value){FROM_ENVIRONMENT, text};
+    else if (has_file)
+        *value = (setting_value){FROM_ENVIRONMENT_FILE, file};
+    return 0;
+}
+
+static void take_environment(setting_value values[], problem_list *problems) {
+    spl_error error;
     for (size_t i = 0; i < SPL_ARRAY_SIZE(table); i++) {
+        if (table[i].name && take_variable(&table[i], &values[i], &error) < 0)
+            add_problem(problems, &error);
+    }
+}
+
+/* ---- Names that are nearly right ---- */
+
+/* How many characters have to be put in, left out or changed to make one text of the other. */
+static size_t edit_distance(const char *a, size_t a_length, const char *b, size_t b_length) {
+    size_t row[NAME_SIZE + 1];
+    for (size_t k = 0; k <= b_length; k++)
+        row[k] = k;
+    for (size_t i = 1; i <= a_length; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t k = 1; k <= b_length; k++) {
+            const size_t changed = diagonal + (a[i - 1] != b[k - 1]);
+            diagonal = row[k];
+            row[k] = SPL_MIN(changed, SPL_MIN(row[k], row[k - 1]) + 1);
+        }
+    }
+    return row[b_length];
+}
+
+/* " (did you mean SPLEETER_RETENTION_S?)", or "". `name_of` makes the names that the setting could have been given by. */
+static void suggest(const char *wrong, size_t length,
+                    void (*name_of)(const setting *row, const char *suffix,
+                                    char ret_name[NAME_SIZE]),
+                    char ret_text[128]) {
+    char best[NAME_SIZE] = "";
+    size_t best_distance = SPL_MAX(length / 4, 2) + 1;
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(table) && length < NAME_SIZE; i++) {
         if (!table[i].name)
             continue;
-        char name[64], file_name[64];
-        variable_name(&table[i], "", name);
-        variable_name(&table[i], "_FILE", file_name);
-        const char *text = getenv(name);
-        const char *file = table[i].secret ? getenv(file_name) : NULL;
-        const bool has_text = text && *text, has_file = file && *file;
-        if (has_text && has_file)
-            return spl_fail(ret_error, SPL_E_ARGUMENT, "%s and %s are both set; keep one of them",
-                            name, file_name);
-        if (has_text)
-            values[i] = (setting_value){FROM_ENVIRONMENT, text};
-        else if (has_file)
-            values[i] = (setting_value){FROM_ENVIRONMENT_FILE, file};
+        char name[NAME_SIZE];
+        name_of(&table[i], "", name);
+        const size_t distance = edit_distance(wrong, length, name, strlen(name));
+        if (distance < best_distance) {
+            best_distance = distance;
+            memcpy(best, name, sizeof(best));
+        }
     }
-    return 0;
+    snprintf(ret_text, 128, *best ? " (did you mean %s?)" : "", best);
 }
 
 /* The row of a flag, `length` characters; SPL_ARRAY_SIZE(table) when there is none. */
@@ -397,38 +457,62 @@ static size_t find_flag(const char *flag, size_t length, setting_origin *ret_ori
     return i;
 }
 
-static int take_flags(int argc, char **argv, setting_value values[], spl_error *ret_error) {
+static void add_unknown_flag(const char *flag, size_t length, problem_list *problems) {
+    char hint[128];
+    spl_error error;
+    suggest(flag, length, flag_name, hint);
+    spl_fail(&error, SPL_E_ARGUMENT, "there is no setting %.*s%s; see spleeterd serve --help",
+             (int)length, flag, hint);
+    add_problem(problems, &error);
+}
+
+static void take_flags(int argc, char **argv, setting_value values[], problem_list *problems) {
     for (int i = 1; i < argc; i++) {
         const char *flag = argv[i];
         const size_t length = strcspn(flag, "=");
         setting_origin origin;
         const size_t row = find_flag(flag, length, &origin);
-        if (row == SPL_ARRAY_SIZE(table))
-            return spl_fail(ret_error, SPL_E_ARGUMENT,
-                            "there is no setting %.*s; see spleeterd serve --help", (int)length,
-                            flag);
-        const char *text = flag[length] == '=' ? flag + length + 1 : argv[++i];
-        if (!text)
-            return spl_fail(ret_error, SPL_E_ARGUMENT, "%s needs a value", flag);
-        values[row] = (setting_value){origin, text};
+        const bool apart = flag[length] != '='; /* the value is the next argument */
+        const char *text = apart ? argv[i + 1] : flag + length + 1;
+        if (row == SPL_ARRAY_SIZE(table)) {
+            add_unknown_flag(flag, length, problems);
+            i += apart && text && strncmp(text, "--", 2) != 0;
+        } else if (!text) {
+            spl_error error;
+            spl_fail(&error, SPL_E_ARGUMENT, "%s needs a value", flag);
+            add_problem(problems, &error);
+        } else {
+            values[row] = (setting_value){origin, text};
+            i += apart;
+        }
     }
-    return 0;
 }
 
 /* ---- From texts to values ---- */
 
-static int read_secret(const char *path, char **ret_text, spl_error *ret_error) {
+/* The name that a setting was given by. */
+static void given_name(const setting *row, setting_value value, char ret_name[NAME_SIZE]) {
+    if (value.origin == FROM_FLAG || value.origin == FROM_FLAG_FILE)
+        flag_name(row, value.origin == FROM_FLAG_FILE ? "-file" : "", ret_name);
+    else
+        variable_name(row, value.origin == FROM_ENVIRONMENT_FILE ? "_FILE" : "", ret_name);
+}
+
+static int read_secret(const setting *row, setting_value value, char **ret_text,
+                       spl_error *ret_error) {
+    const char *path = value.text;
+    char name[NAME_SIZE];
+    given_name(row, value, name);
     SPL_CLEANUP(spl_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
     char text[SECRET_SIZE];
     const ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text));
-    if (size < 0) {
-        spl_fail_errno(ret_error, errno, "cannot read %s", path);
-        return SPL_E_ARGUMENT;
-    }
+    if (size < 0)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s: cannot read %s: %s", name, path,
+                        strerror(errno));
     size_t length = (size_t)size;
     if (length == sizeof(text) || memchr(text, '\0', length))
-        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s holds no secret: it is too long, or binary",
-                        path);
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "%s: %s holds no secret: it is too long, or binary", name, path);
     while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r'))
         length--;
     char *copy = strndup(text, length);
@@ -455,11 +539,8 @@ static int default_data_dir(char **ret_text, spl_error *ret_error) {
 /* Says which setting is wrong, with its value unless that is secret, where it came from, and what it may be. */
 static int fail_value(const setting *row, setting_value value, const char *expected,
                       spl_error *ret_error) {
-    char name[64];
-    if (value.origin == FROM_FLAG || value.origin == FROM_FLAG_FILE)
-        flag_name(row, value.origin == FROM_FLAG_FILE ? "-file" : "", name);
-    else
-        variable_name(row, value.origin == FROM_ENVIRONMENT_FILE ? "_FILE" : "", name);
+    char name[NAME_SIZE];
+    given_name(row, value, name);
     return spl_fail(ret_error, SPL_E_ARGUMENT, "%s%s%.200s%s (%s): give %s", name,
                     row->secret ? "" : " \"", row->secret ? "" : value.text,
                     row->secret ? "" : "\"", origin_texts[value.origin], expected);
@@ -491,7 +572,7 @@ static int set_text(const setting *row, setting_value value, char **field, spl_e
     SPL_CLEANUP(spl_free_p) char *text = NULL;
     int status = 0;
     if (in_file)
-        status = read_secret(value.text, &text, ret_error);
+        status = read_secret(row, value, &text, ret_error);
     else if (row->offset == offsetof(spl_settings, data_dir) && value.origin == FROM_DEFAULT)
         status = default_data_dir(&text, ret_error);
     else if (!(text = strdup(value.text)))
@@ -508,26 +589,33 @@ static int set_text(const setting *row, setting_value value, char **field, spl_e
     return 0;
 }
 
-static int check_together(const spl_settings *settings, spl_error *ret_error) {
+static SPL_PRINTF(2, 3) void refuse(problem_list *problems, const char *format, ...) {
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    spl_error error;
+    spl_fail(&error, SPL_E_ARGUMENT, "%s", text);
+    add_problem(problems, &error);
+}
+
+static void check_together(const spl_settings *settings, problem_list *problems) {
     if (!*settings->tls_certificate != !*settings->tls_key)
-        return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "SPLEETER_TLS_CERTIFICATE and SPLEETER_TLS_KEY go together: give both, or "
-                        "neither for plain HTTP");
+        refuse(problems, "SPLEETER_TLS_CERTIFICATE and SPLEETER_TLS_KEY go together: give both, or "
+                         "neither for plain HTTP");
     const int oauth = !!*settings->oauth_client_id + !!*settings->oauth_authorize_url +
                       !!*settings->oauth_token_url;
     if (oauth % 3 != 0)
-        return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "SPLEETER_OAUTH_CLIENT_ID, SPLEETER_OAUTH_AUTHORIZE_URL and "
-                        "SPLEETER_OAUTH_TOKEN_URL go together: give all or none");
+        refuse(problems, "SPLEETER_OAUTH_CLIENT_ID, SPLEETER_OAUTH_AUTHORIZE_URL and "
+                         "SPLEETER_OAUTH_TOKEN_URL go together: give all or none");
     if (oauth && (!*settings->jwt_issuer || !*settings->public_url))
-        return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "SPLEETER_OAUTH_CLIENT_ID needs SPLEETER_JWT_ISSUER, whose tokens let "
-                        "people in, and SPLEETER_PUBLIC_URL, where they come back to");
+        refuse(problems, "SPLEETER_OAUTH_CLIENT_ID needs SPLEETER_JWT_ISSUER, whose tokens let "
+                         "people in, and SPLEETER_PUBLIC_URL, where they come back to");
     const int jwt = !!*settings->jwt_issuer + !!*settings->jwt_audience + !!*settings->jwt_jwks_url;
     if (jwt != 0 && jwt != 3)
-        return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "SPLEETER_JWT_ISSUER, SPLEETER_JWT_AUDIENCE and SPLEETER_JWT_JWKS_URL go "
-                        "together: give all three, or none");
+        refuse(problems, "SPLEETER_JWT_ISSUER, SPLEETER_JWT_AUDIENCE and SPLEETER_JWT_JWKS_URL go "
+                         "together: give all three, or none");
     const char *const shared[] = {settings->database_url, settings->s3_endpoint,
                                   settings->s3_bucket, settings->s3_access_key_id,
                                   settings->s3_secret_access_key};
@@ -535,44 +623,69 @@ static int check_together(const spl_settings *settings, spl_error *ret_error) {
     for (size_t i = 0; i < SPL_ARRAY_SIZE(shared); i++)
         given += *shared[i] != '\0';
     if (given != 0 && (given < SPL_ARRAY_SIZE(shared) || !*settings->shared_secret))
-        return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "SPLEETER_DATABASE_URL, SPLEETER_S3_ENDPOINT, SPLEETER_S3_BUCKET, "
-                        "SPLEETER_S3_ACCESS_KEY_ID, SPLEETER_S3_SECRET_ACCESS_KEY and "
-                        "SPLEETER_SECRET go together: give all of them, or none for one process "
-                        "with SQLite and files");
+        refuse(problems, "SPLEETER_DATABASE_URL, SPLEETER_S3_ENDPOINT, SPLEETER_S3_BUCKET, "
+                         "SPLEETER_S3_ACCESS_KEY_ID, SPLEETER_S3_SECRET_ACCESS_KEY and "
+                         "SPLEETER_SECRET go together: give all of them, or none for one process "
+                         "with SQLite and files");
     if (settings->workers == 0 && given == 0)
-        return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "SPLEETER_WORKERS=0 is for a service whose jobs are done by spleeterd "
-                        "worker: set SPLEETER_DATABASE_URL, or let this process work");
+        refuse(problems, "SPLEETER_WORKERS=0 is for a service whose jobs are done by spleeterd "
+                         "worker: set SPLEETER_DATABASE_URL, or let this process work");
     if (strcmp(settings->env, "development") == 0 && !is_loopback(settings->bind))
-        return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "SPLEETER_ENV=development is for loopback only: set SPLEETER_BIND to "
-                        "127.0.0.1 instead of %s, or use production",
-                        settings->bind);
-    return 0;
+        refuse(problems,
+               "SPLEETER_ENV=development is for loopback only: set SPLEETER_BIND to "
+               "127.0.0.1 instead of %s, or use production",
+               settings->bind);
 }
 
-int spl_settings_load(int argc, char **argv, spl_settings *ret_settings, spl_error *ret_error) {
+/* What a field holds whose value is wrong: a number its default, a text what was given, so that it counts as given. */
+static void set_wrong(const setting *row, setting_value value, void *field) {
+    if (row->kind == TEXT)
+        *(char **)field = strdup(value.origin == FROM_DEFAULT ? "" : value.text);
+    else
+        set_number(row, (setting_value){FROM_DEFAULT, row->fallback}, field, NULL);
+}
+
+static void set_values(const setting_value values[], spl_settings *settings,
+                       problem_list *problems) {
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(table); i++) {
+        const setting *row = &table[i];
+        if (!row->name)
+            continue;
+        void *field = (char *)settings + row->offset;
+        settings->origins[i] = (unsigned char)values[i].origin;
+        spl_error error;
+        if ((row->kind == TEXT ? set_text(row, values[i], field, &error)
+                               : set_number(row, values[i], field, &error)) == 0)
+            continue;
+        add_problem(problems, &error);
+        set_wrong(row, values[i], field);
+    }
+}
+
+int spl_settings_load_all(int argc, char **argv, spl_settings_tell *tell, void *user,
+                          spl_settings *ret_settings, spl_error *ret_error) {
     setting_value values[SPL_ARRAY_SIZE(table)];
     for (size_t i = 0; i < SPL_ARRAY_SIZE(table); i++)
         values[i] = (setting_value){FROM_DEFAULT, table[i].fallback};
-    SPL_CLEANUP(spl_settings_free) spl_settings settings = {0};
-    settings.origins = calloc(SPL_ARRAY_SIZE(table), 1);
+    spl_settings settings = {.origins = calloc(SPL_ARRAY_SIZE(table), 1)};
     if (!settings.origins)
         return spl_fail_memory(ret_error);
-    int status = take_environment(values, ret_error);
-    if (status == 0)
-        status = take_flags(argc, argv, values, ret_error);
-    for (size_t i = 0; status == 0 && i < SPL_ARRAY_SIZE(table); i++) {
-        if (!table[i].name)
-            continue;
-        void *field = (char *)&settings + table[i].offset;
-        settings.origins[i] = (unsigned char)values[i].origin;
-        status = table[i].kind == TEXT ? set_text(&table[i], values[i], field, ret_error)
-                                       : set_number(&table[i], values[i], field, ret_error);
-    }
-    if (status == 0)
-        status = check_together(&settings, ret_error);
+    problem_list problems = {.tell = tell, .user = user};
+    take_environment(values, &problems);
+    take_flags(argc, argv, values, &problems);
+    set_values(values, &settings, &problems);
+    check_together(&settings, &problems);
+    if (problems.first.status != SPL_OK && ret_error)
+        *ret_error = problems.first;
+    *ret_settings = settings;
+    if (problems.first.status == SPL_OK)
+        return 0;
+    return problems.first.status == SPL_E_MEMORY ? SPL_E_MEMORY : SPL_E_ARGUMENT;
+}
+
+int spl_settings_load(int argc, char **argv, spl_settings *ret_settings, spl_error *ret_error) {
+    SPL_CLEANUP(spl_settings_free) spl_settings settings = {0};
+    int status = spl_settings_load_all(argc, argv, NULL, NULL, &settings, ret_error);
     if (status < 0)
         return status;
     *ret_settings = settings;
@@ -670,10 +783,37 @@ void spl_settings_print(const spl_settings *settings, FILE *stream) {
         print_value(settings, &table[i], text);
         fprintf(stream, "%-33s %-11s %s\n", name, origin_texts[settings->origins[i]], text);
     }
+}
+
+json_t *spl_settings_to_json(const spl_settings *settings) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(table); i++) {
+        if (!table[i].name)
+            continue;
+        char name[NAME_SIZE], text[256];
+        variable_name(&table[i], "", name);
+        print_value(settings, &table[i], text);
+        json_t *value = table[i].kind == TEXT ? json_string(text) : json_real(strtod(text, NULL));
+        if (table[i].kind != TEXT && table[i].kind != SECONDS) {
+            json_decref(value);
+            value = json_integer(strtoll(text, NULL, 10));
+        }
+        json_array_append_new(array, json_pack("{s:s, s:s, s:o}", "name", name, "from",
+                                               origin_texts[settings->origins[i]], "value", value));
+    }
+    return array;
+}
+
+void spl_settings_find_unknown(spl_settings_tell *tell, void *user) {
     for (char **variable = environ; *variable; variable++) {
-        if (strncmp(*variable, PREFIX, strlen(PREFIX)) == 0 && !is_known(*variable))
-            fprintf(stream, "%.*s is set, but there is no such setting\n",
-                    (int)strcspn(*variable, "="), *variable);
+        if (strncmp(*variable, PREFIX, strlen(PREFIX)) != 0 || is_known(*variable))
+            continue;
+        const int length = (int)strcspn(*variable, "=");
+        char hint[128], text[512];
+        suggest(*variable, (size_t)length, variable_name, hint);
+        snprintf(text, sizeof(text), "%.*s is set, but there is no such setting%s", length,
+                 *variable, hint);
+        tell(user, text);
     }
 }
 

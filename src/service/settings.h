@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 
+#include <jansson.h>
 #include <stdio.h>
 
 /* All strings are owned by the struct; "" when not set, never NULL. Lists are separated by commas. */
@@ -108,6 +109,17 @@ typedef struct spl_settings {
 SPL_WARN_UNUSED int spl_settings_load(int argc, char **argv, spl_settings *ret_settings,
                                       spl_error *ret_error);
 
+/* Is told one thing that is wrong, as a sentence without its full stop. */
+typedef void spl_settings_tell(void *user, const char *problem);
+
+/* As spl_settings_load, but tells everything that is wrong, not only the first thing (`tell` may be NULL), and fills in
+ * *ret_settings also then: with what was given for texts, and defaults for numbers. */
+int spl_settings_load_all(int argc, char **argv, spl_settings_tell *tell, void *user,
+                          spl_settings *ret_settings, spl_error *ret_error);
+
+/* Tells which variables named SPLEETER_... are no settings, and what was probably meant. */
+void spl_settings_find_unknown(spl_settings_tell *tell, void *user);
+
 /* Refuses (ARGUMENT) to run where nobody could be told apart: with no key among `keys` (those of keys.json and SPLEETER_API_KEY) and no
  * JWT issuer, outside development. */
 SPL_WARN_UNUSED int spl_settings_check_access(const spl_settings *settings, size_t keys,
@@ -117,8 +129,10 @@ void spl_settings_free(spl_settings *settings);
 
 /* The options of `spleeterd serve`, with their explanations. */
 void spl_settings_print_help(FILE *stream);
-/* The values in force and where each came from (secrets are shown as "set"), and the variables named SPLEETER_... that are no settings. */
+/* The values in force and where each came from (secrets are shown as "set"). */
 void spl_settings_print(const spl_settings *settings, FILE *stream);
+/* The same as an array of objects with name, from and value; the caller's. NULL when memory runs out. */
+json_t *spl_settings_to_json(const spl_settings *settings);
 /* The table as Markdown; docs/settings.md holds it. */
 void spl_settings_print_markdown(FILE *stream);
 

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Several inputs: files, folders, patterns; one that fails does not stop the others."""
-import ctypes
 import re
 import shutil
 
 import pytest
 
 import wav
-from conftest import music
+from conftest import music, without_capabilities
 
 
 @pytest.fixture
@@ -51,12 +50,6 @@ def test_folder_gives_every_file_with_sound(spleeterd, song, ffmpeg, files, tmp_
     result = spleeterd("separate", "all", "-o", "out", "--stems", "vocals")
     assert files() == sorted(f"{extension}/vocals.wav" for extension in kinds)
     assert "skipped 1 file of other types, such as all/cover.jpg" in result.err
-
-
-def without_capabilities():
-    """Has root meet permissions like others: bars CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
-    for capability in (1, 2):
-        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
 
 
 def test_folder_that_cannot_be_read_is_told(separate, folder, files, tmp_path):

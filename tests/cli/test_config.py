@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """spleeterd config: the settings in force, what is refused, and the documentation of all of them."""
+import json
 import os
+import socket
+import subprocess
 
 import pytest
 
-from conftest import REPOSITORY
+from conftest import REPOSITORY, without_capabilities
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +25,7 @@ def check(spleeterd, tmp_path, *flags, env=None, code=0):
 def test_says_where_each_value_comes_from(spleeterd, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("0123456789abcdefghij\n")
-    result = check(spleeterd, tmp_path, "--port", "81", env={"SPLEETER_API_KEY_FILE": str(secret),
+    result = check(spleeterd, tmp_path, "--port", "81", "--offline", env={"SPLEETER_API_KEY_FILE": str(secret),
                                                               "SPLEETER_QUEUE": "5"})
     rows = dict(line.split(maxsplit=1) for line in result.out.splitlines())
     assert rows["SPLEETER_PORT"].split() == ["flag", "81"]
@@ -34,18 +37,130 @@ def test_says_where_each_value_comes_from(spleeterd, tmp_path):
 
 def test_a_wrong_value_is_named(spleeterd, tmp_path):
     result = check(spleeterd, tmp_path, env={"SPLEETER_PORT": "http"}, code=2)
-    assert result.lines() == ['spleeterd: SPLEETER_PORT "http" (environment): give a whole number from 0 to 65535']
+    assert result.lines()[0] == 'spleeterd: SPLEETER_PORT "http" (environment): give a whole number from 0 to 65535'
 
 
 def test_nobody_goes_without_authentication(spleeterd, tmp_path):
     assert "SPLEETER_API_KEY" in check(spleeterd, tmp_path, code=2).err
-    check(spleeterd, tmp_path, "--env", "development")
+    check(spleeterd, tmp_path, "--env", "development", "--port", "0")
     assert "loopback" in check(spleeterd, tmp_path, "--env", "development", "--bind", "0.0.0.0", code=2).err
 
 
-def test_a_misspelt_variable_is_told(spleeterd, tmp_path):
-    result = check(spleeterd, tmp_path, "--env", "development", env={"SPLEETER_MAX_FILESIZE_MB": "5"})
-    assert "SPLEETER_MAX_FILESIZE_MB is set, but there is no such setting" in result.out
+FINE = {"SPLEETER_ENV": "development", "SPLEETER_PORT": "0"}
+
+
+def problems(spleeterd, tmp_path, *flags, code=2, **settings):
+    """What `config check` says is wrong, as a list; with FINE alone it is nothing."""
+    return check(spleeterd, tmp_path, *flags, env={**FINE, **settings}, code=code).lines()
+
+
+def test_nothing_is_wrong(spleeterd, tmp_path, files):
+    assert problems(spleeterd, tmp_path, code=0) == [] and not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("given, meant", [("RETENTIONS", "RETENTION_S"), ("MAX_FILESIZE_MB", "MAX_FILE_SIZE_MB"),
+                                          ("API_KEYS", "API_KEY"), ("WORKER", "WORKERS"), ("NOTHING_LIKE_IT", None)])
+def test_a_misspelt_variable_is_told(spleeterd, tmp_path, given, meant):
+    hint = f" (did you mean SPLEETER_{meant}?)" if meant else ""
+    assert problems(spleeterd, tmp_path, **{f"SPLEETER_{given}": "5"}) == \
+        [f"spleeterd: SPLEETER_{given} is set, but there is no such setting{hint}"]
+
+
+def test_a_misspelt_flag_is_told(spleeterd, tmp_path):
+    assert "no setting --bindd (did you mean --bind?)" in problems(spleeterd, tmp_path, "--bindd", "::1")[0]
+
+
+def certificate(folder, name, *options):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x",
+                    "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem", *options], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("chain, key, words", [
+    ("a.pem", "a.key", None), ("gone.pem", "a.key", "SPLEETER_TLS_CERTIFICATE: cannot open {}/gone.pem: No such file"),
+    ("a.pem", "gone.key", "SPLEETER_TLS_KEY: cannot open {}/gone.key"), ("a.key", "a.key", "holds no certificate"),
+    ("a.pem", "a.pem", "holds no private key"), ("a.pem", "b.key", "is not that of the certificate")])
+def test_tls_files(spleeterd, tmp_path, chain, key, words):
+    for name in ("a", "b"):
+        certificate(tmp_path, name)
+    said = problems(spleeterd, tmp_path, code=2 if words else 0, SPLEETER_TLS_CERTIFICATE=str(tmp_path / chain),
+                    SPLEETER_TLS_KEY=str(tmp_path / key))
+    assert len(said) == bool(words) and (not words or words.format(tmp_path) in said[0])
+
+
+def test_data_folder_that_cannot_be(spleeterd, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "Not a directory" in problems(spleeterd, tmp_path, SPLEETER_DATA_DIR=str(tmp_path / "file/data"))[0]
+    assert "is not a folder" in problems(spleeterd, tmp_path, SPLEETER_DATA_DIR=str(tmp_path / "file"))[0]
+
+
+def test_data_folder_of_somebody_else(spleeterd, tmp_path):
+    for name, mode in {"fixed": 0o500, "data": 0o700, "data/audit": 0o000}.items():
+        (tmp_path / name).mkdir(mode=mode)
+    (tmp_path / "data/keys.json").write_text("")
+    (tmp_path / "data/keys.json").chmod(0)
+    said = [spleeterd("config", "check", code=2, preexec_fn=without_capabilities,
+                      env={**FINE, "SPLEETER_DATA_DIR": str(tmp_path / name)}).err for name in ("fixed/data", "data")]
+    assert f"cannot write to {tmp_path}/fixed: Permission denied" in said[0]
+    assert f"cannot use {tmp_path}/data/audit: Permission denied" in said[1]
+    assert f"cannot use {tmp_path}/data/keys.json: Permission denied" in said[1]
+
+
+@pytest.mark.parametrize("settings, words", [
+    ({"SPLEETER_MODEL": "7stems"}, "SPLEETER_MODEL: there is no model 7stems"),
+    ({"SPLEETER_MODEL": "4stems", "SPLEETER_PULL_MODELS": "4stems,6stems"}, "SPLEETER_PULL_MODELS: there is no model 6stems"),
+    ({"SPLEETER_CODEC": "/nothing"}, "the codec helper /nothing"),
+    ({"SPLEETER_LOG_FILE": "/nowhere/log"}, "SPLEETER_LOG_FILE: cannot make /nowhere/log"),
+    ({"SPLEETER_CLAMD": "unix:/nothing"}, "SPLEETER_CLAMD: clamd at unix:/nothing does not answer")])
+def test_what_a_job_needs(spleeterd, tmp_path, settings, words):
+    said = problems(spleeterd, tmp_path, **settings)
+    assert len(said) == 1 and words in said[0]
+
+
+def test_damaged_keys(spleeterd, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/keys.json").write_text("{")
+    assert "keys.json is not valid JSON" in problems(spleeterd, tmp_path)[0]
+
+
+def test_servers_that_do_not_answer(spleeterd, tmp_path):
+    """Each is a socket that takes connections and says nothing, or a port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        quiet, nobody = (f"127.0.0.1:{s.getsockname()[1]}" for s in (silent, closed))
+        settings = {"SPLEETER_DATABASE_URL": f"postgresql://u:hunter2@{nobody}/x", "SPLEETER_S3_ENDPOINT": f"http://{nobody}",
+                    "SPLEETER_S3_BUCKET": "b", "SPLEETER_S3_ACCESS_KEY_ID": "id", "SPLEETER_S3_SECRET_ACCESS_KEY": "hunter2",
+                    "SPLEETER_SECRET": "hunter2" * 5, "SPLEETER_CLAMD": f"tcp:{quiet}", "SPLEETER_JWT_ISSUER": "i",
+                    "SPLEETER_JWT_AUDIENCE": "a", "SPLEETER_JWT_JWKS_URL": f"http://{nobody}/", "SPLEETER_PORT": quiet[10:]}
+        said = [line for line in problems(spleeterd, tmp_path, **settings) if line.startswith("spleeterd: ")]
+        names = ["BIND and SPLEETER_PORT", "DATABASE_URL", "S3_ENDPOINT", "CLAMD", "JWT_JWKS_URL"]
+        assert [line.split(":")[1] for line in said] == [f" SPLEETER_{name}" for name in names]
+        assert "hunter2" not in "".join(said) and "Address already in use" in said[0]
+        assert problems(spleeterd, tmp_path, "--offline", code=0, **settings) == []
+
+
+def test_all_is_told_at_once(spleeterd, tmp_path):
+    said = problems(spleeterd, tmp_path, "--nonsense", SPLEETER_PORT="http", SPLEETER_QUEUE="many", SPLEETER_TLS_KEY="/gone",
+                    SPLEETER_RETENTIONS="1", SPLEETER_DATA_DIR="/dev/null/x", SPLEETER_MODEL="7stems", SPLEETER_CODEC="/nothing",
+                    SPLEETER_ENV="production")
+    for words in ("--nonsense", "SPLEETER_PORT", "SPLEETER_QUEUE", "go together", "cannot open /gone", "SPLEETER_RETENTIONS",
+                  "SPLEETER_DATA_DIR", "SPLEETER_MODEL", "/nothing", "there is no API key", "were not asked"):
+        assert sum(words in line for line in said) == 1, words
+    assert len(said) == 11
+
+
+def test_json(spleeterd, tmp_path):
+    result = check(spleeterd, tmp_path, "--json", "--port", "81", code=2,
+                   env={**FINE, "SPLEETER_RETENTIONS": "1", "SPLEETER_API_KEY": "0123456789abcdefghij"})
+    told = json.loads(result.out)
+    rows = {row.pop("name"): row for row in told["settings"]}
+    assert rows["SPLEETER_PORT"] == {"from": "flag", "value": 81} and rows["SPLEETER_API_KEY"]["value"] == "set"
+    assert len(told["problems"]) == 1 and "RETENTIONS" in told["problems"][0] and result.err == ""
+
+
+def test_serve_refuses_a_model_that_is_not_there(spleeterd, tmp_path):
+    result = spleeterd("serve", "--data-dir", tmp_path / "data", "--model", "7stems", code=2, env={**FINE, "SPLEETER_RETENTIONS": "1"})
+    assert result.lines()[-1].startswith("spleeterd: SPLEETER_MODEL: there is no model 7stems")
+    assert "service.unknown_setting" in result.err and "SPLEETER_RETENTION_S" in result.err
 
 
 def test_the_documentation_is_current(spleeterd):

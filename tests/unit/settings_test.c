@@ -179,7 +179,7 @@ static void secrets_are_never_shown(void **state) {
     spl_settings_print(&settings, stream);
     fclose(stream);
     assert_null(strstr(text, "a-long-enough-secret"));
-    assert_non_null(strstr(text, "SPLEETER_API_KYE is set, but there is no such setting"));
+    assert_null(strstr(text, "SPLEETER_API_KYE"));
     assert_non_null(strstr(text, "environment set\n"));
     free(text);
     spl_settings_free(&settings);

@@ -118,6 +118,13 @@ static PGconn *connect_to(const char *url, char *ret_reason, size_t size) {
     return NULL;
 }
 
+int spl_store_ask_postgres(const char *url, spl_error *ret_error) {
+    char reason[256];
+    PGconn *pg = connect_to(url, reason, sizeof(reason));
+    PQfinish(pg);
+    return pg ? 0 : spl_fail(ret_error, SPL_E_IO, "cannot reach the database: %s", reason);
+}
+
 static bool learn_clock(postgres *sql, PGconn *pg) {
     const int64_t before_ms = spl_wall_ms();
     PGresult *result = PQexec(pg, "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint");

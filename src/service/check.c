@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tries what `serve` does at its start, as far as that leaves no traces.
+ */
+#include "service/check.h"
+
+#include "audio/audio.h"
+#include "service/auth/jwks.h"
+#include "service/auth/keys.h"
+#include "service/blobs/s3_client.h"
+#include "service/http/listen.h"
+#include "service/jobs/models.h"
+#include "service/net/outbound.h"
+#include "service/scan/clamd.h"
+#include "service/store/store.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/pem.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define AWAY_S 10
+
+typedef struct service_check {
+    const spl_settings *settings;
+    spl_settings_tell *tell;
+    void *user;
+} service_check;
+
+static SPL_PRINTF(2, 3) void tell(const service_check *check, const char *format, ...) {
+    char text[1200];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    check->tell(check->user, text);
+}
+
+/* ---- Files ---- */
+
+/* The file `path` of a setting; NULL after telling why it cannot be read. */
+static FILE *open_file(const service_check *check, const char *setting, const char *path) {
+    FILE *file = fopen(path, "re");
+    if (!file)
+        tell(check, "%s: cannot open %s: %s", setting, path, strerror(errno));
+    return file;
+}
+
+static void free_certificate(X509 **certificate) {
+    X509_free(*certificate);
+}
+
+static void free_key(EVP_PKEY **key) {
+    EVP_PKEY_free(*key);
+}
+
+static void check_tls(const service_check *check) {
+    const char *certificate_path = check->settings->tls_certificate;
+    const char *key_path = check->settings->tls_key;
+    SPL_CLEANUP(free_certificate) X509 *certificate = NULL;
+    SPL_CLEANUP(free_key) EVP_PKEY *key = NULL;
+    FILE *file;
+    if (*certificate_path &&
+        (file = open_file(check, "SPLEETER_TLS_CERTIFICATE", certificate_path))) {
+        certificate = PEM_read_X509(file, NULL, NULL, NULL);
+        fclose(file);
+        if (!certificate)
+            tell(check, "SPLEETER_TLS_CERTIFICATE: %s holds no certificate in PEM",
+                 certificate_path);
+        else if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
+            tell(check, "SPLEETER_TLS_CERTIFICATE: the certificate in %s has expired",
+                 certificate_path);
+    }
+    if (*key_path && (file = open_file(check, "SPLEETER_TLS_KEY", key_path))) {
+        key = PEM_read_PrivateKey(file, NULL, NULL, (void *)(uintptr_t) "");
+        fclose(file);
+        if (!key)
+            tell(check, "SPLEETER_TLS_KEY: %s holds no private key in PEM without a password",
+                 key_path);
+    }
+    if (certificate && key && X509_check_private_key(certificate, key) != 1)
+        tell(check, "SPLEETER_TLS_KEY: the key in %s is not that of the certificate in %s",
+             key_path, certificate_path);
+}
+
+/* Whether `path`, or the nearest folder above it that exists, is a folder that can be written to. */
+static void check_folder(const service_check *check, const char *setting, const char *path) {
+    SPL_CLEANUP(spl_free_p) char *existing = NULL;
+    struct stat found;
+    if (asprintf(&existing, "%s%s", path[0] == '/' ? "" : "./", path) < 0)
+        return;
+    while (stat(existing, &found) < 0 && errno == ENOENT) {
+        char *slash = strrchr(existing, '/');
+        if (!slash)
+            break;
+        slash[slash == existing] = '\0';
+    }
+    if (stat(existing, &found) < 0)
+        tell(check, "%s: cannot use %s: %s", setting, path, strerror(errno));
+    else if (!S_ISDIR(found.st_mode))
+        tell(check, "%s: cannot use %s: %s is not a folder", setting, path, existing);
+    else if (access(existing, R_OK | W_OK | X_OK) < 0)
+        tell(check, "%s: cannot write to %s: %s", setting, existing, strerror(errno));
+}
+
+static void check_data_dir(const service_check *check) {
+    static const char *const names[] = {"jobs.db", "lock",     "secret", "keys.json", "audit",
+                                        "blobs",   "incoming", "cache",  "models"};
+    const char *data_dir = check->settings->data_dir;
+    if (!*data_dir)
+        return;
+    check_folder(check, "SPLEETER_DATA_DIR", data_dir);
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(names); i++) {
+        SPL_CLEANUP(spl_free_p) char *path = NULL;
+        if (asprintf(&path, "%s/%s", data_dir, names[i]) >= 0 && access(path, R_OK | W_OK) < 0 &&
+            errno != ENOENT && errno != ENOTDIR)
+            tell(check, "SPLEETER_DATA_DIR: cannot use %s: %s", path, strerror(errno));
+    }
+}
+
+static void check_log_file(const service_check *check) {
+    const char *path = check->settings->log_file;
+    if (!*path)
+        return;
+    if (access(path, F_OK) == 0) {
+        if (access(path, W_OK) < 0)
+            tell(check, "SPLEETER_LOG_FILE: cannot write %s: %s", path, strerror(errno));
+        return;
+    }
+    SPL_CLEANUP(spl_free_p) char *folder = strdup(path);
+    char *slash = folder ? strrchr(folder, '/') : NULL;
+    if (slash)
+        *slash = '\0';
+    if (access(slash ? (*folder ? folder : "/") : ".", W_OK | X_OK) < 0)
+        tell(check, "SPLEETER_LOG_FILE: cannot make %s: %s", path, strerror(errno));
+}
+
+/* ---- Keys ---- */
+
+static void check_access(const service_check *check) {
+    const spl_settings *settings = check->settings;
+    const spl_quota defaults = {.rate_per_minute = settings->rate_per_minute,
+                                .jobs = settings->jobs_per_key,
+                                .storage_bytes = settings->storage_per_key_bytes};
+    spl_keyring *keyring;
+    spl_error error;
+    int status =
+        spl_keyring_open(settings->data_dir, settings->api_key, &defaults, &keyring, &error);
+    if (status == 0) {
+        status = spl_settings_check_access(settings, spl_keyring_count(keyring), &error);
+        spl_keyring_free(keyring);
+    }
+    if (status < 0)
+        tell(check, "%s", error.message);
+}
+
+/* ---- What jobs need ---- */
+
+static bool is_pulled(const char *list, const char *name, size_t length) {
+    for (; *list; list += strcspn(list, ", "), list += strspn(list, ", ")) {
+        if (strcspn(list, ", ") == length && strncmp(list, name, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void check_pulled_models(const service_check *check) {
+    for (const char *name = check->settings->pull_models; *name;
+         name += strcspn(name, ", "), name += strspn(name, ", ")) {
+        const size_t length = strcspn(name, ", ");
+        if (length > 0 && !is_pulled("2stems,4stems,5stems", name, length))
+            tell(
+                check,
+                "SPLEETER_PULL_MODELS: there is no model %.*s; there are 2stems, 4stems and 5stems",
+                (int)SPL_MIN(length, 100), name);
+    }
+}
+
+static void check_model(const service_check *check) {
+    const spl_settings *settings = check->settings;
+    const char *name = settings->default_model;
+    const char *plain = strncmp(name, "spleeter:", 9) == 0 ? name + 9 : name;
+    if (is_pulled(settings->pull_models, plain, strcspn(plain, "-")))
+        return;
+    spl_models *models;
+    spl_models_entry entry;
+    spl_error error;
+    int status = spl_models_open(&models, &error);
+    if (status == 0) {
+        status = spl_models_find(models, name, &entry, &error);
+        spl_models_free(models);
+    }
+    if (status == 0)
+        status = spl_model_verify(entry.choice.path, &error);
+    if (status < 0)
+        tell(check, "SPLEETER_MODEL: %s", error.message);
+}
+
+static void check_helper(const service_check *check) {
+    spl_error error;
+    if (spl_sandbox_check(&error) < 0)
+        tell(check, "%s", error.message);
+}
+
+void spl_service_check_here(const spl_settings *settings, spl_settings_tell *tell_, void *user) {
+    const service_check check = {settings, tell_, user};
+    check_data_dir(&check);
+    check_log_file(&check);
+    check_tls(&check);
+    check_access(&check);
+    check_pulled_models(&check);
+    check_model(&check);
+    check_helper(&check);
+}
+
+/* ---- Elsewhere ---- */
+
+/* Whether a service runs with this data folder: then the port is its own. */
+static bool is_running(const spl_settings *settings) {
+    SPL_CLEANUP(spl_free_p) char *path = NULL;
+    if (asprintf(&path, "%s/lock", settings->data_dir) < 0)
+        return false;
+    SPL_CLEANUP(spl_close_p) int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0;
+}
+
+static int ask_port(const spl_settings *settings, spl_error *ret_error) {
+    SPL_CLEANUP(spl_close_p) int fd = -1;
+    unsigned port;
+    return is_running(settings) ? 0 : spl_listen(settings, &fd, &port, ret_error);
+}
+
+static int ask_database(const spl_settings *settings, spl_error *ret_error) {
+    return *settings->database_url ? spl_store_ask_postgres(settings->database_url, ret_error) : 0;
+}
+
+static int ask_storage(const spl_settings *settings, spl_error *ret_error) {
+    const spl_blobs_s3 options = {
+        .data_dir = settings->data_dir,
+        .endpoint = settings->s3_endpoint,
+        .public_endpoint = settings->s3_public_endpoint,
+        .bucket = settings->s3_bucket,
+        .region = settings->s3_region,
+        .access_key_id = settings->s3_access_key_id,
+        .secret_access_key = settings->s3_secret_access_key,
+        .cache_bytes = settings->cache_bytes,
+    };
+    spl_s3_client *client;
+    if (!*settings->s3_endpoint)
+        return 0;
+    int status = spl_s3_client_new(&options, &client, ret_error);
+    if (status < 0)
+        return status;
+    status = spl_s3_ask(client, ret_error);
+    spl_s3_client_free(client);
+    return status;
+}
+
+static int ask_scanner(const spl_settings *settings, spl_error *ret_error) {
+    if (!*settings->clamd || spl_clamd_alive(settings->clamd))
+        return 0;
+    return spl_fail(ret_error, SPL_E_IO, "clamd at %s does not answer", settings->clamd);
+}
+
+static int ask_issuer(const spl_settings *settings, spl_error *ret_error) {
+    spl_jwks_source *source;
+    spl_jwks *jwks;
+    if (!*settings->jwt_jwks_url)
+        return 0;
+    int status =
+        spl_jwks_source_new(settings->jwt_jwks_url, settings->jwt_algorithm, &source, ret_error);
+    if (status < 0)
+        return status;
+    status = spl_jwks_source_get(source, "", spl_now_s(), &jwks, ret_error);
+    if (status == 0)
+        spl_jwks_unref(jwks);
+    spl_jwks_source_free(source);
+    return status;
+}
+
+static const struct {
+    const char *settings;
+    int (*ask)(const spl_settings *settings, spl_error *ret_error);
+} questions[] = {
+    {"SPLEETER_BIND and SPLEETER_PORT", ask_port}, {"SPLEETER_DATABASE_URL", ask_database},
+    {"SPLEETER_S3_ENDPOINT", ask_storage},         {"SPLEETER_CLAMD", ask_scanner},
+    {"SPLEETER_JWT_JWKS_URL", ask_issuer},
+};
+
+typedef struct question_run {
+    pthread_t thread;
+    const spl_settings *settings;
+    size_t question;
+    int status;
+    spl_error error;
+} question_run;
+
+static void *ask(void *user) {
+    question_run *run = user;
+    run->status = questions[run->question].ask(run->settings, &run->error);
+    return NULL;
+}
+
+void spl_service_check_away(const spl_settings *settings, spl_settings_tell *tell_, void *user) {
+    /* Whatever gives no answer in time still uses its run, so they are not on the stack. */
+    static question_run runs[SPL_ARRAY_SIZE(questions)];
+    const service_check check = {settings, tell_, user};
+    spl_error error;
+    if (spl_outbound_start(&error) < 0) {
+        tell(&check, "%s", error.message);
+        return;
+    }
+    struct timespec deadline;
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += AWAY_S;
+    int started[SPL_ARRAY_SIZE(questions)];
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(questions); i++) {
+        runs[i] = (question_run){.settings = settings, .question = i};
+        started[i] = pthread_create(&runs[i].thread, NULL, ask, &runs[i]);
+    }
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(questions); i++) {
+        const int failed =
+            started[i] ? started[i] : pthread_timedjoin_np(runs[i].thread, NULL, &deadline);
+        if (failed)
+            tell(&check, "%s: no answer in %d seconds", questions[i].settings, AWAY_S);
+        else if (runs[i].status < 0)
+            tell(&check, "%s: %s", questions[i].settings, runs[i].error.message);
+    }
+}
