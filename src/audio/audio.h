@@ -17,8 +17,9 @@
 
 #include "base/error.h"
 
-#define SPL_CHANNELS_MAX 64
-#define SPL_SECONDS_END  1e9 /* offsets, durations and limits are below it */
+#define SPL_CHANNELS_MAX         64
+#define SPL_CONTAINERS_MAX_BYTES 512
+#define SPL_SECONDS_END          1e9 /* offsets, durations and limits are below it */
 
 /* What a file says of the audio track that is decoded. A header may lie: only decoded samples count. */
 typedef struct spl_audio_info {
@@ -56,14 +57,16 @@ typedef struct spl_decode_options {
     double
         limit_s; /* a file with more to decode, the skipped included, is refused (LIMIT); 0: none */
     bool require_landlock; /* fail where the kernel lacks Landlock; false: go on without it */
-    spl_stop stop;         /* of opening and reading; must stay valid as long as the decoder */
+    char containers[SPL_CONTAINERS_MAX_BYTES]; /* names as libav has them, separated by commas, of
+                                                  which the file must be one; "": any */
+    spl_stop stop; /* of opening and reading; must stay valid as long as the decoder */
 } spl_decode_options;
 
 typedef struct spl_decoder spl_decoder;
 
 /* Starts decoding the audio file behind the descriptor `fd` (regular; it stays the caller's; read from the start,
  * whatever its file position, which does not move) to 44,100 Hz. `name` is for messages.
- * Errors: FORMAT, UNSUPPORTED (no audio track, unknown format), LIMIT, HELPER, IO, MEMORY, CANCELED. */
+ * Errors: ARGUMENT (the file is not of options->containers), FORMAT, UNSUPPORTED (no audio track, unknown format), LIMIT, HELPER, IO, MEMORY, CANCELED. */
 SPL_WARN_UNUSED int spl_decoder_open(int fd, const char *name, const spl_decode_options *options,
                                      spl_decoder **ret_decoder, spl_error *ret_error);
 

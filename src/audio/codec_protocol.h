@@ -27,7 +27,7 @@
 
 #include "audio/audio.h"
 
-#define SPL_PROTOCOL_VERSION 2
+#define SPL_PROTOCOL_VERSION 3
 #define SPL_SAMPLE_RATE_HZ   44100
 
 /* Descriptors of the helper. */

@@ -124,6 +124,10 @@ static int open_container(decode *d, spl_error *ret_error) {
     int code = av_probe_input_buffer2(d->io, &format, "", NULL, 0, 0);
     if (d->input.read_errno)
         return spl_fail_errno(ret_error, d->input.read_errno, "the file cannot be read");
+    const char *accepted = d->options.containers;
+    if (*accepted && (code < 0 || av_match_list(format->name, accepted, ',') <= 0))
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "its content is %s",
+                        code < 0 ? "of no known audio format" : format->long_name);
     if (code < 0)
         return spl_fail(ret_error, SPL_E_UNSUPPORTED,
                         "not a known audio format; convert it to FLAC, WAV or MP3 first");

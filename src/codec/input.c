@@ -19,6 +19,7 @@
 enum {
     TAGS_MAX = 16, /* a longer chain of tags is left to libav */
     WAV_CHUNKS_MAX = 1000,
+    WAV_ZEROS_BYTES = 64, /* kept, for libav does not know a shorter file as WAV */
     PADDING_MAX_BYTES = 1 << 16,
     LYRICS3_V1_MAX_BYTES = 5100 + 11 + 9,
 };
@@ -174,7 +175,7 @@ static void trim_wav(spl_input *input) {
             return;
         uint64_t bytes = little_endian(header + 4);
         if (memcmp(header, "\0\0\0\0\0\0\0\0", 8) == 0)
-            input->end = at;
+            input->end = SPL_MIN(input->end, at + WAV_ZEROS_BYTES);
         if (memcmp(header, "ds64", 4) == 0 && count == sizeof(header))
             long_bytes = little_endian(header + 16) | (uint64_t)little_endian(header + 20) << 32;
         if (memcmp(header, "data", 4) == 0)

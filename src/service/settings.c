@@ -16,8 +16,11 @@
 
 #define PREFIX  "SPLEETER_"
 #define FORMATS "mp3,wav,flac,ogg,opus,m4a,aac,aif,aiff,wma,webm,mp4,mov,mkv"
+/* Others that are known (jobs/media.c), and accepted when asked for. */
 #define MORE_FORMATS                                                                               \
-    "aifc,asf,m4b,mka,mp2,oga,rf64" /* that are known, and accepted when asked for */
+    "3g2,3gp,ac3,adts,aifc,alac,amr,ape,asf,au,avi,awb,bwf,caf,dsf,dts,dtshd,eac3,ec3,f4a,"        \
+    "f4v,flv,latm,loas,m2ts,m4b,m4r,m4v,mka,mlp,mp1,mp2,mpc,mpeg,mpg,mts,oga,ogv,qt,rf64,"         \
+    "snd,spx,tak,thd,ts,tta,vob,voc,w64,wave,wmv,wv,xwma"
 #define ALGORITHMS  "RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512"
 #define CIDRS       "networks, such as 10.0.0.0/8,fd00::/8"
 #define SECRET_SIZE 4096

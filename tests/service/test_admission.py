@@ -59,7 +59,7 @@ def test_other_content(service, content):
 
 
 @pytest.mark.parametrize("content", [
-    wav_bytes(1)[:44], wav_bytes(1)[:30], b"RIFF\xff\xff\xff\xffWAVE" + bytes(1000),
+    wav_bytes(1)[:44], wav_bytes(1)[:36], b"RIFF\xff\xff\xff\xffWAVE" + bytes(1000),
     wav_bytes(1)[:22] + b"\0\0" + wav_bytes(1)[24:], wav_bytes(1)[:24] + bytes(4) + wav_bytes(1)[28:],
     wav_bytes(1)[:22] + b"\xff\xff" + wav_bytes(1)[24:],
 ], ids=["no samples", "half a header", "no chunks", "no channels", "no rate", "65535 channels"])

@@ -375,11 +375,13 @@ static void expect_refused(jobs_room *room, spl_upload *upload, const char *opti
 static void refuses_what_can_not_be_separated(void **state) {
     jobs_room *room = *state;
     const spl_submission plain = {0};
-    const char nonsense[200] = "fLaC and nothing that belongs there";
-    expect_refused(room, upload_bytes(room, "a.flac", nonsense, sizeof(nonsense)), "{}", plain,
-                   SPL_PROBLEM_UNREADABLE_AUDIO, "");
+    const char nonsense[200] = "RIFF\xff\xff\xff\xffWAVE and nothing that belongs there";
     expect_refused(room, upload_bytes(room, "a.wav", nonsense, sizeof(nonsense)), "{}", plain,
-                   SPL_PROBLEM_MEDIA_TYPE, "does not start as *.wav files do");
+                   SPL_PROBLEM_UNREADABLE_AUDIO, "");
+    expect_refused(room, upload_bytes(room, "a.flac", nonsense, sizeof(nonsense)), "{}", plain,
+                   SPL_PROBLEM_MEDIA_TYPE, "its content is WAV");
+    expect_refused(room, upload_bytes(room, "a.flac", nonsense + 12, 100), "{}", plain,
+                   SPL_PROBLEM_MEDIA_TYPE, "its content is of no known audio format");
     expect_refused(room, upload_bytes(room, "a.wav", "", 0), "{}", plain, SPL_PROBLEM_INVALID,
                    "empty");
     expect_refused(room, upload_song(room), "{'model': '99stems'}", plain, SPL_PROBLEM_INVALID,

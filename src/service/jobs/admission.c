@@ -5,7 +5,7 @@
  *     read      options, metadata, webhook; no file is looked at
  *     replay    an idempotency key that was answered before
  *     source    the file, when the service has to fetch it
- *     examine   first bytes, virus scan, a second of it decoded in the sandbox
+ *     examine   virus scan, a second of it decoded in the sandbox
  *     reuse     a finished job of the same owner with the same cache key
  *     create    the file gets its place, then the job is stored
  *
@@ -247,8 +247,10 @@ static bool ask_stop(void *user) {
 /* Decodes the beginning. */
 static int decode_beginning(const job_admission *admission, probe_watch *watch,
                             spl_audio_info *ret_info, spl_error *ret_error) {
-    const spl_decode_options options = {
+    spl_decode_options options = {
         .channels = SPL_CHANNELS_FIRST_TWO, .duration_s = PROBE_S, .stop = {ask_stop, watch}};
+    spl_media_containers(admission->jobs->settings->formats, admission->upload->name,
+                         admission->upload->type, options.containers, sizeof(options.containers));
     spl_decoder *decoder;
     const char *name = admission->upload->name ? admission->upload->name : "the file";
     int status =
@@ -338,6 +340,9 @@ static int probe(job_admission *admission) {
         admission->problem->retry_after_s = PROBE_RETRY_AFTER_S;
         return status;
     }
+    if (status == SPL_E_ARGUMENT)
+        return spl_media_refuse_content(admission->jobs->settings->formats, admission->upload->name,
+                                        error.message, admission->problem);
     if (status == SPL_E_FORMAT || status == SPL_E_UNSUPPORTED || status == SPL_E_LIMIT)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_UNREADABLE_AUDIO, "file", NULL,
                                 "%s", error.message);
@@ -353,10 +358,7 @@ static int examine(job_admission *admission) {
     if (upload->bytes == 0)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID, "file", NULL,
                                 "the file is empty");
-    int status = spl_media_check_content(admission->jobs->settings->formats, upload->name,
-                                         upload->type, upload->writer.fd, admission->problem);
-    if (status == 0)
-        status = scan(admission);
+    int status = scan(admission);
     return status < 0 ? status : probe(admission);
 }
 

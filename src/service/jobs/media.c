@@ -1,124 +1,116 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of formats: extension, what its files start with, and the media types that clients send for it. Decoding does not
- * rely on it (the helper looks at the bytes itself); it keeps out what is not what it says.
+ * The table of formats: extension, the containers (as libav calls them) that such files are, and the media types that clients
+ * send for it. The codec helper tells the container of a file from its content, as it does for the command.
  */
 #include "service/jobs/media.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-/* An ID3 tag is followed by another one seldom; more than a few are a trick. */
-#define TAGS_MAX   4
-#define HEAD_BYTES 16
-
 typedef struct media_format {
     const char *extension;
-    spl_container container;
-    const char *types; /* separated by spaces */
+    const char *containers; /* separated by commas */
+    const char *types;      /* separated by spaces */
 } media_format;
 
+#define WAV_TYPES  "audio/wav audio/x-wav audio/wave audio/vnd.wave audio/x-pn-wav audio/vnd.wav"
+#define AIFF_TYPES "audio/aiff audio/x-aiff audio/aif audio/aifc"
+#define OGG_TYPES                                                                                  \
+    "audio/ogg application/ogg video/ogg audio/vorbis audio/x-vorbis+ogg audio/opus "              \
+    "audio/x-opus+ogg audio/x-flac+ogg audio/x-speex+ogg audio/speex audio/x-speex"
+#define MPEG_TYPES                                                                                 \
+    "audio/mpeg audio/mp3 audio/x-mp3 audio/mpeg3 audio/x-mpeg-3 audio/mp2 audio/x-mp2 "           \
+    "audio/mp1 audio/x-mp1"
+#define AAC_TYPES  "audio/aac audio/x-aac audio/aacp audio/x-hx-aac-adts audio/vnd.dlna.adts"
+#define LATM_TYPES "audio/mp4a-latm audio/x-loas audio/usac " AAC_TYPES
+#define MP4_TYPES                                                                                  \
+    "audio/mp4 video/mp4 application/mp4 audio/x-m4a audio/m4a audio/x-m4b audio/x-m4r "           \
+    "video/x-m4v video/quicktime audio/alac audio/x-alac"
+#define GPP_TYPES      "audio/3gpp video/3gpp audio/3gpp2 video/3gpp2 " MP4_TYPES
+#define ASF_TYPES      "audio/x-ms-wma video/x-ms-wmv video/x-ms-asf application/vnd.ms-asf"
+#define MATROSKA_TYPES "video/x-matroska video/matroska audio/x-matroska audio/matroska"
+#define WEBM_TYPES     "video/webm audio/webm"
+#define AC3_TYPES      "audio/ac3 audio/x-ac3 audio/vnd.dolby.dd-raw audio/eac3 audio/vnd.dolby.dd-plus"
+#define DTS_TYPES      "audio/vnd.dts audio/vnd.dts.hd audio/dts audio/x-dts"
+#define MLP_TYPES      "audio/vnd.dolby.mlp audio/mlp audio/truehd audio/x-truehd"
+#define AMR_TYPES      "audio/amr audio/amr-wb audio/amr-nb audio/3gpp"
+#define PS_TYPES       "video/mpeg video/mp2p video/dvd"
+#define TS_TYPES       "video/mp2t video/vnd.dlna.mpeg-tts"
+#define FLV_TYPES      "video/x-flv video/flv"
+#define APE_TYPES      "audio/ape audio/x-ape audio/x-monkeys-audio audio/vnd.monkeys-audio"
+#define MPC_TYPES      "audio/musepack audio/x-musepack audio/mpc audio/x-mpc"
+
 static const media_format table[] = {
-    {"wav", SPL_CONTAINER_WAV,
-     "audio/wav audio/x-wav audio/wave audio/vnd.wave audio/x-pn-wav audio/vnd.wav"},
-    {"rf64", SPL_CONTAINER_WAV, "audio/wav audio/x-wav audio/wave audio/vnd.wave"},
-    {"aif", SPL_CONTAINER_AIFF, "audio/aiff audio/x-aiff audio/aif"},
-    {"aiff", SPL_CONTAINER_AIFF, "audio/aiff audio/x-aiff audio/aif"},
-    {"aifc", SPL_CONTAINER_AIFF, "audio/aiff audio/x-aiff audio/aifc"},
-    {"flac", SPL_CONTAINER_FLAC, "audio/flac audio/x-flac"},
-    {"ogg", SPL_CONTAINER_OGG, "audio/ogg application/ogg audio/vorbis audio/x-vorbis+ogg"},
-    {"oga", SPL_CONTAINER_OGG, "audio/ogg application/ogg audio/x-flac+ogg"},
-    {"opus", SPL_CONTAINER_OGG, "audio/opus audio/ogg application/ogg audio/x-opus+ogg"},
-    {"mp2", SPL_CONTAINER_MPEG, "audio/mpeg audio/mp2 audio/x-mp2"},
-    {"mp3", SPL_CONTAINER_MPEG, "audio/mpeg audio/mp3 audio/x-mp3 audio/mpeg3 audio/x-mpeg-3"},
-    {"aac", SPL_CONTAINER_AAC, "audio/aac audio/x-aac audio/aacp audio/x-hx-aac-adts"},
-    {"m4a", SPL_CONTAINER_MP4, "audio/mp4 audio/x-m4a audio/m4a video/mp4"},
-    {"m4b", SPL_CONTAINER_MP4, "audio/mp4 audio/x-m4b audio/x-m4a"},
-    {"mp4", SPL_CONTAINER_MP4, "video/mp4 audio/mp4 application/mp4"},
-    {"mov", SPL_CONTAINER_MP4, "video/quicktime"},
-    {"wma", SPL_CONTAINER_ASF, "audio/x-ms-wma video/x-ms-asf application/vnd.ms-asf"},
-    {"asf", SPL_CONTAINER_ASF, "video/x-ms-asf application/vnd.ms-asf"},
-    {"webm", SPL_CONTAINER_MATROSKA, "video/webm audio/webm"},
-    {"mka", SPL_CONTAINER_MATROSKA, "audio/x-matroska audio/matroska"},
-    {"mkv", SPL_CONTAINER_MATROSKA,
-     "video/x-matroska video/matroska audio/x-matroska audio/matroska"},
+    {"wav", "wav,w64", WAV_TYPES},
+    {"wave", "wav,w64", WAV_TYPES},
+    {"bwf", "wav,w64", WAV_TYPES},
+    {"rf64", "wav", WAV_TYPES},
+    {"w64", "w64", "audio/w64 audio/x-w64 " WAV_TYPES},
+    {"aif", "aiff", AIFF_TYPES},
+    {"aiff", "aiff", AIFF_TYPES},
+    {"aifc", "aiff", AIFF_TYPES},
+    {"caf", "caf", "audio/caf audio/x-caf"},
+    {"au", "au", "audio/basic audio/au audio/x-au"},
+    {"snd", "au", "audio/basic audio/au audio/x-au"},
+    {"voc", "voc", "audio/voc audio/x-voc"},
+    {"flac", "flac", "audio/flac audio/x-flac"},
+    {"wv", "wv", "audio/wavpack audio/x-wavpack"},
+    {"tta", "tta", "audio/tta audio/x-tta"},
+    {"tak", "tak", "audio/tak audio/x-tak"},
+    {"ape", "ape", APE_TYPES},
+    {"mpc", "mpc,mpc8", MPC_TYPES},
+    {"dsf", "dsf", "audio/dsf audio/x-dsf audio/dsd audio/x-dsd"},
+    {"ogg", "ogg", OGG_TYPES},
+    {"oga", "ogg", OGG_TYPES},
+    {"ogv", "ogg", OGG_TYPES},
+    {"opus", "ogg", OGG_TYPES},
+    {"spx", "ogg", OGG_TYPES},
+    {"mp1", "mp3", MPEG_TYPES},
+    {"mp2", "mp3", MPEG_TYPES},
+    {"mp3", "mp3", MPEG_TYPES},
+    {"aac", "aac,loas", AAC_TYPES},
+    {"adts", "aac", AAC_TYPES},
+    {"latm", "loas", LATM_TYPES},
+    {"loas", "loas", LATM_TYPES},
+    {"m4a", "mov", MP4_TYPES},
+    {"m4b", "mov", MP4_TYPES},
+    {"m4r", "mov", MP4_TYPES},
+    {"m4v", "mov", MP4_TYPES},
+    {"mp4", "mov", MP4_TYPES},
+    {"alac", "mov", MP4_TYPES},
+    {"mov", "mov", MP4_TYPES},
+    {"qt", "mov", MP4_TYPES},
+    {"f4a", "mov", MP4_TYPES " " FLV_TYPES},
+    {"f4v", "mov", MP4_TYPES " " FLV_TYPES},
+    {"3gp", "mov,amr", GPP_TYPES},
+    {"3g2", "mov", GPP_TYPES},
+    {"amr", "amr,amrnb,amrwb", AMR_TYPES},
+    {"awb", "amr,amrnb,amrwb", AMR_TYPES},
+    {"wma", "asf,xwma", ASF_TYPES},
+    {"wmv", "asf", ASF_TYPES},
+    {"asf", "asf", ASF_TYPES},
+    {"xwma", "xwma", "audio/xwma audio/x-xwma audio/x-ms-wma"},
+    {"webm", "matroska", WEBM_TYPES " " MATROSKA_TYPES},
+    {"mka", "matroska", MATROSKA_TYPES " " WEBM_TYPES},
+    {"mkv", "matroska", MATROSKA_TYPES " " WEBM_TYPES},
+    {"ac3", "ac3,eac3", AC3_TYPES},
+    {"eac3", "ac3,eac3", AC3_TYPES},
+    {"ec3", "ac3,eac3", AC3_TYPES},
+    {"dts", "dts,dtshd", DTS_TYPES},
+    {"dtshd", "dts,dtshd", DTS_TYPES},
+    {"mlp", "mlp,truehd", MLP_TYPES},
+    {"thd", "mlp,truehd", MLP_TYPES},
+    {"mpg", "mpeg", PS_TYPES},
+    {"mpeg", "mpeg", PS_TYPES},
+    {"vob", "mpeg", PS_TYPES},
+    {"ts", "mpegts", TS_TYPES},
+    {"mts", "mpegts", TS_TYPES},
+    {"m2ts", "mpegts", TS_TYPES},
+    {"avi", "avi", "video/x-msvideo video/avi video/vnd.avi video/msvideo"},
+    {"flv", "flv", FLV_TYPES},
 };
-
-/* ---------------------------------------------------------------- first bytes ---- */
-
-static bool has(const uint8_t *bytes, size_t size, size_t at, const char *tag, size_t length) {
-    return size >= at + length && memcmp(bytes + at, tag, length) == 0;
-}
-
-uint64_t spl_id3_tag_bytes(const uint8_t *bytes, size_t size) {
-    if (size < 10 || !has(bytes, size, 0, "ID3", 3) || bytes[3] == 0xff || bytes[4] == 0xff ||
-        ((bytes[6] | bytes[7] | bytes[8] | bytes[9]) & 0x80))
-        return 0;
-    const unsigned has_footer = bytes[5] & 0x10;
-    uint64_t content =
-        (uint64_t)bytes[6] << 21 | (uint64_t)bytes[7] << 14 | (uint64_t)bytes[8] << 7 | bytes[9];
-    return 10 + content + (has_footer ? 10 : 0);
-}
-
-/* A frame header of MPEG audio or ADTS: twelve bits of sync, or eleven for MPEG 2.5. */
-static spl_container container_of_frame(const uint8_t *bytes, size_t size) {
-    if (size < 4 || bytes[0] != 0xff || (bytes[1] & 0xe0) != 0xe0)
-        return SPL_CONTAINER_UNKNOWN;
-    const unsigned version = bytes[1] >> 3 & 3, layer = bytes[1] >> 1 & 3;
-    if ((bytes[1] & 0xf6) == 0xf0) {
-        const unsigned adts_rate = bytes[2] >> 2 & 15;
-        return adts_rate < 13 ? SPL_CONTAINER_AAC : SPL_CONTAINER_UNKNOWN;
-    }
-    const unsigned bitrate = bytes[2] >> 4, rate = bytes[2] >> 2 & 3;
-    if (version == 1 || layer == 0 || bitrate == 15 || rate == 3)
-        return SPL_CONTAINER_UNKNOWN;
-    return SPL_CONTAINER_MPEG;
-}
-
-spl_container spl_container_of(const uint8_t *bytes, size_t size) {
-    if ((has(bytes, size, 0, "RIFF", 4) || has(bytes, size, 0, "RF64", 4) ||
-         has(bytes, size, 0, "BW64", 4)) &&
-        has(bytes, size, 8, "WAVE", 4))
-        return SPL_CONTAINER_WAV;
-    if (has(bytes, size, 0, "FORM", 4) &&
-        (has(bytes, size, 8, "AIFF", 4) || has(bytes, size, 8, "AIFC", 4)))
-        return SPL_CONTAINER_AIFF;
-    if (has(bytes, size, 0, "fLaC", 4))
-        return SPL_CONTAINER_FLAC;
-    if (has(bytes, size, 0, "OggS", 4))
-        return SPL_CONTAINER_OGG;
-    if (has(bytes, size, 0, "ADIF", 4))
-        return SPL_CONTAINER_AAC;
-    if (has(bytes, size, 4, "ftyp", 4) || has(bytes, size, 4, "moov", 4) ||
-        has(bytes, size, 4, "mdat", 4) || has(bytes, size, 4, "wide", 4) ||
-        has(bytes, size, 4, "free", 4) || has(bytes, size, 4, "skip", 4))
-        return SPL_CONTAINER_MP4;
-    if (has(bytes, size, 0, "\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c", 16))
-        return SPL_CONTAINER_ASF;
-    if (has(bytes, size, 0, "\x1a\x45\xdf\xa3", 4))
-        return SPL_CONTAINER_MATROSKA;
-    return container_of_frame(bytes, size);
-}
-
-static int read_container(int fd, spl_container *ret_container) {
-    uint64_t offset = 0;
-    for (int tags = 0; tags <= TAGS_MAX; tags++) {
-        uint8_t head[HEAD_BYTES];
-        ssize_t got = pread(fd, head, sizeof(head), (off_t)offset);
-        if (got < 0)
-            return SPL_E_IO;
-        uint64_t tag = spl_id3_tag_bytes(head, (size_t)got);
-        if (tag == 0) {
-            *ret_container = spl_container_of(head, (size_t)got);
-            return 0;
-        }
-        offset += tag;
-    }
-    *ret_container = SPL_CONTAINER_UNKNOWN;
-    return 0;
-}
-
-/* ------------------------------------------------------------------ agreement ---- */
 
 /* Whether `list`, whose items `separator` separates, has the `length` bytes of `item`, in any case. */
 static bool lists(const char *list, char separator, const char *item, size_t length) {
@@ -195,25 +187,38 @@ int spl_media_check_declared(const char *formats, const char *name, const char *
     return refuse_declared(&said, ret_problem);
 }
 
-int spl_media_check_content(const char *formats, const char *name, const char *type, int fd,
-                            spl_problem *ret_problem) {
-    spl_container container;
-    if (read_container(fd, &container) < 0)
-        return spl_refuse_error(ret_problem, &(spl_error){.status = SPL_E_IO});
+static void add_container(const char *container, size_t length, char *list, size_t size) {
+    const size_t used = strlen(list);
+    if (!lists(list, ',', container, length) && used + length + 2 <= size)
+        snprintf(list + used, size - used, "%s%.*s", used > 0 ? "," : "", (int)length, container);
+}
+
+void spl_media_containers(const char *formats, const char *name, const char *type,
+                          char *ret_containers, size_t size) {
     declaration said = declare(formats, name, type);
+    ret_containers[0] = '\0';
     for (size_t i = 0; i < SPL_ARRAY_SIZE(table); i++) {
-        if (agrees(&said, &table[i]) && table[i].container == container)
-            return 0;
+        const char *container = table[i].containers;
+        for (size_t length; agrees(&said, &table[i]) && *container; container += length) {
+            container += strspn(container, ",");
+            length = strcspn(container, ",");
+            add_container(container, length, ret_containers, size);
+        }
     }
+}
+
+int spl_media_refuse_content(const char *formats, const char *name, const char *what,
+                             spl_problem *ret_problem) {
+    declaration said = declare(formats, name, NULL);
     if (said.extension)
         return spl_refuse_about(ret_problem, SPL_PROBLEM_MEDIA_TYPE, "file", NULL,
-                                "the file does not start as *.%.20s files do; name it after what "
-                                "it is, or convert it to FLAC, WAV or MP3 first",
-                                said.extension);
+                                "%.400s; name the file after what it is instead of *.%.20s, or "
+                                "convert it to FLAC, WAV or MP3 first",
+                                what, said.extension);
     return spl_refuse_about(ret_problem, SPL_PROBLEM_MEDIA_TYPE, "file", "SPLEETER_FORMATS",
-                            "the content is not what it is declared to be, or of none of the "
-                            "formats %.300s",
-                            said.formats);
+                            "%.400s; it must be what it is declared to be, and of the formats "
+                            "%.300s",
+                            what, said.formats);
 }
 
 const char *spl_media_type_of(spl_codec codec) {
