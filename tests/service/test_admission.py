@@ -2,6 +2,7 @@
 """What is taken and what is refused, and that refusals say why."""
 import json
 import math
+import urllib.parse
 
 import pytest
 
@@ -119,3 +120,59 @@ def test_deep_json(service, song, depth, begin, end):
     refused(service.request("POST", "/v1/jobs", body, {"Content-Type": "application/json"}), *((413, "too-large") if large else (422, "invalid")))
     link = f"/v1/jobs/{'0' * 8}-0000-7000-8000-{'0' * 12}/links"
     refused(service.request("POST", link, deep, {"Content-Type": "application/json"}), *((413, "too-large") if len(deep) > 4096 else (422, "invalid")))
+
+
+ODD = {"control": "\x01\x1f\x7f", "line end": "a\r\nb", "C1": "\x80\x9f", "direction": "\u202e\u2066", "emoji": "\U0001f3b5" * 40,
+       "long": "\u00e4" * 300, "long, shifted": "x" + "\u00e4" * 300, "not a character": "\uffff", "percent": "%s%n%00", "quotes": '"\\\'<&>'}
+TEXTS = ["model", "stems", "mixes", "codec", "bitrate", "bit_depth", "bandwidth", "mwf", "keep_format", "offset", "duration", "webhook_url", "options"]
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_odd_characters(service, song, odd):
+    """Wherever they stand in a request, the answer is a problem."""
+    json_type = {"Content-Type": "application/json"}
+    encoded = urllib.parse.quote(odd)
+    link = "/v1/jobs/01a20f13-3097-7000-815a-90e3a868afd0/links"
+    for name in [*TEXTS, "metadata"]:
+        refused(service.post("/v1/jobs", {name: odd}, file=song), 422, "invalid", field=name)
+    assert service.post("/v1/jobs", {odd.replace('"', ""): "1"}, file=song).problem() in ("invalid", "bad-request")
+    refused(service.post_json("/v1/jobs", {"source_url": odd}), 422, "source-refused")
+    refused(service.post_json("/v1/jobs", {"source_url": "https://127.0.0.1/", odd: odd}), 422, "invalid")
+    for name in TEXTS[:-1]:
+        field = {name: odd} if name == "webhook_url" else {"options": {name: odd}}
+        answer = service.post_json("/v1/jobs", {"source_url": "https://127.0.0.1/", **field})
+        refused(answer, 422, "invalid", field=name)
+    for body in odd, json.dumps({"file": odd}), json.dumps({odd: odd}):
+        assert service.request("POST", link, body.encode(), json_type).problem() in ("bad-request", "invalid", "not-found"), body
+    for path in (f"/v1/jobs?status={encoded}", f"/v1/jobs?limit={encoded}", f"/v1/jobs?cursor={encoded}", f"/v1/jobs?created_after={encoded}",
+                 f"/v1/jobs/{encoded}", f"{link[:-5]}stems/{encoded}", f"/v1/{encoded}", f"/assets/{encoded}"):
+        assert service.get(path).problem() in ("bad-request", "invalid", "not-found"), path
+    audio = service.request("POST", f"/v1/jobs?filename={encoded}.wav&model={encoded}", song, {"Content-Type": "audio/wav"})
+    assert audio.problem() in ("bad-request", "invalid"), audio
+    assert service.post("/separate", {"stem": odd}, file=song).problem() in ("bad-request", "invalid")
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"a\0b"], ids=ascii)
+def test_what_is_not_utf8(service, song, text):
+    type = {"Content-Type": "multipart/form-data; boundary=B0"}
+    part = b"--B0\r\nContent-Disposition: form-data; name=%b\r\n\r\n%b\r\n--B0--\r\n"
+    refused(service.request("POST", "/v1/jobs", part % (b"model", text), type), 422, "invalid", field="model")
+    refused(service.request("POST", "/v1/jobs", part % (text, b"model"), type), 400, "bad-request")
+    refused(service.request("POST", "/v1/jobs", b'{"source_url": "%b"}' % text, {"Content-Type": "application/json"}), 400, "bad-request")
+    escaped = '{"source_url": "\\u0000"}', '{"source_url": "\\ud800"}', '{"\\u0000": 1}'
+    for body in escaped:
+        refused(service.request("POST", "/v1/jobs", body, {"Content-Type": "application/json"}), 400, "bad-request")
+    path = "/v1/jobs?model=" + urllib.parse.quote(text)
+    refused(service.get(path), 400, "bad-request")
+
+
+@pytest.mark.parametrize("header, statuses", [
+    ("Idempotency-Key", [400, 422]), ("X-API-KEY", [401]), ("Authorization", [401]), ("Content-Type", [415]), ("Range", [200]), ("If-None-Match", [200]),
+    ("X-Request-Id", [200]), ("traceparent", [200]), ("Last-Event-ID", [200]), ("X-Forwarded-For", [200, 400])])
+def test_odd_headers(service, header, statuses):
+    for value in "\xff\xc3", "\xe2\x80\xae", "a" * 4000, "", "%s%n", '"\\':
+        method, path = ("POST", "/v1/jobs") if statuses[0] in (400, 415) else ("GET", "/v1/jobs")
+        body = {"POST": b"{}", "GET": None}[method]
+        answer = service.request(method, path, body, {"Content-Type": "application/json", header: value})
+        assert answer.status in statuses, (header, value, answer)
+        assert answer.status < 400 or answer.problem()

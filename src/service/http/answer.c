@@ -5,6 +5,7 @@
 #include "service/http/answer.h"
 
 #include "service/http/routes.h"
+#include "service/observe/json.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -93,17 +94,18 @@ int spl_answer_empty(spl_request *request, unsigned status, spl_problem *ret_pro
     return spl_answer_response(request, status, NULL, response, NULL, ret_problem);
 }
 
+/* What a problem quotes of the request may be cut in the middle of a character. */
 static json_t *problem_document(const spl_request *request, const spl_problem *problem) {
     const char *code = spl_problem_code_text(problem->code);
-    json_t *document = json_pack("{s:s+, s:s, s:i, s:s, s:s, s:s}", "type", SPL_PROBLEM_TYPE_PREFIX,
-                                 code, "title", spl_problem_title(problem->code), "status",
-                                 (int)spl_problem_http_status(problem->code), "code", code,
-                                 "detail", problem->detail, "request_id", request->id);
+    json_t *document = json_pack(
+        "{s:s+, s:s, s:i, s:s, s:o, s:s}", "type", SPL_PROBLEM_TYPE_PREFIX, code, "title",
+        spl_problem_title(problem->code), "status", (int)spl_problem_http_status(problem->code),
+        "code", code, "detail", spl_json_text(problem->detail), "request_id", request->id);
     if (!document)
         return NULL;
     bool good = true;
     if (problem->field[0])
-        good = json_object_set_new(document, "field", json_string(problem->field)) == 0;
+        good = json_object_set_new(document, "field", spl_json_text(problem->field)) == 0;
     if (good && problem->setting[0])
         good = json_object_set_new(document, "setting", json_string(problem->setting)) == 0;
     if (good && problem->retry_after_s)

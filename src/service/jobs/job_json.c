@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "service/jobs/room.h"
+#include "service/observe/json.h"
 
 #include <math.h>
 
@@ -89,9 +90,9 @@ static json_t *describe_outputs(const spl_jobs *jobs, const spl_job *job) {
 static json_t *describe_error(const spl_job *job) {
     if (!job->error_code)
         return json_null();
-    return json_pack("{s:o, s:s, s:s?}", "type",
+    return json_pack("{s:o, s:s, s:o}", "type",
                      json_sprintf(SPL_PROBLEM_TYPE_PREFIX "%s", job->error_code), "code",
-                     job->error_code, "detail", job->error_detail);
+                     job->error_code, "detail", spl_json_text(job->error_detail));
 }
 
 /* What the decoder had to say of a song that was separated all the same: it is in the manifest, "" for nothing. */
