@@ -11,7 +11,7 @@ TEST_ARGS ?=
 
 # Packages are installed before anything is built.
 .NOTPARALLEL:
-.PHONY: help all song check test soak check-kernels check-arm64 check-image check-clients bench fuzz asan ubsan tsan deb format install clean \
+.PHONY: help all song check test soak check-kernels check-options check-arm64 check-image check-clients bench fuzz asan ubsan tsan deb format install clean \
 	build-deps test-deps fuzz-deps arm64-deps
 
 help: ## list the targets
@@ -34,6 +34,9 @@ soak: test-deps all ## the service's tests in their long form: kills, slow clien
 
 check-kernels: all ## test every kernel against its reference
 	tests/run.py $(BUILD) --suite kernels
+
+check-options: build-deps ## build with each combination of the options service, postgres and tests
+	tests/build_options.sh build-options
 
 check-arm64: arm64-deps all ## install what is needed (Debian), build for arm64, test under emulation
 	tests/arm64/check.sh $(BUILD) build-arm64

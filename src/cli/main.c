@@ -20,10 +20,12 @@ static const struct {
 } commands[] = {
     {&cli_separate_command, cli_separate, true},  {&cli_models_command, cli_models, true},
     {&cli_evaluate_command, cli_evaluate, true},  {&cli_bench_command, cli_bench, true},
+#ifdef SPL_WITH_SERVICE
     {&cli_serve_command, cli_serve, false},       {&cli_worker_command, cli_worker, false},
     {&cli_health_command, cli_health, false},     {&cli_keys_command, cli_keys, false},
     {&cli_webhooks_command, cli_webhooks, false}, {&cli_config_command, cli_config, false},
     {&cli_audit_command, cli_audit, false},
+#endif
 };
 
 static void print_help(FILE *stream) {

@@ -132,4 +132,5 @@ def test_service_may_do_what_the_sandbox_needs(units):
 def test_packages_are_built_from_what_is_installed():
     build = re.search(r"^build='([^']*)'", (ROOT / "tools/install-deps.sh").read_text(), re.M).group(1).split()
     needed = re.search(r"^Build-Depends:\n((?: .*\n)*)", (ROOT / "debian/control").read_text(), re.M).group(1)
-    assert {name for name in build if name.endswith("-dev")} == set(re.findall(r"^ (lib[\w.+-]+-dev)", needed, re.M))
+    tests_only = {"libcmocka-dev"}  # the packages are built with -Dtests=disabled
+    assert {name for name in build if name.endswith("-dev")} - tests_only == set(re.findall(r"^ (lib[\w.+-]+-dev)", needed, re.M))

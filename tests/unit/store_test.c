@@ -17,10 +17,13 @@
 #include "base/clock.h"
 
 #include <cmocka.h>
+#ifdef SPL_WITH_POSTGRES
 #include <libpq-fe.h>
+#endif
 
 typedef int (*opener)(const char *folder, spl_store **ret_store, spl_error *ret_error);
 
+#ifdef SPL_WITH_POSTGRES
 /* In a schema named like the folder, which is made when it is missing. */
 static int open_postgres(const char *folder, spl_store **ret_store, spl_error *ret_error) {
     const char *server = getenv("SPL_TEST_POSTGRES"), *name = strrchr(folder, '/') + 1;
@@ -36,10 +39,18 @@ static int open_postgres(const char *folder, spl_store **ret_store, spl_error *r
     const spl_store_postgres options = {.url = url, .connections = 8, .listens = true};
     return spl_store_open_postgres(&options, ret_store, ret_error);
 }
+#endif
+
 static const struct {
     const char *name;
     opener open;
-} openers[] = {{"SQLite", spl_store_open_sqlite}, {"PostgreSQL", open_postgres}};
+    const char *server; /* the environment variable without which it is left out; NULL: none */
+} openers[] = {
+    {"SQLite", spl_store_open_sqlite, NULL},
+#ifdef SPL_WITH_POSTGRES
+    {"PostgreSQL", open_postgres, "SPL_TEST_POSTGRES"},
+#endif
+};
 static opener open_store;
 
 static char folder[256];
@@ -1623,7 +1634,7 @@ int main(void) {
     int failed = 0;
     for (size_t i = 0; i < SPL_ARRAY_SIZE(openers); i++) {
         open_store = openers[i].open;
-        if (open_store == open_postgres && !getenv("SPL_TEST_POSTGRES"))
+        if (openers[i].server && !getenv(openers[i].server))
             continue;
         failed += cmocka_run_group_tests_name(openers[i].name, tests, NULL, NULL);
     }

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The store of several machines in a build without libpq.
+ */
+#include "service/store/store.h"
+
+int spl_store_open_postgres(const spl_store_postgres *options, spl_store **ret_store,
+                            spl_error *ret_error) {
+    (void)options, (void)ret_store;
+    return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                    "this spleeterd was built without PostgreSQL (-Dpostgres=disabled); leave "
+                    "SPLEETER_DATABASE_URL empty, or install a build that has it");
+}
