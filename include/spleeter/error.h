@@ -36,6 +36,7 @@ typedef enum spl_status {
     SPL_E_PERMISSION = -10, /* the operating system denied access */
     SPL_E_HELPER = -11,     /* the codec helper is missing, crashed or was killed */
     SPL_E_NO_SPACE = -12,   /* the disk, or the quota on it, is full */
+    SPL_E_BUDGET = -13,     /* a file would take more memory or time to decode than it may */
 } spl_status;
 
 typedef struct spl_error {

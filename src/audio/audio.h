@@ -59,6 +59,8 @@ typedef struct spl_decode_options {
     bool require_landlock; /* fail where the kernel lacks Landlock; false: go on without it */
     char containers[SPL_CONTAINERS_MAX_BYTES]; /* names as libav has them, separated by commas, of
                                                   which the file must be one; "": any */
+    bool
+        probe; /* only the beginning is wanted, to see what the file is: the helper gets little memory and time (BUDGET) */
     spl_stop stop; /* of opening and reading; must stay valid as long as the decoder */
 } spl_decode_options;
 
@@ -66,7 +68,7 @@ typedef struct spl_decoder spl_decoder;
 
 /* Starts decoding the audio file behind the descriptor `fd` (regular; it stays the caller's; read from the start,
  * whatever its file position, which does not move) to 44,100 Hz. `name` is for messages.
- * Errors: ARGUMENT (the file is not of options->containers), FORMAT, UNSUPPORTED (no audio track, unknown format), LIMIT, HELPER, IO, MEMORY, CANCELED. */
+ * Errors: ARGUMENT (the file is not of options->containers), FORMAT, UNSUPPORTED (no audio track, unknown format), LIMIT (limit_s), BUDGET, HELPER, IO, MEMORY, CANCELED. */
 SPL_WARN_UNUSED int spl_decoder_open(int fd, const char *name, const spl_decode_options *options,
                                      spl_decoder **ret_decoder, spl_error *ret_error);
 

@@ -34,6 +34,9 @@
 #define SPL_HELPER_CHANNEL_FD 3
 #define SPL_HELPER_FILE_FD    4
 
+/* Exit status of a helper that has used up its CPU time. */
+#define SPL_HELPER_EXIT_CPU 75
+
 /* Largest payload of a SAMPLES record. */
 #define SPL_RECORD_SAMPLES_MAX_BYTES (1u << 18)
 

@@ -4,10 +4,15 @@
  */
 #include "audio/decoder.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+/* The helper's CPU time is limited too (codec/decode.c); this is for one that waits, or a machine that is busy. */
+#define PROBE_MAX_S 30
 
 struct spl_decoder {
     spl_helper helper;
@@ -81,6 +86,8 @@ int spl_decoder_open(int fd, const char *name, const spl_decode_options *options
     int status = spl_helper_start("decode", fd, &options->stop, &helper, ret_error);
     if (status < 0)
         return status;
+    if (options->probe)
+        helper.end_s = spl_now_s() + PROBE_MAX_S;
     spl_decode_request request = {.version = SPL_PROTOCOL_VERSION, .options = *options};
     request.options.stop =
         (spl_stop){0}; /* addresses of this process are not the helper's business */

@@ -144,17 +144,19 @@ static int give_up(spl_helper *helper, spl_helper_end_reason reason) {
 
 /* Waits until the socket is ready for `events`. */
 static int await(spl_helper *helper, short events) {
-    const double end_s = spl_now_s() + SILENCE_MAX_S;
+    const double silent_s = spl_now_s() + SILENCE_MAX_S;
     for (;;) {
         if (spl_stop_asked(&helper->stop))
             return give_up(helper, SPL_HELPER_CANCELED);
+        if (helper->end_s > 0 && spl_now_s() > helper->end_s)
+            return give_up(helper, SPL_HELPER_LATE);
         struct pollfd socket = {.fd = helper->fd, .events = events};
         const int ready = poll(&socket, 1, ASK_MS);
         if (ready > 0)
             return 0;
         if (ready < 0 && errno != EINTR)
             return give_up(helper, SPL_HELPER_HUNG_UP);
-        if (spl_now_s() > end_s)
+        if (spl_now_s() > silent_s)
             return give_up(helper, SPL_HELPER_SILENT);
     }
 }
@@ -217,7 +219,7 @@ bool spl_helper_receive_failure(spl_helper *helper, const spl_record_header *hea
     spl_error failure;
     if (header->size_bytes != sizeof(failure) ||
         spl_helper_receive(helper, &failure, sizeof(failure)) < 0 || failure.status >= SPL_OK ||
-        failure.status < SPL_E_NO_SPACE) {
+        failure.status < SPL_E_BUDGET) {
         return false;
     }
     spl_text_make_printable(failure.message, sizeof(failure.message));
@@ -257,8 +259,17 @@ void spl_helper_end(spl_helper *helper) {
     }
 }
 
+static int fail_cpu(const char *name, spl_error *ret_error) {
+    return spl_fail(ret_error, SPL_E_BUDGET,
+                    "%s: the codec helper was stopped, for it took too much CPU time; if the file "
+                    "plays, convert it to FLAC or WAV first",
+                    name);
+}
+
 /* What became of a helper that ended by itself. */
 static int fail_ended(int wait_status, const char *name, spl_error *ret_error) {
+    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == SPL_HELPER_EXIT_CPU)
+        return fail_cpu(name, ret_error);
     if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != 0)
         return spl_fail(ret_error, SPL_E_HELPER,
                         "the codec helper does not run (exit status %d); see what "
@@ -276,8 +287,7 @@ static int fail_ended(int wait_status, const char *name, spl_error *ret_error) {
         return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper was stopped by its sandbox",
                         name);
     case SIGXCPU:
-        return spl_fail(ret_error, SPL_E_LIMIT,
-                        "%s: the codec helper was stopped, for it took too much CPU time", name);
+        return fail_cpu(name, ret_error);
     default:
         return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper crashed: %s", name,
                         strsignal(WTERMSIG(wait_status)));
@@ -294,6 +304,11 @@ int spl_helper_fail(spl_helper *helper, const char *name, spl_error *ret_error) 
         return fail_ended(wait_status, name, ret_error);
     if (helper->reason == SPL_HELPER_CANCELED)
         return spl_fail(ret_error, SPL_E_CANCELED, "%s: canceled", name);
+    if (helper->reason == SPL_HELPER_LATE)
+        return spl_fail(ret_error, SPL_E_BUDGET,
+                        "%s: looking at the file took too long; if it plays, convert it to FLAC or "
+                        "WAV first",
+                        name);
     if (helper->reason == SPL_HELPER_SILENT)
         return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper said nothing for %d seconds",
                         name, SILENCE_MAX_S);

@@ -17,6 +17,7 @@ typedef enum spl_helper_end_reason {
     SPL_HELPER_WRONG,    /* it said something that it should not */
     SPL_HELPER_HUNG_UP,  /* it closed the socket, or ended */
     SPL_HELPER_SILENT,   /* it hangs */
+    SPL_HELPER_LATE,     /* its time is over */
     SPL_HELPER_CANCELED, /* `stop` said so */
 } spl_helper_end_reason;
 
@@ -24,6 +25,7 @@ typedef struct spl_helper {
     pid_t pid; /* 0: no process behind the socket, as in tests of the protocol */
     int fd;    /* the socket */
     spl_stop stop;
+    double end_s; /* by spl_now_s: until when calls wait; 0: no end */
     spl_helper_end_reason reason;
 } spl_helper;
 
@@ -53,7 +55,7 @@ SPL_WARN_UNUSED bool spl_helper_receive_failure(spl_helper *helper, const spl_re
                                                 int *ret_status);
 
 /* To be called when one of these failed or the helper said something that it should not: ends it and tells in `ret_error` what
- * became of it. `name` is that of the media file. Returns HELPER, CANCELED, or LIMIT when it used up its CPU time. */
+ * became of it. `name` is that of the media file. Returns HELPER, CANCELED, or BUDGET when it used up its time. */
 int spl_helper_fail(spl_helper *helper, const char *name, spl_error *ret_error);
 
 /* Kills the helper if it still runs, and waits for it. Safe on an initialised or ended one. */

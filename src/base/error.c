@@ -37,6 +37,8 @@ SPL_API const char *spl_status_text(int status) {
         return "codec helper failed";
     case SPL_E_NO_SPACE:
         return "disk full";
+    case SPL_E_BUDGET:
+        return "too much memory or time";
     }
     return "unknown status";
 }

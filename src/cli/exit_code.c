@@ -24,6 +24,7 @@ static cli_exit exit_of_status(int status) {
     switch ((spl_status)status) {
     case SPL_E_MEMORY:
     case SPL_E_LIMIT:
+    case SPL_E_BUDGET:
         return CLI_EXIT_RESOURCES;
     case SPL_E_HELPER:
         return CLI_EXIT_HELPER;

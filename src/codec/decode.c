@@ -494,21 +494,28 @@ static int send_end(const decode *d) {
     return spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_END_DECODE, &end, sizeof(end));
 }
 
-/* Generous for the slowest decoders, which run at about 15 times real time. */
-static unsigned cpu_seconds(const spl_decode_options *options) {
+/* CPU time is generous for the slowest decoders, which run at about 15 times real time. */
+static spl_sandbox_budget budget_of(const spl_decode_options *options) {
+    if (options->probe)
+        return (spl_sandbox_budget){.memory_mib = SPL_SANDBOX_PROBE_MEMORY_MIB,
+                                    .cpu_s = SPL_SANDBOX_PROBE_CPU_S};
     const double longest_s = 6 * 3600;
     const double by_limit_s = 60 + options->limit_s / 5;
-    return (unsigned)(options->limit_s > 0 ? SPL_MIN(by_limit_s, longest_s) : longest_s);
+    return (spl_sandbox_budget){
+        .memory_mib = SPL_SANDBOX_MEMORY_MIB,
+        .cpu_s = (unsigned)(options->limit_s > 0 ? SPL_MIN(by_limit_s, longest_s) : longest_s),
+    };
 }
 
 int spl_codec_decode(const spl_decode_request *request, spl_error *ret_error) {
     struct stat file;
     if (fstat(SPL_HELPER_FILE_FD, &file) < 0)
         return spl_fail_errno(ret_error, errno, "the file cannot be read");
-    spl_libav_start();
+    const spl_sandbox_budget budget = budget_of(&request->options);
+    spl_libav_start(budget.memory_mib);
     bool without_landlock;
-    int status = spl_sandbox_enter(SPL_SANDBOX_DECODE, cpu_seconds(&request->options),
-                                   request->options.require_landlock, &without_landlock, ret_error);
+    int status = spl_sandbox_enter(SPL_SANDBOX_DECODE, &budget, request->options.require_landlock,
+                                   &without_landlock, ret_error);
     if (status < 0)
         return status;
 

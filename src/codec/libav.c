@@ -4,8 +4,6 @@
  */
 #include "codec/libav.h"
 
-#include "codec/sandbox.h"
-
 #include <libavutil/error.h>
 #include <libavutil/log.h>
 #include <stdarg.h>
@@ -13,6 +11,7 @@
 #include <string.h>
 
 static char last_error[160];
+static unsigned memory_mib;
 
 static void keep_error(void *context, int level, const char *format, va_list arguments) {
     (void)context;
@@ -25,14 +24,17 @@ static void keep_error(void *context, int level, const char *format, va_list arg
         last_error[length - 1] = '\0';
 }
 
-void spl_libav_start(void) {
+void spl_libav_start(unsigned mib) {
+    memory_mib = mib;
     av_log_set_callback(keep_error);
 }
 
 int spl_libav_fail(spl_error *error, int code, spl_status otherwise, const char *format, ...) {
     if (code == AVERROR(ENOMEM))
-        return spl_fail(error, SPL_E_LIMIT, "more than %d MiB of memory would be needed",
-                        SPL_SANDBOX_MEMORY_MIB);
+        return spl_fail(error, SPL_E_BUDGET,
+                        "it would need more than the %u MiB of memory that it may have; the file "
+                        "is damaged, or to be converted to FLAC or WAV first",
+                        memory_mib);
     char what[256];
     va_list arguments;
     va_start(arguments, format);

@@ -7,6 +7,8 @@
  */
 #include "codec/codec.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +26,18 @@ static int receive_request(spl_record_type type, uint32_t *request, size_t size,
     return 0;
 }
 
+/* When memory runs out, the kernel is to end the helper rather than the program. It is left as it is where there is no /proc. */
+static void offer_to_die_first(void) {
+    const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (write(fd, "1000", 4) < 0)
+        errno = 0;
+    close(fd);
+}
+
 static int serve(bool decode) {
+    offer_to_die_first();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     spl_error error = {0};
@@ -40,6 +53,8 @@ static int serve(bool decode) {
         if (status == 0)
             status = spl_codec_encode(&request, &error);
     }
+    if (status == SPL_E_MEMORY) /* of the helper's budget, not of the machine */
+        error.status = SPL_E_BUDGET;
     if (status < 0)
         status = spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_FAILURE, &error, sizeof(error));
     /* No destructors of libraries: they may do what the sandbox forbids. */

@@ -4,15 +4,15 @@
  */
 #include "codec/sandbox.h"
 
-int spl_sandbox_enter(spl_sandbox_mode mode, unsigned cpu_s, bool require_landlock,
-                      bool *ret_without_landlock, spl_error *ret_error) {
+int spl_sandbox_enter(spl_sandbox_mode mode, const spl_sandbox_budget *budget,
+                      bool require_landlock, bool *ret_without_landlock, spl_error *ret_error) {
     bool landlock = false;
     int status = spl_sandbox_landlock(&landlock, ret_error);
     if (status == 0 && require_landlock && !landlock)
         status = spl_fail(ret_error, SPL_E_HELPER,
                           "this kernel has no Landlock (or it is off), which is required");
     if (status == 0)
-        status = spl_sandbox_limits(mode, cpu_s, ret_error);
+        status = spl_sandbox_limits(mode, budget, ret_error);
     if (status == 0)
         status = spl_sandbox_seccomp(mode, ret_error);
     if (status == 0)

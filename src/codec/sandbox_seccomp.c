@@ -70,7 +70,8 @@ int spl_sandbox_seccomp(spl_sandbox_mode mode, spl_error *ret_error) {
         ALLOW(munmap),
         ALLOW(mremap),
         ALLOW(madvise),
-        ALLOW_IF2(mmap, BITS(2, PROT_EXEC, 0), BITS(3, MAP_ANONYMOUS, MAP_ANONYMOUS)),
+        /* not shared, which RLIMIT_DATA does not count */
+        ALLOW_IF2(mmap, BITS(2, PROT_EXEC, 0), BITS(3, MAP_ANONYMOUS | MAP_SHARED, MAP_ANONYMOUS)),
         ALLOW_IF(mprotect, BITS(2, PROT_EXEC, 0)),
         /* clocks, random numbers, the size of memory (qsort), the number of CPUs (libavutil) */
         ALLOW(clock_gettime),

@@ -113,6 +113,11 @@ static long try_mapping_file(void) {
     return page == MAP_FAILED ? -1 : 0;
 }
 
+static long try_shared_memory(void) {
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return page == MAP_FAILED ? -1 : 0;
+}
+
 static long try_prctl(void) {
     return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
@@ -154,6 +159,7 @@ static const struct attempt {
     {"mmap of executable memory", try_executable_memory},
     {"mprotect to executable", try_making_memory_executable},
     {"mmap of a file", try_mapping_file},
+    {"mmap of shared memory", try_shared_memory},
     {"prctl", try_prctl},
     {"prlimit", try_raising_limit},
     {"bpf", try_bpf},
@@ -180,10 +186,12 @@ static int run(enum outcome (*child)(const struct attempt *), const struct attem
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+static const spl_sandbox_budget budget = {.memory_mib = SPL_SANDBOX_PROBE_MEMORY_MIB, .cpu_s = 10};
+
 static bool enter(void) {
     bool without_landlock;
     spl_error error;
-    int status = spl_sandbox_enter(SPL_SANDBOX_DECODE, 10, false, &without_landlock, &error);
+    int status = spl_sandbox_enter(SPL_SANDBOX_DECODE, &budget, false, &without_landlock, &error);
     if (status < 0)
         fprintf(stderr, "%s\n", error.message);
     return status == 0;
@@ -202,9 +210,9 @@ static enum outcome open_under_landlock_alone(const struct attempt *attempt) {
 
 static enum outcome allocate_under_limits_alone(const struct attempt *attempt) {
     (void)attempt;
-    if (spl_sandbox_limits(SPL_SANDBOX_DECODE, 10, NULL) < 0)
+    if (spl_sandbox_limits(SPL_SANDBOX_DECODE, &budget, NULL) < 0)
         return NO_SANDBOX;
-    void *memory = mmap(NULL, (size_t)(SPL_SANDBOX_MEMORY_MIB + 1) << 20, PROT_READ | PROT_WRITE,
+    void *memory = mmap(NULL, (size_t)(budget.memory_mib + 1) << 20, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return memory == MAP_FAILED && errno == ENOMEM ? DENIED : ALLOWED;
 }

@@ -2,7 +2,7 @@
  *
  * The audio room as a command, for the tests in this folder. Samples are raw 32-bit floats, interleaved.
  *
- *   codec_tool decode FILE [track=N] [channels=downmix|first|all] [offset=S] [duration=S] [limit=S]  > samples
+ *   codec_tool decode FILE [track=N] [channels=downmix|first|all] [offset=S] [duration=S] [limit=S] [probe=1]  > samples
  *   codec_tool info FILE
  *   codec_tool encode FILE codec=NAME [bits=16|24|32] [bitrate=BPS] [channels=N] [mask=N] [rate=HZ] [length=SAMPLES] < samples
  *   codec_tool header BYTES [bits=...] [channels=...]   > header of a WAV file with that many bytes of samples
@@ -47,6 +47,7 @@ static int decode(const char *path, char **arguments, bool info_only, spl_error 
         .offset_s = number(arguments, "offset", "0"),
         .duration_s = number(arguments, "duration", "0"),
         .limit_s = number(arguments, "limit", "0"),
+        .probe = number(arguments, "probe", "0") > 0,
     };
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Files that are wrong or mean harm, and helpers that fail: each ends with one clear message, soon, and nothing is opened
 or connected to."""
+import contextlib
 import os
+import pathlib
+import signal
 import socket
 import stat
 import struct
@@ -12,7 +15,7 @@ import time
 import numpy as np
 import pytest
 
-from audio_tool import ARGUMENT, FORMAT, HELPER, LIMIT, RATE, TOOL, UNSUPPORTED, ffmpeg, make, music, tool
+from audio_tool import ARGUMENT, BUDGET, FORMAT, HELPER, LIMIT, RATE, TOOL, UNSUPPORTED, ffmpeg, make, music, tool
 
 
 def wav(fmt, data):
@@ -239,12 +242,80 @@ def test_helper_that(tmp_path, kind, mode):
     assert text in done.stderr.decode()
 
 
-def test_helper_that_takes_too_long_in_cpu(tmp_path):
+@pytest.mark.parametrize("script", ["kill -XCPU $$", "exit 75"])
+def test_helper_that_takes_too_long_in_cpu(tmp_path, script):
     helper = tmp_path / "helper"
-    helper.write_text("#!/bin/sh\nkill -XCPU $$\n")
+    helper.write_text(f"#!/bin/sh\n{script}\n")
     helper.chmod(0o700)
     done = tool("decode", make(tmp_path / "a.wav", music(0.1)), env={**os.environ, "SPLEETER_CODEC": str(helper)})
-    assert done.returncode == LIMIT and b"CPU time" in done.stderr
+    assert done.returncode == BUDGET and b"CPU time" in done.stderr
+
+
+def helper_of(pid):
+    """The codec helper of a program, as soon as there is one that has entered its sandbox."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                name, fields = (folder / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
+                if name == "spleeterd-codec" and int(fields.split()[1]) == pid and "Seccomp:\t2" in (folder / "status").read_text():
+                    return int(folder.name)
+        time.sleep(0.005)
+    raise AssertionError("no helper")
+
+
+@pytest.fixture
+def decoding(tmp_path):
+    """A decoder that waits because nobody takes what it sends: (the program, its helper)."""
+    with subprocess.Popen([TOOL, "decode", make(tmp_path / "a.flac", music(30))], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        yield program, helper_of(program.pid)
+        program.kill()
+
+
+def test_real_helper_ends_for_cpu_time(decoding):
+    program, helper = decoding
+    os.kill(helper, signal.SIGXCPU)
+    _, message = program.communicate(timeout=60)
+    assert program.returncode == BUDGET and b"CPU time" in message
+
+
+def test_helper_that_the_kernel_kills(decoding):
+    """As it does when memory runs out."""
+    program, helper = decoding
+    os.kill(helper, signal.SIGKILL)
+    _, message = program.communicate(timeout=60)
+    assert program.returncode == HELPER and b"was killed, most likely because memory ran out" in message
+
+
+def test_limits_of_a_real_helper(decoding):
+    helper = pathlib.Path("/proc") / str(decoding[1])
+    assert (helper / "oom_score_adj").read_text() == "1000\n", "it is not the first to be ended when memory runs out"
+    limits = {line[:26].strip(): line[26:].split()[:2] for line in (helper / "limits").read_text().splitlines()}
+    assert limits["Max data size"] == [str(512 << 20)] * 2 and limits["Max stack size"] == [str(8 << 20)] * 2
+    assert limits["Max open files"] == limits["Max processes"] == limits["Max core file size"] == ["0", "0"]
+    assert int(limits["Max cpu time"][1]) == int(limits["Max cpu time"][0]) + 1, "SIGKILL comes before SIGXCPU"
+
+
+def with_samples(content, count):
+    """An m4a file with sample tables that claim `count` samples of a byte."""
+    tables = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+    for name, data in ((b"stsz", struct.pack(">III", 0, 1, count)), (b"stts", struct.pack(">IIII", 0, 1, count, 1024)),
+                       (b"stsc", struct.pack(">IIIII", 0, 1, 1, count, 1))):
+        content = replace_atom(content, (*tables, name), lambda _: struct.pack(">I4s", 8 + len(data), name) + data)
+    return content
+
+
+@pytest.mark.parametrize("count, probe", ((20_000_000, 1), (40_000_000, 0), (2**31 - 1, 1)))
+def test_index_larger_than_memory(tmp_path, count, probe):
+    """Four kilobytes, and an index of hundreds of megabytes."""
+    path = make(tmp_path / "a.m4a", music(0.2), "-movflags", "+faststart")
+    path.write_bytes(with_samples(path.read_bytes(), count))
+    with subprocess.Popen([TOOL, "decode", path, f"probe={probe}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        message = program.stderr.read()
+        _, status, usage = os.wait4(program.pid, 0)
+        program.returncode = os.waitstatus_to_exitcode(status)
+    assert program.returncode in (BUDGET, FORMAT) and message.startswith(str(path).encode())
+    assert usage.ru_maxrss < (300 if probe else 560) << 10 and usage.ru_utime + usage.ru_stime < 5
 
 
 def test_missing_helper(tmp_path):

@@ -49,6 +49,12 @@ def test_reference_loader(full):
     assert {port["published"] for port in published} == {"80", "443"}, "only the proxy is reached from outside"
 
 
+@pytest.mark.parametrize("path", FILES, ids=["alone", "full"])
+def test_memory_is_limited(path):
+    services = yaml.safe_load(path.read_text())["services"].values()
+    assert all("mem_limit" in service for service in services if service["image"] == "spleeterd")
+
+
 def test_proxies_are_trusted():
     """Clients behind the proxy have addresses of their own: the proxy of the full set, and one on the host in front of the service alone."""
     full, alone = (yaml.safe_load((folder / "compose.yaml").read_text()) for folder in (FULL, COMPOSE))

@@ -129,6 +129,12 @@ def test_service_may_do_what_the_sandbox_needs(units):
         assert call in allowed, call
 
 
+def test_memory_that_runs_out_ends_the_helper_alone(units):
+    unit = (units / "spleeterd.service").read_text().splitlines()
+    assert "OOMPolicy=continue" in unit, "systemd would end the service with its helper"
+    assert any(line.startswith("MemoryMax=") for line in unit)
+
+
 def test_packages_are_built_from_what_is_installed():
     build = re.search(r"^build='([^']*)'", (ROOT / "tools/install-deps.sh").read_text(), re.M).group(1).split()
     needed = re.search(r"^Build-Depends:\n((?: .*\n)*)", (ROOT / "debian/control").read_text(), re.M).group(1)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What one file can cost the service: no decoder or encoder holds a job longer than its cancel, its time limit or the drain allow."""
+"""What one file can cost the service: no decoder or encoder holds a job longer than its cancel, its time limit or the drain allow, and
+memory that runs out ends the helper, not the service."""
+import concurrent.futures
 import contextlib
 import os
 import pathlib
 import signal
+import struct
 import subprocess
 import time
 
@@ -78,3 +81,67 @@ def test_cancel_in_silence(service, tmp_path):
     service.cancel(id)
     assert service.wait(id)["status"] == "canceled"
     assert time.monotonic() - start_s < SOON_S
+
+
+# --------------------------------------------------------------------------- memory
+
+
+@pytest.mark.one_process("helpers are those of one process")
+@pytest.mark.parametrize("codec, count", [("wav", 1), ("flac", 3)])
+def test_killed_helper_fails_the_job(serve, song, codec, count):
+    """As when the kernel ends one for want of memory: the job says so, and another try may have better luck."""
+    service = serve(ATTEMPTS=1)
+    id = service.submit(song, options={"codec": codec})["id"]
+    for helper in hang(service, id, count)[-1:]:
+        os.kill(helper, signal.SIGKILL)
+    job = service.wait(id)
+    assert (job["status"], job["error"]["code"]) == ("failed", "codec-failed") and "memory" in job["error"]["detail"], job
+    assert service.separate(wav_bytes(1))["status"] == "succeeded", "the worker goes on"
+
+
+@contextlib.contextmanager
+def memory_cgroup(name, limit_bytes):
+    """The file to write a process id to."""
+    v2 = pathlib.Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    folder = pathlib.Path("/sys/fs/cgroup", *([] if v2 else ["memory"]), name)
+    try:
+        folder.mkdir()
+        try:
+            (folder / ("memory.max" if v2 else "memory.limit_in_bytes")).write_text(str(limit_bytes))
+            yield folder / "cgroup.procs"
+        finally:
+            wait_until(lambda: not (folder / "cgroup.procs").read_text(), what="an empty cgroup")
+            folder.rmdir()
+    except OSError as error:
+        pytest.skip(f"no cgroup of memory can be made here: {error}")
+
+
+def claiming_samples(count):
+    """4 kB of m4a with an index of 24 bytes for each of `count` samples."""
+    def box(name, *parts):
+        content = b"".join(parts)
+        return struct.pack(">I4s", 8 + len(content), name) + content
+
+    stsd = box(b"stsd", struct.pack(">II", 0, 1), box(b"mp4a", bytes(6) + struct.pack(">H8xHHIHHxx", 1, 2, 16, 0, 44100, 0)[:28]))
+    stbl = box(b"stbl", stsd, box(b"stts", struct.pack(">IIII", 0, 1, count, 1024)), box(b"stsc", struct.pack(">IIIII", 0, 1, 1, count, 1)),
+               box(b"stsz", struct.pack(">III", 0, 1, count)), box(b"stco", struct.pack(">III", 0, 1, 32)))
+    minf = box(b"minf", box(b"smhd", bytes(8)), stbl)
+    mdhd = box(b"mdhd", struct.pack(">IIIIIHH", 0, 0, 0, 44100, 44100, 0x55C4, 0))
+    hdlr = box(b"hdlr", bytes(8), b"soun", bytes(13))
+    trak = box(b"trak", box(b"tkhd", struct.pack(">IIII", 7, 0, 0, 1) + bytes(68)), box(b"mdia", mdhd, hdlr, minf))
+    mvhd = box(b"mvhd", struct.pack(">IIIII", 0, 0, 0, 1000, 1000) + bytes(80))
+    return box(b"ftyp", b"M4A \0\0\0\0M4A ") + box(b"moov", mvhd, trak) + box(b"mdat", bytes(3000))
+
+
+@pytest.mark.one_process("its memory is that of one process")
+def test_memory_that_runs_out_ends_the_helper(serve):
+    """Several probes at once, in a cgroup that has room for one of them."""
+    with memory_cgroup(f"spleeterd-test-{os.getpid()}", 200 << 20) as procs:
+        service = serve()
+        procs.write_text(str(service.process.pid))
+        content = claiming_samples(8_000_000)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: service.post("/v1/jobs", {}, file=content, name="a.m4a", type="audio/mp4"), range(8)))
+        assert all((answer.status, answer.problem()) == (422, "unreadable-audio") for answer in answers), answers
+        assert service.separate(wav_bytes(1))["status"] == "succeeded"
+        assert service.stop() == 0

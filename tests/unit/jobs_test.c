@@ -506,7 +506,7 @@ static void gives_up_after_the_attempts(void **state) {
     setenv("SPLEETER_CODEC", SPL_TEST_CODEC, 1);
     expect_status(job, "failed");
     assert_int_equal(json_integer_value(json_object_get(job, "attempts")), 2);
-    assert_string_equal(text_in(json_object_get(job, "error"), "code"), "unreadable-audio");
+    assert_string_equal(text_in(json_object_get(job, "error"), "code"), "codec-failed");
     restart(room, 60);
     assert_true(folder_is_empty(room->folder, "blobs"));
 }

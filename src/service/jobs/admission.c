@@ -248,7 +248,11 @@ static bool ask_stop(void *user) {
 static int decode_beginning(const job_admission *admission, probe_watch *watch,
                             spl_audio_info *ret_info, spl_error *ret_error) {
     spl_decode_options options = {
-        .channels = SPL_CHANNELS_FIRST_TWO, .duration_s = PROBE_S, .stop = {ask_stop, watch}};
+        .channels = SPL_CHANNELS_FIRST_TWO,
+        .duration_s = PROBE_S,
+        .probe = true,
+        .stop = {ask_stop, watch},
+    };
     spl_media_containers(admission->jobs->settings->formats, admission->upload->name,
                          admission->upload->type, options.containers, sizeof(options.containers));
     spl_decoder *decoder;
@@ -343,7 +347,7 @@ static int probe(job_admission *admission) {
     if (status == SPL_E_ARGUMENT)
         return spl_media_refuse_content(admission->jobs->settings->formats, admission->upload->name,
                                         error.message, admission->problem);
-    if (status == SPL_E_FORMAT || status == SPL_E_UNSUPPORTED || status == SPL_E_LIMIT)
+    if (status == SPL_E_FORMAT || status == SPL_E_UNSUPPORTED || status == SPL_E_BUDGET)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_UNREADABLE_AUDIO, "file", NULL,
                                 "%s", error.message);
     if (status == SPL_E_HELPER)

@@ -244,13 +244,14 @@ static int fail_separation(const job_work *work, spl_pipeline_stage stage, const
     if (stage == SPL_STAGE_INPUT && error->status == SPL_E_LIMIT)
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_TOO_LONG), false,
                          error->message, error->status);
+    if (error->status == SPL_E_BUDGET)
+        return fail_with(failure, "codec-budget", false, error->message, error->status);
     if (stage == SPL_STAGE_OUTPUT && unfit)
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_INVALID), false, error->message,
                          error->status);
-    if (stage == SPL_STAGE_INPUT && error->status == SPL_E_HELPER) {
+    if (error->status == SPL_E_HELPER) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "job.attempt_failed", error);
-        return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_UNREADABLE_AUDIO), true,
-                         "the decoder failed on the file", error->status);
+        return fail_with(failure, "codec-failed", true, error->message, error->status);
     }
     return fail_inside(work, failure, error);
 }
