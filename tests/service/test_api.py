@@ -244,6 +244,15 @@ def test_the_same_request_twice_is_one_job(service, song):
     assert len(service.get("/v1/jobs").json()["jobs"]) == 1
 
 
+def test_the_deepest_metadata_comes_back(service, song):
+    """32 levels, which the job, its list and a stored answer hold inside their own."""
+    metadata = json.loads("[" * 32 + "]" * 32)
+    created = [service.post("/v1/jobs", {"metadata": metadata}, {"Idempotency-Key": "deep"}, file=song) for _ in range(2)]
+    assert [answer.json()["metadata"] for answer in created] == [metadata] * 2 and created[1].headers["Idempotency-Replayed"] == "true"
+    id = created[0].json()["id"]
+    assert service.wait(id)["metadata"] == metadata == service.get("/v1/jobs").json()["jobs"][0]["metadata"]
+
+
 def test_the_same_key_in_flight_is_refused(service, song):
     body, type = form({}, song)
     connection = http.client.HTTPConnection("127.0.0.1", service.port)
