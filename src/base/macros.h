@@ -25,6 +25,13 @@ static inline void spl_free_p(void *pointer) {
     free(*p);
 }
 
+/* The same for a text that is a secret: wipes it first. */
+static inline void spl_wipe_p(char **text) {
+    if (*text)
+        explicit_bzero(*text, strlen(*text));
+    free(*text);
+}
+
 static inline void spl_close_p(int *fd) {
     if (*fd >= 0)
         close(*fd);

@@ -193,6 +193,31 @@ static int check_database(const char *data_dir, spl_error *ret_error) {
                     database, missing ? "missing" : "empty", blobs);
 }
 
+/* spl_session_source.end */
+static int end_session(void *user, const char *id, int64_t expires_s) {
+    spl_store *store = user;
+    spl_error error;
+    const int status = store->functions->end_session(store, id, 1000 * expires_s, &error);
+    if (status < 0)
+        spl_log(SPL_LOG_ERROR, "session.not_ended", SPL_TEXT("error", error.message));
+    return status;
+}
+
+/* spl_session_source.is_ended */
+static int ask_session_ended(void *user, const char *id, bool *ret_ended) {
+    spl_store *store = user;
+    spl_error error;
+    const int status = store->functions->session_ended(store, id, ret_ended, &error);
+    if (status < 0)
+        spl_log(SPL_LOG_ERROR, "session.not_read", SPL_TEXT("error", error.message));
+    return status;
+}
+
+static void share_sessions(running_service *service) {
+    const spl_session_source source = {end_session, ask_session_ended, service->store};
+    spl_auth_share_sessions(service->auth, &source);
+}
+
 static int open_store(running_service *service, spl_error *ret_error) {
     const spl_settings *settings = service->settings;
     if (!*settings->database_url) {
@@ -293,6 +318,8 @@ static int start(running_service *service, spl_error *ret_error) {
         status = pull_models(settings, ret_error);
     if (status == 0)
         status = open_store(service, ret_error);
+    if (status == 0)
+        share_sessions(service);
     if (status == 0)
         status = open_blobs(service, ret_error);
     if (status == 0)

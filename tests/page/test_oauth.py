@@ -74,7 +74,7 @@ def begin(entrance):
     answer = Client(entrance.port, None).get("/v1/session/oauth")
     assert answer.status == 302
     cookie, *attributes = answer.headers["Set-Cookie"].split("; ")
-    assert {"HttpOnly", "SameSite=Lax", "Path=/v1/session/callback"} <= set(attributes)
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(attributes)
     return answer.headers["Location"], cookie
 
 
@@ -118,13 +118,22 @@ def test_who_did_not_begin_does_not_get_in(entrance, server, change):
     elif change == "no cookie":
         cookie = None
     elif change == "verifier":
-        cookie = cookie.split(".")[0] + "." + other.split(".")[1]
+        cookie = ".".join([*cookie.split(".")[:2], *other.split(".")[2:]])
     elif change == "code":
         query["code"] = "another"
     else:
         query = {"error": "access_denied", "state": state}
     answer = come_back(entrance, cookie, **query)
     assert answer.headers["Location"] == "/#/sign-in/unauthorized" and session_of(answer) == []
+
+
+def test_made_up_cookies_ask_nobody(entrance, server):
+    """The token endpoint is asked only for a sign-in that the service began."""
+    for secret in ("s.v", "9999999999.s.v", "9999999999.s.v." + "A" * 43, "9999999999.s.v." + "A" * 42, ".", "", "1.2.3.4"):
+        answer = come_back(entrance, f"spleeterd_oauth={secret}", code="code", state="s")
+        assert answer.headers["Location"] == "/#/sign-in/unauthorized"
+    assert not [request for request in server.requests if request["path"] == "/token"]
+    assert entrance.log("oauth.refused")
 
 
 @pytest.mark.parametrize("token_answer, code", [((500, b"oops"), "unavailable"), ((200, b"{}"), "unavailable"), ((200, b"x" * 100000), "unavailable"),

@@ -46,6 +46,7 @@ def test_sign_in_look_around_sign_out(service, song):
 
     gone = browser.request("DELETE", "/v1/session")
     assert gone.status == 204 and "Max-Age=0" in gone.headers["Set-Cookie"]
+    assert browser.get("/v1/jobs").problem() == "unauthorized", "a cookie that was kept is worth nothing"
 
 
 def test_nobody_signs_in_without_a_key(service):
@@ -136,7 +137,11 @@ def test_sessions_survive_a_restart(service):
 
 def test_the_cookie_is_for_tls_alone_where_the_service_is(serve):
     service = serve(PUBLIC_URL="https://stems.example")
-    assert "Secure" in sign_in(service)[1].headers["Set-Cookie"].split("; ")
+    browser, answer = sign_in(service)
+    assert "Secure" in answer.headers["Set-Cookie"].split("; ") and browser.cookie.startswith("__Host-spleeterd_session=")
+    assert browser.get("/v1/session").status == 200
+    browser.cookie = browser.cookie.removeprefix("__Host-")
+    assert browser.get("/v1/session").problem() == "unauthorized"
 
 
 def test_what_anybody_may_know(service):

@@ -215,6 +215,45 @@ def test_keys_of_the_issuer_may_change(federated, jwks):
     assert len(jwks.requests) == fetches, "keys are kept"
 
 
+# ------------------------------------------------------------------------- sessions
+
+
+def test_signing_out_ends_a_session_everywhere(service):
+    """Each process refuses the cookie, also after a restart; another session of the same key goes on."""
+    def sign_in():
+        return service.request("POST", "/v1/session").headers["Set-Cookie"].split(";")[0]
+
+    def status(cookie, port=service.port):
+        return Client(port, None).get("/v1/session", Cookie=cookie).status
+
+    first, second = sign_in(), sign_in()
+    assert first != second and status(first) == status(second) == 200
+    for _ in range(2):
+        assert Client(service.port, None).request("DELETE", "/v1/session", headers={"Cookie": first}).status == 204
+    assert Client(service.port, None).request("DELETE", "/v1/session", headers={"Cookie": first[:-1]}).status == 204
+    ports = service.ports[:service.replicas]
+    assert {(status(first, port), status(second, port)) for port in ports} == {(401, 200)}
+    service.stop()
+    service.start()
+    assert {(status(first, port), status(second, port)) for port in ports} == {(401, 200)}
+
+
+def test_behind_a_proxy_that_speaks_tls(proxied):
+    """The proxy says which clients use TLS: they get cookies that no other host can set, and are told to come by TLS alone."""
+    for proto, secure in (("https", True), ("http, https", True), ("https, http", False), ("http", False), ("", False)):
+        answer = proxied.request("POST", "/v1/session", headers={"X-Forwarded-Proto": proto})
+        name, *attributes = answer.headers["Set-Cookie"].split("; ")
+        assert name.startswith("__Host-spleeterd_session=" if secure else "spleeterd_session=") and ("Secure" in attributes) == secure
+        assert "Path=/" in attributes and not [each for each in attributes if each.startswith("Domain")]
+        assert ("Strict-Transport-Security" in answer.headers) == secure
+        assert Client(proxied.port, None).get("/v1/session", Cookie=name, X_Forwarded_Proto=proto).status == 200
+
+
+def test_only_a_trusted_proxy_speaks_for_its_clients(service):
+    answer = service.request("POST", "/v1/session", headers={"X-Forwarded-Proto": "https"})
+    assert "Secure" not in answer.headers["Set-Cookie"] and "Strict-Transport-Security" not in answer.headers
+
+
 # ----------------------------------------------------------------- rates and quotas
 
 

@@ -1326,6 +1326,28 @@ static spl_idempotency reserve(const char *owner, const char *key, char **ret_an
     return found;
 }
 
+static void ended_sessions(void **state) {
+    (void)state;
+    char(*ids)[SPL_ID_SIZE];
+    size_t count;
+    bool ended = true;
+    OK(session_ended, "s", &ended);
+    assert_false(ended);
+    OK(end_session, "s", 5000);
+    OK(end_session, "s", 9000);
+    OK(end_session, "t", 6000);
+    OK(session_ended, "s", &ended);
+    assert_true(ended);
+    OK(session_ended, "other", &ended);
+    assert_false(ended);
+    OK(expire, 5500, 1000, 10, &ids, &count);
+    free(ids);
+    OK(session_ended, "s", &ended);
+    assert_false(ended); /* it has expired by itself */
+    OK(session_ended, "t", &ended);
+    assert_true(ended);
+}
+
 static void idempotency(void **state) {
     (void)state;
     char *answer;
@@ -1622,6 +1644,7 @@ int main(void) {
         TEST(results_are_reused),
         TEST(files_expire),
         TEST(old_rows_go_a_few_at_a_time),
+        TEST(ended_sessions),
         TEST(idempotency),
         TEST(one_of_many_reserves_a_key),
         TEST(deliveries),

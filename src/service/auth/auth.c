@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "service/auth/base64.h"
 #include "service/auth/jwks.h"
 #include "service/auth/jwt.h"
 #include "service/auth/keys.h"
@@ -16,6 +17,7 @@
 #include "service/observe/metrics.h"
 
 #include <inttypes.h>
+#include <openssl/rand.h>
 #include <pthread.h>
 #include <string.h>
 #include <strings.h>
@@ -28,6 +30,8 @@
 #define BEARER                "Bearer "
 #define DEVELOPER             "dev"
 #define SESSION_S             (12 * 3600)
+#define SESSION_BYTES         16
+#define SESSION_RETRY_S       5
 
 struct spl_auth {
     const spl_settings *settings;
@@ -40,6 +44,7 @@ struct spl_auth {
     spl_rate_table *requests, *failures;
     spl_rate_source shared_rates; /* NULL: `requests` alone */
     void *shared_user;
+    spl_session_source sessions;
 };
 
 static void auth_free_p(spl_auth **auth) {
@@ -77,7 +82,7 @@ int spl_auth_open(const spl_settings *settings, const uint8_t secret[32], spl_au
     if (status == 0)
         status = spl_secret_derive(secret, "links", auth->link_key, ret_error);
     if (status == 0)
-        status = spl_secret_derive(secret, "sessions", auth->session_key, ret_error);
+        status = spl_secret_derive(secret, "sessions with ids", auth->session_key, ret_error);
     if (status == 0)
         status = spl_rate_table_new(PRINCIPALS_MAX, &auth->requests, ret_error);
     if (status == 0)
@@ -109,6 +114,8 @@ void spl_auth_free(spl_auth *auth) {
     spl_jwks_source_free(auth->jwks);
     spl_keyring_free(auth->ring);
     pthread_rwlock_destroy(&auth->lock);
+    explicit_bzero(auth->link_key, sizeof(auth->link_key));
+    explicit_bzero(auth->session_key, sizeof(auth->session_key));
     free(auth);
 }
 
@@ -273,9 +280,19 @@ static bool take_shared(const spl_auth *auth, const char *name, unsigned per_min
     return true;
 }
 
+void spl_auth_share_sessions(spl_auth *auth, const spl_session_source *source) {
+    auth->sessions = *source;
+}
+
 int spl_session_open(const spl_auth *auth, const spl_principal *principal, int64_t now_s,
                      char ret_cookie[256], int64_t *ret_expires_s, spl_error *ret_error) {
     spl_principal session = *principal;
+    uint8_t random[SESSION_BYTES];
+    char id[SPL_BASE64_SIZE(SESSION_BYTES)];
+    if (RAND_bytes(random, sizeof(random)) != 1)
+        return spl_fail(ret_error, SPL_E_IO, "OpenSSL has no random bytes");
+    spl_base64url_encode(random, sizeof(random), id);
+    memcpy(session.session, id, sizeof(session.session));
     session.expires_s = now_s + SESSION_S;
     if (principal->expires_s > 0)
         session.expires_s = SPL_MIN(session.expires_s, principal->expires_s);
@@ -283,28 +300,55 @@ int spl_session_open(const spl_auth *auth, const spl_principal *principal, int64
     return spl_sessions_seal(auth->session_key, &session, ret_cookie, ret_error);
 }
 
+/* Makes of what the cookie says what is in force now; false when its key was revoked. */
+static bool renew_session(spl_auth *auth, spl_principal *session) {
+    if (!session->credential[0]) {
+        session->quota = auth->quota;
+        snprintf(session->name, sizeof(session->name), "%s", session->id);
+        memcpy(session->owner, session->id, sizeof(session->owner));
+        return strncmp(session->id, "jwt:", 4) == 0 && auth->jwks;
+    }
+    spl_principal key;
+    pthread_rwlock_rdlock(&auth->lock);
+    const bool found = spl_keyring_find_session(auth->ring, session, &key);
+    pthread_rwlock_unlock(&auth->lock);
+    if (!found)
+        return false;
+    key.expires_s = session->expires_s;
+    memcpy(key.session, session->session, sizeof(key.session));
+    *session = key;
+    return true;
+}
+
+static int refuse_unknown(spl_problem *ret_problem) {
+    spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE,
+               "The service can't look up sessions now; try again later");
+    ret_problem->retry_after_s = SESSION_RETRY_S;
+    return SPL_E_IO;
+}
+
 int spl_session_check(spl_auth *auth, const char *cookie, int64_t now_s,
                       spl_principal *ret_principal, spl_problem *ret_problem) {
     spl_principal session;
-    bool good = spl_sessions_open(auth->session_key, cookie, now_s, &session);
-    if (good && session.credential[0]) {
-        spl_principal key;
-        pthread_rwlock_rdlock(&auth->lock);
-        good = spl_keyring_find_session(auth->ring, &session, &key);
-        pthread_rwlock_unlock(&auth->lock);
-        key.expires_s = session.expires_s;
-        session = key;
-    } else if (good) {
-        good = strncmp(session.id, "jwt:", 4) == 0 && auth->jwks;
-        session.quota = auth->quota;
-        memcpy(session.owner, session.id, sizeof(session.owner));
-        snprintf(session.name, sizeof(session.name), "%s", session.id);
-    }
-    if (!good)
+    bool ended = !spl_sessions_open(auth->session_key, cookie, now_s, &session) ||
+                 !renew_session(auth, &session);
+    if (!ended && auth->sessions.is_ended &&
+        auth->sessions.is_ended(auth->sessions.user, session.session, &ended) < 0)
+        return refuse_unknown(ret_problem);
+    if (ended)
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED,
                           "The session is over; sign in again");
     *ret_principal = session;
     return 0;
+}
+
+int spl_session_end(spl_auth *auth, const char *cookie, int64_t now_s, spl_problem *ret_problem) {
+    spl_principal session;
+    if (!spl_sessions_open(auth->session_key, cookie, now_s, &session) || !auth->sessions.end)
+        return 0;
+    return auth->sessions.end(auth->sessions.user, session.session, session.expires_s) < 0
+               ? refuse_unknown(ret_problem)
+               : 0;
 }
 
 int spl_auth_take(spl_auth *auth, const spl_principal *principal, spl_rate *ret_rate,

@@ -41,14 +41,27 @@ bool spl_auth_has_client(spl_auth *auth, const char *client);
  * PERMISSION. Thread-safe. */
 int spl_auth_fail(spl_auth *auth, const char *address, spl_problem *problem);
 
+/* Where it is kept which sessions were ended, for all processes. NULL functions: nowhere. */
+typedef struct spl_session_source {
+    int (*end)(void *user, const char *id, int64_t expires_s);
+    int (*is_ended)(void *user, const char *id, bool *ret_ended);
+    void *user;
+} spl_session_source;
+/* Before the first request. */
+void spl_auth_share_sessions(spl_auth *auth, const spl_session_source *source);
+
 /* Sessions of browsers (sessions.h): `principal` has just been let in by key or token. *ret_expires_s is Unix time, 12 hours from now, or
  * when the token expires. */
 SPL_WARN_UNUSED int spl_session_open(const spl_auth *auth, const spl_principal *principal,
                                      int64_t now_s, char ret_cookie[256], int64_t *ret_expires_s,
                                      spl_error *ret_error);
-/* Problem: UNAUTHORIZED: the session is over, or its key was revoked. Thread-safe. */
+/* Problems: UNAUTHORIZED: the session is over, or its key was revoked; UNAVAILABLE: it can't be told whether it was ended. Thread-safe. */
 SPL_WARN_UNUSED int spl_session_check(spl_auth *auth, const char *cookie, int64_t now_s,
                                       spl_principal *ret_principal, spl_problem *ret_problem);
+
+/* Ends the session of that cookie, also in other processes; a cookie that is none is no error. Problem: UNAVAILABLE. Thread-safe. */
+SPL_WARN_UNUSED int spl_session_end(spl_auth *auth, const char *cookie, int64_t now_s,
+                                    spl_problem *ret_problem);
 
 /* What RateLimit headers say (draft-ietf-httpapi-ratelimit-headers). */
 typedef struct spl_rate {

@@ -4,41 +4,28 @@
  */
 #include "service/auth/links.h"
 
-#include "service/auth/base64.h"
+#include "service/auth/seal.h"
 
 #include <inttypes.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 #include <string.h>
 
-#define MAC_SIZE        32
-#define SIGNATURE_CHARS 43
-
-static int make_signature(const uint8_t key[32], const char *path, int64_t expires_s,
-                          char ret_signature[SPL_BASE64_SIZE(MAC_SIZE)]) {
-    SPL_CLEANUP(spl_free_p) char *message = NULL;
-    const int length = asprintf(&message, "%" PRId64 "\n%s", expires_s, path);
-    uint8_t mac[MAC_SIZE];
-    unsigned mac_size = sizeof(mac);
-    if (length < 0) {
-        message = NULL;
-        return SPL_E_MEMORY;
-    }
-    if (!HMAC(EVP_sha256(), key, 32, (unsigned char *)message, (size_t)length, mac, &mac_size))
-        return SPL_E_MEMORY;
-    spl_base64url_encode(mac, sizeof(mac), ret_signature);
-    return 0;
+/* What is sealed, the caller's; -1 when memory is out. */
+static int make_text(const char *path, int64_t expires_s, char **ret_text) {
+    return asprintf(ret_text, "%" PRId64 "\n%s", expires_s, path);
 }
 
 int spl_links_sign(const uint8_t key[32], const char *path, int64_t expires_s, char ret_query[128],
                    spl_error *ret_error) {
-    char signature[SPL_BASE64_SIZE(MAC_SIZE)];
-    if (make_signature(key, path, expires_s, signature) < 0)
+    char seal[SPL_SEAL_CHARS + 1], *text;
+    const int length = make_text(path, expires_s, &text);
+    if (length < 0)
         return spl_fail_memory(ret_error);
-    snprintf(ret_query, 128, "expires=%" PRId64 "&signature=%s", expires_s, signature);
-    return 0;
+    const int status = spl_seal_make(key, text, (size_t)length, seal, ret_error);
+    free(text);
+    if (status == 0)
+        snprintf(ret_query, 128, "expires=%" PRId64 "&signature=%s", expires_s, seal);
+    return status;
 }
 
 /* Decimal without sign, blanks or zeros in front, so that a link has one spelling. */
@@ -53,11 +40,13 @@ static bool parse_expires(const char *text, int64_t *ret_s) {
 bool spl_links_valid(const uint8_t key[32], const char *path, const char *expires,
                      const char *signature, int64_t now_s, int64_t max_s) {
     int64_t expires_s;
-    char right[SPL_BASE64_SIZE(MAC_SIZE)];
-    if (!expires || !signature || !parse_expires(expires, &expires_s) ||
-        strlen(signature) != SIGNATURE_CHARS || make_signature(key, path, expires_s, right) < 0) {
+    char *text;
+    if (!expires || !signature || !parse_expires(expires, &expires_s))
         return false;
-    }
-    return CRYPTO_memcmp(signature, right, SIGNATURE_CHARS) == 0 && expires_s > now_s &&
-           expires_s - now_s <= max_s;
+    const int length = make_text(path, expires_s, &text);
+    if (length < 0)
+        return false;
+    const bool holds = spl_seal_holds(key, text, (size_t)length, signature);
+    free(text);
+    return holds && expires_s > now_s && expires_s - now_s <= max_s;
 }

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * The secret is "STATE.VERIFIER": the state ties the answer to the browser that asked, the verifier ties the code to this sign-in.
+ * The secret is "EXPIRES.STATE.VERIFIER.SEAL": the state ties the answer to the browser that asked, the verifier ties the code to this sign-in, and
+ * the seal keeps anybody from making up a secret, for which the server would be asked.
  */
 #include "service/auth/oauth.h"
 
 #include "base/json.h"
 #include "service/auth/base64.h"
+#include "service/auth/seal.h"
 #include "service/net/outbound.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
@@ -43,8 +46,8 @@ static void put_callback(FILE *out, const spl_settings *settings) {
         fprintf(out, *c == '/' ? "%%2F" : "%c", *c);
 }
 
-int spl_oauth_begin(const spl_settings *settings, char **ret_url,
-                    char ret_secret[SPL_OAUTH_SECRET_SIZE], spl_error *ret_error) {
+int spl_oauth_begin(const spl_settings *settings, const uint8_t key[32], int64_t now_s,
+                    char **ret_url, char ret_secret[SPL_OAUTH_SECRET_SIZE], spl_error *ret_error) {
     uint8_t random[STATE_BYTES + VERIFIER_BYTES], digest[SHA256_DIGEST_LENGTH];
     char state[SPL_BASE64_SIZE(STATE_BYTES)], verifier[SPL_BASE64_SIZE(VERIFIER_BYTES)];
     char challenge[SPL_BASE64_SIZE(SHA256_DIGEST_LENGTH)];
@@ -54,7 +57,15 @@ int spl_oauth_begin(const spl_settings *settings, char **ret_url,
     spl_base64url_encode(random + STATE_BYTES, VERIFIER_BYTES, verifier);
     SHA256((const unsigned char *)verifier, strlen(verifier), digest);
     spl_base64url_encode(digest, sizeof(digest), challenge);
-    snprintf(ret_secret, SPL_OAUTH_SECRET_SIZE, "%s.%s", state, verifier);
+    char seal[SPL_SEAL_CHARS + 1];
+    const int length = snprintf(ret_secret, SPL_OAUTH_SECRET_SIZE, "%" PRId64 ".%s.%s",
+                                now_s + SPL_OAUTH_S, state, verifier);
+    const int status = spl_seal_make(key, ret_secret, (size_t)length, seal, ret_error);
+    OPENSSL_cleanse(random, sizeof(random));
+    OPENSSL_cleanse(verifier, sizeof(verifier));
+    if (status < 0)
+        return status;
+    snprintf(ret_secret + length, SPL_OAUTH_SECRET_SIZE - (size_t)length, ".%s", seal);
 
     size_t size;
     FILE *out = open_memstream(ret_url, &size);
@@ -75,6 +86,12 @@ typedef struct token_answer {
     char text[ANSWER_MAX_BYTES];
     size_t size;
 } token_answer;
+
+static void free_answer(token_answer **answer) {
+    if (*answer)
+        explicit_bzero(*answer, sizeof(**answer));
+    free(*answer);
+}
 
 static int take_answer(void *user, const void *data, size_t size) {
     token_answer *answer = user;
@@ -117,19 +134,35 @@ static int read_answer(const token_answer *answer, long status, char **ret_token
     return result;
 }
 
-int spl_oauth_finish(const spl_settings *settings, const char *secret, const char *state,
-                     const char *code, char **ret_token, spl_error *ret_error) {
-    const char *dot = strchr(secret, '.');
-    const size_t length = dot ? (size_t)(dot - secret) : 0;
-    if (length == 0 || strlen(state) != length || CRYPTO_memcmp(secret, state, length) != 0 ||
-        !*code || strlen(code) > CODE_MAX_LENGTH)
+/* The verifier of a secret that is ours, good, and of that state; to be wiped. */
+static bool open_secret(const uint8_t key[32], int64_t now_s, const char *secret, const char *state,
+                        char ret_verifier[SPL_BASE64_SIZE(VERIFIER_BYTES)]) {
+    const char *seal = strrchr(secret, '.');
+    if (!seal || !spl_seal_holds(key, secret, (size_t)(seal - secret), seal + 1))
+        return false;
+    char *own;
+    const int64_t expires_s = strtoll(secret, &own, 10);
+    const size_t length = strcspn(++own, ".");
+    const char *verifier = own + length + 1;
+    snprintf(ret_verifier, SPL_BASE64_SIZE(VERIFIER_BYTES), "%.*s", (int)(seal - verifier),
+             verifier);
+    return expires_s > now_s && strlen(state) == length && CRYPTO_memcmp(own, state, length) == 0;
+}
+
+int spl_oauth_finish(const spl_settings *settings, const uint8_t key[32], int64_t now_s,
+                     const char *secret, const char *state, const char *code, char **ret_token,
+                     spl_error *ret_error) {
+    char verifier[SPL_BASE64_SIZE(VERIFIER_BYTES)];
+    if (!open_secret(key, now_s, secret, state, verifier) || !*code ||
+        strlen(code) > CODE_MAX_LENGTH)
         return spl_fail(ret_error, SPL_E_PERMISSION, "the answer belongs to another sign-in");
-    SPL_CLEANUP(spl_free_p) char *body = NULL;
-    SPL_CLEANUP(spl_free_p) token_answer *answer = calloc(1, sizeof(*answer));
+    SPL_CLEANUP(spl_wipe_p) char *body = NULL;
+    SPL_CLEANUP(free_answer) token_answer *answer = calloc(1, sizeof(*answer));
     size_t size;
     if (!answer)
         return spl_fail_memory(ret_error);
-    int status = write_request(settings, code, dot + 1, &body, &size, ret_error);
+    int status = write_request(settings, code, verifier, &body, &size, ret_error);
+    OPENSSL_cleanse(verifier, sizeof(verifier));
     if (status < 0)
         return status;
     static const char *const headers[] = {"Content-Type: application/x-www-form-urlencoded",

@@ -27,7 +27,8 @@ typedef struct spl_principal {
     char name[64];  /* for logs: the key's name or the token's subject */
     unsigned scopes;
     char credential
-        [17]; /* which key it was: the first 16 hex digits of its SHA-256; "" without one */
+        [17];         /* which key it was: the first 16 hex digits of its SHA-256; "" without one */
+    char session[23]; /* of a browser: 16 random bytes in base64url; "" without one */
     int64_t expires_s; /* Unix time after which the token or session is void; 0: never */
     spl_quota quota;
 } spl_principal;

@@ -26,7 +26,7 @@ static bool add_common(const spl_request *request, struct MHD_Response *response
     if (good && !MHD_get_response_header(response, "Content-Security-Policy"))
         good =
             add(response, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
-    if (good && request->http->certificate)
+    if (good && request->secure)
         good = add(response, "Strict-Transport-Security", "max-age=31536000");
     if (good && request->has_rate) {
         char text[96];

@@ -28,6 +28,12 @@ const char *spl_request_header(const spl_request *request, const char *name) {
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
+const char *spl_request_cookie(const spl_request *request, const char *name) {
+    char whole[64];
+    snprintf(whole, sizeof(whole), "%s%s", request->secure ? SPL_SECURE_PREFIX : "", name);
+    return MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND, whole);
+}
+
 typedef struct header_list {
     spl_header headers[SPL_HEADERS_MAX];
     size_t count;
@@ -114,6 +120,13 @@ void spl_request_note_read(const spl_request *request, const char *id, const cha
         (void)!write_audit(request, "file.read", id, "ok", file, NULL);
 }
 
+void spl_request_log_failure(const spl_request *request, const char *event,
+                             const spl_problem *problem) {
+    if (may_write(request, SPL_ANONYMOUS_REQUEST))
+        spl_log(SPL_LOG_WARNING, event, SPL_TEXT("error", problem->detail),
+                SPL_TEXT("address", request->address));
+}
+
 /* What is refused is refused, also when that can't be noted. */
 static int audit_refusal(const spl_request *request, const spl_problem *problem) {
     if (may_write(request, SPL_ANONYMOUS_REFUSAL))
@@ -126,8 +139,7 @@ static int audit_refusal(const spl_request *request, const spl_problem *problem)
 static int identify_client(spl_request *request, spl_problem *ret_problem) {
     const char *key = spl_request_header(request, "X-API-KEY");
     const char *authorization = spl_request_header(request, "Authorization");
-    const char *cookie =
-        MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND, SPL_SESSION_COOKIE);
+    const char *cookie = spl_request_cookie(request, SPL_SESSION_COOKIE);
     if (key || authorization || !cookie)
         return spl_auth_check(request->parts->auth, key, authorization, request->address,
                               &request->principal, ret_problem);

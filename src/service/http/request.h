@@ -19,6 +19,8 @@
 /* The cookie of a session, and the header that the web page sends: without it a session lets nobody change anything, for another site can't send
  * it unasked, and nobody is allowed to; and with it files come from here rather than by a redirect. */
 #define SPL_SESSION_COOKIE "spleeterd_session"
+#define SPL_OAUTH_COOKIE   "spleeterd_oauth"
+#define SPL_SECURE_PREFIX  "__Host-"
 #define SPL_PAGE_HEADER    "X-Spleeterd-Page"
 
 typedef struct spl_route spl_route;
@@ -58,6 +60,9 @@ typedef struct spl_request {
     void (*free_state)(void *state);
 } spl_request;
 
+/* The value of one of these cookies, or NULL. Where clients use TLS its name starts with "__Host-", so that no other host, and nobody without TLS, can
+ * have set it. */
+const char *spl_request_cookie(const spl_request *request, const char *name);
 /* NULL when it is not there. */
 const char *spl_request_header(const spl_request *request, const char *name);
 /* Whether nobody waits for the answer any more: the client has hung up, or the server stops. */
@@ -69,6 +74,10 @@ SPL_WARN_UNUSED int spl_request_audit(const spl_request *request, const char *ac
                                       const char *id, const char *detail, spl_problem *ret_problem);
 /* Notes who read a file of the job `id`; a full disk does not keep anybody from reading. */
 void spl_request_note_read(const spl_request *request, const char *id, const char *file);
+
+/* Logs why a person, who sees only where to go on, was refused; strangers cause some lines a minute. */
+void spl_request_log_failure(const spl_request *request, const char *event,
+                             const spl_problem *problem);
 
 /* The callbacks of libmicrohttpd; `user` is the spl_http. */
 void *spl_request_begin(void *user, const char *target, struct MHD_Connection *connection);

@@ -13,11 +13,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Browsers send a Secure cookie over TLS alone. */
-static const char *secure(const spl_request *request) {
-    const bool tls = request->http->certificate ||
-                     strncmp(request->parts->settings->public_url, "https://", 8) == 0;
-    return tls ? "; Secure" : "";
+#define COOKIE_SIZE 512
+
+/* The header that gives the browser a cookie for `life_s`; 0 takes it away. */
+static void make_cookie(const spl_request *request, const char *name, const char *value,
+                        int64_t life_s, const char *same_site, char ret_cookie[COOKIE_SIZE]) {
+    snprintf(ret_cookie, COOKIE_SIZE,
+             "%s%s=%s; Path=/; Max-Age=%" PRId64 "; HttpOnly; SameSite=%s%s",
+             request->secure ? SPL_SECURE_PREFIX : "", name, value, life_s, same_site,
+             request->secure ? "; Secure" : "");
 }
 
 static json_t *describe(const spl_principal *principal, int64_t expires_s) {
@@ -35,8 +39,9 @@ static json_t *describe(const spl_principal *principal, int64_t expires_s) {
 }
 
 /* Lets the browser of `principal` in: writes the cookie's header. */
-static int open_session(spl_request *request, const spl_principal *principal, char ret_cookie[512],
-                        int64_t *ret_expires_s, spl_problem *ret_problem) {
+static int open_session(spl_request *request, const spl_principal *principal,
+                        char ret_cookie[COOKIE_SIZE], int64_t *ret_expires_s,
+                        spl_problem *ret_problem) {
     char text[256];
     spl_error error;
     const int64_t now_s = spl_wall_ms() / 1000;
@@ -44,14 +49,13 @@ static int open_session(spl_request *request, const spl_principal *principal, ch
         spl_log(SPL_LOG_ERROR, "session.failed", SPL_TEXT("error", error.message));
         return spl_refuse_error(ret_problem, &error);
     }
-    snprintf(ret_cookie, 512,
-             SPL_SESSION_COOKIE "=%s; Path=/; Max-Age=%" PRId64 "; HttpOnly; SameSite=Strict%s",
-             text, *ret_expires_s - now_s, secure(request));
+    make_cookie(request, SPL_SESSION_COOKIE, text, *ret_expires_s - now_s, "Strict", ret_cookie);
+    explicit_bzero(text, sizeof(text));
     return 0;
 }
 
 int spl_session_create_answer(spl_request *request, spl_problem *ret_problem) {
-    char cookie[512];
+    char cookie[COOKIE_SIZE];
     int64_t expires_s;
     int status = spl_request_audit(request, "session.create", NULL, NULL, ret_problem);
     if (status == 0)
@@ -70,10 +74,15 @@ int spl_session_get_answer(spl_request *request, spl_problem *ret_problem) {
 }
 
 int spl_session_delete_answer(spl_request *request, spl_problem *ret_problem) {
-    char cookie[128];
-    snprintf(cookie, sizeof(cookie),
-             SPL_SESSION_COOKIE "=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict%s",
-             secure(request));
+    char cookie[COOKIE_SIZE];
+    const char *session = spl_request_cookie(request, SPL_SESSION_COOKIE);
+    if (session) {
+        const int status =
+            spl_session_end(request->parts->auth, session, spl_wall_ms() / 1000, ret_problem);
+        if (status < 0)
+            return status;
+    }
+    make_cookie(request, SPL_SESSION_COOKIE, "", 0, "Strict", cookie);
     const spl_answer_header headers[] = {{"Set-Cookie", cookie}, {NULL, NULL}};
     static char nothing[] = "";
     return spl_answer_response(request, MHD_HTTP_NO_CONTENT, NULL,
@@ -83,8 +92,10 @@ int spl_session_delete_answer(spl_request *request, spl_problem *ret_problem) {
 
 /* ---- At an OAuth 2.0 server ---- */
 
-#define OAUTH_COOKIE "spleeterd_oauth"
-#define OAUTH_S      600 /* for signing in there */
+/* What seals the cookie that a browser keeps meanwhile. */
+static int derive_key(const spl_request *request, uint8_t ret_key[32], spl_error *ret_error) {
+    return spl_secret_derive(request->parts->secret, "oauth", ret_key, ret_error);
+}
 
 static int redirect(spl_request *request, unsigned status, const char *url, const char *cookie,
                     const char *other_cookie, spl_problem *ret_problem) {
@@ -100,39 +111,59 @@ static int redirect(spl_request *request, unsigned status, const char *url, cons
 
 int spl_oauth_begin_answer(spl_request *request, spl_problem *ret_problem) {
     SPL_CLEANUP(spl_free_p) char *url = NULL;
-    char secret[SPL_OAUTH_SECRET_SIZE], cookie[256];
+    char secret[SPL_OAUTH_SECRET_SIZE], cookie[COOKIE_SIZE];
+    uint8_t key[32];
     spl_error error;
     if (!spl_oauth_configured(request->parts->settings))
         return spl_refuse_not_found(ret_problem);
-    if (spl_oauth_begin(request->parts->settings, &url, secret, &error) < 0)
+    int status = derive_key(request, key, &error);
+    if (status == 0)
+        status = spl_oauth_begin(request->parts->settings, key, spl_wall_ms() / 1000, &url, secret,
+                                 &error);
+    explicit_bzero(key, sizeof(key));
+    if (status < 0)
         return spl_refuse_error(ret_problem, &error);
     /* Lax, because the way back starts at the other server. */
-    snprintf(cookie, sizeof(cookie),
-             OAUTH_COOKIE "=%s; Path=" SPL_OAUTH_CALLBACK "; Max-Age=%d; HttpOnly; SameSite=Lax%s",
-             secret, OAUTH_S, secure(request));
+    make_cookie(request, SPL_OAUTH_COOKIE, secret, SPL_OAUTH_S, "Lax", cookie);
+    explicit_bzero(secret, sizeof(secret));
     return redirect(request, MHD_HTTP_FOUND, url, cookie, NULL, ret_problem);
+}
+
+/* The token that the OAuth server gives for `code`; the caller's, to be wiped. */
+static int fetch_token(spl_request *request, const char *code, char **ret_token,
+                       spl_problem *ret_problem) {
+    const char *secret = spl_request_cookie(request, SPL_OAUTH_COOKIE);
+    const char *state = spl_target_parameter(&request->target, "state");
+    uint8_t key[32];
+    spl_error error;
+    int status = derive_key(request, key, &error);
+    if (status == 0)
+        status = spl_oauth_finish(request->parts->settings, key, spl_wall_ms() / 1000,
+                                  secret ? secret : "", state ? state : "", code ? code : "",
+                                  ret_token, &error);
+    explicit_bzero(key, sizeof(key));
+    if (status == 0)
+        return 0;
+    spl_refuse(ret_problem,
+               status == SPL_E_PERMISSION ? SPL_PROBLEM_UNAUTHORIZED : SPL_PROBLEM_UNAVAILABLE,
+               "Signing in has failed: %.300s", error.message);
+    return status;
 }
 
 /* The token's owner, let in as with any request. */
 static int finish_sign_in(spl_request *request, const char *code, spl_principal *ret_principal,
                           spl_problem *ret_problem) {
-    const char *secret =
-        MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND, OAUTH_COOKIE);
-    const char *state = spl_target_parameter(&request->target, "state");
-    SPL_CLEANUP(spl_free_p) char *token = NULL, *bearer = NULL;
-    spl_error error;
-    if (spl_oauth_finish(request->parts->settings, secret ? secret : "", state ? state : "",
-                         code ? code : "", &token, &error) < 0) {
-        spl_log(SPL_LOG_WARNING, "oauth.refused", SPL_TEXT("error", error.message));
-        return spl_refuse(ret_problem,
-                          error.status == SPL_E_PERMISSION ? SPL_PROBLEM_UNAUTHORIZED
-                                                           : SPL_PROBLEM_UNAVAILABLE,
-                          "Signing in has failed; the service's log says why");
-    }
-    if (asprintf(&bearer, "Bearer %s", token) < 0)
+    SPL_CLEANUP(spl_wipe_p) char *token = NULL;
+    SPL_CLEANUP(spl_wipe_p) char *bearer = NULL;
+    int status = fetch_token(request, code, &token, ret_problem);
+    if (status < 0)
+        return status;
+    if (asprintf(&bearer, "Bearer %s", token) < 0) {
+        bearer = NULL;
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "The service is out of memory");
-    int status = spl_auth_check(request->parts->auth, NULL, bearer, request->address, ret_principal,
-                                ret_problem);
+    }
+    status = spl_auth_check(request->parts->auth, NULL, bearer, request->address, ret_principal,
+                            ret_problem);
     if (status == 0 && !(ret_principal->scopes & SPL_SCOPE_READ))
         status = spl_refuse(ret_problem, SPL_PROBLEM_FORBIDDEN, "This needs the scope jobs:read");
     return status;
@@ -140,13 +171,11 @@ static int finish_sign_in(spl_request *request, const char *code, spl_principal 
 
 /* A person stands before the answer, so that all ways lead to the page; it tells what has failed. */
 int spl_oauth_callback_answer(spl_request *request, spl_problem *ret_problem) {
-    char gone[128], cookie[512], url[64] = "/";
+    char gone[COOKIE_SIZE], cookie[COOKIE_SIZE], url[64] = "/";
     int64_t expires_s;
     if (!spl_oauth_configured(request->parts->settings))
         return spl_refuse_not_found(ret_problem);
-    snprintf(gone, sizeof(gone),
-             OAUTH_COOKIE "=; Path=" SPL_OAUTH_CALLBACK "; Max-Age=0; HttpOnly; SameSite=Lax%s",
-             secure(request));
+    make_cookie(request, SPL_OAUTH_COOKIE, "", 0, "Lax", gone);
     const char *code = spl_target_parameter(&request->target, "code");
     int status = finish_sign_in(request, code, &request->principal, ret_problem);
     if (status == 0) {
@@ -155,8 +184,10 @@ int spl_oauth_callback_answer(spl_request *request, spl_problem *ret_problem) {
     }
     if (status == 0)
         status = open_session(request, &request->principal, cookie, &expires_s, ret_problem);
-    if (status < 0)
+    if (status < 0) {
+        spl_request_log_failure(request, "oauth.refused", ret_problem);
         snprintf(url, sizeof(url), "/#/sign-in/%s", spl_problem_code_text(ret_problem->code));
+    }
     return redirect(request, MHD_HTTP_SEE_OTHER, url, gone, status == 0 ? cookie : NULL,
                     ret_problem);
 }

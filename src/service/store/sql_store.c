@@ -622,6 +622,10 @@ static int clean(const sql_store *store, spl_transaction *transaction, int64_t n
         status = spl_change(transaction, SPL_SQL_REMOVE_OLD_KEYS, oldest, 2, NULL, ret_error);
     if (status == 0)
         status = spl_change(transaction, SPL_SQL_REMOVE_IDLE_OWNERS, NULL, 0, NULL, ret_error);
+    if (status == 0)
+        status =
+            spl_change(transaction, SPL_SQL_REMOVE_OLD_SESSIONS,
+                       SPL_BIND(SPL_BIND_WHOLE(now_ms), SPL_BIND_WHOLE(limit)), NULL, ret_error);
     if (status == 0 && store->base.shared)
         status = spl_change(transaction, SPL_SQL_REMOVE_OLD_RATES, &now_us, 1, NULL, ret_error);
     return status;
@@ -1040,6 +1044,32 @@ static int store_take_rate(spl_store *base, const char *name, int64_t one_us, in
     return 0;
 }
 
+/* ----------------------------------------------------------- sessions ---- */
+
+static int store_end_session(spl_store *base, const char *id, int64_t expires_ms,
+                             spl_error *ret_error) {
+    SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
+    int status = begin_write(of(base), &transaction, ret_error);
+    if (status == 0)
+        status =
+            spl_change(&transaction, SPL_SQL_END_SESSION,
+                       SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(expires_ms)), NULL, ret_error);
+    return status < 0 ? status : spl_transaction_commit(&transaction, ret_error);
+}
+
+static int store_session_ended(spl_store *base, const char *id, bool *ret_ended,
+                               spl_error *ret_error) {
+    SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
+    int64_t count = 0;
+    int status = begin_read(of(base), &transaction, ret_error);
+    if (status == 0)
+        status = query_whole(&transaction, SPL_SQL_SESSION_ENDED, SPL_BIND(SPL_BIND_TEXT(id)),
+                             &count, ret_error);
+    if (status == 0)
+        *ret_ended = count > 0;
+    return status;
+}
+
 /* --------------------------------------------------------- deliveries ---- */
 
 static int read_delivery(spl_rows *row, spl_delivery *ret_delivery, spl_error *ret_error) {
@@ -1211,6 +1241,8 @@ static const spl_store_functions store_functions = {
     .idempotency_release = store_idempotency_release,
     .idempotency_renew = store_idempotency_renew,
     .take_rate = store_take_rate,
+    .end_session = store_end_session,
+    .session_ended = store_session_ended,
     .delivery_claim = store_delivery_claim,
     .delivery_done = store_delivery_done,
     .delivery_retry = store_delivery_retry,

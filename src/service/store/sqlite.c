@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "service/store/schema_2_sql.h"
 #include "service/store/schema_3_sql.h"
+#include "service/store/schema_4_sql.h"
 #include "service/store/schema_sql.h"
 #include "service/store/sql.h"
 
@@ -34,7 +35,7 @@
 #define LOG_BYTES ((off_t)6 << 20)
 
 /* The i-th brings the tables from version i to i + 1. */
-static const char *const migrations[] = {schema_sql, schema_2_sql, schema_3_sql};
+static const char *const migrations[] = {schema_sql, schema_2_sql, schema_3_sql, schema_4_sql};
 
 typedef struct connection {
     sqlite3 *db;

@@ -210,6 +210,11 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
                  " ON CONFLICT (name) DO UPDATE SET full_us = greatest(rates.full_us, $2) + $3"                       \
                  " WHERE greatest(rates.full_us, $2) + $3 <= $2 + 60000000 RETURNING full_us")                        \
     X(GET_RATE, "SELECT full_us FROM rates WHERE name = $1")                                                          \
+    X(END_SESSION, "INSERT INTO ended_sessions (id, expires_ms) VALUES ($1, $2)"                                      \
+                   " ON CONFLICT (id) DO NOTHING")                                                                    \
+    X(SESSION_ENDED, "SELECT count(*) FROM ended_sessions WHERE id = $1")                                             \
+    X(REMOVE_OLD_SESSIONS, "DELETE FROM ended_sessions WHERE id IN"                                                   \
+                           " (SELECT id FROM ended_sessions WHERE expires_ms <= $1 LIMIT $2)")                        \
     X(REMOVE_OLD_RATES, "DELETE FROM rates WHERE full_us < $1")                                                       \
                                                                                                                       \
     X(STATS, "SELECT (SELECT count(*) FROM jobs WHERE state = 0),"                                                    \

@@ -209,7 +209,8 @@ typedef struct spl_store_functions {
     /* Removes the job (a running one is fenced off). The caller then removes its blobs. */
     int (*remove)(spl_store *store, const char *owner, const char *id, spl_error *ret_error);
     /* Makes finished jobs past expires_ms expired, and gives up to `limit` of their ids; the caller removes their blobs. Rows of jobs expired
-     * more than `keep_ms` ago go away, and so do idempotency keys of that age, up to `limit` of each. */
+     * more than `keep_ms` ago go away, and so do idempotency keys of that age and ended sessions that have expired, up to `limit` of
+     * each. */
     int (*expire)(spl_store *store, int64_t now_ms, int64_t keep_ms, size_t limit,
                   char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, spl_error *ret_error);
     /* Whether the job has files worth keeping (not expired); for cleaning up after a crash. NOT_FOUND: the store doesn't know it, and can't say
@@ -230,6 +231,10 @@ typedef struct spl_store_functions {
      * when all will have. Times in microseconds. */
     int (*take_rate)(spl_store *store, const char *name, int64_t one_us, int64_t now_us,
                      bool *ret_granted, int64_t *ret_full_us, spl_error *ret_error);
+
+    /* Notes that a browser's session ended before `expires_ms`, when it would have ended by itself; twice is no error. */
+    int (*end_session)(spl_store *store, const char *id, int64_t expires_ms, spl_error *ret_error);
+    int (*session_ended)(spl_store *store, const char *id, bool *ret_ended, spl_error *ret_error);
 
     /* Takes the next delivery that is due, for `lease_ms`. NOT_FOUND: none; then *ret_next_ms is when the next one is due (0: there is none). */
     int (*delivery_claim)(spl_store *store, int64_t now_ms, int64_t lease_ms,
