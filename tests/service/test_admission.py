@@ -86,12 +86,12 @@ class TestLimits:
 
     def test_too_large_by_its_length(self, service):
         refused(service.request("POST", "/v1/jobs?filename=a.wav", bytes(2 << 20), {"Content-Type": "audio/wav"}), 413,
-                "too-large", setting="SPLEETER_MAX_FILE_SIZE_MB")
+                "too-large", setting="SPLEETER_MAX_FILE_SIZE_MB", field="file")
 
     def test_too_large_without_a_length(self, service):
         chunks = iter([wav_bytes(1)] + [bytes(100000)] * 15)
         answer = service.request("POST", "/v1/jobs?filename=a.wav", chunks, {"Content-Type": "audio/wav"})
-        refused(answer, 413, "too-large", setting="SPLEETER_MAX_FILE_SIZE_MB")
+        refused(answer, 413, "too-large", setting="SPLEETER_MAX_FILE_SIZE_MB", field="file")
 
     def test_too_large_in_a_form(self, service):
         refused(service.post("/v1/jobs", {}, file=wav_bytes(1) + bytes(1 << 20)), 413, "too-large")

@@ -86,11 +86,14 @@ static int check_length(const spl_request *request, intake_kind kind, spl_proble
                               : file_max + (kind == INTAKE_FORM ? SPL_FORM_MAX_BYTES : 0);
     if (!request->framing.has_body)
         return spl_refuse(ret_problem, SPL_PROBLEM_BAD_REQUEST, "The request has no body");
-    if (request->framing.length_bytes >= 0 && (uint64_t)request->framing.length_bytes > most)
-        return spl_refuse_about(ret_problem, SPL_PROBLEM_TOO_LARGE, NULL,
-                                kind == INTAKE_JSON ? NULL : "SPLEETER_MAX_FILE_SIZE_MB",
-                                "The body may have %llu bytes at most", (unsigned long long)most);
-    return 0;
+    if (request->framing.length_bytes < 0 || (uint64_t)request->framing.length_bytes <= most)
+        return 0;
+    if (kind == INTAKE_JSON)
+        return spl_refuse(ret_problem, SPL_PROBLEM_TOO_LARGE,
+                          "A JSON body may have %zu bytes at most", JSON_MAX_BYTES);
+    return spl_refuse_about(ret_problem, SPL_PROBLEM_TOO_LARGE, "file", "SPLEETER_MAX_FILE_SIZE_MB",
+                            "The file may have %llu MiB at most",
+                            (unsigned long long)(file_max >> 20));
 }
 
 static bool is_idempotency_key(const char *key) {
