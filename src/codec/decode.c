@@ -25,6 +25,7 @@
 #include <libavutil/mathematics.h>
 #include <libswresample/swresample.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -48,6 +49,7 @@ enum {
     SAMPLE_RATE_MAX_HZ = 768000,
     READ_BYTES = 1 << 16,
     OPEN_MAX_BYTES = 1 << 28,   /* read before the first packet */
+    LEAD_MAX_S = 3600,          /* of silence before a track that starts late */
     SILENT_MAX_BYTES = 1 << 26, /* between two packets of a file with a single track */
 };
 
@@ -71,9 +73,11 @@ typedef struct decode {
 
     /* In samples per channel at 44,100 Hz. UINT64_MAX: no end or limit. */
     uint64_t decoded, skip, remaining, limit, sent;
-    bool started;      /* the first frame has come */
-    unsigned channels; /* of what is sent */
-    size_t used;       /* values in `out` */
+    bool started;            /* the first frame has come */
+    uint64_t lead;           /* how much later than the others the track starts */
+    int64_t others_start_us; /* INT64_MAX: not known, or there are no others */
+    unsigned channels;       /* of what is sent */
+    size_t used;             /* values in `out` */
     float out[SPL_RECORD_SAMPLES_MAX_BYTES / sizeof(float)];
 
     unsigned bad_packets;
@@ -161,10 +165,6 @@ static int open_codec(decode *d, spl_error *ret_error) {
                         wanted);
     if (!d->track)
         return spl_fail(ret_error, SPL_E_UNSUPPORTED, "the file has no audio track");
-    for (unsigned i = 0; i < d->container->nb_streams; i++) {
-        if (d->container->streams[i] != d->track)
-            d->container->streams[i]->discard = AVDISCARD_ALL;
-    }
 
     const AVCodecParameters *parameters = d->track->codecpar;
     const AVCodec *codec = avcodec_find_decoder(parameters->codec_id);
@@ -199,11 +199,35 @@ static int open_codec(decode *d, spl_error *ret_error) {
                     : 0;
 }
 
-/* What the container says of the length, in microseconds; 0 when it says nothing (and `guesses` are not wanted). */
+/* Whether the stream is audio or video that plays for a time, as covers do not. */
+static bool plays(const AVStream *stream) {
+    const enum AVMediaType type = stream->codecpar->codec_type;
+    return (type == AVMEDIA_TYPE_AUDIO || type == AVMEDIA_TYPE_VIDEO) &&
+           !(stream->disposition & AV_DISPOSITION_ATTACHED_PIC);
+}
+
+/* The end of the track in microseconds by the tag that writers of Matroska give it; 0: no tag. */
+static int64_t tagged_duration_us(const decode *d) {
+    const AVDictionaryEntry *tag = av_dict_get(d->track->metadata, "DURATION", NULL, 0);
+    unsigned hours, minutes;
+    double seconds;
+    if (!tag || sscanf(tag->value, "%4u:%2u:%12lf", &hours, &minutes, &seconds) != 3 ||
+        !(seconds >= 0 && seconds < 60))
+        return 0;
+    return (int64_t)((hours * 3600.0 + minutes * 60.0 + seconds) * AV_TIME_BASE);
+}
+
+/* What the container says of the length, in microseconds; 0 when it says nothing. `guesses` are by the bit rate, or the length
+ * of a longer track. */
 static uint64_t stated_duration_us(const decode *d, bool guesses) {
     if (!guesses && d->container->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE)
         return 0;
-    int64_t duration = d->container->duration;
+    unsigned playing = 0;
+    for (unsigned i = 0; i < d->container->nb_streams; i++)
+        playing += plays(d->container->streams[i]);
+    int64_t duration = tagged_duration_us(d);
+    if (duration == 0 && (guesses || playing == 1))
+        duration = d->container->duration;
     if (d->track->duration != AV_NOPTS_VALUE)
         duration = av_rescale_q(d->track->duration, d->track->time_base, AV_TIME_BASE_Q);
     return duration > 0 ? (uint64_t)duration : 0;
@@ -385,34 +409,76 @@ static int start_converter(decode *d, const AVFrame *frame, spl_error *ret_error
     av_channel_layout_uninit(&layout);
     if (code >= 0)
         code = swr_init(d->swr);
-    return code < 0
-               ? spl_libav_fail(ret_error, code, SPL_E_UNSUPPORTED, "%d channels cannot be made %d",
-                                frame->ch_layout.nb_channels, d->out_layout.nb_channels)
-               : 0;
+    if (code < 0 && code != AVERROR(ENOMEM))
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                        "%d channels without usual positions cannot be mixed down to %d; keep "
+                        "them all with the option keep-format",
+                        frame->ch_layout.nb_channels, d->out_layout.nb_channels);
+    return code < 0 ? spl_libav_fail(ret_error, code, SPL_E_LIMIT, "the converter") : 0;
 }
 
-/* Where the offset is, counted from the first sample: ffmpeg counts from the start of the file, which is where its
- * earliest track starts. */
-static uint64_t samples_to_skip(const decode *d) {
+/* The time of the first frame after `start_us`, in samples. */
+static int64_t samples_after(const decode *d, int64_t start_us) {
+    const AVRational rate = {1, SPL_SAMPLE_RATE_HZ};
+    const int64_t start = av_rescale_q(start_us, AV_TIME_BASE_Q, d->track->time_base);
+    return av_rescale_q(d->frame->best_effort_timestamp - start, d->track->time_base, rate);
+}
+
+/* Takes the time of a packet of another track that comes before the first frame. Containers interleave their tracks by time,
+ * and libav does not know where video starts whose decoder it lacks. */
+static void note_start(decode *d) {
+    const AVStream *stream = d->container->streams[d->packet->stream_index];
+    const int64_t time = d->packet->pts != AV_NOPTS_VALUE ? d->packet->pts : d->packet->dts;
+    if (plays(stream) && time != AV_NOPTS_VALUE)
+        d->others_start_us =
+            SPL_MIN(d->others_start_us, av_rescale_q(time, stream->time_base, AV_TIME_BASE_Q));
+}
+
+static void discard_other_tracks(const decode *d) {
+    for (unsigned i = 0; i < d->container->nb_streams; i++) {
+        if (d->container->streams[i] != d->track)
+            d->container->streams[i]->discard = AVDISCARD_ALL;
+    }
+}
+
+static int deliver_silence(decode *d, uint64_t count, spl_error *ret_error) {
+    static const float silence[4096];
+    const uint64_t part = SPL_ARRAY_SIZE(silence) / (size_t)d->out_layout.nb_channels;
+    int status = 0;
+    while (status == 0 && count > 0 && d->remaining > 0) {
+        const size_t some = (size_t)SPL_MIN(count, part);
+        status = deliver(d, silence, some, ret_error);
+        count -= some;
+    }
+    return status;
+}
+
+/* Before a track that starts later than the picture goes silence, so that the stems stay in time with it. The offset counts from
+ * there; in other files from the start, as ffmpeg does. */
+static int start_track(decode *d, spl_error *ret_error) {
     const AVRational rate = {1, SPL_SAMPLE_RATE_HZ};
     int64_t start = 0;
+    d->started = true;
+    discard_other_tracks(d);
     if (d->frame->best_effort_timestamp != AV_NOPTS_VALUE) {
-        start = d->frame->best_effort_timestamp;
-        if (d->container->start_time != AV_NOPTS_VALUE)
-            start -= av_rescale_q(d->container->start_time, AV_TIME_BASE_Q, d->track->time_base);
-        start = av_rescale_q(start, d->track->time_base, rate);
+        const int64_t file_start_us = d->container->start_time;
+        start = samples_after(d, file_start_us != AV_NOPTS_VALUE ? file_start_us : 0);
+        if (d->others_start_us < INT64_MAX)
+            d->lead = (uint64_t)SPL_MAX(samples_after(d, d->others_start_us), 0);
     }
-    const int64_t offset = av_rescale_q(llrint(d->options.offset_s * 1e6), AV_TIME_BASE_Q, rate);
-    return offset > 0 && offset > start ? (uint64_t)(offset - start) : 0;
+    const bool silence = d->lead > 0 && d->lead <= (uint64_t)LEAD_MAX_S * SPL_SAMPLE_RATE_HZ;
+    int64_t offset = av_rescale_q(llrint(d->options.offset_s * 1e6), AV_TIME_BASE_Q, rate);
+    if (!silence)
+        offset -= start;
+    d->skip = d->options.offset_s > 0 && offset > 0 ? (uint64_t)offset : 0;
+    return silence ? deliver_silence(d, d->lead, ret_error) : 0;
 }
 
 static int take_frame(decode *d, spl_error *ret_error) {
     const AVFrame *frame = d->frame;
-    if (!d->started) {
-        d->started = true;
-        d->skip = samples_to_skip(d);
-    }
-    int status = 0;
+    int status = d->started ? 0 : start_track(d, ret_error);
+    if (status < 0)
+        return status;
     if (!d->swr || frame->format != d->in_format || frame->sample_rate != d->in_rate_hz ||
         av_channel_layout_compare(&frame->ch_layout, &d->in_layout) != 0) {
         status = flush_converter(d, ret_error);
@@ -458,6 +524,8 @@ static int decode_all(decode *d, spl_error *ret_error) {
         }
         if (d->packet->stream_index == d->track->index)
             status = decode_packet(d, d->packet, ret_error);
+        else if (!d->started)
+            note_start(d);
         av_packet_unref(d->packet);
     }
     if (status == 0)
@@ -474,23 +542,32 @@ static int decode_all(decode *d, spl_error *ret_error) {
     return status;
 }
 
+/* Adds to the warnings, of which the last are cut when there is no room. */
+static void warn(spl_decode_end *end, const char *format, ...) {
+    char text[128];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    const size_t length = strlen(end->warning);
+    snprintf(end->warning + length, sizeof(end->warning) - length, "%s%s", length > 0 ? "; " : "",
+             text);
+}
+
 static int send_end(const decode *d) {
     const double decoded_s = (double)d->decoded / SPL_SAMPLE_RATE_HZ;
     const double stated_s = (double)stated_duration_us(d, false) / 1e6;
-    const bool cut_off = d->remaining > 0 && decoded_s < 0.99 * stated_s - 0.5;
+    const double lead_s = (double)d->lead / SPL_SAMPLE_RATE_HZ;
 
     spl_decode_end end = {.samples = d->sent};
-    int length = 0;
     if (d->bad_packets > 0)
-        length = snprintf(end.warning, sizeof(end.warning),
-                          "the file is damaged: %u packets could not be decoded", d->bad_packets);
-    if (cut_off)
-        snprintf(end.warning + length, sizeof(end.warning) - (size_t)length,
-                 "%sthe file says that it has %.1f s, but ends after %.1f s", length ? "; " : "",
-                 stated_s, decoded_s);
+        warn(&end, "the file is damaged: %u packets could not be decoded", d->bad_packets);
+    if (d->remaining > 0 && decoded_s < 0.99 * stated_s - 0.5)
+        warn(&end, "the file says that it has %.1f s, but ends after %.1f s", stated_s, decoded_s);
     else if (d->read_failed)
-        snprintf(end.warning + length, sizeof(end.warning) - (size_t)length,
-                 "%sthe file is damaged after %.1f s", length ? "; " : "", decoded_s);
+        warn(&end, "the file is damaged after %.1f s", decoded_s);
+    if (lead_s > LEAD_MAX_S)
+        warn(&end, "the sound starts %.0f s after the picture; that is left out", lead_s);
     return spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_END_DECODE, &end, sizeof(end));
 }
 
@@ -529,6 +606,7 @@ int spl_codec_decode(const spl_decode_request *request, spl_error *ret_error) {
     if (status < 0)
         return status;
     prepare_output(&d);
+    d.others_start_us = INT64_MAX;
     status = send_start(&d, without_landlock, ret_error);
     if (status == 0)
         status = decode_all(&d, ret_error);

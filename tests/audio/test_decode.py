@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Decoding gives what `ffmpeg -i FILE -ar 44100 -f f32le -` gives: the same number of samples, within 100 dB."""
 import os
+import struct
 import subprocess
 
 import numpy as np
 import pytest
 
-from audio_tool import LIMIT, RATE, TOOL, UNSUPPORTED, decode, ffmpeg, info, make, music, reference, snr_db, tool
+from audio_tool import LIMIT, RATE, TOOL, UNSUPPORTED, decode, ffmpeg, info, make, music, reference, samples, snr_db, tool
 
 WANTED_DB = 100
 
@@ -100,6 +101,21 @@ def test_channel_policies(tmp_path, channels):
         assert mixed.shape == expected.shape and snr_db(expected, mixed) > WANTED_DB
 
 
+@pytest.mark.parametrize("channels", (9, 12, 32, 64))
+def test_channels_without_positions_can_be_kept_but_not_mixed(tmp_path, channels):
+    signal = np.resize(music(0.2), (4410, channels))
+    header = struct.pack("<HHIIHH", 3, channels, RATE, RATE * 4 * channels, 4 * channels, 32)
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"RIFF" + struct.pack("<I", 36 + signal.nbytes) + b"WAVEfmt " + struct.pack("<I", 16) + header +
+                     b"data" + struct.pack("<I", signal.nbytes) + signal.tobytes())
+    assert np.array_equal(decode(path).reshape(-1, channels), signal)
+    assert np.array_equal(decode(path, "channels=first").reshape(-1, 2), signal[:, :2])
+    done = tool("decode", path, "channels=downmix")
+    assert done.returncode == UNSUPPORTED
+    assert done.stderr.decode() == f"{path}: {channels} channels without usual positions cannot be mixed down to 2; " \
+        "keep them all with the option keep-format\n"
+
+
 def test_downmix_keeps_the_centre(tmp_path):
     signal = np.zeros((4410, 6), "f4")
     signal[:, 2] = 0.5
@@ -167,6 +183,52 @@ def test_video_and_cover_are_ignored(tmp_path):
     ffmpeg("-f", "lavfi", "-i", "testsrc", "-frames:v", 1, cover)
     ffmpeg("-i", sound, "-i", cover, "-map", "0", "-map", "1", "-disposition:v", "attached_pic", song)
     assert np.array_equal(decode(song), reference(song))
+
+
+def film(path, sound, picture_s, *codecs, late_s=0.0):
+    """A picture of that length with the sound, which starts `late_s` after it."""
+    ffmpeg("-f", "lavfi", "-i", f"testsrc=s=64x64:d={picture_s}", "-itsoffset", late_s, "-i", sound, "-map", "0:v",
+           "-map", "1:a", *codecs, path)
+    return path
+
+
+FILMS = (("a.mkv", ["-c:v", "libx264", "-c:a", "pcm_s16le"]), ("a.mkv", ["-c:v", "mpeg4", "-c:a", "aac"]),
+         ("a.webm", ["-c:v", "libvpx", "-c:a", "libopus"]), ("a.mp4", ["-c:v", "libx264", "-c:a", "aac"]),
+         ("a.mov", ["-c:v", "mpeg4", "-c:a", "pcm_s16le"]), ("a.ts", ["-c:v", "libx264", "-c:a", "mp2"]))
+
+
+@pytest.mark.parametrize("file, codecs", FILMS)
+def test_sound_that_starts_late_stays_in_time(tmp_path, file, codecs):
+    """Silence stands for the time before it; ffmpeg leaves that to the container it writes."""
+    sound = make(tmp_path / "sound.wav", 0.3 + music(1), rate=48000)
+    path = film(tmp_path / file, sound, 2, *codecs, late_s=0.75)
+    done = tool("decode", path)
+    assert done.returncode == 0 and done.stderr == b""
+    whole, expected = samples(done.stdout, 2), reference(path).reshape(-1, 2)
+    lead = len(whole) - len(expected)
+    assert abs(lead - 0.75 * RATE) < 0.03 * RATE  # some encoders have delay, and some containers count milliseconds
+    assert not whole[:lead].any() and np.array_equal(whole[lead:], expected)
+    assert np.array_equal(decode(path, "offset=0.5").reshape(-1, 2), whole[RATE // 2:])
+    assert np.array_equal(decode(path, "offset=1", "duration=0.25").reshape(-1, 2), whole[RATE:RATE + RATE // 4])
+    assert np.array_equal(decode(path, "duration=0.5").reshape(-1, 2), whole[:RATE // 2])
+
+
+@pytest.mark.parametrize("file, codecs", FILMS)
+def test_sound_that_ends_before_the_picture_is_no_damage(tmp_path, file, codecs):
+    sound = make(tmp_path / "sound.wav", music(1), rate=48000)
+    path = film(tmp_path / file, sound, 4, *codecs)
+    done = tool("decode", path)
+    assert done.returncode == 0 and done.stderr == b""
+    extra = len(done.stdout) // 8 - len(reference(path)) // 2
+    assert 0 <= extra < 0.03 * RATE
+
+
+@pytest.mark.parametrize("file, codecs", FILMS[:3])
+def test_a_film_that_breaks_off_is_told(tmp_path, file, codecs):
+    sound = make(tmp_path / "sound.wav", music(4), rate=48000)
+    path = film(tmp_path / file, sound, 4, *codecs)
+    path.write_bytes(path.read_bytes()[:-path.stat().st_size // 2])
+    assert tool("decode", path).stderr.startswith(b"warning: the file ")
 
 
 def test_a_track_by_number(tmp_path):
