@@ -72,7 +72,7 @@ GROWING = {
     "bytes stored by all (gauges, every 5 s a replica)": "SELECT coalesce(sum(stored_bytes), 0) FROM jobs WHERE stored_bytes > 0",
     "the next job (each claim)":
         "SELECT j.id FROM jobs j LEFT JOIN owners o ON o.owner = j.owner WHERE j.state = 0 AND j.available_ms <= 9000000000000"
-        " ORDER BY j.priority DESC, coalesce(o.last_claim, 0), j.id LIMIT 1 FOR UPDATE OF j SKIP LOCKED",
+        " ORDER BY j.suspect DESC, j.priority DESC, coalesce(o.last_claim, 0), j.id LIMIT 1 FOR UPDATE OF j SKIP LOCKED",
     "a page of 50 jobs": "SELECT * FROM jobs WHERE owner = 'filled:0' AND id < '~' ORDER BY id DESC LIMIT 51",
 }
 

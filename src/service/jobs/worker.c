@@ -412,7 +412,8 @@ static void give_back(job_work *work, int64_t available_ms, bool counts) {
 static void end_failed(job_work *work, const job_failure *failure) {
     const spl_settings *settings = work->jobs->settings;
     const bool free_of_charge = failure->outage && work->job->fence < OUTAGES_MAX;
-    if (failure->transient && (free_of_charge || work->job->attempts < settings->attempts)) {
+    if (failure->transient &&
+        (free_of_charge || work->job->attempts - work->job->suspect < settings->attempts)) {
         const int64_t wait_ms =
             spl_backoff_ms(RETRY_BASE_MS, (unsigned)(work->job->fence - 1), RETRY_MOST_MS);
         spl_log(SPL_LOG_WARNING, "job.retried", SPL_TEXT("error", failure->code),

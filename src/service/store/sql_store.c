@@ -758,7 +758,10 @@ static int store_claim(spl_store *base, const spl_store_claim *claim, spl_job *r
     if (status < 0)
         return status;
     unsigned requeued = 0, ended = 0, dead = 0;
-    status = requeue_lost(&transaction, claim->now_ms, &requeued, ret_error);
+    status = spl_change(&transaction, SPL_SQL_LOCK_WORKER, SPL_BIND(SPL_BIND_TEXT(claim->worker)),
+                        NULL, ret_error); /* or two threads could each think to be alone */
+    if (status == 0)
+        status = requeue_lost(&transaction, claim->now_ms, &requeued, ret_error);
     if (status < 0)
         return status;
     for (bool is_dead; (status = end_next(&transaction, claim, &is_dead, ret_error)) > 0; ended++)

@@ -49,7 +49,8 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
     WHOLE(fence)                                                                                   \
     WHOLE(version)                                                                                 \
     WHOLE(stored_bytes)                                                                            \
-    WHOLE(storage_max)
+    WHOLE(storage_max)                                                                             \
+    WHOLE(suspect)
 
 #define SPL_JOB_COLUMN_NAME(name) ", " #name
 #define SPL_JOB                   "id" SPL_JOB_COLUMNS(SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME)
@@ -88,13 +89,14 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
                    " coalesce(sum(stored_bytes), 0) FROM jobs WHERE owner = $1")                                      \
     X(INSERT_JOB, "INSERT INTO jobs (" SPL_JOB ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"                        \
                   " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,"                       \
-                  " $25, $26, $27, $28, $29, $30, $31, $32, $33)")                                                    \
+                  " $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)")                                               \
     X(GET_JOB, "SELECT " SPL_JOB " FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                                        \
     X(LIST_ALL, "SELECT " SPL_JOB " FROM jobs WHERE" SPL_LIST)                                                        \
     X(LIST_OWNED, "SELECT " SPL_JOB " FROM jobs WHERE owner = $7 AND" SPL_LIST)                                       \
     X(JOB_STATE, "SELECT state, version FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                                   \
     X(LOCK_JOB, "SELECT state FROM jobs WHERE id = $1 AND " SPL_OF_OWNER SPL_FOR_UPDATE)                              \
     X(LOCK_OWNER, SPL_LOCK_OF("1"))                                                                                   \
+    X(LOCK_WORKER, SPL_LOCK_OF("2"))                                                                                  \
     X(LOCK_QUEUE, SPL_LOCK("2"))                                                                                      \
     X(LOCK_CLEANING, SPL_TRY_LOCK("3"))                                                                               \
     X(FIND_RESULT, "SELECT " SPL_JOB " FROM jobs WHERE state = 2 AND owner = $1"                                      \
@@ -129,21 +131,28 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
     /* Whether a claim would find something to do. */                                                                 \
     X(ANYTHING_TO_DO,                                                                                                 \
       "SELECT CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE state = 0"                                                   \
-      " AND (" SPL_JOB_DUE("available_ms", "$1") " OR attempts >= $2 OR cancel_requested <> 0))"                      \
-                                                 " OR EXISTS (SELECT 1 FROM jobs WHERE state = 1"                     \
-                                                 " AND lease_until_ms <= $1) THEN 1 ELSE 0 END")                      \
+      " AND (" SPL_JOB_DUE("available_ms",                                                                            \
+                           "$1") " OR attempts - suspect >= $2 OR cancel_requested <> 0))"                            \
+                                 " OR EXISTS (SELECT 1 FROM jobs WHERE state = 1"                                     \
+                                 " AND lease_until_ms <= $1) THEN 1 ELSE 0 END")                                      \
     X(NEXT_TO_END,                                                                                                    \
       "SELECT id, owner, webhook_url, input_bytes, cancel_requested FROM jobs"                                        \
       " WHERE state = 0 AND (attempts > 0 OR cancel_requested <> 0)"                                                  \
-      " AND (attempts >= $1 OR cancel_requested <> 0) LIMIT 1" SPL_SKIP_LOCKED("jobs"))                               \
-    X(CLAIM,                                                                                                          \
-      "UPDATE jobs SET state = 1, started_ms = $1, lease_until_ms = $2, worker = $3,"                                 \
-      " attempts = attempts + 1, fence = fence + 1, progress = 0, version = version + 1"                              \
-      " WHERE id = (SELECT j.id FROM jobs j LEFT JOIN owners o ON o.owner = j.owner"                                  \
-      " WHERE j.state = 0 AND " SPL_JOB_DUE(                                                                          \
-          "j.available_ms", "$1") " ORDER BY j.priority DESC, coalesce(o.last_claim, 0), j.id "                       \
-                                  "LIMIT 1" SPL_SKIP_LOCKED("j") ")"                                                  \
-                                                                 " RETURNING " SPL_JOB)                               \
+      " AND (attempts - suspect >= $1 OR cancel_requested <> 0) LIMIT 1" SPL_SKIP_LOCKED("jobs"))                     \
+    /* A process that runs a suspect takes nothing; nor does one that runs anything, while a suspect waits. */        \
+    X(CLAIM, "UPDATE jobs SET state = 1, started_ms = $1, lease_until_ms = $2, worker = $3,"                          \
+             " attempts = attempts + 1, fence = fence + 1, progress = 0, version = version + 1"                       \
+             " WHERE id = (SELECT j.id FROM jobs j LEFT JOIN owners o ON o.owner = j.owner"                           \
+             " WHERE j.state = 0 AND " SPL_JOB_DUE(                                                                   \
+                 "j.available_ms",                                                                                    \
+                 "$1") " AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.state = 1 AND r.worker = $3"                    \
+                       " AND (r.suspect = 1 OR EXISTS (SELECT 1 FROM jobs s WHERE s.state = 0"                        \
+                       " AND s.suspect = 1 AND " SPL_JOB_DUE(                                                         \
+                           "s.available_ms",                                                                          \
+                           "$1") ")))"                                                                                \
+                                 " ORDER BY j.suspect DESC, j.priority DESC, "                                        \
+                                 "coalesce(o.last_claim, 0), j.id"                                                    \
+                                 " LIMIT 1" SPL_SKIP_LOCKED("j") ") RETURNING " SPL_JOB)                              \
     X(TAKE_TURN, "INSERT INTO owners (owner, last_claim)"                                                             \
                  " VALUES ($1, (SELECT coalesce(max(last_claim), 0) + 1 FROM owners))"                                \
                  " ON CONFLICT (owner) DO UPDATE SET last_claim = excluded.last_claim")                               \
@@ -160,9 +169,9 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
     X(RELEASE, SPL_REQUEUE ", attempts = attempts - $4"                                                               \
                            " WHERE id = $2 AND state = 1 AND fence = $3")                                             \
     X(REQUEUE_LOST,                                                                                                   \
-      SPL_REQUEUE " WHERE id = (SELECT id FROM jobs WHERE state = 1"                                                  \
+      SPL_REQUEUE ", suspect = 1 WHERE id = (SELECT id FROM jobs WHERE state = 1"                                     \
                   " AND lease_until_ms <= $2 LIMIT 1" SPL_SKIP_LOCKED("jobs") ") RETURNING id")                       \
-    X(RESCUE, SPL_REQUEUE " WHERE state = 1")                                                                         \
+    X(RESCUE, SPL_REQUEUE ", suspect = 1 WHERE state = 1")                                                            \
     X(FORGET_OUTPUTS_OF_QUEUED, "DELETE FROM outputs WHERE job IN"                                                    \
                                 " (SELECT id FROM jobs WHERE state = 0)")                                             \
     X(ASK_TO_CANCEL, "UPDATE jobs SET version = version + 1 - cancel_requested,"                                      \

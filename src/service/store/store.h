@@ -54,7 +54,7 @@ typedef struct spl_job {
     int priority;
     int64_t created_ms, started_ms, finished_ms, expires_ms; /* 0: not yet */
     int64_t available_ms;                                    /* a retry waits until then */
-    unsigned attempts;                                       /* claims so far that count */
+    unsigned attempts; /* claims so far, but for those given back */
     bool cancel_requested, dead_letter, reused;
     char *options;      /* JSON, canonical (jobs/options.h) */
     char *model;        /* name that was asked for */
@@ -74,6 +74,8 @@ typedef struct spl_job {
     int64_t version;       /* grows with each change that a client can see */
     uint64_t stored_bytes; /* inputs and outputs that it holds now, or is expected to make */
     uint64_t storage_max;  /* what its owner might store when it was made; 0: not known */
+    bool
+        suspect; /* a worker was lost with it; the first such attempt does not count against attempts_max */
     spl_job_output *outputs;
     size_t output_count;
 } spl_job;
@@ -123,7 +125,7 @@ typedef struct spl_store_filter {
 } spl_store_filter;
 
 typedef struct spl_store_claim {
-    const char *worker; /* for people */
+    const char *worker; /* the process; for people, too */
     int64_t now_ms, lease_ms;
     unsigned attempts_max;
     int64_t retention_ms; /* of jobs that are ended because nothing is left to try */
@@ -183,7 +185,9 @@ typedef struct spl_store_functions {
                        spl_error *ret_error);
 
     /* Takes the next job: among those available, the highest priority, of them the owner whose last claim is longest ago, of them the oldest.
-     * Before that, running ones whose lease ran out are queued again, and queued ones that used up their attempts become failed, dead_letter,
+     * Suspects come first, and each has a process to itself: it is claimed by a worker that runs nothing, and nothing is claimed beside it. So when
+     * the process is lost again, it is clear with which job. Workers of one process have the same name.
+     * Before that, running ones whose lease ran out are queued again, as suspects, and queued ones that used up their attempts become failed, dead_letter,
      * "attempts-exhausted" (*ret_dead counts those), those that were to be canceled canceled, each with a delivery if it has a webhook.
      * NOT_FOUND: nothing to do; *ret_dead is set then too. */
     int (*claim)(spl_store *store, const spl_store_claim *claim, spl_job *ret_job,
@@ -199,7 +203,7 @@ typedef struct spl_store_functions {
     /* Back to the queue, available at `available_ms`; outputs so far are forgotten. `counts`: false when the attempt is not to count (drain). */
     int (*release)(spl_store *store, const char *id, int64_t fence, int64_t available_ms,
                    bool counts, spl_error *ret_error);
-    /* All jobs that workers of an earlier process held are queued again; the attempt counts. Idempotency keys that it reserved and did
+    /* All jobs that workers of an earlier process held are queued again, as suspects. Idempotency keys that it reserved and did
      * not answer are free. At start of a store that is not shared. */
     int (*rescue)(spl_store *store, int64_t now_ms, uint64_t *ret_jobs, spl_error *ret_error);
 
