@@ -5,11 +5,12 @@ import contextlib
 import os
 import pathlib
 import socket
+import threading
 import time
 
 import pytest
 
-from conftest import KEY, wait_until
+from conftest import KEY, Server, wait_until
 
 HELPER = r"""#!/bin/sh
 # The codec helper, but that it stands still while it is told to.
@@ -131,6 +132,47 @@ def test_peaks_are_computed_once(shared, helper, song):
         helper.release()
     assert shared.get(f"{url}?samples_per_peak=64&first=100&count=20").status == 200
     assert helper.decoded == before + 1
+
+
+class Source(Server):
+    """Gives songs, those below /slow at the end only."""
+
+    def __init__(self, song):
+        self.song, self.ended = song, threading.Event()
+        super().__init__()
+
+    def answer(self, request):
+        if request["path"].startswith("/slow"):
+            self.ended.wait()
+        return 200, self.song
+
+    def close(self):
+        self.ended.set()
+        super().close()
+
+
+@pytest.fixture
+def source(song):
+    server = Source(song)
+    yield server
+    server.close()
+
+
+def test_one_clients_sources_do_not_keep_another_waiting(serve, source):
+    """Slow ones end by the minimum rate."""
+    service = serve(SOURCE_ALLOW="127.0.0.0/8")
+    bob = service.add_key("bob")
+
+    def fetch(path, client=service):
+        return client.post_json("/v1/jobs", {"source_url": f"{source.url}/{path}.wav"})
+
+    with in_background(lambda n: fetch(f"slow{n}"), range(8)) as answers:
+        wait_until(lambda: len(source.requests) >= 4, what="fetches")
+        assert fetch("quick", bob).status == 202
+        assert len(source.requests) == 5 and not any(answer.done() for answer in answers)
+        answer = next(concurrent.futures.as_completed(answers)).result()
+        assert (answer.status, answer.problem()) == (422, "source-refused")
+        source.ended.set()
 
 
 # ---------------------------------------------------------------------------- ends

@@ -85,6 +85,7 @@ static int run(spl_jobs *jobs, source_fetch *fetch) {
         .allow = settings->source_allow,
         .max_bytes = settings->max_file_size_bytes,
         .timeout_s = SPL_MIN(settings->body_timeout_s, FETCH_TIMEOUT_S),
+        .min_rate_bytes_s = settings->min_rate_bytes_s,
         .write = take_bytes,
         .user = fetch,
         .canceled = ask_canceled,

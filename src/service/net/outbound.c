@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <ctype.h>
 #include <curl/curl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 
 #define URL_MAX_LENGTH 2048
+#define RATE_WINDOW_S  10L
 
 typedef struct transfer {
     const spl_outbound *request;
@@ -127,6 +129,19 @@ int spl_outbound_check_url(const char *url, const char *allow, spl_error *ret_er
     return check_url(url, allow, false, &parsed, &plain, ret_error);
 }
 
+void spl_outbound_host(const char *url, char *ret_host, size_t size) {
+    SPL_CLEANUP(url_free_p) CURLU *parsed = curl_url();
+    SPL_CLEANUP(text_free_p) char *host = NULL;
+    ret_host[0] = '\0';
+    if (!parsed || curl_url_set(parsed, CURLUPART_URL, url, 0) != CURLUE_OK ||
+        curl_url_get(parsed, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+        return;
+    const size_t length = strlen(host);
+    snprintf(ret_host, size, "%s", host + (length < size ? 0 : length - size + 1));
+    for (char *c = ret_host; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+}
+
 static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address) {
     (void)purpose;
     transfer *run = user;
@@ -200,6 +215,10 @@ static CURLcode set_options(CURL *curl, CURLU *url, struct curl_slist *headers, 
     SET(CURLOPT_USERAGENT, "spleeterd");
     SET(CURLOPT_HTTPHEADER, headers);
     SET(CURLOPT_TIMEOUT_MS, 1000L * (long)request->timeout_s);
+    if (request->min_rate_bytes_s > 0) {
+        SET(CURLOPT_LOW_SPEED_LIMIT, (long)request->min_rate_bytes_s);
+        SET(CURLOPT_LOW_SPEED_TIME, RATE_WINDOW_S);
+    }
     if (request->write)
         SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)SPL_MIN(request->max_bytes, INT64_MAX));
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
@@ -240,8 +259,11 @@ static int fail_transfer(const transfer *run, CURLcode code, spl_error *ret_erro
         return spl_fail(ret_error, SPL_E_ARGUMENT, "the URL can't be used: %s",
                         curl_easy_strerror(code));
     if (code == CURLE_OPERATION_TIMEDOUT)
-        return spl_fail(ret_error, SPL_E_IO, "there was no whole answer in %u s",
-                        run->request->timeout_s);
+        return spl_fail(ret_error, SPL_E_IO,
+                        run->request->min_rate_bytes_s > 0
+                            ? "there was no whole answer in %u s, or fewer than %u bytes a second"
+                            : "there was no whole answer in %u s",
+                        run->request->timeout_s, run->request->min_rate_bytes_s);
     return spl_fail(ret_error, SPL_E_IO, "%s", curl_easy_strerror(code));
 }
 

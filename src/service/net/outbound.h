@@ -17,8 +17,9 @@ typedef struct spl_outbound {
     const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
     const char *body;           /* POST when not NULL */
     size_t body_size;
-    uint64_t max_bytes; /* of the answer */
-    unsigned timeout_s; /* in all */
+    uint64_t max_bytes;        /* of the answer */
+    unsigned timeout_s;        /* in all */
+    unsigned min_rate_bytes_s; /* of the answer, over ten seconds each; 0: none */
     /* Takes the answer's body; a negative status stops. NULL: it is thrown away, and one that is longer than max_bytes is cut
      * without a failure. */
     int (*write)(void *user, const void *data, size_t size);
@@ -42,5 +43,8 @@ SPL_WARN_UNUSED int spl_outbound_run(const spl_outbound *request, spl_outbound_a
 /* The checks that need no connection. */
 SPL_WARN_UNUSED int spl_outbound_check_url(const char *url, const char *allow,
                                            spl_error *ret_error);
+
+/* The URL's host in lower case, without port; "" when there is none. Of a longer name the end. */
+void spl_outbound_host(const char *url, char *ret_host, size_t size);
 
 #endif
