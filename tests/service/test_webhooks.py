@@ -5,10 +5,11 @@ import hashlib
 import hmac
 import json
 import subprocess
+import threading
 
 import pytest
 
-from conftest import PROGRAM, environment, wait_until
+from conftest import PROGRAM, Server, environment, wait_until
 
 
 @pytest.fixture
@@ -134,3 +135,65 @@ def test_a_job_from_cache_tells_too(hooked, receiver, song):
     hooked.separate(song)
     hooked.submit(song, webhook_url=receiver.url)
     wait_until(lambda: receiver.requests, what="a webhook")
+
+
+class Hanging(Server):
+    """A receiver that takes webhooks and does not answer until it is released."""
+
+    def __init__(self):
+        self.released = threading.Event()
+        super().__init__()
+
+    def answer(self, _request):
+        self.released.wait()
+        return 200, b""
+
+
+@pytest.fixture
+def hanging():
+    server = Hanging()
+    yield server
+    server.released.set()
+    server.close()
+
+
+@pytest.fixture
+def elsewhere():
+    """A receiver on another host."""
+    server = Server("127.0.0.2")
+    yield server
+    server.close()
+
+
+def wait_for_webhooks(receiver, count):
+    wait_until(lambda: len(receiver.requests) >= count, what="webhooks")
+
+
+def test_hanging_receivers_of_one_key_do_not_hold_up_another(serve, hanging, receiver, song):
+    service = serve(WEBHOOK_ALLOW="127.0.0.0/8", WEBHOOK_TIMEOUT_S=300)
+    bob = service.add_key("bob")
+    service.separate(song)
+    for _ in range(10):  # from the cache
+        service.submit(song, webhook_url=hanging.url)
+    wait_for_webhooks(hanging, 2)
+    bob.submit(song, webhook_url=receiver.url)
+    wait_for_webhooks(receiver, 1)
+    assert len(hanging.requests) == 2
+    hanging.released.set()
+    wait_for_webhooks(hanging, 10)
+
+
+def test_a_hanging_host_does_not_hold_up_another(serve, hanging, elsewhere, song):
+    service = serve(WEBHOOK_ALLOW="127.0.0.0/8", WEBHOOK_TIMEOUT_S=300)
+    clients = [service] + [service.add_key(name) for name in ("bob", "carol", "dave", "erin")]
+    for client in clients:
+        client.separate(song)
+    for client in clients[:4]:
+        for _ in range(3):
+            client.submit(song, webhook_url=hanging.url)
+    wait_for_webhooks(hanging, 4)
+    clients[4].submit(song, webhook_url=elsewhere.url)
+    wait_for_webhooks(elsewhere, 1)
+    assert len(hanging.requests) == 4
+    hanging.released.set()
+    wait_for_webhooks(hanging, 12)

@@ -266,13 +266,13 @@ static int attempt(spl_store **store, int step) {
     case DELIVERY_CLAIM: {
         spl_delivery delivery;
         int64_t next;
-        int status = functions->delivery_claim(*store, 30, 100, &delivery, &next, &error);
+        int status = functions->delivery_claim(*store, 30, 100, "", &delivery, &next, &error);
         if (status == 0)
             spl_delivery_free(&delivery);
         return status;
     }
     case DELIVERY_RETRY:
-        return functions->delivery_retry(*store, "delivery", 200, &error);
+        return functions->delivery_retry(*store, "delivery", 200, true, &error);
     case DELIVERY_DONE:
         return functions->delivery_done(*store, "delivery", &error);
     case EXPIRE: {
@@ -469,7 +469,7 @@ static void a_damaged_database_is_named(void **state) {
     assert_damaged(functions->expire(store, 1, 1, 1, &expired, &count, &error));
     assert_damaged(functions->holds_files(store, ids[1], &flag, &error));
     assert_damaged(functions->stats(store, &stats, &error));
-    assert_damaged(functions->delivery_claim(store, 1, 1, &delivery, &next, &error));
+    assert_damaged(functions->delivery_claim(store, 1, 1, "", &delivery, &next, &error));
     assert_damaged(
         functions->idempotency_reserve(store, "a", "k", 1, &found, &text, &text, &error));
     functions->close(store);

@@ -312,7 +312,7 @@ static void life_of_a_job(void **state) {
     spl_job_free(&job);
     int64_t next;
     spl_delivery sent;
-    OK(delivery_claim, 2600, 1000, &sent, &next);
+    OK(delivery_claim, 2600, 1000, "", &sent, &next);
     assert_string_equal(sent.id, "delivery");
     assert_string_equal(sent.job, id.text);
     assert_text(sent.payload, "{}");
@@ -476,9 +476,9 @@ static void a_clock_that_was_set_back(void **state) {
     finish.delivery = &delivery;
     OK(finish, id.text, fence, &finish);
     spl_delivery taken;
-    OK(delivery_claim, after_ms, 1000, &taken, &next);
+    OK(delivery_claim, after_ms, 1000, "", &taken, &next);
     spl_delivery_free(&taken);
-    FAILS(NOT_FOUND, delivery_claim, after_ms, 1000, &taken, &next);
+    FAILS(NOT_FOUND, delivery_claim, after_ms, 1000, "", &taken, &next);
 }
 
 /* However an attempt is lost, a job is begun `max` times, and then it is a dead letter; other jobs are not held up. */
@@ -523,7 +523,7 @@ static void attempts_are_counted(void **state) {
             spl_job_free(&job);
             spl_delivery delivery;
             int64_t next;
-            OK(delivery_claim, claim.now_ms, 1000, &delivery, &next);
+            OK(delivery_claim, claim.now_ms, 1000, "", &delivery, &next);
             assert_string_equal(delivery.job, id.text);
             assert_text(delivery.url, "https://example.com");
             assert_null(delivery.payload);
@@ -1498,7 +1498,7 @@ static void end_with_delivery(const char *delivery_id, int64_t next_ms) {
 static job_id take_delivery(int64_t now_ms, unsigned attempts, int64_t *ret_next_ms) {
     spl_delivery delivery;
     job_id id = {""};
-    int status = CALL(delivery_claim, now_ms, 100, &delivery, ret_next_ms, &error);
+    int status = CALL(delivery_claim, now_ms, 100, "", &delivery, ret_next_ms, &error);
     if (status == SPL_E_NOT_FOUND)
         return id;
     assert_success(status, "delivery_claim");
@@ -1522,7 +1522,7 @@ static void deliveries(void **state) {
     assert_string_equal(take_delivery(3099, 0, &next).text, "");
     assert_int_equal(next, 3100);
     assert_string_equal(take_delivery(3100, 0, &next).text, "first"); /* its sender has died */
-    OK(delivery_retry, "first", 8000);
+    OK(delivery_retry, "first", 8000, true);
     OK(delivery_done, "second");
     FAILS(NOT_FOUND, delivery_done, "second");
     reopen();
@@ -1535,6 +1535,21 @@ static void deliveries(void **state) {
     OK(delivery_done, "first");
     assert_string_equal(take_delivery(100000, 0, &next).text, "");
     assert_int_equal(next, 0);
+}
+
+static void deliveries_of_the_busy_wait(void **state) {
+    (void)state;
+    spl_delivery delivery;
+    int64_t next = -1;
+    end_with_delivery("one", 3000);
+    FAILS(NOT_FOUND, delivery_claim, 3000, 100, "\na\n", &delivery, &next);
+    FAILS(NOT_FOUND, delivery_claim, 3000, 100, "\nb\na\nc\n", &delivery, &next);
+    assert_int_equal(next, 3000);
+    OK(delivery_claim, 3000, 100, "\nb\nac\n", &delivery, &next);
+    spl_delivery_free(&delivery);
+    OK(delivery_retry, "one", 5000, false);
+    assert_string_equal(take_delivery(5000, 0, &next).text, "one");
+    OK(delivery_done, "one");
 }
 
 /* ------------------------------------------------------------ waiting ---- */
@@ -1711,6 +1726,7 @@ int main(void) {
         TEST(idempotency),
         TEST(one_of_many_reserves_a_key),
         TEST(deliveries),
+        TEST(deliveries_of_the_busy_wait),
         TEST(waiting_for_a_job),
         TEST(waiting_lasts_as_long_as_is_said),
         TEST(waiting_for_the_queue),

@@ -15,8 +15,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define WEBHOOK_SENDERS 2
-
 #define PEAKS_KEPT_BYTES   ((size_t)64 << 20)
 #define TURN_RETRY_AFTER_S 10
 
@@ -103,7 +101,7 @@ static int start_thread(spl_jobs *jobs, void *(*run)(void *user), const char *na
 
 static int start_threads(spl_jobs *jobs, spl_error *ret_error) {
     const unsigned workers = jobs->settings->workers;
-    const unsigned senders = jobs->only_works ? 0 : WEBHOOK_SENDERS;
+    const unsigned senders = jobs->only_works ? 0 : SPL_WEBHOOK_SENDERS;
     jobs->threads = calloc(workers + senders + 1, sizeof(*jobs->threads));
     if (!jobs->threads)
         return spl_fail_memory(ret_error);
@@ -139,6 +137,7 @@ int spl_jobs_start(const spl_jobs_parts *parts, spl_jobs **ret_jobs, spl_error *
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&jobs->lock, NULL);
+    pthread_mutex_init(&jobs->looking, NULL);
     pthread_cond_init(&jobs->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     for (size_t i = 0; i < SPL_TURN_KINDS; i++)
@@ -187,6 +186,7 @@ void spl_jobs_free(spl_jobs *jobs) {
     spl_peaks_cache_destroy(&jobs->peaks);
     pthread_cond_destroy(&jobs->changed);
     pthread_mutex_destroy(&jobs->lock);
+    pthread_mutex_destroy(&jobs->looking);
     free(jobs->threads);
     free(jobs);
 }

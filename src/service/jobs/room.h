@@ -35,6 +35,13 @@ typedef enum spl_turn_kind {
     SPL_TURN_KINDS,
 } spl_turn_kind;
 
+#define SPL_WEBHOOK_SENDERS 8
+
+/* A webhook that is being delivered; owner "": none. */
+typedef struct spl_sending {
+    char owner[64], host[256];
+} spl_sending;
+
 struct spl_jobs {
     const spl_settings *settings;
     spl_store *store;
@@ -52,9 +59,11 @@ struct spl_jobs {
     spl_turns turns[SPL_TURN_KINDS];
     spl_peaks_cache peaks;
 
-    pthread_mutex_t lock;   /* of what follows */
-    pthread_cond_t changed; /* monotonic clock */
-    unsigned working;       /* workers that live */
+    pthread_mutex_t looking; /* held by the sender that looks for a webhook; taken before `lock` */
+    pthread_mutex_t lock;    /* of what follows */
+    pthread_cond_t changed;  /* monotonic clock */
+    unsigned working;        /* workers that live */
+    spl_sending sending[SPL_WEBHOOK_SENDERS];
     double speed; /* seconds of audio a worker separates in a second, lately; 0: not known */
     pthread_t *threads;
     size_t thread_count;

@@ -20,6 +20,12 @@
 #define LEASE_MARGIN_MS  30000
 #define ANSWER_MAX_BYTES 65536
 
+/* How many of the deliveries that are made at once may be of one key, and to one host. */
+#define PER_KEY  2
+#define PER_HOST (SPL_WEBHOOK_SENDERS / 2)
+/* When one whose host has as many as it may is looked at again. */
+#define DEFER_MS 5000
+
 bool spl_webhook_of(const spl_job *job, spl_delivery *ret_delivery) {
     if (!job->webhook_url)
         return false;
@@ -124,8 +130,85 @@ static void settle(spl_jobs *jobs, const spl_delivery *delivery, int status, lon
             : SPL_STORE(jobs, delivery_retry, delivery->id,
                         spl_jobs_now_ms(jobs) +
                             spl_backoff_ms(RETRY_BASE_MS, delivery->attempts, RETRY_MOST_MS),
-                        &error);
+                        true, &error);
     if (stored < 0)
+        spl_jobs_log_failure(SPL_LOG_ERROR, "webhook.not_stored", &error);
+}
+
+/* Owners of at least `held` deliveries that are being made, as the store takes them; the caller's. */
+static char *list_busy(const spl_jobs *jobs, unsigned held) {
+    SPL_CLEANUP(spl_free_p) char *list = strdup("");
+    for (size_t i = 0; list && i < SPL_WEBHOOK_SENDERS; i++) {
+        const char *owner = jobs->sending[i].owner;
+        unsigned count = 0;
+        for (size_t j = 0; j < SPL_WEBHOOK_SENDERS; j++)
+            count += strcmp(jobs->sending[j].owner, owner) == 0;
+        char *longer;
+        if (!*owner || count < held)
+            continue;
+        if (asprintf(&longer, "%s%s%s\n", list, *list ? "" : "\n", owner) < 0)
+            return NULL;
+        free(list);
+        list = longer;
+    }
+    return SPL_STEAL(list);
+}
+
+static int claim(spl_jobs *jobs, unsigned held, spl_delivery *ret_delivery, spl_error *ret_error) {
+    const int64_t lease_ms = INT64_C(1000) * jobs->settings->webhook_timeout_s + LEASE_MARGIN_MS;
+    pthread_mutex_lock(&jobs->lock);
+    SPL_CLEANUP(spl_free_p) char *busy = list_busy(jobs, held);
+    pthread_mutex_unlock(&jobs->lock);
+    int64_t next_ms;
+    if (!busy)
+        return spl_fail_memory(ret_error);
+    return SPL_STORE(jobs, delivery_claim, spl_jobs_now_ms(jobs), lease_ms, busy, ret_delivery,
+                     &next_ms, ret_error);
+}
+
+/* The next delivery: of a key of which none is being made, or else of one that has not as many as it may. */
+static int claim_fairly(spl_jobs *jobs, spl_delivery *ret_delivery, spl_error *ret_error) {
+    int status = 0;
+    for (unsigned held = 1; held <= PER_KEY; held++) {
+        status = claim(jobs, held, ret_delivery, ret_error);
+        if (status != SPL_E_NOT_FOUND)
+            break;
+    }
+    return status;
+}
+
+/* Notes that the delivery is being made. False: its host has as many as it may. */
+static bool enter(spl_jobs *jobs, const spl_delivery *delivery, size_t *ret_place) {
+    spl_sending sending = {0};
+    snprintf(sending.owner, sizeof(sending.owner), "%s", delivery->owner);
+    spl_outbound_host(delivery->url, sending.host, sizeof(sending.host));
+    unsigned same_host = 0;
+    size_t place = SPL_WEBHOOK_SENDERS;
+    pthread_mutex_lock(&jobs->lock);
+    for (size_t i = 0; i < SPL_WEBHOOK_SENDERS; i++) {
+        const bool free = !jobs->sending[i].owner[0];
+        same_host += !free && strcmp(jobs->sending[i].host, sending.host) == 0;
+        if (free)
+            place = i;
+    }
+    const bool entered = same_host < PER_HOST && place < SPL_WEBHOOK_SENDERS;
+    if (entered)
+        jobs->sending[place] = sending;
+    pthread_mutex_unlock(&jobs->lock);
+    *ret_place = place;
+    return entered;
+}
+
+static void leave(spl_jobs *jobs, size_t place) {
+    pthread_mutex_lock(&jobs->lock);
+    jobs->sending[place] = (spl_sending){0};
+    pthread_mutex_unlock(&jobs->lock);
+}
+
+static void defer(spl_jobs *jobs, const spl_delivery *delivery) {
+    spl_error error;
+    if (SPL_STORE(jobs, delivery_retry, delivery->id, spl_jobs_now_ms(jobs) + DEFER_MS, false,
+                  &error) < 0)
         spl_jobs_log_failure(SPL_LOG_ERROR, "webhook.not_stored", &error);
 }
 
@@ -143,24 +226,42 @@ static void deliver(spl_jobs *jobs, spl_delivery *delivery) {
         settle(jobs, delivery, status, http_status, &error);
 }
 
+/* Waits for a delivery and takes it. False: there is none yet, or the service ends. */
+static bool take(spl_jobs *jobs, spl_delivery *ret_delivery, size_t *ret_place) {
+    spl_error error;
+    int status = claim_fairly(jobs, ret_delivery, &error);
+    if (status == SPL_E_NOT_FOUND) {
+        SPL_STORE(jobs, wait_delivery, WAIT_MS);
+        return false;
+    }
+    if (status < 0) {
+        spl_jobs_log_failure(SPL_LOG_ERROR, "webhook.failed", &error);
+        spl_jobs_pause(jobs, WAIT_MS);
+        return false;
+    }
+    if (enter(jobs, ret_delivery, ret_place))
+        return true;
+    defer(jobs, ret_delivery);
+    spl_delivery_free(ret_delivery);
+    return false;
+}
+
+/* One sender at a time looks for a delivery; the others make theirs, or wait until it has found one. */
 void *spl_webhooks_run(void *user) {
     spl_jobs *jobs = user;
-    const int64_t lease_ms = INT64_C(1000) * jobs->settings->webhook_timeout_s + LEASE_MARGIN_MS;
     while (!atomic_load(&jobs->draining)) {
         spl_delivery delivery = {0};
-        int64_t next_ms;
-        spl_error error;
-        int status = SPL_STORE(jobs, delivery_claim, spl_jobs_now_ms(jobs), lease_ms, &delivery,
-                               &next_ms, &error);
-        if (status == 0) {
-            deliver(jobs, &delivery);
-            spl_delivery_free(&delivery);
-        } else if (status == SPL_E_NOT_FOUND) {
-            SPL_STORE(jobs, wait_delivery, WAIT_MS);
-        } else {
-            spl_jobs_log_failure(SPL_LOG_ERROR, "webhook.failed", &error);
-            spl_jobs_pause(jobs, WAIT_MS);
-        }
+        size_t place;
+        pthread_mutex_lock(&jobs->looking);
+        bool taken = false;
+        while (!taken && !atomic_load(&jobs->draining))
+            taken = take(jobs, &delivery, &place);
+        pthread_mutex_unlock(&jobs->looking);
+        if (!taken)
+            break;
+        deliver(jobs, &delivery);
+        leave(jobs, place);
+        spl_delivery_free(&delivery);
     }
     return NULL;
 }

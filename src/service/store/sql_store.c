@@ -1092,7 +1092,7 @@ static int read_delivery(spl_rows *row, spl_delivery *ret_delivery, spl_error *r
     return 0;
 }
 
-static int store_delivery_claim(spl_store *base, int64_t now_ms, int64_t lease_ms,
+static int store_delivery_claim(spl_store *base, int64_t now_ms, int64_t lease_ms, const char *busy,
                                 spl_delivery *ret_delivery, int64_t *ret_next_ms,
                                 spl_error *ret_error) {
     sql_store *store = of(base);
@@ -1103,9 +1103,10 @@ static int store_delivery_claim(spl_store *base, int64_t now_ms, int64_t lease_m
         return status;
     const uint64_t seen = spl_signal_count(&store->deliveries.signal);
     SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
-    int found = spl_query(&transaction, SPL_SQL_CLAIM_DELIVERY,
-                          SPL_BIND(SPL_BIND_WHOLE(now_ms), SPL_BIND_WHOLE(now_ms + lease_ms)), &row,
-                          ret_error);
+    int found = spl_query(
+        &transaction, SPL_SQL_CLAIM_DELIVERY,
+        SPL_BIND(SPL_BIND_WHOLE(now_ms), SPL_BIND_WHOLE(now_ms + lease_ms), SPL_BIND_TEXT(busy)),
+        &row, ret_error);
     if (found < 0)
         return found;
     if (!found) {
@@ -1147,10 +1148,11 @@ static int store_delivery_done(spl_store *base, const char *id, spl_error *ret_e
     return change_delivery(base, SPL_SQL_REMOVE_DELIVERY, SPL_BIND(SPL_BIND_TEXT(id)), ret_error);
 }
 
-static int store_delivery_retry(spl_store *base, const char *id, int64_t next_ms,
+static int store_delivery_retry(spl_store *base, const char *id, int64_t next_ms, bool counts,
                                 spl_error *ret_error) {
-    return change_delivery(base, SPL_SQL_RETRY_DELIVERY,
-                           SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(next_ms)), ret_error);
+    return change_delivery(
+        base, SPL_SQL_RETRY_DELIVERY,
+        SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(next_ms), SPL_BIND_WHOLE(counts)), ret_error);
 }
 
 /* ------------------------------------------------------------ waiting ---- */

@@ -204,14 +204,17 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
                                                                                                                       \
     X(INSERT_DELIVERY, "INSERT INTO deliveries (id, job, owner, url, payload, attempts, next_ms)"                     \
                        " VALUES ($1, $2, $3, $4, $5, 0, $6)")                                                         \
+    /* $3: owners that are left out, each between newlines. */                                                        \
     X(CLAIM_DELIVERY,                                                                                                 \
       "UPDATE deliveries SET next_ms = $2 WHERE id = (SELECT id FROM deliveries"                                      \
-      " WHERE " SPL_DELIVERY_DUE("$1") " ORDER BY next_ms, id LIMIT 1" SPL_SKIP_LOCKED(                               \
-          "deliveries") ")"                                                                                           \
-                        " RETURNING id, job, owner, url, payload, attempts")                                          \
+      " WHERE " SPL_DELIVERY_DUE(                                                                                     \
+          "$1") " AND replace(CAST($3 AS TEXT), '\n' || owner || '\n', '') = $3"                                      \
+                " ORDER BY next_ms, id LIMIT 1" SPL_SKIP_LOCKED(                                                      \
+                    "deliveries") ")"                                                                                 \
+                                  " RETURNING id, job, owner, url, payload, attempts")                                \
     X(NEXT_DELIVERY, "SELECT coalesce(min(next_ms), 0) FROM deliveries")                                              \
     X(REMOVE_DELIVERY, "DELETE FROM deliveries WHERE id = $1")                                                        \
-    X(RETRY_DELIVERY, "UPDATE deliveries SET attempts = attempts + 1, next_ms = $2"                                   \
+    X(RETRY_DELIVERY, "UPDATE deliveries SET attempts = attempts + $3, next_ms = $2"                                  \
                       " WHERE id = $1")                                                                               \
                                                                                                                       \
     /* In microseconds; 60000000 is a minute. Without a row: not granted. */                                          \

@@ -240,13 +240,15 @@ typedef struct spl_store_functions {
     int (*end_session)(spl_store *store, const char *id, int64_t expires_ms, spl_error *ret_error);
     int (*session_ended)(spl_store *store, const char *id, bool *ret_ended, spl_error *ret_error);
 
-    /* Takes the next delivery that is due, for `lease_ms`. NOT_FOUND: none; then *ret_next_ms is when the next one is due (0: there is none). */
-    int (*delivery_claim)(spl_store *store, int64_t now_ms, int64_t lease_ms,
+    /* Takes the next delivery that is due, for `lease_ms`, but none of the owners in `busy`, each of which stands between newlines
+     * ("\nkey:a\nkey:b\n"; "": none). NOT_FOUND: none; then *ret_next_ms is when the next one is due (0: there is none). */
+    int (*delivery_claim)(spl_store *store, int64_t now_ms, int64_t lease_ms, const char *busy,
                           spl_delivery *ret_delivery, int64_t *ret_next_ms, spl_error *ret_error);
     int (*delivery_done)(spl_store *store, const char *id,
                          spl_error *ret_error); /* delivered, or given up */
-    int (*delivery_retry)(spl_store *store, const char *id, int64_t next_ms,
-                          spl_error *ret_error); /* counts an attempt */
+    /* `counts`: false when the attempt is not to count. */
+    int (*delivery_retry)(spl_store *store, const char *id, int64_t next_ms, bool counts,
+                          spl_error *ret_error);
 
     int (*stats)(spl_store *store, spl_store_stats *ret_stats, spl_error *ret_error);
 
