@@ -13,7 +13,7 @@ set -eu
 build='build-essential meson ninja-build pkg-config
     libjansson-dev libssl-dev libcmocka-dev libseccomp-dev
     libavformat-dev libavcodec-dev libavutil-dev libswresample-dev
-    libmicrohttpd-dev libpq-dev libsqlite3-dev libcjose-dev libcurl4-openssl-dev libarchive-dev python3-pytest'
+    libmicrohttpd-dev libgnutls28-dev libpq-dev libsqlite3-dev libcjose-dev libcurl4-openssl-dev libarchive-dev python3-pytest'
 deb='debhelper dpkg-dev chrpath fakeroot'
 deploy='debootstrap debian-archive-keyring systemd-container lintian shellcheck prometheus clamav-daemon caddy curl
     python3-yaml python3-jsonschema python3-venv'

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import ssl
@@ -324,29 +325,95 @@ def test_a_disk_that_fills_while_a_job_runs(serve, small_disk):
 # ------------------------------------------------------------------------------ TLS
 
 
-def test_tls(serve, tmp_path, song):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                    "-addext", "subjectAltName=DNS:localhost", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"],
-                   check=True, capture_output=True)
-    service = serve(wait=False, TLS_CERTIFICATE=tmp_path / "cert.pem", TLS_KEY=tmp_path / "key.pem")
-    context = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+def make_certificate(folder, name, kind="rsa:2048"):
+    """(chain, key) of a self-signed certificate for localhost."""
+    chain, key = folder / f"{name}.pem", folder / f"{name}-key.pem"
+    options = ["-pkeyopt", "ec_paramgen_curve:prime256v1"] if kind == "ec" else []
+    subprocess.run(["openssl", "req", "-x509", "-newkey", kind, *options, "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                    "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", chain], check=True, capture_output=True)
+    return chain, key
 
-    def get(path, port):
-        connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=10)
-        try:
-            connection.request("GET", path, headers={"X-API-KEY": KEY})
-            return connection.getresponse().status
-        finally:
-            connection.close()
+
+@pytest.fixture
+def tls(serve, tmp_path):
+    """A service with a certificate, in the files chain.pem and key.pem of the test's folder."""
+    for source, name in zip(make_certificate(tmp_path, "first"), ("chain.pem", "key.pem")):
+        shutil.copy(source, tmp_path / name)
+    service = serve(wait=False, TLS_CERTIFICATE=tmp_path / "chain.pem", TLS_KEY=tmp_path / "key.pem")
 
     def answers():
         with contextlib.suppress(OSError):
-            return all(get("/ready", port) == 200 for port in service.ports)
+            return all(https(port, "/ready", tmp_path / "first.pem") == 200 for port in service.ports)
 
     wait_until(answers, what="a ready service")
-    assert get("/v1/jobs", service.port) == 200
+    return service
+
+
+def https(port, path, authority):
+    connection = http.client.HTTPSConnection("localhost", port, context=ssl.create_default_context(cafile=authority), timeout=10)
+    try:
+        connection.request("GET", path, headers={"X-API-KEY": KEY})
+        answer = connection.getresponse()
+        assert answer.headers["Strict-Transport-Security"]
+        return answer.status
+    finally:
+        connection.close()
+
+
+def test_tls(tls, tmp_path):
+    assert https(tls.port, "/v1/jobs", tmp_path / "first.pem") == 200
     with pytest.raises(OSError):
-        Client(service.port, KEY).get("/health")
+        Client(tls.port, KEY).get("/health")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_weak_tls_is_refused(tls):
+    """TLS 1.3, and of TLS 1.2 only what has forward secrecy and authenticated encryption."""
+    def handshake(version, ciphers=None):
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_ciphers(f"{ciphers or 'ALL'}:@SECLEVEL=0")
+        context.minimum_version = context.maximum_version = version
+        with socket.create_connection(("127.0.0.1", tls.port), timeout=10) as connection, context.wrap_socket(connection) as secure:
+            return secure.cipher()[0]
+
+    assert handshake(ssl.TLSVersion.TLSv1_3).startswith("TLS_")
+    for good in ("ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-CHACHA20-POLY1305"):
+        assert handshake(ssl.TLSVersion.TLSv1_2, good) == good
+    for bad in ("AES256-GCM-SHA384", "AES128-SHA", "AES128-SHA256", "ECDHE-RSA-AES128-SHA", "ECDHE-RSA-AES256-SHA384", "DHE-RSA-AES128-GCM-SHA256"):
+        with pytest.raises(OSError):
+            handshake(ssl.TLSVersion.TLSv1_2, bad)
+    for old in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
+        with pytest.raises(OSError):
+            handshake(old)
+
+
+def test_a_new_certificate_is_served_without_a_restart(tls, tmp_path):
+    """Whoever renews it replaces two files, one after the other; between them the old pair is served. Connections go on."""
+    open_since = http.client.HTTPSConnection("localhost", tls.port, context=ssl.create_default_context(cafile=tmp_path / "first.pem"), timeout=10)
+
+    def get():
+        open_since.request("GET", "/health")
+        return open_since.getresponse().read()
+
+    def serves(name):
+        with contextlib.suppress(ssl.SSLError):
+            return all(https(port, "/health", tmp_path / f"{name}.pem") == 200 for port in tls.ports)
+
+    before = get()
+    chain, key = make_certificate(tmp_path, "second", "ec")
+    shutil.copy(chain, tmp_path / "new")
+    (tmp_path / "new").rename(tmp_path / "chain.pem")
+    wait_until(lambda: tls.log("http.certificate_not_read"), what="a chain without its key")
+    assert serves("first") and not serves("second")
+    shutil.copy(key, tmp_path / "new")
+    (tmp_path / "new").rename(tmp_path / "key.pem")
+    wait_until(lambda: serves("second"), what="the new certificate")
+    assert not serves("first") and get() == before
+    (tmp_path / "key.pem").write_text("no key")
+    wait_until(lambda: len(tls.log("http.certificate_not_read")) > 1, what="a key that is none")
+    assert serves("second")
+    open_since.close()
 
 
 # ------------------------------------------------------------------- many at a time

@@ -26,7 +26,8 @@ typedef struct spl_http_parts {
 SPL_WARN_UNUSED int spl_http_start(const spl_http_parts *parts, spl_http **ret_http,
                                    spl_error *ret_error);
 unsigned spl_http_port(const spl_http *http);
-/* To be called every few seconds: tells what anonymous requests did beyond what was written of each. */
+/* To be called every few seconds, by one thread: tells what anonymous requests did beyond what was written of each, and takes a new certificate
+ * when its files changed. */
 void spl_http_tick(spl_http *http);
 /* From now on /ready answers 503 and new jobs are refused; the rest goes on. */
 void spl_http_drain(spl_http *http);

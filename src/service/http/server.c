@@ -18,7 +18,11 @@
 
 #define PEM_MAX_BYTES    ((size_t)1 << 20)
 #define CONNECTION_BYTES ((size_t)64 << 10) /* headers, and the buffer for bodies */
-#define TLS_PRIORITIES   "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1:-VERS-DTLS-ALL"
+
+/* TLS 1.3, and of TLS 1.2 what has forward secrecy and authenticated encryption. */
+#define TLS_PRIORITIES                                                                             \
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"                  \
+    "-CIPHER-ALL:+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-GCM:-MAC-ALL:+AEAD:%SERVER_PRECEDENCE"
 
 /* Descriptors besides those of connections: database, log, audit, jobs and their helpers, listening. */
 #define OTHER_DESCRIPTORS          (256 + SPL_GUARD_RESERVE * DESCRIPTORS_PER_CONNECTION)
@@ -68,25 +72,27 @@ static unsigned raise_limits(unsigned connections) {
     return fewer;
 }
 
-static int read_pem(const char *path, char **ret_text, spl_error *ret_error) {
-    spl_file_map map;
-    int status = spl_file_map_open(path, PEM_MAX_BYTES, &map, ret_error);
-    if (status < 0)
-        return status;
-    *ret_text = strndup((const char *)map.data, map.size_bytes);
-    spl_file_map_close(&map);
-    return *ret_text ? 0 : spl_fail_memory(ret_error);
-}
-
 static int read_certificate(spl_http *http, spl_error *ret_error) {
     const spl_settings *settings = http->parts.settings;
     if (!*settings->tls_certificate)
         return 0;
-    if (MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)
+    if (MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES ||
+        MHD_is_feature_supported(MHD_FEATURE_HTTPS_CERT_CALLBACK) != MHD_YES)
         return spl_fail(ret_error, SPL_E_UNSUPPORTED,
                         "this build of libmicrohttpd has no TLS; put a proxy in front");
-    int status = read_pem(settings->tls_certificate, &http->certificate, ret_error);
-    return status < 0 ? status : read_pem(settings->tls_key, &http->key, ret_error);
+    return spl_certificate_open(settings->tls_certificate, settings->tls_key, &http->certificate,
+                                ret_error);
+}
+
+static void refresh_certificate(spl_http *http) {
+    bool changed;
+    spl_error error;
+    if (!http->certificate)
+        return;
+    if (spl_certificate_refresh(http->certificate, &changed, &error) < 0)
+        spl_log(SPL_LOG_ERROR, "http.certificate_not_read", SPL_TEXT("error", error.message));
+    else if (changed)
+        spl_log(SPL_LOG_INFO, "http.certificate_read");
 }
 
 static int start_daemon(spl_http *http, int fd, unsigned connections, spl_error *ret_error) {
@@ -104,8 +110,7 @@ static int start_daemon(spl_http *http, int fd, unsigned connections, spl_error 
         {MHD_OPTION_END, 0, NULL},
     };
     const struct MHD_OptionItem tls_options[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, http->certificate},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, http->key},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)spl_certificate_retrieve},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
         {MHD_OPTION_END, 0, NULL},
     };
@@ -156,6 +161,7 @@ unsigned spl_http_port(const spl_http *http) {
 
 void spl_http_tick(spl_http *http) {
     spl_anonymous_tell(http->anonymous, spl_now_s());
+    refresh_certificate(http);
 }
 
 void spl_http_drain(spl_http *http) {
@@ -174,9 +180,7 @@ void spl_http_stop(spl_http *http, unsigned grace_s) {
     if (http->guard)
         spl_guard_stop(http->guard);
     spl_anonymous_free(http->anonymous);
-    if (http->key)
-        explicit_bzero(http->key, strlen(http->key));
-    free(http->certificate);
-    free(http->key);
+    spl_certificate_free(http->certificate);
+    explicit_bzero(http->parts.secret, sizeof(http->parts.secret));
     free(http);
 }

@@ -6,6 +6,7 @@
 #define SPL_SERVICE_HTTP_SERVER_H
 
 #include "service/http/anonymous.h"
+#include "service/http/certificate.h"
 #include "service/http/guard.h"
 #include "service/http/http.h"
 
@@ -21,7 +22,7 @@ struct spl_http {
     struct MHD_Daemon *daemon;
     spl_guard *guard;
     spl_anonymous *anonymous;
-    char *certificate, *key; /* PEM; NULL without TLS */
+    spl_certificate *certificate; /* NULL without TLS */
     unsigned port;
     atomic_bool draining; /* takes no new jobs */
     atomic_bool stopping; /* ends answers that wait */
