@@ -8,7 +8,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define RETRY_AFTER_S 5
+#define RETRY_AFTER_S         5
+#define NOT_YET_RETRY_AFTER_S 2
 
 static const struct {
     unsigned http_status;
@@ -56,6 +57,12 @@ int spl_refuse_about(spl_problem *ret_problem, spl_problem_code code, const char
     va_start(arguments, format);
     int status = refuse(ret_problem, code, field, setting, format, arguments);
     va_end(arguments);
+    return status;
+}
+
+int spl_refuse_yet(spl_problem *ret_problem, const char *detail) {
+    const int status = spl_refuse(ret_problem, SPL_PROBLEM_CONFLICT, "%s", detail);
+    ret_problem->retry_after_s = NOT_YET_RETRY_AFTER_S;
     return status;
 }
 

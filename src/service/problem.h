@@ -71,6 +71,9 @@ int spl_refuse(spl_problem *ret_problem, spl_problem_code code, const char *form
 int spl_refuse_about(spl_problem *ret_problem, spl_problem_code code, const char *field,
                      const char *setting, const char *format, ...) SPL_PRINTF(5, 6);
 
+/* Refuses with CONFLICT what a job that has not ended does not have yet; the client is to ask again. */
+int spl_refuse_yet(spl_problem *ret_problem, const char *detail);
+
 /* Turns a failure of the inner rooms into a problem: NO_SPACE is STORAGE_FULL, MEMORY and IO are UNAVAILABLE,
  * all else INTERNAL with a constant detail; what `error` says goes to the log, not to the client. */
 int spl_refuse_error(spl_problem *ret_problem, const spl_error *error);

@@ -97,6 +97,8 @@ def test_a_compressed_stem_has_peaks_when_it_is_complete(service):
     wait_until(lambda: service.job(job["id"])["outputs"], what="an output")
     answer = service.get(f"/v1/jobs/{job['id']}/stems/accompaniment.flac/peaks")
     assert (answer.status, answer.problem()) == (409, "conflict") and int(answer.headers["Retry-After"]) > 0
+    assert service.get(f"/v1/jobs/{job['id']}/stems/none.flac/peaks").status == 409
+    assert service.metric('spleeter_errors_total{code="conflict"}') == 0, "to ask too early is no fault"
     service.request("DELETE", f"/v1/jobs/{job['id']}")
 
 

@@ -204,6 +204,7 @@ def test_cancel_stops_a_running_job(service, endless, song):
     assert service.separate(song)["status"] == "succeeded", "the worker goes on"
     answer = service.request("POST", f"/v1/jobs/{job['id']}/cancel")
     assert (answer.status, answer.problem()) == (409, "conflict")
+    assert service.metric('spleeter_errors_total{code="conflict"}') == 1
     assert not [name for name in service.files("blobs") if job["id"] in name and "input" not in name]
 
 

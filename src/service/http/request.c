@@ -373,6 +373,11 @@ enum MHD_Result spl_request_handle(void *user, struct MHD_Connection *connection
     return answer(request) ? MHD_YES : MHD_NO;
 }
 
+/* Clients that follow a job ask for what it does not have yet, which is no fault. */
+static bool is_fault(const spl_problem *problem) {
+    return problem->code != SPL_PROBLEM_CONFLICT || problem->retry_after_s == 0;
+}
+
 static void record(const spl_request *request, bool complete) {
     const double seconds = spl_now_s() - request->started_s;
     const char *code = request->refused ? spl_problem_code_text(request->problem.code) : NULL;
@@ -385,7 +390,7 @@ static void record(const spl_request *request, bool complete) {
         .received_bytes = request->received_bytes,
         .sent_bytes = request->sent_bytes,
     };
-    spl_metrics_request(&metrics, code);
+    spl_metrics_request(&metrics, is_fault(&request->problem) ? code : NULL);
     if (!request->authenticated && !may_write(request, SPL_ANONYMOUS_REQUEST))
         return;
     spl_log(SPL_LOG_INFO, "http.request", SPL_TEXT("method", request->method),

@@ -415,7 +415,7 @@ static int refuse_file(const spl_job *job, spl_problem *ret_problem) {
         return spl_refuse(ret_problem, SPL_PROBLEM_GONE, "the job's files have expired");
     case SPL_JOB_QUEUED:
     case SPL_JOB_RUNNING:
-        return spl_refuse(ret_problem, SPL_PROBLEM_CONFLICT, "the job has no such file yet");
+        return spl_refuse_yet(ret_problem, "the job has no such file yet");
     case SPL_JOB_FAILED:
     case SPL_JOB_CANCELED:
         return spl_refuse(ret_problem, SPL_PROBLEM_CONFLICT, "the job is %s and has no files",
@@ -480,6 +480,8 @@ int spl_jobs_manifest(spl_jobs *jobs, const char *owner, const char *id, json_t 
     int status = get(jobs, owner, id, &job, ret_problem);
     if (status < 0)
         return status;
+    if (job.state == SPL_JOB_QUEUED || job.state == SPL_JOB_RUNNING)
+        return spl_refuse_yet(ret_problem, "the job has no manifest until it has succeeded");
     if (!job.result)
         return spl_refuse(ret_problem, SPL_PROBLEM_CONFLICT,
                           "only a job that succeeded has a manifest; this one is %s",

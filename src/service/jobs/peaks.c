@@ -373,13 +373,10 @@ int spl_jobs_peaks(spl_jobs *jobs, const spl_jobs_asker *asker, const spl_job_fi
                    const spl_peaks_query *query, uint8_t **ret_data, size_t *ret_size,
                    spl_problem *ret_problem) {
     const bool wav = strcmp(file->media_type, "audio/wav") == 0;
-    if (!wav && !file->blob.complete) {
-        const int refused =
-            spl_refuse(ret_problem, SPL_PROBLEM_CONFLICT,
-                       "only a WAV file has peaks while it grows; ask again when the job is done");
-        ret_problem->retry_after_s = 2;
-        return refused;
-    }
+    if (!wav && !file->blob.complete)
+        return spl_refuse_yet(
+            ret_problem,
+            "only a WAV file has peaks while it grows; ask again when the job is done");
     const peaks_work work = {.jobs = jobs,
                              .asker = asker,
                              .file = file,

@@ -255,7 +255,9 @@ static void write_requests(FILE *out) {
         write_histogram(out, "spleeter_request_latency_seconds", label, &state.routes[i].latency,
                         latency_bounds);
     }
-    write_head(out, "spleeter_errors_total", "counter", "Refused and failed requests by code.");
+    write_head(
+        out, "spleeter_errors_total", "counter",
+        "Refused and failed requests by code, without those for what a job does not have yet.");
     for (size_t i = 0; i < SPL_PROBLEM_COUNT; i++)
         fprintf(out, "spleeter_errors_total{code=\"%s\"} %" PRIu64 "\n",
                 spl_problem_code_text((spl_problem_code)i), state.errors[i]);
