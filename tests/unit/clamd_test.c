@@ -110,7 +110,8 @@ static void clean(void **state) {
         char signature[128] = "untouched";
         start("stream: OK", 11);
         run();
-        assert_int_equal(spl_clamd_scan(the_peer.name, fd, 10, &verdict, signature, NULL), 0);
+        assert_int_equal(
+            spl_clamd_scan(the_peer.name, fd, &(spl_scan_wait){10}, &verdict, signature, NULL), 0);
         stop();
         assert_int_equal(verdict, SPL_SCAN_CLEAN);
         assert_string_equal(signature, "untouched");
@@ -168,7 +169,8 @@ static void answers(void **state) {
         start(cases[i].answer, cases[i].size);
         the_peer.early = cases[i].early;
         run();
-        const int status = spl_clamd_scan(the_peer.name, fd, 10, &verdict, signature, &error);
+        const int status =
+            spl_clamd_scan(the_peer.name, fd, &(spl_scan_wait){10}, &verdict, signature, &error);
         stop();
         /* An answer before the whole stream may be lost when the peer closes with bytes unread. */
         if (status != cases[i].status && !(cases[i].early && status == SPL_E_IO))
@@ -192,15 +194,17 @@ static void long_answers(void **state) {
     memset(answer, 'a', sizeof(answer));
     start(answer, sizeof(answer));
     run();
-    assert_int_equal(spl_clamd_scan(the_peer.name, fd, 10, &verdict, signature, NULL),
-                     SPL_E_FORMAT);
+    assert_int_equal(
+        spl_clamd_scan(the_peer.name, fd, &(spl_scan_wait){10}, &verdict, signature, NULL),
+        SPL_E_FORMAT);
     stop();
 
     memcpy(answer, "stream: ", 8);
     memcpy(answer + 600, " FOUND", 7);
     start(answer, 607);
     run();
-    assert_int_equal(spl_clamd_scan(the_peer.name, fd, 10, &verdict, signature, NULL), 0);
+    assert_int_equal(
+        spl_clamd_scan(the_peer.name, fd, &(spl_scan_wait){10}, &verdict, signature, NULL), 0);
     stop();
     assert_int_equal(verdict, SPL_SCAN_INFECTED);
     assert_int_equal(strlen(signature), 127);
@@ -225,8 +229,9 @@ static void deadlines(void **state) {
         the_peer.hang = true;
         run();
         const double before_s = spl_now_s();
-        assert_int_equal(spl_clamd_scan(the_peer.name, fd, 1, &verdict, signature, &error),
-                         SPL_E_IO);
+        assert_int_equal(
+            spl_clamd_scan(the_peer.name, fd, &(spl_scan_wait){1}, &verdict, signature, &error),
+            SPL_E_IO);
         assert_true(spl_now_s() - before_s >= 0.9);
         assert_non_null(strstr(error.message, "1 s"));
         stop();
@@ -238,8 +243,31 @@ static void deadlines(void **state) {
     spl_scan_verdict verdict;
     char signature[128];
     start("", 0);
-    assert_int_equal(spl_clamd_scan(the_peer.name, fd, 1, &verdict, signature, NULL), SPL_E_IO);
+    assert_int_equal(
+        spl_clamd_scan(the_peer.name, fd, &(spl_scan_wait){1}, &verdict, signature, NULL),
+        SPL_E_IO);
     close(the_peer.listener);
+    close(fd);
+}
+
+static int is_canceled(void *user) {
+    int *asked = user;
+    return ++*asked > 2;
+}
+
+static void a_scan_can_be_canceled(void **state) {
+    (void)state;
+    int fd = file_of(10), asked = 0;
+    spl_scan_verdict verdict;
+    char signature[128];
+    spl_error error;
+    start("", 0);
+    the_peer.hang = true;
+    run();
+    const spl_scan_wait wait = {600, is_canceled, &asked};
+    assert_int_equal(spl_clamd_scan(the_peer.name, fd, &wait, &verdict, signature, &error),
+                     SPL_E_CANCELED);
+    stop();
     close(fd);
 }
 
@@ -263,7 +291,8 @@ static void no_connection(void **state) {
     };
     for (size_t i = 0; i < SPL_ARRAY_SIZE(cases); i++) {
         spl_error error;
-        const int status = spl_clamd_scan(cases[i].name, fd, 5, &verdict, signature, &error);
+        const int status =
+            spl_clamd_scan(cases[i].name, fd, &(spl_scan_wait){5}, &verdict, signature, &error);
         if (status != cases[i].status)
             fail_msg("%s: %d %s", cases[i].name, status, error.message);
         assert_false(spl_clamd_alive(cases[i].name));
@@ -286,9 +315,13 @@ static void alive(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(clean),         cmocka_unit_test(answers),
-        cmocka_unit_test(long_answers),  cmocka_unit_test(deadlines),
-        cmocka_unit_test(no_connection), cmocka_unit_test(alive),
+        cmocka_unit_test(clean),
+        cmocka_unit_test(answers),
+        cmocka_unit_test(long_answers),
+        cmocka_unit_test(deadlines),
+        cmocka_unit_test(a_scan_can_be_canceled),
+        cmocka_unit_test(no_connection),
+        cmocka_unit_test(alive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

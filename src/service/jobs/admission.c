@@ -199,10 +199,15 @@ static int scan(const job_admission *admission) {
     if (status < 0)
         return status;
     const double started_s = spl_now_s();
-    status = spl_clamd_scan(settings->clamd, admission->upload->writer.fd, settings->scan_timeout_s,
-                            &verdict, signature, &error);
+    const spl_submission *submission = admission->submission;
+    const spl_scan_wait wait = {settings->scan_timeout_s, submission->canceled,
+                                submission->canceled_user};
+    status = spl_clamd_scan(settings->clamd, admission->upload->writer.fd, &wait, &verdict,
+                            signature, &error);
     spl_metrics_phase(SPL_PHASE_SCAN, spl_now_s() - started_s);
     spl_jobs_end_turn(admission->jobs, SPL_TURN_SCAN, slot);
+    if (status == SPL_E_CANCELED)
+        return spl_refuse(admission->problem, SPL_PROBLEM_UNAVAILABLE, "the client has gone");
     if (status < 0) {
         spl_metrics_count(SPL_COUNTER_SCAN_FAILURES, 1);
         spl_jobs_log_failure(SPL_LOG_ERROR, "upload.not_scanned", &error);

@@ -20,11 +20,12 @@
 #define CHUNK_BYTES      (64 << 10)
 #define ANSWER_MAX_BYTES 1024
 #define ALIVE_TIMEOUT_S  2
+#define ASK_MS           100
 
 typedef struct clamd_session {
     int fd;
     double deadline_s;
-    unsigned timeout_s;
+    const spl_scan_wait *wait;
     char answer[ANSWER_MAX_BYTES + 1];
     size_t answer_size;
 } clamd_session;
@@ -39,8 +40,12 @@ static int wait_for(const clamd_session *session, short events, short *ret_event
                     spl_error *ret_error) {
     for (;;) {
         struct pollfd poll_fd = {.fd = session->fd, .events = events};
+        const spl_scan_wait *wait = session->wait;
         const double left_s = session->deadline_s - spl_now_s();
-        const int ready = left_s > 0 ? poll(&poll_fd, 1, (int)fmin(ceil(left_s * 1000), 1e6)) : 0;
+        if (wait->canceled && wait->canceled(wait->user))
+            return spl_fail(ret_error, SPL_E_CANCELED, "the scan was canceled");
+        const int ready =
+            left_s > 0 ? poll(&poll_fd, 1, (int)fmin(ceil(left_s * 1000), ASK_MS)) : 0;
         if (ready > 0) {
             *ret_events = poll_fd.revents;
             return 0;
@@ -48,8 +53,7 @@ static int wait_for(const clamd_session *session, short events, short *ret_event
         if (ready < 0 && errno != EINTR)
             return spl_fail_errno(ret_error, errno, "cannot wait for clamd");
         if (left_s <= 0)
-            return spl_fail(ret_error, SPL_E_IO, "clamd gave no answer in %u s",
-                            session->timeout_s);
+            return spl_fail(ret_error, SPL_E_IO, "clamd gave no answer in %u s", wait->timeout_s);
     }
 }
 
@@ -104,10 +108,9 @@ static int connect_tcp(clamd_session *session, const char *host_and_port, spl_er
     return status;
 }
 
-static int session_open(const char *socket_name, unsigned timeout_s, clamd_session *session,
+static int session_open(const char *socket_name, const spl_scan_wait *wait, clamd_session *session,
                         spl_error *ret_error) {
-    *session =
-        (clamd_session){.fd = -1, .deadline_s = spl_now_s() + timeout_s, .timeout_s = timeout_s};
+    *session = (clamd_session){.fd = -1, .deadline_s = spl_now_s() + wait->timeout_s, .wait = wait};
     if (strncmp(socket_name, "unix:", 5) == 0)
         return connect_unix(session, socket_name + 5, ret_error);
     if (strncmp(socket_name, "tcp:", 4) == 0)
@@ -218,11 +221,11 @@ int spl_clamd_parse_answer(const char *answer, bool all_sent, spl_scan_verdict *
     return 0;
 }
 
-int spl_clamd_scan(const char *socket, int fd, unsigned timeout_s, spl_scan_verdict *ret_verdict,
-                   char ret_signature[128], spl_error *ret_error) {
+int spl_clamd_scan(const char *socket, int fd, const spl_scan_wait *wait,
+                   spl_scan_verdict *ret_verdict, char ret_signature[128], spl_error *ret_error) {
     SPL_CLEANUP(session_close) clamd_session session;
     bool all_sent = false;
-    int status = session_open(socket, timeout_s, &session, ret_error);
+    int status = session_open(socket, wait, &session, ret_error);
     if (status == 0)
         status = send_file(&session, fd, &all_sent, ret_error);
     if (status == 0)
@@ -236,7 +239,8 @@ bool spl_clamd_alive(const char *socket) {
     static const char command[] = "zPING";
     SPL_CLEANUP(session_close) clamd_session session;
     bool sent;
-    return session_open(socket, ALIVE_TIMEOUT_S, &session, NULL) == 0 &&
+    const spl_scan_wait wait = {.timeout_s = ALIVE_TIMEOUT_S};
+    return session_open(socket, &wait, &session, NULL) == 0 &&
            send_all(&session, command, sizeof(command), &sent, NULL) == 0 && sent &&
            receive_answer(&session, NULL) == 0 && strcmp(session.answer, "PONG") == 0;
 }
