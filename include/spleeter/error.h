@@ -37,6 +37,7 @@ typedef enum spl_status {
     SPL_E_HELPER = -11,     /* the codec helper is missing, crashed or was killed */
     SPL_E_NO_SPACE = -12,   /* the disk, or the quota on it, is full */
     SPL_E_BUDGET = -13,     /* a file would take more memory or time to decode than it may */
+    SPL_E_SAMPLE = -14,     /* a sample is not a finite number, or too large */
 } spl_status;
 
 typedef struct spl_error {

@@ -23,6 +23,10 @@ extern "C" {
 
 #define SPL_SAMPLE_RATE_HZ 44100
 
+/* Largest magnitude of a sample that is taken: room for 32-bit integers that were not scaled to +-1.0. Spectra, nets and filters stay
+ * far from the ends of their numbers with it. */
+#define SPL_SAMPLE_MAX 4294967296.0f
+
 /* How far up the spectrum the stems reach. */
 typedef enum spl_bandwidth {
     SPL_BANDWIDTH_MODEL, /* bins and mask extension as the model's manifest says */
@@ -35,8 +39,8 @@ typedef enum spl_bandwidth {
 typedef struct spl_source {
     void *user;
     /* Writes up to `capacity` samples (2 * capacity floats) to `samples` and their number to *ret_count; 0 means the end.
-     * Returns 0, or a negative spl_status that spl_separate passes on. NaN and infinities are
-     * refused by spl_separate (FORMAT). A source that waits long watches by itself for what should cancel the separation,
+     * Returns 0, or a negative spl_status that spl_separate passes on. NaN, infinities and
+     * what is beyond +-SPL_SAMPLE_MAX are refused by spl_separate (SAMPLE). A source that waits long watches by itself for what should cancel the separation,
      * and then returns CANCELED: spl_separate cannot ask meanwhile. */
     int (*read)(void *user, float *samples, size_t capacity, size_t *ret_count);
     /* Starts again from the first sample. Needed with `wiener` only; may be NULL otherwise. */
@@ -97,7 +101,10 @@ SPL_API void spl_separate_options_init(spl_separate_options *options);
  * Follows R. Hennequin et al., "Spleeter: a fast and efficient music source separation tool with pre-trained
  * models", JOSS 5(50), 2020, and deezer/spleeter 2.4.2; the Wiener filter follows norbert 0.2.1.
  *
- * Errors: ARGUMENT, MEMORY, CANCELED, FORMAT (a sample is not finite), and what the callbacks return. */
+ * All samples that come out are finite numbers.
+ *
+ * Errors: ARGUMENT, MEMORY, CANCELED, SAMPLE (one is not finite or too large, or the model makes one that is not finite), and what the
+ * callbacks return. */
 SPL_API SPL_WARN_UNUSED int spl_separate(spl_model *model, const spl_separate_options *options,
                                          const spl_source *source, const spl_sink *sink,
                                          spl_error *ret_error);

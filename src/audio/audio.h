@@ -79,7 +79,7 @@ const spl_audio_info *spl_decoder_info(const spl_decoder *decoder);
 unsigned spl_decoder_channels(const spl_decoder *decoder);
 
 /* Reads up to `capacity` samples; *ret_count = 0 at the end, which is reported only when the helper said that it
- * decoded everything. A file that breaks off gives what could be decoded, as ffmpeg does. */
+ * decoded everything. All samples are finite and within +-SPL_SAMPLE_MAX (else: SAMPLE). A file that breaks off gives what could be decoded, as ffmpeg does. */
 SPL_WARN_UNUSED int spl_decoder_read(spl_decoder *decoder, float *samples, size_t capacity,
                                      size_t *ret_count, spl_error *ret_error);
 

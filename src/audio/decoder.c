@@ -5,8 +5,10 @@
 #include "audio/decoder.h"
 
 #include "base/clock.h"
+#include "base/samples.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,7 +21,8 @@ struct spl_decoder {
     char *name;
     spl_audio_info info;
     unsigned channels;
-    size_t pending; /* samples of the current record that are still in the socket */
+    size_t pending;    /* samples of the current record that are still in the socket */
+    uint64_t position; /* in the song, of the next sample to read */
     uint64_t samples;
     bool ended;
     char warning[512];
@@ -93,7 +96,10 @@ int spl_decoder_open(int fd, const char *name, const spl_decode_options *options
         (spl_stop){0}; /* addresses of this process are not the helper's business */
     if (spl_helper_send(&helper, SPL_RECORD_DECODE, &request, sizeof(request)) < 0)
         return spl_helper_fail(&helper, name, ret_error);
-    return spl_decoder_attach(helper, name, options->channels, ret_decoder, ret_error);
+    status = spl_decoder_attach(helper, name, options->channels, ret_decoder, ret_error);
+    if (status == 0)
+        (*ret_decoder)->position = (uint64_t)llround(options->offset_s * SPL_SAMPLE_RATE_HZ);
+    return status;
 }
 
 const spl_audio_info *spl_decoder_info(const spl_decoder *decoder) {
@@ -161,6 +167,12 @@ int spl_decoder_read(spl_decoder *decoder, float *samples, size_t capacity, size
     if (spl_helper_receive(&decoder->helper, samples, count * decoder->channels * sizeof(float)) <
         0)
         return spl_helper_fail(&decoder->helper, decoder->name, ret_error);
+    spl_error error;
+    const int status =
+        spl_samples_check(samples, count, decoder->channels, decoder->position, &error);
+    if (status < 0)
+        return spl_fail(ret_error, status, "%s: %s", decoder->name, error.message);
+    decoder->position += count;
     decoder->pending -= count;
     *ret_count = count;
     return 0;

@@ -39,6 +39,8 @@ SPL_API const char *spl_status_text(int status) {
         return "disk full";
     case SPL_E_BUDGET:
         return "too much memory or time";
+    case SPL_E_SAMPLE:
+        return "sample out of range";
     }
     return "unknown status";
 }

@@ -39,7 +39,7 @@ cli_exit cli_exit_of_stage(int status, spl_pipeline_stage stage) {
         return code;
     if (stage == SPL_STAGE_OUTPUT)
         return CLI_EXIT_OUTPUT;
-    if (status == SPL_E_FORMAT || status == SPL_E_UNSUPPORTED)
+    if (status == SPL_E_FORMAT || status == SPL_E_UNSUPPORTED || status == SPL_E_SAMPLE)
         return CLI_EXIT_AUDIO;
     return stage == SPL_STAGE_INPUT ? CLI_EXIT_INPUT : CLI_EXIT_USAGE;
 }

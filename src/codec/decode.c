@@ -18,7 +18,6 @@
 #include "codec/sandbox.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/avstring.h>
@@ -303,17 +302,6 @@ static int send_samples(decode *d) {
     return status;
 }
 
-/* The index of the first value that is infinite or not a number, or `count`. */
-static size_t find_non_finite(const float *values, size_t count) {
-    float sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += values[i] * 0;
-    size_t at = sum == 0 ? count : 0;
-    while (at < count && isfinite(values[at]))
-        at++;
-    return at;
-}
-
 /* Of each sample the channels that are wanted: all, or two, which are the same where there is one. */
 static void choose_channels(const decode *d, const float *samples, size_t count, float *to) {
     const size_t in_channels = (size_t)d->out_layout.nb_channels;
@@ -327,16 +315,9 @@ static void choose_channels(const decode *d, const float *samples, size_t count,
     }
 }
 
-/* Takes `count` converted samples: checks, counts, trims them, chooses channels, and sends. */
+/* Takes `count` converted samples: counts, trims them, chooses channels, and sends. */
 static int deliver(decode *d, const float *samples, size_t count, spl_error *ret_error) {
     const size_t in_channels = (size_t)d->out_layout.nb_channels;
-    const size_t bad = find_non_finite(samples, count * in_channels);
-    if (bad < count * in_channels)
-        return spl_fail(ret_error, SPL_E_FORMAT,
-                        "sample %" PRIu64
-                        " (at %.3f s) is not a finite number; the file is damaged",
-                        d->decoded + bad / in_channels,
-                        (double)(d->decoded + bad / in_channels) / SPL_SAMPLE_RATE_HZ);
     d->decoded += count;
 
     const size_t skipped = (size_t)SPL_MIN((uint64_t)count, d->skip);

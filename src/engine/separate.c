@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/pool.h"
+#include "base/samples.h"
 #include "dsp/stft.h"
 #include "dsp/wiener.h"
 #include "model/model.h"
@@ -89,7 +90,8 @@ struct separation {
     float *ahead; /* read already for the next segment: stereo, T hops */
     size_t ahead_samples;
     bool ahead_ended;
-    uint64_t samples_read;               /* in this pass */
+    uint64_t samples_read; /* in this pass */
+    uint64_t samples_written;
     float *re, *im;                      /* [T][FRAME] */
     float *magnitudes;                   /* [T][2][F] */
     float *estimates[SPL_STEMS_MAX];     /* [T][2][F]; then the gains; NULL: not needed */
@@ -151,13 +153,9 @@ static int read_ahead(struct separation *s, size_t wanted) {
         if (count > wanted - s->ahead_samples)
             return spl_fail(s->error, SPL_E_ARGUMENT,
                             "the source gave more samples than asked for");
-        if (!spl_all_finite(to, 2 * count)) {
-            size_t n = 0;
-            while (isfinite(to[n]))
-                n++;
-            return spl_fail(s->error, SPL_E_FORMAT, "sample %llu is not a finite number",
-                            (unsigned long long)(s->samples_read + n / 2));
-        }
+        const int checked = spl_samples_check(to, count, 2, s->samples_read, s->error);
+        if (checked < 0)
+            return checked;
         s->samples_read += count;
         s->ahead_samples += count;
         s->ahead_ended = count == 0;
@@ -342,6 +340,14 @@ static int write_finished(struct separation *s) {
             stems[i] = s->finished[i] + 2 * s->finished_begin;
     const size_t count = s->finished_end - s->finished_begin;
     s->finished_end = 0;
+    for (unsigned i = 0; i < s->stems; i++)
+        if (stems[i] && !spl_all_finite(stems[i], 2 * count))
+            return spl_fail(s->error, SPL_E_SAMPLE,
+                            "the model makes numbers of the stem %s that are not finite, between "
+                            "%.1f s and %.1f s; it does not suit this song",
+                            s->info->stems[i].name, (double)s->samples_written / SPL_SAMPLE_RATE_HZ,
+                            (double)(s->samples_written + count) / SPL_SAMPLE_RATE_HZ);
+    s->samples_written += count;
     const int status = s->sink->write(s->sink->user, stems, count);
     spl_clock_lap(&since_s, &s->timings->write_s);
     return status;

@@ -255,7 +255,7 @@ static void mix(const float *const *stems, uint64_t members, size_t begin, size_
         mixed[i] = 0.5f * (mixed[2 * i] + mixed[2 * i + 1]);
 }
 
-/* The larger of `peak` and the magnitudes of finite samples: without their sign they order as integers do. */
+/* The larger of `peak` and the magnitudes of samples: without their sign they order as integers do, infinity and NaN above all. */
 static float peak_of(const float *samples, size_t count, float peak) {
     int32_t largest;
     memcpy(&largest, &peak, sizeof(largest));
@@ -292,6 +292,11 @@ static int write_lane(void *user, const float *const *stems, size_t count) {
             else
                 mix(stems, members, begin, chunk, width, run->mixed);
             output->peak = peak_of(samples, chunk * width, output->peak);
+            if (!isfinite(output->peak))
+                return fail_callback(run, SPL_STAGE_SEPARATE,
+                                     spl_fail(&run->error, SPL_E_SAMPLE,
+                                              "%s: the sum %s is not finite", run->name,
+                                              output->request.name));
             int status =
                 output->spools
                     ? spl_write_all(output->spools[run->lane], samples,

@@ -12,7 +12,7 @@ TOOL = os.environ["SPLEETERD_CODEC_TOOL"]
 RATE = 44100
 
 # Exit statuses of codec_tool: minus the spl_status.
-ARGUMENT, IO, FORMAT, UNSUPPORTED, LIMIT, HELPER, NO_SPACE, BUDGET = 1, 3, 5, 6, 9, 11, 12, 13
+ARGUMENT, IO, FORMAT, UNSUPPORTED, LIMIT, HELPER, NO_SPACE, BUDGET, SAMPLE = 1, 3, 5, 6, 9, 11, 12, 13, 14
 
 
 def ffmpeg(*arguments, **keywords):

@@ -15,7 +15,7 @@ import time
 import numpy as np
 import pytest
 
-from audio_tool import ARGUMENT, BUDGET, FORMAT, HELPER, LIMIT, RATE, TOOL, UNSUPPORTED, ffmpeg, make, music, tool
+from audio_tool import ARGUMENT, BUDGET, FORMAT, HELPER, LIMIT, RATE, SAMPLE, TOOL, UNSUPPORTED, ffmpeg, make, music, tool
 
 
 def wav(fmt, data):
@@ -65,7 +65,7 @@ def test_content(tmp_path, name):
     refused(path, status, text)
 
 
-@pytest.mark.parametrize("value, rate, at", ((np.nan, 44100, 1000), (np.inf, 44100, 0), (-np.inf, 44100, 4409),
+@pytest.mark.parametrize("value, rate, at", ((np.nan, 44100, 1000), (np.inf, 44100, 0), (-np.inf, 44100, 4000),
                                              (np.nan, 48000, 1000)))
 def test_samples_that_are_no_numbers(tmp_path, value, rate, at):
     signal = music(0.1)
@@ -73,7 +73,20 @@ def test_samples_that_are_no_numbers(tmp_path, value, rate, at):
     path = tmp_path / "a.wav"
     path.write_bytes(wav(pcm(2, rate, 32, 3), signal.tobytes()))
     text = f"sample {at} (at {at / RATE:.3f} s) is not a finite number" if rate == RATE else "is not a finite number"
-    refused(path, FORMAT, text)
+    refused(path, SAMPLE, text)
+
+
+@pytest.mark.parametrize("offset, at", ((0, 1.5), (1, 0.5)))
+def test_samples_that_are_too_large(tmp_path, offset, at):
+    """The time is that in the file. What is as large as a 32-bit integer passes."""
+    signal = music(3)
+    signal[1000] = 2.0**32, -(2.0**32)
+    signal[int((offset + at) * RATE), 1] = -1e30
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(pcm(2, RATE, 32, 3), signal.tobytes()))
+    done = tool("decode", path, f"offset={offset}")
+    assert done.returncode == SAMPLE and b"sample 66150 (at 1.500 s) is -1e+30, where up to 4.29497e+09" in done.stderr
+    assert tool("decode", path, "duration=1").returncode == 0
 
 
 def test_video_without_sound(tmp_path):

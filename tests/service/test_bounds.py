@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import wait_until, wav_bytes
+from conftest import music, wait_until, wav, wav_bytes
 
 SOON_S = 10  # generous: it takes about a second
 
@@ -145,3 +145,22 @@ def test_memory_that_runs_out_ends_the_helper(serve):
         assert all((answer.status, answer.problem()) == (422, "unreadable-audio") for answer in answers), answers
         assert service.separate(wav_bytes(1))["status"] == "succeeded"
         assert service.stop() == 0
+
+
+# -------------------------------------------------------------------------- samples
+
+
+def float_wav(seconds, at_s, value):
+    samples = music(seconds).astype("<f4")
+    samples[int(at_s * 44100), 0] = value
+    return wav.header(samples.nbytes, 44100, 2, 32, wav.FLOAT) + samples.tobytes()
+
+
+@pytest.mark.parametrize("value", [3e38, float("nan")])
+def test_sample_out_of_range(service, value):
+    """Refused at once where it is seen at once; else the job fails, and is not tried again."""
+    answer = service.post("/v1/jobs", {}, file=float_wav(1, 0.01, value))
+    assert (answer.status, answer.problem()) == (422, "unreadable-audio") and "(at 0.010 s)" in answer.json()["detail"]
+    job = service.wait(service.submit(float_wav(30, 20, value))["id"])
+    assert (job["status"], job["error"]["code"], job["attempts"]) == ("failed", "sample-out-of-range", 1)
+    assert "sample 882000 (at 20.000 s)" in job["error"]["detail"]

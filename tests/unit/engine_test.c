@@ -315,7 +315,7 @@ static void bad_arguments_are_refused(void **state) {
 
     s->samples[2 * 70 + 1] = NAN;
     options = defaults(s);
-    assert_int_equal(separate(s, &options, &error), SPL_E_FORMAT);
+    assert_int_equal(separate(s, &options, &error), SPL_E_SAMPLE);
     assert_non_null(strstr(error.message, "sample 70 "));
     song_free(s);
 }

@@ -244,6 +244,8 @@ static int fail_separation(const job_work *work, spl_pipeline_stage stage, const
     if (stage == SPL_STAGE_INPUT && error->status == SPL_E_LIMIT)
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_TOO_LONG), false,
                          error->message, error->status);
+    if (error->status == SPL_E_SAMPLE)
+        return fail_with(failure, "sample-out-of-range", false, error->message, error->status);
     if (error->status == SPL_E_BUDGET)
         return fail_with(failure, "codec-budget", false, error->message, error->status);
     if (stage == SPL_STAGE_OUTPUT && unfit)
