@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "download/pull.h"
 #include "service/http/http.h"
+#include "service/net/address.h"
 #include "service/net/outbound.h"
 #include "service/observe/log.h"
 #include "service/observe/trace.h"
@@ -281,7 +282,9 @@ static int start_jobs(running_service *service, spl_error *ret_error) {
         .only_works = service->role == SPL_WORKS,
     };
     memcpy(parts.secret, service->secret, sizeof(parts.secret));
-    return spl_jobs_start(&parts, &service->jobs, ret_error);
+    const int status = spl_jobs_start(&parts, &service->jobs, ret_error);
+    explicit_bzero(parts.secret, sizeof(parts.secret));
+    return status;
 }
 
 static int start_http(running_service *service, spl_error *ret_error) {
@@ -294,7 +297,9 @@ static int start_http(running_service *service, spl_error *ret_error) {
         .only_system = service->role == SPL_WORKS,
     };
     memcpy(parts.secret, service->secret, sizeof(parts.secret));
-    return spl_http_start(&parts, &service->http, ret_error);
+    const int status = spl_http_start(&parts, &service->http, ret_error);
+    explicit_bzero(parts.secret, sizeof(parts.secret));
+    return status;
 }
 
 static int start(running_service *service, spl_error *ret_error) {
@@ -348,6 +353,14 @@ static void list_models(spl_models *models, char *ret_text, size_t size) {
     }
 }
 
+/* Keys go over the network unencrypted, unless a proxy that is not named anywhere ends TLS. */
+static bool is_plain(const running_service *service) {
+    const spl_settings *settings = service->settings;
+    return service->role == SPL_SERVES && spl_http_port(service->http) > 0 &&
+           !*settings->tls_certificate && !spl_address_is_loopback(settings->bind) &&
+           !*settings->trusted_proxies && strncmp(settings->public_url, "https://", 8) != 0;
+}
+
 static void announce(const running_service *service) {
     const spl_settings *settings = service->settings;
     const bool open = in_development(settings) && !*settings->api_key && !*settings->jwt_issuer;
@@ -374,6 +387,11 @@ static void announce(const running_service *service) {
     spl_log(SPL_LOG_INFO, "service.started", SPL_TEXT("url", url),
             SPL_TEXT("data_dir", settings->data_dir), SPL_TEXT("access", access),
             SPL_TEXT("scan", scan), SPL_TEXT("models", models));
+    if (is_plain(service))
+        spl_log(SPL_LOG_WARNING, "service.plain_http",
+                SPL_TEXT("detail", "keys and songs cross the network unencrypted; set "
+                                   "SPLEETER_TLS_CERTIFICATE, or put a proxy that does TLS in "
+                                   "front and name it in SPLEETER_TRUSTED_PROXIES"));
     if (service->role == SPL_SERVES && !*settings->clamd)
         spl_log(SPL_LOG_WARNING, "service.no_scan",
                 SPL_TEXT("detail", "uploads are not scanned for viruses; see SPLEETER_CLAMD"));

@@ -10,6 +10,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -21,11 +22,12 @@
     "3g2,3gp,ac3,adts,aifc,alac,amr,ape,asf,au,avi,awb,bwf,caf,dsf,dts,dtshd,eac3,ec3,f4a,"        \
     "f4v,flv,latm,loas,m2ts,m4b,m4r,m4v,mka,mlp,mp1,mp2,mpc,mpeg,mpg,mts,oga,ogv,qt,rf64,"         \
     "snd,spx,tak,thd,ts,tta,vob,voc,w64,wave,wmv,wv,xwma"
-#define ALGORITHMS  "RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512"
-#define CIDRS       "networks, such as 10.0.0.0/8,fd00::/8"
-#define SECRET_SIZE 4096
-#define NAME_SIZE   64 /* of variables and flags */
-#define MIB         1048576
+#define ALGORITHMS    "RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512"
+#define CIDRS         "networks, such as 10.0.0.0/8,fd00::/8"
+#define SECRET_SIZE   4096
+#define DIFFERENT_MIN 6  /* characters of a secret; 16 random digits nearly always have more */
+#define NAME_SIZE     64 /* of variables and flags */
+#define MIB           1048576
 
 typedef enum setting_kind { TEXT, COUNT, MEBIBYTES, SECONDS } setting_kind;
 
@@ -87,14 +89,6 @@ static bool is_address(const char *value) {
     return inet_pton(AF_INET, value, bytes) == 1 || inet_pton(AF_INET6, value, bytes) == 1;
 }
 
-static bool is_loopback(const char *value) {
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET, value, &v4) == 1)
-        return ntohl(v4.s_addr) >> 24 == 127;
-    return inet_pton(AF_INET6, value, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-}
-
 static bool is_url(const char *value) {
     const size_t scheme = strncmp(value, "https://", 8) == 0  ? 8
                           : strncmp(value, "http://", 7) == 0 ? 7
@@ -122,8 +116,31 @@ static bool is_region(const char *value) {
     return *value != '\0' && value[strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
 }
 
+/* Whether `value` is a shorter text repeated. */
+static bool is_repetition(const char *value, size_t length) {
+    for (size_t period = 1; period <= length / 2; period++) {
+        if (memcmp(value, value + period, length - period) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Whether it may be random, as far as a look can tell: neither few characters, nor one text again and again, nor a row such as 0123456789. */
+static bool looks_random(const char *value) {
+    bool seen[UCHAR_MAX + 1] = {false};
+    const size_t length = strlen(value);
+    size_t different = 0, steps = 0;
+    for (size_t i = 0; i < length; i++) {
+        const unsigned char c = (unsigned char)value[i];
+        different += !seen[c];
+        seen[c] = true;
+        steps += i > 0 && abs(c - (unsigned char)value[i - 1]) <= 1;
+    }
+    return different >= DIFFERENT_MIN && steps <= length / 2 && !is_repetition(value, length);
+}
+
 static bool is_long_secret(const char *value) {
-    return *value == '\0' || strlen(value) >= 32;
+    return *value == '\0' || (strlen(value) >= 32 && looks_random(value));
 }
 
 static bool is_clamd(const char *value) {
@@ -146,7 +163,7 @@ static bool is_key(const char *value) {
         if (!isgraph((unsigned char)value[length]))
             return false;
     }
-    return length == 0 || length >= 16;
+    return length == 0 || (length >= 16 && looks_random(value));
 }
 
 static bool is_not_empty(const char *value) {
@@ -209,14 +226,15 @@ static const setting table[] = {
     ROW(MEBIBYTES, cache_bytes, "CACHE_MB", "4096", .min = 64, .max = 1 << 30,
         .help = "Disk in the data folder for copies of what was fetched from S3, in MiB"),
     ROW(TEXT, shared_secret, "SECRET", "", .valid = is_long_secret, .secret = true,
-        .expected = "32 or more random characters",
+        .expected = "32 or more random characters, such as openssl rand -hex 32 makes",
         .help =
             "What signed links, webhooks' secrets and the audit log's seals are derived from, "
             "the same for all processes; empty: a file in the data folder, made at first start"),
 
     {.help = "Who may use it"},
     ROW(TEXT, api_key, "API_KEY", "", .valid = is_key, .secret = true,
-        .expected = "16 or more printable characters without spaces",
+        .expected = "16 or more printable characters without spaces that look random, such as "
+                    "openssl rand -hex 24 makes",
         .help = "The first API key, an admin's named default; more by spleeterd keys add"),
     ROW(TEXT, jwt_issuer, "JWT_ISSUER", "", .help = "The iss that bearer tokens must have"),
     ROW(TEXT, jwt_audience, "JWT_AUDIENCE", "", .help = "The aud that bearer tokens must have"),
@@ -633,7 +651,7 @@ static void check_together(const spl_settings *settings, problem_list *problems)
     if (settings->workers == 0 && given == 0)
         refuse(problems, "SPLEETER_WORKERS=0 is for a service whose jobs are done by spleeterd "
                          "worker: set SPLEETER_DATABASE_URL, or let this process work");
-    if (strcmp(settings->env, "development") == 0 && !is_loopback(settings->bind))
+    if (strcmp(settings->env, "development") == 0 && !spl_address_is_loopback(settings->bind))
         refuse(problems,
                "SPLEETER_ENV=development is for loopback only: set SPLEETER_BIND to "
                "127.0.0.1 instead of %s, or use production",

@@ -129,7 +129,7 @@ def test_servers_that_do_not_answer(spleeterd, tmp_path):
         quiet, nobody = (f"127.0.0.1:{s.getsockname()[1]}" for s in (silent, closed))
         settings = {"SPLEETER_DATABASE_URL": f"postgresql://u:hunter2@{nobody}/x", "SPLEETER_S3_ENDPOINT": f"http://{nobody}",
                     "SPLEETER_S3_BUCKET": "b", "SPLEETER_S3_ACCESS_KEY_ID": "id", "SPLEETER_S3_SECRET_ACCESS_KEY": "hunter2",
-                    "SPLEETER_SECRET": "hunter2" * 5, "SPLEETER_CLAMD": f"tcp:{quiet}", "SPLEETER_JWT_ISSUER": "i",
+                    "SPLEETER_SECRET": "hunter2-and-some-31-characters-more", "SPLEETER_CLAMD": f"tcp:{quiet}", "SPLEETER_JWT_ISSUER": "i",
                     "SPLEETER_JWT_AUDIENCE": "a", "SPLEETER_JWT_JWKS_URL": f"http://{nobody}/", "SPLEETER_PORT": quiet[10:]}
         said = [line for line in problems(spleeterd, tmp_path, **settings) if line.startswith("spleeterd: ")]
         names = ["BIND and SPLEETER_PORT", "DATABASE_URL", "S3_ENDPOINT", "CLAMD", "JWT_JWKS_URL"]

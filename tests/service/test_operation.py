@@ -38,6 +38,34 @@ def test_development_goes_without(serve, song):
     assert service.separate(song)["status"] == "succeeded"
 
 
+def test_plain_http_on_a_network_is_told(serve):
+    """Not on loopback, and not where a proxy does TLS."""
+    def warned(**settings):
+        service = serve(**settings)
+        found = bool(service.log("service.plain_http"))
+        service.stop()
+        return found
+
+    assert warned(BIND="0.0.0.0")
+    assert not warned() and not warned(BIND="0.0.0.0", TRUSTED_PROXIES="10.0.0.0/8") and not warned(BIND="0.0.0.0", PUBLIC_URL="https://stems.example")
+
+
+def test_keys_that_others_may_write(service):
+    """The service does not start with them; it says when others may read them."""
+    service.add_key("bob")
+    for data in service.data_folders:
+        if (data / "keys.json").exists():
+            (data / "keys.json").chmod(0o644)
+    service.stop()
+    service.start()
+    wait_until(lambda: service.log("keys.open"), what="a warning")
+    service.stop()
+    (service.data / "keys.json").chmod(0o666)
+    assert "chmod 600" in refuses_to_start(service.folder, API_KEY=KEY)
+    (service.data / "keys.json").chmod(0o600)
+    service.start()
+
+
 def test_a_wrong_setting(tmp_path):
     assert "SPLEETER_WORKERS" in refuses_to_start(tmp_path, API_KEY=KEY, WORKERS="many")
 

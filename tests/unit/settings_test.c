@@ -145,11 +145,11 @@ static void secrets_come_from_files_too(void **state) {
     write_file(path, "a key of 24 characters!!\n");
     setenv("SPLEETER_API_KEY_FILE", path, 1);
     REFUSED("SPLEETER_API_KEY_FILE (file named by the environment): give 16 or more printable");
-    write_file(path, "0123456789abcdefghij\n");
+    write_file(path, "7f3k9x2mq8w5c1zv4b6n\n");
     spl_settings settings;
     spl_error error;
     assert_int_equal(LOAD(&settings, &error), 0);
-    assert_string_equal(settings.api_key, "0123456789abcdefghij");
+    assert_string_equal(settings.api_key, "7f3k9x2mq8w5c1zv4b6n");
     spl_settings_free(&settings);
 
     setenv("SPLEETER_API_KEY", "an-other-key-of-24-chars", 1);
@@ -161,6 +161,45 @@ static void secrets_come_from_files_too(void **state) {
     setenv("SPLEETER_API_KEY_FILE", "/nowhere/key", 1);
     REFUSED("cannot read /nowhere/key");
     unlink(path);
+}
+
+/* What nobody made by chance is refused, what a generator makes is not. */
+static void secrets_look_random(void **state) {
+    (void)state;
+    static const char *const guessable[] = {
+        "aaaaaaaaaaaaaaaa",
+        "0123456789abcdef",
+        "1234567890123456",
+        "abababababababab",
+        "passwordpassword",
+        "abcdefghijklmnopqrstuvwxyz",
+        "aaaaaaaabbbbbbbbccccccccdddddddd",
+        "changemechangemechangemechangeme",
+    };
+    static const char *const random[] = {
+        "9f86d081884c7d65",
+        "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0",
+        "kX3-vLq_9ZbT.m2w",
+        "a-key-for-tests-0123456789",
+        "correct-horse-battery-staple",
+    };
+    spl_settings settings;
+    spl_error error;
+    char flag[128];
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(guessable); i++) {
+        snprintf(flag, sizeof(flag), "--api-key=%s", guessable[i]);
+        assert_int_equal(LOAD(&settings, &error, flag), SPL_E_ARGUMENT);
+        assert_non_null(strstr(error.message, "openssl rand -hex 24"));
+        assert_null(strstr(error.message, guessable[i]));
+        snprintf(flag, sizeof(flag), "--secret=%s%s%s", guessable[i], guessable[i], guessable[i]);
+        assert_int_equal(LOAD(&settings, &error, flag), SPL_E_ARGUMENT);
+    }
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(random); i++) {
+        snprintf(flag, sizeof(flag), "--api-key=%s", random[i]);
+        if (LOAD(&settings, &error, flag) < 0)
+            fail_msg("%s: %s", random[i], error.message);
+        spl_settings_free(&settings);
+    }
 }
 
 static void secrets_are_never_shown(void **state) {
@@ -193,6 +232,7 @@ int main(void) {
         cmocka_unit_test_setup(checks_what_belongs_together, clean_environment),
         cmocka_unit_test_setup(nobody_is_let_in_without_authentication, clean_environment),
         cmocka_unit_test_setup(secrets_come_from_files_too, clean_environment),
+        cmocka_unit_test_setup(secrets_look_random, clean_environment),
         cmocka_unit_test_setup(secrets_are_never_shown, clean_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,6 +66,7 @@ int spl_webhook_secret_answer(spl_request *request, spl_problem *ret_problem) {
     spl_error error;
     if (spl_webhook_secret(request->parts->secret, request->principal.id, secret, &error) < 0)
         return refuse_failure(ret_problem, "webhook_secret.failed", &error);
-    return spl_answer_json(request, MHD_HTTP_OK, json_pack("{s:s}", "secret", secret), NULL,
-                           ret_problem);
+    json_t *answer = json_pack("{s:s}", "secret", secret);
+    explicit_bzero(secret, sizeof(secret));
+    return spl_answer_json(request, MHD_HTTP_OK, answer, NULL, ret_problem);
 }

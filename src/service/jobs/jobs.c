@@ -187,6 +187,7 @@ void spl_jobs_free(spl_jobs *jobs) {
     pthread_cond_destroy(&jobs->changed);
     pthread_mutex_destroy(&jobs->lock);
     pthread_mutex_destroy(&jobs->looking);
+    explicit_bzero(jobs->secret, sizeof(jobs->secret));
     free(jobs->threads);
     free(jobs);
 }

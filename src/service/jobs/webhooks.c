@@ -75,6 +75,7 @@ static int post(spl_jobs *jobs, const spl_delivery *delivery, const char *payloa
     if (status == 0 &&
         spl_webhook_sign(secret, delivery->id, now_s, payload, strlen(payload), signature) < 0)
         status = spl_fail_memory(ret_error);
+    explicit_bzero(secret, sizeof(secret));
     if (status < 0)
         return status;
     char id[64], timestamp[64], signatures[80];

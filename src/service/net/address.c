@@ -195,3 +195,11 @@ void spl_address_network(const char *text, char ret_network[64]) {
         snprintf(ret_network, 64, "%s", text);
     }
 }
+
+bool spl_address_is_loopback(const char *text) {
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, text, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, text, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}

@@ -17,6 +17,7 @@ bool spl_cidr_contains(const char *list, const struct sockaddr *address);
 bool spl_address_public(const struct sockaddr *address);
 /* The numeric text without port, of an IPv4-mapped address that of the IPv4 address. */
 void spl_address_text(const struct sockaddr *address, char ret_text[64]);
+bool spl_address_is_loopback(const char *text);
 /* Who shares limits with a numeric address: of IPv6 the /64, which one host can have all of; any other text names itself. */
 void spl_address_network(const char *text, char ret_network[64]);
 
