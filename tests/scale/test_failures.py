@@ -76,6 +76,22 @@ def test_a_stopped_worker_that_wakes_past_its_lease_commits_nothing(cluster):
     assert not [key for key in service.s3.objects() if "/1-" in key], "the stopped worker stored something"
 
 
+def test_a_database_without_the_jobs_costs_no_object(cluster):
+    """A wrong URL, an old backup: neither those who run nor those who start remove what they do not know."""
+    service = cluster(apis=1, workers=1, standby=False, DRAIN_S=0)
+    client = service.apis[0].client()
+    client.wait(client.submit(short_song(1), model="tiny")["id"])
+    running = client.submit(short_song(2, 240), model="tiny")
+    wait_until(lambda: client.job(running["id"])["progress"] > 0, what="progress")
+    before = service.s3.objects()
+    service.primary.sql("DELETE FROM jobs")
+    wait_until(lambda: service.workers[0].log("job.lease_lost"), what="the end of its work")
+    for role in ("serve", "worker"):
+        service.add(role)
+    client.wait(client.submit(short_song(3), model="tiny")["id"])
+    assert f"{running['id']}/input" in before and set(before) <= set(service.s3.objects())
+
+
 @pytest.mark.parametrize("death", DEATHS)
 def test_without_a_database_nothing_is_promised(cluster, death):
     service = cluster(standby=False, workers=1)

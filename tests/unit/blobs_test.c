@@ -364,6 +364,30 @@ static void unfinished_work_is_cleaned_up(void **state) {
     assert_blob("a", "input", "1");
 }
 
+/* Whoever put them there. */
+static void foreign_files_stay(void **state) {
+    (void)state;
+    static const char *const foreign[] = {"incoming/read.me", "incoming/12a",   "cache/read.me",
+                                          "cache/read.me~",   "cache/~read.me", "cache/a~b c"};
+    static const char *const own[] = {"cache/a~input", "cache/a~vocals.wav.new"};
+    char path[300], other[300];
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(foreign) + SPL_ARRAY_SIZE(own); i++) {
+        const size_t count = SPL_ARRAY_SIZE(foreign);
+        snprintf(path, sizeof(path), "%s/%s", folder, i < count ? foreign[i] : own[i - count]);
+        FILE *file = fopen(path, "w");
+        if (file)
+            fclose(file);
+        else
+            assert_true(in_directory); /* which has no cache */
+    }
+    blobs->functions->close(blobs);
+    assert_success(open_blobs(folder, &blobs, &error), "open");
+    const unsigned count = in_directory ? 2 : SPL_ARRAY_SIZE(foreign);
+    snprintf(path, sizeof(path), "%s/incoming", folder);
+    snprintf(other, sizeof(other), "%s/cache", folder);
+    assert_int_equal(folder_count(path, "") + (in_directory ? 0 : folder_count(other, "")), count);
+}
+
 static void space_is_told(void **state) {
     (void)state;
     uint64_t bytes = 0;
@@ -492,6 +516,7 @@ int main(void) {
         TEST(removing),
         TEST(listing_stops),
         TEST(unfinished_work_is_cleaned_up),
+        TEST(foreign_files_stay),
         TEST(space_is_told),
         TEST(many_at_once),
         TEST(large_blobs),
