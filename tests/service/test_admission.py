@@ -6,13 +6,23 @@ import urllib.parse
 
 import pytest
 
-from conftest import wait_until, wav_bytes
+from conftest import KEY, Service, free_port, wait_until, wav_bytes
 
 
 def refused(answer, status, code, **members):
     assert (answer.status, answer.problem()) == (status, code), answer
     for name, value in members.items():
         assert answer.json().get(name) == value, answer
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """One for all tests, because none leaves anything in it."""
+    folder = tmp_path_factory.mktemp("admission")
+    service = Service(folder, {"PORT": free_port(), "DATA_DIR": folder / "data", "API_KEY": KEY, "MIN_FREE_DISK_MB": 64,
+                               "RATE_PER_MINUTE": 100000}).start()
+    yield service
+    assert service.stop() == 0
 
 
 @pytest.fixture(autouse=True)

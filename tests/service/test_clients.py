@@ -9,17 +9,21 @@ import subprocess
 
 import pytest
 
-from conftest import KEY
+from conftest import KEY, Service, free_port
 
 NAME = 'say "hi" ä.wav'
 PYTHON = pathlib.Path(os.environ["SPLEETERD_BUILD"]) / "clients/bin/python"
 
 
-@pytest.fixture
-def done(service, song):
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, song):
     """A service that has separated the song, so that the same again costs nothing."""
+    folder = tmp_path_factory.mktemp("clients")
+    service = Service(folder, {"PORT": free_port(), "DATA_DIR": folder / "data", "API_KEY": KEY, "MIN_FREE_DISK_MB": 64,
+                               "RATE_PER_MINUTE": 100000}).start()
     service.separate(song, stems="vocals,accompaniment")
-    return service
+    yield service
+    assert service.stop() == 0
 
 
 def body(*parts, boundary="B0", end="--\r\n"):
