@@ -21,6 +21,7 @@
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/avstring.h>
+#include <libavutil/intreadwrite.h>
 #include <libavutil/mathematics.h>
 #include <libswresample/swresample.h>
 #include <math.h>
@@ -405,14 +406,26 @@ static int64_t samples_after(const decode *d, int64_t start_us) {
     return av_rescale_q(d->frame->best_effort_timestamp - start, d->track->time_base, rate);
 }
 
+/* When the packet's first sample or picture is shown, in microseconds: not what a decoder leaves out at the start. */
+static int64_t shown_us(const AVStream *stream, const AVPacket *packet) {
+    const int64_t time = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
+    const int rate_hz = stream->codecpar->sample_rate;
+    if (time == AV_NOPTS_VALUE)
+        return INT64_MAX;
+    size_t size;
+    const uint8_t *stated = av_packet_get_side_data(packet, AV_PKT_DATA_SKIP_SAMPLES, &size);
+    const int64_t skip =
+        stated && size >= 4 ? (int64_t)AV_RL32(stated) : stream->codecpar->initial_padding;
+    const int64_t skip_us = rate_hz > 0 ? av_rescale(skip, AV_TIME_BASE, rate_hz) : 0;
+    return av_rescale_q(time, stream->time_base, AV_TIME_BASE_Q) + skip_us;
+}
+
 /* Takes the time of a packet of another track that comes before the first frame. Containers interleave their tracks by time,
  * and libav does not know where video starts whose decoder it lacks. */
 static void note_start(decode *d) {
     const AVStream *stream = d->container->streams[d->packet->stream_index];
-    const int64_t time = d->packet->pts != AV_NOPTS_VALUE ? d->packet->pts : d->packet->dts;
-    if (plays(stream) && time != AV_NOPTS_VALUE)
-        d->others_start_us =
-            SPL_MIN(d->others_start_us, av_rescale_q(time, stream->time_base, AV_TIME_BASE_Q));
+    if (plays(stream))
+        d->others_start_us = SPL_MIN(d->others_start_us, shown_us(stream, d->packet));
 }
 
 static void discard_other_tracks(const decode *d) {

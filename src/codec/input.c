@@ -165,7 +165,8 @@ static uint64_t unwrap_data(spl_input *input, uint64_t data, uint64_t bytes) {
 /* Ends the part where zeros follow the chunks of a WAV file, for libav would take each eight of them for a chunk. */
 static void trim_wav(spl_input *input) {
     const bool riff = has(input, input->begin, "RIFF");
-    if ((!riff && !has(input, input->begin, "RF64")) || !has(input, input->begin + 8, "WAVE"))
+    if ((!riff && !has(input, input->begin, "RF64") && !has(input, input->begin, "BW64")) ||
+        !has(input, input->begin + 8, "WAVE"))
         return;
     uint64_t at = input->begin + 12, long_bytes = 0;
     uint8_t header[24];

@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from audio_tool import LIMIT, RATE, TOOL, UNSUPPORTED, decode, ffmpeg, info, make, music, reference, samples, snr_db, tool
+from audio_tool import LIMIT, RATE, TOOL, UNSUPPORTED, decode, ffmpeg, info, make, music, offset_of, reference, samples, snr_db, tool
 
 WANTED_DB = 100
 
@@ -245,6 +245,18 @@ def test_sound_that_starts_late_stays_in_time(tmp_path, file, codecs):
     assert np.array_equal(decode(path, "offset=0.5").reshape(-1, 2), whole[RATE // 2:])
     assert np.array_equal(decode(path, "offset=1", "duration=0.25").reshape(-1, 2), whole[RATE:RATE + RATE // 4])
     assert np.array_equal(decode(path, "duration=0.5").reshape(-1, 2), whole[:RATE // 2])
+
+
+@pytest.mark.parametrize("file, codec", (("a.mp4", "aac"), ("a.mka", "libopus"), ("a.mka", "aac")))
+def test_the_other_tracks_delay_is_no_time(tmp_path, file, codec):
+    """Encoders put samples before the first, which players leave out."""
+    signals = [music(1, seed=seed) for seed in (1, 2)]
+    first, second = (make(tmp_path / f"{seed}.wav", signal, rate=48000) for seed, signal in enumerate(signals))
+    for late_s in (0, 0.5):
+        ffmpeg("-i", first, "-itsoffset", late_s, "-i", second, "-map", 0, "-map", 1, "-c:a", codec, tmp_path / file)
+        starts = [offset_of(signal, decode(tmp_path / file, f"track={number}").reshape(-1, 2))
+                  for number, signal in enumerate(signals, 1)]
+        assert starts[1] - starts[0] == pytest.approx(late_s * RATE, abs=0.003 * RATE)  # Matroska counts milliseconds
 
 
 @pytest.mark.parametrize("file, codecs", FILMS)
