@@ -72,15 +72,42 @@ def test_helpers_that_hang_do_not_hold_up_the_end(serve, song):
     assert time.monotonic() - start_s < SOON_S
 
 
-def test_cancel_in_silence(service, tmp_path):
-    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "7000", tmp_path / "a.flac"],
-                   check=True)
-    id = service.submit((tmp_path / "a.flac").read_bytes(), name="a.flac", type="audio/flac")["id"]
-    service.wait(id, "running")
-    start_s = time.monotonic()
-    service.cancel(id)
-    assert service.wait(id)["status"] == "canceled"
-    assert time.monotonic() - start_s < SOON_S
+def make_audio(path, source, seconds):
+    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, "-t", str(seconds), path], check=True)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def tedious(tmp_path_factory):
+    """(name, content, type) of files that keep the service busy: one is silent, in the middle of the other the decoder looks for a page."""
+    folder = tmp_path_factory.mktemp("tedious")
+    silence = make_audio(folder / "silence.flac", "anullsrc=r=8000:cl=mono", 7000)
+    song = make_audio(folder / "song.ogg", "aevalsrc=0.25:s=44100", 20)
+    return [("silence.flac", silence, "audio/flac"),
+            ("spin.ogg", song[:len(song) // 2] + b"OggS" * (8 << 20) + song[len(song) // 2:], "audio/ogg")]
+
+
+def test_a_tedious_file_holds_up_neither_cancel_nor_end(serve, tedious):
+    service = serve()
+
+    def start(name, content, type, **options):
+        id = service.submit(content, name=name, type=type, options=options)["id"]
+        service.wait(id, "running")
+        return id
+
+    for file in tedious:
+        id = start(*file)
+        start_s = time.monotonic()
+        service.cancel(id)
+        assert service.wait(id)["status"] == "canceled"
+        assert time.monotonic() - start_s < SOON_S
+    for file in tedious:
+        start(*file, offset=0.5)
+        start_s = time.monotonic()
+        assert service.stop() == 0
+        assert time.monotonic() - start_s < SOON_S
+        service.start()
+        service.cancel(service.get("/v1/jobs").json()["jobs"][0]["id"])
 
 
 # --------------------------------------------------------------------------- memory
