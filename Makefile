@@ -96,7 +96,7 @@ arm64-deps:
 	tools/install-deps.sh arm64
 
 $(BUILD)/build.ninja:
-	meson setup $(BUILD) --prefix=$(abspath $(PREFIX))
+	meson setup $(BUILD) --prefix="$$(realpath -m '$(PREFIX)')"
 
 build-asan/build.ninja: sanitizer = address
 build-ubsan/build.ninja: sanitizer = undefined

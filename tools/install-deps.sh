@@ -7,7 +7,7 @@
 #
 # "fuzz" and "deb" (to make Debian packages) include "build"; "deploy" (for tests/deploy) includes "deb",
 # "test" includes "deploy", and "arm64" (for tests/arm64) includes "test". pytest is in "build" because the build files look for it.
-# When all packages are there, apt is not asked and no root rights are needed.
+# install-packages.sh says how. What only tests need is left out where the release does not have it.
 set -eu
 
 build='build-essential meson ninja-build pkg-config
@@ -24,31 +24,19 @@ arm64='gcc-aarch64-linux-gnu qemu-user'
 # npm may also come from elsewhere than Debian.
 command -v npm >/dev/null || test="$test nodejs npm"
 
+optional=
 case ${1:-} in
 build) packages=$build ;;
 deb) packages="$build $deb" ;;
-deploy) packages="$build $deb $deploy" ;;
-test) packages="$build $deb $deploy $test" ;;
+deploy) packages="$build $deb" optional=$deploy ;;
+test) packages="$build $deb" optional="$deploy $test" ;;
 fuzz) packages="$build $fuzz" ;;
-arm64) packages="$build $deb $deploy $test $arm64" ;;
+arm64) packages="$build $deb $arm64" optional="$deploy $test" ;;
 *)
     echo "usage: $0 build|deb|deploy|test|fuzz|arm64" >&2
     exit 2
     ;;
 esac
-
-missing=
-for package in $packages; do
-    if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
-        missing="$missing $package"
-    fi
-done
-if [ -n "$missing" ]; then
-    as_root=
-    [ "$(id -u)" -eq 0 ] || as_root=sudo
-    echo "installing:$missing"
-    $as_root apt-get update -q
-    # shellcheck disable=SC2086 # a list of words
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
-fi
+# shellcheck disable=SC2086 # lists of words
+"$(dirname "$0")/install-packages.sh" $packages -- $optional
 case $1 in test | arm64) "$(dirname "$0")/../tests/scale/install.sh" ;; esac

@@ -456,7 +456,9 @@ static void suggest(const char *wrong, size_t length,
             memcpy(best, name, sizeof(best));
         }
     }
-    snprintf(ret_text, 128, *best ? " (did you mean %s?)" : "", best);
+    ret_text[0] = '\0';
+    if (*best)
+        snprintf(ret_text, 128, " (did you mean %s?)", best);
 }
 
 /* The row of a flag, `length` characters; SPL_ARRAY_SIZE(table) when there is none. */

@@ -44,5 +44,5 @@ if [ "${1:-}" = apiserver ]; then
         (cd apiserver && go build -mod=mod -trimpath -ldflags='-s -w' -o "$tools/kube-apiserver-$version" k8s.io/kubernetes/cmd/kube-apiserver)
         ln -sf "kube-apiserver-$version" "$tools/kube-apiserver"
     fi
-    command -v etcd >/dev/null || $([ "$(id -u)" -eq 0 ] || echo sudo) apt-get install -y -q --no-install-recommends etcd-server
+    command -v etcd >/dev/null || ../../tools/install-packages.sh etcd-server
 fi

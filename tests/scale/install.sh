@@ -7,19 +7,16 @@ set -eu
 version=v1.8.0
 folder=/usr/local/lib/spleeterd-tests
 
-as_root=
-[ "$(id -u)" -eq 0 ] || as_root=sudo
-for package in postgresql pgbouncer; do
-    if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
-        $as_root apt-get update -q
-        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql pgbouncer
-        break
-    fi
-done
+"$(dirname "$0")/../../tools/install-packages.sh" postgresql pgbouncer
 [ ! -x "$folder/versitygw-$version" ] || exit 0
 if ! command -v go >/dev/null; then
     echo "Go is not installed, so versitygw $version can't be built" >&2
     exit 0
+fi
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "versitygw $version is not installed: $folder needs root rights, and there is no sudo" >&2; exit 0; }
+    as_root=sudo
 fi
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT

@@ -31,13 +31,13 @@ static int make_folder(void **state) {
     return 0;
 }
 
-static void path_of(unsigned number, char ret_path[PATH_MAX + 16]) {
-    snprintf(ret_path, PATH_MAX + 16, "%s/%08u.jsonl", folder, number);
+static void path_of(unsigned number, char ret_path[PATH_MAX + 32]) {
+    snprintf(ret_path, PATH_MAX + 32, "%s/%08u.jsonl", folder, number);
 }
 
 static int remove_folder(void **state) {
     (void)state;
-    char path[PATH_MAX + 16];
+    char path[PATH_MAX + 32];
     for (unsigned i = 1; i < 10; i++) {
         path_of(i, path);
         remove(path);
@@ -72,7 +72,7 @@ static void write_file(unsigned events, bool killed) {
         return;
     }
     /* A process that dies closes its files, but writes nothing more. */
-    char path[PATH_MAX + 16];
+    char path[PATH_MAX + 32];
     path_of(1, path);
     struct stat status;
     assert_int_equal(stat(path, &status), 0);
@@ -98,7 +98,7 @@ static void expect(int status, const char *words) {
 }
 
 static char *read_file(unsigned number, size_t *ret_size) {
-    char path[PATH_MAX + 16];
+    char path[PATH_MAX + 32];
     path_of(number, path);
     FILE *file = fopen(path, "r");
     assert_non_null(file);
@@ -109,7 +109,7 @@ static char *read_file(unsigned number, size_t *ret_size) {
 }
 
 static void replace_file(unsigned number, const char *text, size_t size) {
-    char path[PATH_MAX + 16];
+    char path[PATH_MAX + 32];
     path_of(number, path);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
@@ -138,7 +138,7 @@ static void what_was_written_verifies(void **state) {
     json_decref(line);
 
     struct stat status;
-    char path[PATH_MAX + 16];
+    char path[PATH_MAX + 32];
     path_of(1, path);
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0600);
@@ -167,7 +167,7 @@ static void each_changed_byte_shows(void **state) {
     write_file(3, false);
     size_t size;
     SPL_CLEANUP(spl_free_p) char *text = read_file(1, &size);
-    char path[PATH_MAX + 16];
+    char path[PATH_MAX + 32];
     path_of(1, path);
     FILE *file = fopen(path, "r+");
     assert_non_null(file);
@@ -262,7 +262,7 @@ static void a_removed_or_renamed_file_shows(void **state) {
     write_file(1, false);
     write_file(1, false);
     write_file(1, false);
-    char first[PATH_MAX + 16], second[PATH_MAX + 16], third[PATH_MAX + 16];
+    char first[PATH_MAX + 32], second[PATH_MAX + 32], third[PATH_MAX + 32];
     path_of(1, first);
     path_of(2, second);
     path_of(3, third);
@@ -278,7 +278,7 @@ static void old_files_may_be_put_away(void **state) {
     (void)state;
     write_file(1, false);
     write_file(1, false);
-    char first[PATH_MAX + 16];
+    char first[PATH_MAX + 32];
     path_of(1, first);
     remove(first);
     expect(0, "00000002.jsonl: 3 lines, whole,");
@@ -340,7 +340,7 @@ static void a_full_disk_is_told_and_leaves_no_half_line(void **state) {
     spl_error error;
     assert_int_equal(spl_audit_open(folder, key, SPACE, &audit, &error), 0);
     write_event(audit, "job.create", "job");
-    char path[PATH_MAX + 16];
+    char path[PATH_MAX + 32];
     path_of(1, path);
     struct stat status;
     assert_int_equal(stat(path, &status), 0);
@@ -367,7 +367,7 @@ static void room_is_reserved(void **state) {
     (void)state;
     spl_audit *audit;
     spl_error error;
-    char path[PATH_MAX + 16];
+    char path[PATH_MAX + 32];
     struct stat status;
     assert_int_equal(spl_audit_open(folder, key, SPACE, &audit, &error), 0);
     path_of(1, path);
@@ -389,7 +389,7 @@ static void files_follow_each_other(void **state) {
     memset(object, 'o', sizeof(object) - 1);
     spl_audit *audit;
     spl_error error;
-    char path[PATH_MAX + 16];
+    char path[PATH_MAX + 32];
     struct stat status;
     assert_int_equal(spl_audit_open(folder, key, SMALL_SPACE, &audit, &error), 0);
     for (size_t i = 0; i < MANY; i++)
