@@ -269,15 +269,17 @@ static bool is_secure(const spl_request *request, const struct sockaddr *peer,
 
 /* Names the client and the request. Problem: BAD_REQUEST. */
 static int identify(spl_request *request, const header_list *list) {
-    const union MHD_ConnectionInfo *guarded =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    const union MHD_ConnectionInfo *peer =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    request->guarded = guarded->socket_context;
-    const int status = spl_client_address(peer->client_addr, list->headers, list->count,
+    /* libmicrohttpd 1.0 answers from one slot a connection: each answer is read before the next question. */
+    request->guarded =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+            ->socket_context;
+    const struct sockaddr *peer =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)
+            ->client_addr;
+    const int status = spl_client_address(peer, list->headers, list->count,
                                           request->parts->settings->trusted_proxies,
                                           request->address, &request->problem);
-    request->secure = is_secure(request, peer->client_addr, list);
+    request->secure = is_secure(request, peer, list);
     spl_request_id_choose(spl_request_header(request, "X-Request-Id"), request->id);
     spl_trace_start(spl_request_header(request, "traceparent"), &request->trace);
     spl_log_context *context = spl_log_context_get();
