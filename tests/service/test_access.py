@@ -148,6 +148,16 @@ def test_a_reader_reads_what_its_client_has(service, song):
     assert reader.get("/v1/jobs").problem() == "unauthorized", "a reader ends with its client"
 
 
+def test_events_end_with_their_key(service, endless):
+    bob = service.add_key("bob")
+    id = endless(bob)["id"]
+    connection, stream = bob.open("GET", f"/v1/jobs/{id}/events")
+    assert b"data:" in stream.read1(1 << 16)
+    keys(service, "revoke", "bob")
+    assert b"succeeded" not in stream.read(), "the stream ends, not the job"
+    connection.close()
+
+
 def test_what_a_revoked_key_handed_out_ends_with_it(serve, receiver, song):
     """Links stop to work, and webhooks that wait are given up; who gets the name next inherits neither those nor the jobs."""
     service = serve(WEBHOOK_ALLOW="127.0.0.1/32")

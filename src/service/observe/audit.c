@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "service/observe/json.h"
 #include "service/observe/log.h"
+#include "service/observe/metrics.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -389,6 +390,7 @@ static int take_file(spl_audit *audit, spl_error *ret_error) {
 /* ---- What could not be written ---- */
 
 static void note_missed(spl_audit *audit, const spl_error *error) {
+    spl_metrics_count(SPL_COUNTER_AUDIT_EVENTS_MISSED, 1);
     if (audit->missed++ > 0)
         return;
     spl_time_text(spl_wall_ms(), audit->missed_since);

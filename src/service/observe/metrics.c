@@ -67,6 +67,8 @@ static const metric counters[SPL_COUNTER_COUNT] = {
                                      "Connections closed for being too slow or too many."},
     [SPL_COUNTER_LOG_LINES_LOST] = {"spleeter_log_lines_lost_total", NULL,
                                     "Log lines that could not be written."},
+    [SPL_COUNTER_AUDIT_EVENTS_MISSED] = {"spleeter_audit_events_missed_total", NULL,
+                                         "Events that the audit log could not take."},
 };
 
 static const metric gauges[SPL_GAUGE_COUNT] = {

@@ -57,6 +57,7 @@ typedef enum spl_counter {
     SPL_COUNTER_JWKS_FETCHES,
     SPL_COUNTER_CONNECTIONS_CUT,
     SPL_COUNTER_LOG_LINES_LOST,
+    SPL_COUNTER_AUDIT_EVENTS_MISSED,
     SPL_COUNTER_COUNT,
 } spl_counter;
 void spl_metrics_count(spl_counter counter, uint64_t more);
