@@ -1032,6 +1032,34 @@ static void limits(void **state) {
     assert_int_equal(stats.oldest_queued_ms, 1000);
 }
 
+/* Or else what costs no work would make any number of them. */
+static void webhooks_of_reused_results_are_limited(void **state) {
+    (void)state;
+    spl_job job = plain_job("a");
+    job.state = SPL_JOB_SUCCEEDED;
+    spl_delivery delivery = {.id = "1", .job = "j", .owner = text("a"), .url = text("u")};
+    spl_store_create create = unlimited(&job);
+    create.owner_jobs_max = 2;
+    create.delivery = &delivery;
+    spl_store_limit limit;
+    for (int i = 0; i < 2; i++) {
+        delivery.id[0]++;
+        OK(create, &create, &limit);
+        const job_id id = new_id();
+        memcpy(job.id, id.text, sizeof(job.id));
+    }
+    delivery.id[0]++;
+    FAILS(LIMIT, create, &create, &limit);
+    assert_int_equal(limit, SPL_LIMIT_OWNER_JOBS);
+    create.delivery = NULL;
+    OK(create, &create, &limit);
+    OK(delivery_done, "2");
+    const job_id id = new_id();
+    memcpy(job.id, id.text, sizeof(job.id));
+    create.delivery = &delivery;
+    OK(create, &create, &limit);
+}
+
 static uint64_t bytes_of(const char *owner) {
     uint64_t jobs, bytes;
     OK(owner_usage, owner, &jobs, &bytes);
@@ -1715,6 +1743,7 @@ int main(void) {
         TEST(queue_position),
         TEST(limits),
         TEST(outputs_are_expected),
+        TEST(webhooks_of_reused_results_are_limited),
         TEST(limits_hold_for_threads),
         TEST(each_job_is_claimed_once),
         TEST(cursors_stay_in_place),

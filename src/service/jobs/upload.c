@@ -77,7 +77,8 @@ int spl_jobs_refuse_limit(spl_problem *ret_problem, spl_store_limit limit) {
     switch (limit) {
     case SPL_LIMIT_OWNER_JOBS:
         status = spl_refuse_about(ret_problem, SPL_PROBLEM_QUOTA, NULL, "SPLEETER_JOBS_PER_KEY",
-                                  "this key has as many jobs queued and running as it may; wait "
+                                  "this key has as many jobs queued and running as it may, or, "
+                                  "for a job that is done at once, webhooks to be delivered; wait "
                                   "for one to end or cancel one");
         break;
     case SPL_LIMIT_OWNER_BYTES:

@@ -7,4 +7,5 @@ ALTER TABLE jobs ADD COLUMN storage_max BIGINT NOT NULL DEFAULT 0;
 
 -- 1 once a process ended, or was not heard of any more, while it ran the job.
 ALTER TABLE jobs ADD COLUMN suspect INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX deliveries_of_owner ON deliveries (owner);
 CREATE INDEX jobs_suspect ON jobs (id) WHERE state = 0 AND suspect = 1;

@@ -218,13 +218,17 @@ static int check_limits(spl_transaction *transaction, const spl_store_create *cr
     uint64_t jobs = 0, bytes = 0;
     if (status == 0)
         status = query_usage(transaction, job->owner, &jobs, &bytes, ret_error);
+    int64_t deliveries = 0;
+    if (status == 0 && create->delivery)
+        status = query_whole(transaction, SPL_SQL_COUNT_DELIVERIES,
+                             SPL_BIND(SPL_BIND_TEXT(job->owner)), &deliveries, ret_error);
     if (status < 0)
         return status;
 
     spl_store_limit limit = SPL_LIMIT_NONE;
     if (queues && (uint64_t)queued >= create->queue_max)
         limit = SPL_LIMIT_QUEUE;
-    else if (jobs >= create->owner_jobs_max)
+    else if (jobs + (uint64_t)deliveries >= create->owner_jobs_max)
         limit = SPL_LIMIT_OWNER_JOBS;
     else if (stored_bytes > create->owner_bytes_max ||
              bytes > create->owner_bytes_max - stored_bytes)

@@ -205,6 +205,7 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
     X(INSERT_DELIVERY, "INSERT INTO deliveries (id, job, owner, url, payload, attempts, next_ms)"                     \
                        " VALUES ($1, $2, $3, $4, $5, 0, $6)")                                                         \
     /* $3: owners that are left out, each between newlines. */                                                        \
+    X(COUNT_DELIVERIES, "SELECT count(*) FROM deliveries WHERE owner = $1")                                           \
     X(CLAIM_DELIVERY,                                                                                                 \
       "UPDATE deliveries SET next_ms = $2 WHERE id = (SELECT id FROM deliveries"                                      \
       " WHERE " SPL_DELIVERY_DUE(                                                                                     \

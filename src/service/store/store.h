@@ -106,8 +106,8 @@ typedef struct spl_store_create {
         job; /* id, owner, priority, created_ms, options ... input_s as above; state QUEUED, or SUCCEEDED for a reused result
                                 (then with outputs, result, finished_ms, expires_ms) */
     size_t queue_max; /* for a job that will be queued */
-    size_t
-        owner_jobs_max; /* queued and running ones; a reused result, too, needs a place among them */
+    /* Queued and running ones. A reused result needs a place among them too, and with a delivery among them and the deliveries that wait. */
+    size_t owner_jobs_max;
     uint64_t owner_bytes_max;
     uint64_t output_bytes;            /* that a job that will be queued is expected to make */
     const char *idempotency_key;      /* reserved before; NULL none */
