@@ -147,6 +147,8 @@ static int open_container(decode *d, spl_error *ret_error) {
     d->container->protocol_whitelist = av_strdup("");
     AVDictionary *options = NULL;
     av_dict_set(&options, "enable_drefs", "0", 0);
+    if (strcmp(format->name, "mp3") == 0)
+        av_dict_set_int(&options, "skip_initial_bytes", (int64_t)spl_input_mp3_junk(&d->input), 0);
     code = avformat_open_input(&d->container, "", format, &options);
     av_dict_free(&options);
     if (code >= 0)

@@ -20,7 +20,7 @@ enum {
     TAGS_MAX = 16, /* a longer chain of tags is left to libav */
     WAV_CHUNKS_MAX = 1000,
     WAV_ZEROS_BYTES = 64, /* kept, for libav does not know a shorter file as WAV */
-    PADDING_MAX_BYTES = 1 << 16,
+    JUNK_MAX_BYTES = 1 << 16,
     LYRICS3_V1_MAX_BYTES = 5100 + 11 + 9,
 };
 
@@ -58,16 +58,6 @@ static uint64_t id3v2_bytes(const uint8_t header[10], const char *magic) {
            (has_footer ? 10 : 0);
 }
 
-/* Some programs do not count the zeros behind the tag. Only MPEG audio and its like are known by their first byte. */
-static uint64_t padding_bytes(spl_input *input, uint64_t at) {
-    static uint8_t bytes[PADDING_MAX_BYTES];
-    const size_t count = read_at(input, at, bytes, sizeof(bytes));
-    size_t zeros = 0;
-    while (zeros < count && bytes[zeros] == 0)
-        zeros++;
-    return zeros < count && bytes[zeros] == 0xff ? zeros : 0;
-}
-
 static void skip_front_tags(spl_input *input) {
     for (int i = 0; i < TAGS_MAX; i++) {
         uint8_t header[10];
@@ -77,7 +67,6 @@ static void skip_front_tags(spl_input *input) {
         if (bytes == 0 || bytes >= input->end - input->begin)
             return;
         input->begin += bytes;
-        input->begin += padding_bytes(input, input->begin);
     }
 }
 
@@ -198,6 +187,22 @@ int spl_input_open(uint64_t file_bytes, spl_input *ret_input, spl_error *ret_err
         return spl_fail_errno(ret_error, input.read_errno, "the file cannot be read");
     input.position = input.begin;
     *ret_input = input;
+    return 0;
+}
+
+uint64_t spl_input_mp3_junk(spl_input *input) {
+    static const uint8_t name_at[] = {36, 21, 13}; /* by version and channels */
+    static uint8_t bytes[JUNK_MAX_BYTES];
+    const size_t count = read_at(input, input->begin, bytes, sizeof(bytes));
+    for (size_t at = 0; at + 40 <= count; at++) {
+        if (bytes[at] != 0xff || (bytes[at + 1] & 0xe0) != 0xe0)
+            continue;
+        for (size_t i = 0; i < SPL_ARRAY_SIZE(name_at); i++) {
+            const uint8_t *name = bytes + at + name_at[i];
+            if (memcmp(name, "Xing", 4) == 0 || memcmp(name, "Info", 4) == 0)
+                return at;
+        }
+    }
     return 0;
 }
 

@@ -20,6 +20,10 @@ typedef struct spl_input {
  * the sound goes. Errors: IO. */
 SPL_WARN_UNUSED int spl_input_open(uint64_t file_bytes, spl_input *ret_input, spl_error *ret_error);
 
+/* The bytes before the frame of an MP3 file that says how much of the sound is the encoder's; 0: there is no such frame.
+ * libav looks for it in front only. */
+uint64_t spl_input_mp3_junk(spl_input *input);
+
 /* Callbacks for avio_alloc_context; `input` is a spl_input. */
 int spl_input_read(void *input, uint8_t *bytes, int size);
 int64_t spl_input_seek(void *input, int64_t offset, int whence);
