@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import pathlib
 import platform
@@ -11,6 +12,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -222,7 +224,11 @@ def test_interrupted_while_reading_standard_input(tmp_path):
                                stderr=subprocess.PIPE, preexec_fn=take_signals)
     process.stdin.write(SONG.read_bytes()[:50000])
     process.stdin.flush()
-    time.sleep(0.5)
+    left, deadline = ctypes.c_int(1), time.monotonic() + 60
+    while left.value:  # until it has read all, and so takes signals
+        assert process.poll() is None and time.monotonic() < deadline
+        fcntl.ioctl(process.stdin, termios.FIONREAD, left)
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130 and b"interrupted" in process.stderr.read()
 
