@@ -65,6 +65,12 @@ def test_proxies_are_trusted():
     assert alone["services"]["spleeterd"]["ports"] == ["127.0.0.1:8080:8080"], "the gateway passes on nothing but this host's"
 
 
+@pytest.mark.parametrize("path", FILES, ids=["alone", "full"])
+def test_logs_have_a_largest_size(path):
+    for name, service in yaml.safe_load(path.read_text())["services"].items():
+        assert {"max-size", "max-file"} <= service["logging"]["options"].keys(), name
+
+
 def test_secrets_are_made_once(full):
     before = {path.name: path.read_text() for path in (full / "secrets").iterdir()}
     subprocess.run([full / "secrets.sh"], check=True)

@@ -277,6 +277,10 @@ def test_rates(service):
         names = {name.lower() for name in answer.headers.keys()}
         assert "ratelimit" in names or "ratelimit-limit" in names, answer
     assert service.get("/v1/jobs").status == 200, "others are not slowed down"
+    before = len(service.log("http.request"))
+    for _ in range(200):
+        assert slow.get("/v1/jobs").status == 429
+    assert len(service.log("http.request")) - before <= 130 * service.replicas, "nor does the log grow with what is refused"
 
 
 def test_jobs_per_key(serve, endless, song):

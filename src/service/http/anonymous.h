@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What requests without a valid credential may write. Each line of log or audit log that such a request causes is taken from two budgets, one of
+ * What requests without a valid credential, or past their rate, may write. Each line of log or audit log that such a request causes is taken from two budgets, one of
  * its address and one of all together. What goes beyond is counted, and told in one line a minute.
  */
 #ifndef SPL_SERVICE_HTTP_ANONYMOUS_H

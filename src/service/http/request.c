@@ -393,7 +393,8 @@ static void record(const spl_request *request, bool complete) {
         .sent_bytes = request->sent_bytes,
     };
     spl_metrics_request(&metrics, is_fault(&request->problem) ? code : NULL);
-    if (!request->authenticated && !may_write(request, SPL_ANONYMOUS_REQUEST))
+    const bool limited = request->refused && request->problem.code == SPL_PROBLEM_RATE_LIMITED;
+    if ((!request->authenticated || limited) && !may_write(request, SPL_ANONYMOUS_REQUEST))
         return;
     spl_log(SPL_LOG_INFO, "http.request", SPL_TEXT("method", request->method),
             SPL_TEXT("route", route), SPL_INTEGER("status", request->status),
