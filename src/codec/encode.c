@@ -36,17 +36,18 @@ static const int opus_rates_hz[] = {48000, 0};
 static const int aac_rates_hz[] = {7350,  8000,  11025, 12000, 16000, 22050, 24000,
                                    32000, 44100, 48000, 64000, 88200, 96000, 0};
 
-/* The channels of which a format knows the positions by their number. FLAC and AAC have others too, and then say which. */
+/* The channels that a format has positions for. FLAC can state others too. */
 static const uint64_t xiph_layouts[] = {
     AV_CH_LAYOUT_MONO,    AV_CH_LAYOUT_STEREO,       AV_CH_LAYOUT_SURROUND,
     AV_CH_LAYOUT_QUAD,    AV_CH_LAYOUT_5POINT0_BACK, AV_CH_LAYOUT_5POINT1_BACK,
     AV_CH_LAYOUT_6POINT1, AV_CH_LAYOUT_7POINT1,      0,
 };
+/* AAC can state others, but libav does not read those back. */
 static const uint64_t aac_layouts[] = {
-    AV_CH_LAYOUT_MONO,         AV_CH_LAYOUT_STEREO,
-    AV_CH_LAYOUT_SURROUND,     AV_CH_LAYOUT_4POINT0,
-    AV_CH_LAYOUT_5POINT0_BACK, AV_CH_LAYOUT_5POINT1_BACK,
-    AV_CH_LAYOUT_7POINT1,      0,
+    AV_CH_LAYOUT_MONO,         AV_CH_LAYOUT_STEREO,  AV_CH_LAYOUT_2POINT1,
+    AV_CH_LAYOUT_SURROUND,     AV_CH_LAYOUT_2_1,     AV_CH_LAYOUT_4POINT0,
+    AV_CH_LAYOUT_QUAD,         AV_CH_LAYOUT_2_2,     AV_CH_LAYOUT_5POINT0_BACK,
+    AV_CH_LAYOUT_5POINT1_BACK, AV_CH_LAYOUT_7POINT1, 0,
 };
 
 static const struct target {
@@ -68,7 +69,7 @@ static const struct target {
     [SPL_CODEC_OPUS] = {"libopus", "ogg", AV_SAMPLE_FMT_FLT, false, 48000, 48000, opus_rates_hz,
                         xiph_layouts, false},
     [SPL_CODEC_M4A] = {"aac", "ipod", AV_SAMPLE_FMT_FLTP, true, 7350, 96000, aac_rates_hz,
-                       aac_layouts, true},
+                       aac_layouts, false},
     [SPL_CODEC_WMA] = {"wmav2", "asf", AV_SAMPLE_FMT_FLTP, true, 8000, 48000, NULL, NULL, true},
 };
 
