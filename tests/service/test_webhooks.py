@@ -178,7 +178,7 @@ def test_hanging_receivers_of_one_key_do_not_hold_up_another(serve, hanging, rec
     wait_for_webhooks(hanging, 2)
     bob.submit(song, webhook_url=receiver.url)
     wait_for_webhooks(receiver, 1)
-    assert len(hanging.requests) == 2
+    assert len(hanging.requests) <= 2 * service.replicas
     hanging.released.set()
     wait_for_webhooks(hanging, 10)
 
@@ -194,6 +194,6 @@ def test_a_hanging_host_does_not_hold_up_another(serve, hanging, elsewhere, song
     wait_for_webhooks(hanging, 4)
     clients[4].submit(song, webhook_url=elsewhere.url)
     wait_for_webhooks(elsewhere, 1)
-    assert len(hanging.requests) == 4
+    assert len(hanging.requests) <= 4 * service.replicas
     hanging.released.set()
     wait_for_webhooks(hanging, 12)
