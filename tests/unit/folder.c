@@ -15,9 +15,10 @@ static unsigned counted;
 static const char *counted_suffix;
 
 void folder_make(char *ret_path, size_t size) {
-    const char *parent = getenv("TMPDIR");
-    if (!parent)
-        parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    const char *temporary = getenv("TMPDIR");
+    const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm"
+                         : temporary                   ? temporary
+                                                       : "/tmp";
     snprintf(ret_path, size, "%s/spleeterd-test.XXXXXX", parent);
     if (!mkdtemp(ret_path))
         abort();

@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Makes one below $TMPDIR, or else in memory if there is a place for that: most tests flush a lot and gain nothing from a real disk. */
+/* Makes one in memory (/dev/shm), or else below $TMPDIR or /tmp: most tests flush a lot and gain nothing
+ * from a real disk. */
 void folder_make(char *ret_path, size_t size);
 /* Removes it with all that is in it. */
 void folder_remove(const char *path);
