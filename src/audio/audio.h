@@ -7,7 +7,8 @@
  * descriptors and nothing else. WAV is written here (wav.c).
  *
  * Helpers are children of the program, which must leave SIGCHLD and the
- * waiting for them alone.
+ * waiting for them alone. A helper ends with the thread that started it, so a
+ * decoder or encoder must not outlive the thread that opened it.
  *
  * Samples are 32-bit float, interleaved; a count of samples is per channel.
  * A decoder or encoder belongs to one thread at a time; different ones are independent.
@@ -56,7 +57,6 @@ typedef struct spl_decode_options {
     double duration_s; /* seconds to give at most; 0: to the end */
     double
         limit_s; /* a file with more to decode, the skipped included, is refused (LIMIT); 0: none */
-    bool require_landlock; /* fail where the kernel lacks Landlock; false: go on without it */
     char containers[SPL_CONTAINERS_MAX_BYTES]; /* names as libav has them, separated by commas, of
                                                   which the file must be one; "": any */
     bool
@@ -120,8 +120,7 @@ typedef struct spl_encode_options {
     unsigned channels;               /* of the samples that come in, and of the file */
     uint64_t channel_mask;           /* as in spl_audio_info; 0: the usual one */
     unsigned sample_rate_hz;         /* of the file; samples come in at 44,100 Hz */
-    bool require_landlock;
-    spl_stop stop; /* of all calls; must stay valid as long as the encoder */
+    spl_stop stop;                   /* of all calls; must stay valid as long as the encoder */
 } spl_encode_options;
 
 typedef struct spl_encoder spl_encoder;
@@ -153,6 +152,10 @@ void spl_encoder_free(spl_encoder *encoder);
 
 /* What is wrong with the sandbox on this kernel ("this kernel has no Landlock: ..."), or NULL. Constant text. */
 const char *spl_sandbox_warning(void);
+
+/* From now on no helper starts where the kernel has no Landlock (HELPER). The environment variable SPLEETER_REQUIRE_LANDLOCK does
+ * the same when it is 1. Thread-safe. */
+void spl_sandbox_require_landlock(void);
 
 /* Lets the codec helper try to break out of its sandbox in every way it knows. Errors: HELPER (one of them worked, or it
  * cannot be run), IO. */

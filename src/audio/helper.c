@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Starts the codec helper with posix_spawn: descriptors 0 to 2 on /dev/null,
+ * Starts the codec helper as vfork would: descriptors 0 to 2 on /dev/null,
  * the socket and the media file on the two numbers of the protocol, default
  * signals, a process group of its own (so that Ctrl-C reaches the program
- * alone, which then ends its helpers). A helper whose program is gone finds
- * its socket closed and ends.
+ * alone, which then ends its helpers), and PID, network and IPC namespaces of
+ * its own. The kernel kills a helper whose program is gone.
  */
 #include "audio/helper.h"
 
@@ -14,8 +14,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
-#include <spawn.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,6 +27,9 @@
 
 /* A helper that neither sends nor takes anything for so long hangs. */
 #define SILENCE_MAX_S 120
+
+/* For the child's few calls before it runs the helper. */
+#define STACK_BYTES 65536
 
 /* How often a call that waits asks whether to give up. */
 #define ASK_MS 100
@@ -73,46 +77,106 @@ static int find_helper(char ret_path[PATH_MAX], spl_error *ret_error) {
                     "; install it or set SPLEETER_CODEC to its path");
 }
 
-static int spawn(const char *path, const char *mode, int channel, int file, pid_t *ret_pid) {
-    posix_spawnattr_t attributes;
-    posix_spawn_file_actions_t actions;
-    int failed = posix_spawnattr_init(&attributes);
-    if (failed)
-        return failed;
-    failed = posix_spawn_file_actions_init(&actions);
-    if (failed) {
-        posix_spawnattr_destroy(&attributes);
-        return failed;
+static pid_t wait_for(pid_t pid, int flags, int *ret_status) {
+    pid_t waited;
+    do {
+        waited = waitpid(pid, ret_status, flags);
+    } while (waited < 0 && errno == EINTR);
+    return waited;
+}
+
+/* What the child needs that shares our memory until it runs the helper. */
+typedef struct spawn_request {
+    const char *path, *mode;
+    int channel, file;
+    int failed_errno; /* 0: it runs */
+} spawn_request;
+
+/* In the child. System calls only: what libraries keep of signals and descriptors is still the program's. */
+static int run_helper(void *user) {
+    spawn_request *request = user;
+    const uint64_t usual_action[4] = {0}, no_signals = 0;
+    for (int number = 1; number < _NSIG; number++)
+        syscall(SYS_rt_sigaction, number, usual_action, NULL, sizeof(no_signals));
+    syscall(SYS_setpgid, 0, 0);
+
+    const int null = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0);
+    const int wanted[] = {null, null, null, request->channel, request->file};
+    for (int fd = 0; fd < (int)SPL_ARRAY_SIZE(wanted); fd++) {
+        const long moved = wanted[fd] == fd ? syscall(SYS_fcntl, fd, F_SETFD, 0)
+                                            : syscall(SYS_dup3, wanted[fd], fd, 0);
+        if (moved < 0)
+            goto failed;
     }
-
-    sigset_t none, all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETPGROUP);
-    for (int fd = 0; fd <= 2 && !failed; fd++)
-        failed = posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
-    if (!failed)
-        failed = posix_spawn_file_actions_adddup2(&actions, channel, SPL_HELPER_CHANNEL_FD);
-    if (!failed)
-        failed = posix_spawn_file_actions_adddup2(&actions, file, SPL_HELPER_FILE_FD);
-
-    char *const arguments[] = {(char[]){HELPER_NAME}, (char *)(uintptr_t)mode, NULL};
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, NULL, sizeof(no_signals));
+    char *const arguments[] = {(char[]){HELPER_NAME}, (char *)(uintptr_t)request->mode, NULL};
     char *const environment[] = {NULL};
-    if (!failed)
-        failed = posix_spawn(ret_pid, path, &actions, &attributes, arguments, environment);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    return failed;
+    syscall(SYS_execve, request->path, arguments, environment);
+failed:
+    request->failed_errno = errno;
+    syscall(SYS_exit_group, 127);
+    return 0;
+}
+
+/* Starts the helper with these namespaces of its own. Returns 0 or an errno. */
+static int start_in(int namespaces, char *stack, spawn_request *request, pid_t *ret_pid) {
+    sigset_t all, before;
+    sigfillset(&all);
+    request->failed_errno = 0;
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const pid_t pid = clone(run_helper, stack + STACK_BYTES,
+                            CLONE_VM | CLONE_VFORK | SIGCHLD | namespaces, request);
+    const int clone_errno = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0)
+        return clone_errno;
+    if (request->failed_errno) {
+        int wait_status;
+        wait_for(pid, 0, &wait_status);
+        return request->failed_errno;
+    }
+    *ret_pid = pid;
+    return 0;
+}
+
+/* Namespaces need a capability, or a user namespace beside them, which container engines and systemd's RestrictNamespaces deny. The
+ * helper then does without: nothing else in its sandbox depends on them. */
+static int spawn(spawn_request *request, pid_t *ret_pid) {
+    const int own = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC;
+    SPL_CLEANUP(spl_free_p) char *stack = aligned_alloc(16, STACK_BYTES);
+    if (!stack)
+        return ENOMEM;
+    const int failed =
+        start_in(geteuid() == 0 ? own : own | CLONE_NEWUSER, stack, request, ret_pid);
+    return failed ? start_in(0, stack, request, ret_pid) : 0;
+}
+
+static atomic_bool landlock_required;
+
+void spl_sandbox_require_landlock(void) {
+    atomic_store(&landlock_required, true);
+}
+
+static int check_landlock(spl_error *ret_error) {
+    const char *set = secure_getenv("SPLEETER_REQUIRE_LANDLOCK");
+    const bool by_variable = set && strcmp(set, "1") == 0;
+    if (set && *set && !by_variable && strcmp(set, "0") != 0)
+        return spl_fail(ret_error, SPL_E_HELPER, "SPLEETER_REQUIRE_LANDLOCK is %s: give 0 or 1",
+                        set);
+    if ((by_variable || atomic_load(&landlock_required)) && spl_sandbox_warning())
+        return spl_fail(ret_error, SPL_E_HELPER,
+                        "this kernel has no Landlock (or it is off), which "
+                        "SPLEETER_REQUIRE_LANDLOCK requires; boot with lsm=landlock, or set it to "
+                        "0 to rely on seccomp alone");
+    return 0;
 }
 
 int spl_helper_start(const char *mode, int file_fd, const spl_stop *stop, spl_helper *ret_helper,
                      spl_error *ret_error) {
     char path[PATH_MAX];
-    int status = find_helper(path, ret_error);
+    int status = check_landlock(ret_error);
+    if (status == 0)
+        status = find_helper(path, ret_error);
     if (status < 0)
         return status;
 
@@ -128,8 +192,9 @@ int spl_helper_start(const char *mode, int file_fd, const spl_stop *stop, spl_he
     if (channel < 0 || file < 0)
         return spl_fail_errno(ret_error, errno, "cannot hand a file to the codec helper");
 
-    pid_t pid;
-    int failed = spawn(path, mode, channel, file, &pid);
+    pid_t pid = 0;
+    spawn_request request = {.path = path, .mode = mode, .channel = channel, .file = file};
+    const int failed = spawn(&request, &pid);
     if (failed)
         return spl_fail(ret_error, SPL_E_HELPER, "cannot start the codec helper %s: %s", path,
                         strerror(failed));
@@ -225,14 +290,6 @@ bool spl_helper_receive_failure(spl_helper *helper, const spl_record_header *hea
     spl_text_make_printable(failure.message, sizeof(failure.message));
     *ret_status = spl_fail(ret_error, failure.status, "%s: %s", name, failure.message);
     return true;
-}
-
-static pid_t wait_for(pid_t pid, int flags, int *ret_status) {
-    pid_t waited;
-    do {
-        waited = waitpid(pid, ret_status, flags);
-    } while (waited < 0 && errno == EINTR);
-    return waited;
 }
 
 /* Gives a helper that closed its socket the time to end by itself. *ret_status is how it did; false: it still runs. */

@@ -587,8 +587,7 @@ int spl_codec_decode(const spl_decode_request *request, spl_error *ret_error) {
     const spl_sandbox_budget budget = budget_of(&request->options);
     spl_libav_start(budget.memory_mib);
     bool without_landlock;
-    int status = spl_sandbox_enter(SPL_SANDBOX_DECODE, &budget, request->options.require_landlock,
-                                   &without_landlock, ret_error);
+    int status = spl_sandbox_enter(SPL_SANDBOX_DECODE, &budget, &without_landlock, ret_error);
     if (status < 0)
         return status;
 

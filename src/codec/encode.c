@@ -495,8 +495,7 @@ int spl_codec_encode(const spl_encode_request *request, spl_error *ret_error) {
     const spl_sandbox_budget budget = {.memory_mib = SPL_SANDBOX_MEMORY_MIB, .cpu_s = CPU_SECONDS};
     spl_libav_start(budget.memory_mib);
     bool without_landlock;
-    int status = spl_sandbox_enter(SPL_SANDBOX_ENCODE, &budget, request->options.require_landlock,
-                                   &without_landlock, ret_error);
+    int status = spl_sandbox_enter(SPL_SANDBOX_ENCODE, &budget, &without_landlock, ret_error);
     if (status < 0)
         return status;
 

@@ -6,6 +6,7 @@
  * src/audio/codec_protocol.h. `spleeterd-codec self-test` may be run by hand.
  */
 #include "codec/codec.h"
+#include "codec/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,13 +42,13 @@ static int serve(bool decode) {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     spl_error error = {0};
-    int status;
-    if (decode) {
+    int status = spl_sandbox_identity(&error);
+    if (status == 0 && decode) {
         spl_decode_request request;
         status = receive_request(SPL_RECORD_DECODE, &request.version, sizeof(request), &error);
         if (status == 0)
             status = spl_codec_decode(&request, &error);
-    } else {
+    } else if (status == 0) {
         spl_encode_request request;
         status = receive_request(SPL_RECORD_ENCODE, &request.version, sizeof(request), &error);
         if (status == 0)

@@ -5,12 +5,9 @@
 #include "codec/sandbox.h"
 
 int spl_sandbox_enter(spl_sandbox_mode mode, const spl_sandbox_budget *budget,
-                      bool require_landlock, bool *ret_without_landlock, spl_error *ret_error) {
+                      bool *ret_without_landlock, spl_error *ret_error) {
     bool landlock = false;
     int status = spl_sandbox_landlock(&landlock, ret_error);
-    if (status == 0 && require_landlock && !landlock)
-        status = spl_fail(ret_error, SPL_E_HELPER,
-                          "this kernel has no Landlock (or it is off), which is required");
     if (status == 0)
         status = spl_sandbox_limits(mode, budget, ret_error);
     if (status == 0)

@@ -18,6 +18,10 @@ typedef struct spl_sandbox_budget {
     unsigned cpu_s;
 } spl_sandbox_budget;
 
+/* sandbox_identity.c: before anything is read. The user "nobody" where root has started the helper, no capabilities, and an end
+ * together with the thread that started it. */
+SPL_WARN_UNUSED int spl_sandbox_identity(spl_error *ret_error);
+
 /* sandbox_landlock.c: no file can be opened and no network address used. *ret_enforced = false where the kernel has no
  * Landlock. */
 SPL_WARN_UNUSED int spl_sandbox_landlock(bool *ret_enforced, spl_error *ret_error);
@@ -30,11 +34,9 @@ SPL_WARN_UNUSED int spl_sandbox_limits(spl_sandbox_mode mode, const spl_sandbox_
 /* sandbox_seccomp.c: system calls that are not on a short list end the process. */
 SPL_WARN_UNUSED int spl_sandbox_seccomp(spl_sandbox_mode mode, spl_error *ret_error);
 
-/* All of them, in this order. Without Landlock it fails (HELPER) when that is required, and else sets
- * *ret_without_landlock. */
+/* The last three, in this order. *ret_without_landlock: the kernel has none. */
 SPL_WARN_UNUSED int spl_sandbox_enter(spl_sandbox_mode mode, const spl_sandbox_budget *budget,
-                                      bool require_landlock, bool *ret_without_landlock,
-                                      spl_error *ret_error);
+                                      bool *ret_without_landlock, spl_error *ret_error);
 
 /* Some 35 MiB are libav's own; the index of 24 hours of AAC in MP4 takes 90 more. */
 #define SPL_SANDBOX_MEMORY_MIB       512

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -98,6 +99,10 @@ static long try_signal_to_thread(void) {
     return syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGCONT);
 }
 
+static long try_becoming_root(void) {
+    return setresuid(0, 0, 0);
+}
+
 static long try_executable_memory(void) {
     void *page =
         mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -156,6 +161,7 @@ static const struct attempt {
     {"read the memory of the parent", try_read_memory_of_parent},
     {"kill", try_kill},
     {"tgkill", try_signal_to_thread},
+    {"become root", try_becoming_root},
     {"mmap of executable memory", try_executable_memory},
     {"mprotect to executable", try_making_memory_executable},
     {"mmap of a file", try_mapping_file},
@@ -191,7 +197,7 @@ static const spl_sandbox_budget budget = {.memory_mib = SPL_SANDBOX_PROBE_MEMORY
 static bool enter(void) {
     bool without_landlock;
     spl_error error;
-    int status = spl_sandbox_enter(SPL_SANDBOX_DECODE, &budget, false, &without_landlock, &error);
+    int status = spl_sandbox_enter(SPL_SANDBOX_DECODE, &budget, &without_landlock, &error);
     if (status < 0)
         fprintf(stderr, "%s\n", error.message);
     return status == 0;
@@ -215,6 +221,18 @@ static enum outcome allocate_under_limits_alone(const struct attempt *attempt) {
     void *memory = mmap(NULL, (size_t)(budget.memory_mib + 1) << 20, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return memory == MAP_FAILED && errno == ENOMEM ? DENIED : ALLOWED;
+}
+
+static enum outcome keep_privileges(const struct attempt *attempt) {
+    (void)attempt;
+    if (spl_sandbox_identity(NULL) < 0)
+        return NO_SANDBOX;
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct has[_LINUX_CAPABILITY_U32S_3];
+    bool none = syscall(SYS_capget, &header, has) == 0;
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(has); i++)
+        none = none && !has[i].effective && !has[i].permitted && !has[i].inheritable;
+    return none ? DENIED : ALLOWED;
 }
 
 /* What decoding does must stay allowed. */
@@ -254,6 +272,7 @@ int spl_codec_self_test(void) {
         int outcome = run(attempt_in_sandbox, &attempts[i]);
         good &= report("sandbox", attempts[i].name, outcome, DENIED);
     }
+    good &= report("identity alone", "keep capabilities", run(keep_privileges, NULL), DENIED);
     good &= report("limits alone", "more memory than the limit",
                    run(allocate_under_limits_alone, NULL), DENIED);
     const struct attempt open_attempt = {"open a folder", try_open};

@@ -170,7 +170,6 @@ static int open_output(song_run *run, output_state *output) {
         .channels = options->keep_format ? spl_decoder_channels(run->decoder) : 2,
         .channel_mask = options->keep_format ? run->input.channel_mask : 0,
         .sample_rate_hz = options->keep_format ? run->input.sample_rate_hz : SPL_SAMPLE_RATE_HZ,
-        .require_landlock = options->require_landlock,
         .stop = options->stop,
     };
     int status = spl_encoder_open(fd, request->path ? request->path : request->name, &encode,
@@ -498,7 +497,6 @@ static spl_decode_options decode_options(const spl_pipeline_options *options) {
         .offset_s = options->offset_s,
         .duration_s = options->duration_s,
         .limit_s = options->limit_s,
-        .require_landlock = options->require_landlock,
         .stop = options->stop,
     };
 }

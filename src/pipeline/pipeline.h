@@ -33,7 +33,6 @@ typedef struct spl_pipeline_options {
     double offset_s, duration_s; /* as in spl_decode_options */
     double limit_s;              /* as in spl_decode_options */
     bool keep_format;            /* outputs get the input's sample rate, channels and length */
-    bool require_landlock;
     spl_codec codec;
     spl_sample_format sample_format;
     unsigned bitrate_bps;

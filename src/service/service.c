@@ -101,10 +101,12 @@ static int open_audit(running_service *service, spl_error *ret_error) {
 
 static int check_sandbox(const spl_settings *settings, spl_error *ret_error) {
     spl_error error;
+    if (settings->require_landlock)
+        spl_sandbox_require_landlock();
     int status = spl_sandbox_check(&error);
     if (status == 0)
         return 0;
-    if (!in_development(settings))
+    if (!in_development(settings) || settings->require_landlock)
         return spl_fail(ret_error, status, "%s", error.message);
     spl_log(SPL_LOG_WARNING, "service.sandbox", SPL_TEXT("error", error.message));
     return 0;

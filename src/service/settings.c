@@ -279,6 +279,8 @@ static const setting table[] = {
     ROW(TEXT, clamd, "CLAMD", "", .valid = is_clamd,
         .expected = "unix:/PATH or tcp:HOST:PORT, such as unix:/run/clamav/clamd.ctl",
         .help = "clamd's socket, unix:/PATH or tcp:HOST:PORT; empty: uploads are not scanned"),
+    ROW(COUNT, require_landlock, "REQUIRE_LANDLOCK", "0", .max = 1,
+        .help = "1: do not start where the kernel has no Landlock; 0: warn, and rely on seccomp"),
     ROW(COUNT, scan_timeout_s, "SCAN_TIMEOUT_S", "120", .min = 1, .max = 3600,
         .help = "Time for one scan, in seconds; past it the upload is refused"),
 

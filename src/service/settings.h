@@ -60,6 +60,7 @@ typedef struct spl_settings {
     uint64_t min_free_bytes; /* SPLEETER_MIN_FREE_DISK_MB: below it, uploads get 507; 1024 */
     char *
         source_allow; /* SPLEETER_SOURCE_ALLOW: CIDRs of private hosts that source URLs may name; none */
+    unsigned require_landlock; /* SPLEETER_REQUIRE_LANDLOCK: 0 or 1 */
     char *clamd; /* SPLEETER_CLAMD: "unix:/run/clamav/clamd.ctl" or "tcp:host:3310"; "": no scan */
     unsigned scan_timeout_s; /* SPLEETER_SCAN_TIMEOUT_S: 120 */
 

@@ -2,13 +2,18 @@
 """Files that are wrong or mean harm, and helpers that fail: each ends with one clear message, soon, and nothing is opened
 or connected to."""
 import contextlib
+import ctypes
+import errno
 import os
 import pathlib
+import platform
+import shutil
 import signal
 import socket
 import stat
 import struct
 import subprocess
+import sys
 import threading
 import time
 
@@ -230,12 +235,29 @@ def test_quicktime_reference_opens_nothing(tmp_path, traps):
     assert done.returncode in (0, FORMAT), done.stderr
 
 
+def filter_calls(number, action, flags=0):
+    """A seccomp filter for the program and its helper: `action` for the call `number`, with one of `flags` in its first argument."""
+    program = [(0x20, 0, 0, 0), (0x15, 0, 3 if flags else 1, number)] + ([(0x20, 0, 0, 16), (0x45, 0, 1, flags)] if flags else [])
+    program += [(0x06, 0, 0, action), (0x06, 0, 0, 0x7FFF0000)]
+    filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
+    header = struct.pack("HxxxxxxP", len(program), ctypes.addressof(filters))
+    prctl = ctypes.CDLL(None).prctl
+    assert prctl(38, 1, 0, 0, 0) == 0 and prctl(22, 2, header) == 0
+
+
+def deny_namespaces():
+    """As container engines' profiles do, and RestrictNamespaces of systemd."""
+    filter_calls({"x86_64": 56, "aarch64": 220}[platform.machine()], 0x50000 | errno.EPERM, 0x7E020000)
+
+
 HELPERS = {
     "exits": ("exit 3", "exit status 3"),
     "exits at once": ("exit 0", "sent what it should not"),
     "crashes": ("kill -SEGV $$", "crashed: Segmentation fault"),
     "does what is forbidden": ("kill -SYS $$", "stopped by its sandbox"),
     "is killed": ("kill -KILL $$", "was killed"),
+    "reads at 0": (f"exec {sys.executable} -c 'import ctypes; ctypes.string_at(0)'", "crashed: Segmentation fault"),
+    "aborts": (f"exec {sys.executable} -c 'import os; os.abort()'", "crashed: "),
     "talks nonsense": ("echo 'once upon a time there was a helper' >&3; exec sleep 100", "sent what it should not"),
 }
 
@@ -250,7 +272,8 @@ def test_helper_that(tmp_path, kind, mode):
     song = make(tmp_path / "a.wav", music(0.1))
     environment = {**os.environ, "SPLEETER_CODEC": str(helper)}
     arguments = ["decode", song] if mode == "decode" else ["encode", tmp_path / "b.flac", "codec=flac"]
-    done = tool(*arguments, env=environment, input=music(0.1).tobytes())
+    # The first process of a PID namespace ignores what it sends itself.
+    done = tool(*arguments, env=environment, input=music(0.1).tobytes(), preexec_fn=deny_namespaces if "$$" in script else None)
     assert done.returncode == HELPER
     assert text in done.stderr.decode()
 
@@ -260,7 +283,8 @@ def test_helper_that_takes_too_long_in_cpu(tmp_path, script):
     helper = tmp_path / "helper"
     helper.write_text(f"#!/bin/sh\n{script}\n")
     helper.chmod(0o700)
-    done = tool("decode", make(tmp_path / "a.wav", music(0.1)), env={**os.environ, "SPLEETER_CODEC": str(helper)})
+    done = tool("decode", make(tmp_path / "a.wav", music(0.1)), env={**os.environ, "SPLEETER_CODEC": str(helper)},
+                preexec_fn=deny_namespaces)
     assert done.returncode == BUDGET and b"CPU time" in done.stderr
 
 
@@ -298,6 +322,88 @@ def test_helper_that_the_kernel_kills(decoding):
     os.kill(helper, signal.SIGKILL)
     _, message = program.communicate(timeout=60)
     assert program.returncode == HELPER and b"was killed, most likely because memory ran out" in message
+
+
+def test_helper_ends_with_its_program(decoding):
+    """Even one that hangs: the kernel does it."""
+    program, helper = decoding
+    os.kill(helper, signal.SIGSTOP)
+    program.kill()
+    deadline = time.monotonic() + 20
+    while pathlib.Path(f"/proc/{helper}").exists() and " Z " not in pathlib.Path(f"/proc/{helper}/stat").read_text():
+        assert time.monotonic() < deadline, "it lives on"
+        time.sleep(0.01)
+
+
+def status_of(pid):
+    return dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+
+
+SYS_ADMIN = 1 << 21
+
+
+def test_identity_of_a_real_helper(decoding):
+    _, helper = decoding
+    status = status_of(helper)
+    assert all(int(status[name], 16) == 0 for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")) and status["NoNewPrivs"] == "1"
+    if os.geteuid() == 0:
+        assert status["Uid"].split() == status["Gid"].split() == ["65534"] * 4 and status["Groups"].split() == []
+    if int(status_of("self")["CapEff"], 16) & SYS_ADMIN:
+        for name in ("pid", "net", "ipc"):
+            assert os.stat(f"/proc/{helper}/ns/{name}").st_ino != os.stat(f"/proc/self/ns/{name}").st_ino, name
+        assert status["NSpid"].split()[1:] == ["1"]
+
+
+def deny_landlock():
+    """As a kernel that has none."""
+    filter_calls(444, 0x50000 | errno.ENOSYS)
+
+
+def be_nobody():
+    os.setgroups([])
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+
+
+def be_a_service():
+    """Of systemd's, with the filters of our unit: another user, and EPERM for what is privileged."""
+    be_nobody()
+    filter_calls({"x86_64": 126, "aarch64": 91}[platform.machine()], 0x50000 | errno.EPERM)  # capset
+    deny_namespaces()
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="for root")
+
+
+@pytest.mark.parametrize("prepare, command", [
+    (deny_namespaces, []), pytest.param(be_nobody, [], marks=needs_root), pytest.param(be_a_service, [], marks=needs_root),
+    pytest.param(None, ["setpriv", "--bounding-set=-all", "--inh-caps=-all"], marks=needs_root),
+    pytest.param(None, ["unshare", "--user", "--map-root-user"], marks=needs_root)],
+    ids=["without namespaces", "another user", "service", "root without capabilities", "root of a user namespace"])
+def test_where_less_is_allowed(tmp_path, prepare, command):
+    """Decoding and encoding give the same as everywhere."""
+    if command and (not shutil.which(command[0]) or subprocess.run([*command, "true"], check=False).returncode != 0):
+        pytest.skip(f"{command[0]} does not work here")
+    signal_ = music(0.5)
+    song = make(tmp_path / "a.flac", signal_)
+    with open(song, "rb") as file, open(tmp_path / "b.flac", "wb") as output:
+        for arguments, expected in (
+                (["decode", f"/proc/self/fd/{file.fileno()}"], tool("decode", song)),
+                (["encode", "-", "codec=flac"], tool("encode", "-", "codec=flac", input=signal_.tobytes()))):
+            done = subprocess.run([*command, TOOL, *map(str, arguments)], input=signal_.tobytes(), capture_output=True,
+                                  preexec_fn=prepare, pass_fds=[file.fileno(), output.fileno()], check=False)
+            assert (done.returncode, done.stdout) == (0, expected.stdout), done.stderr
+
+
+def test_kernel_without_landlock(tmp_path):
+    """The sandbox does without, and says so, unless it is required."""
+    song = make(tmp_path / "a.wav", music(0.1))
+    done = tool("decode", song, preexec_fn=deny_landlock)
+    assert done.returncode == 0 and b"warning: this kernel has no Landlock" in done.stderr
+    for value, status, text in (("1", HELPER, b"no Landlock (or it is off), which SPLEETER_REQUIRE_LANDLOCK requires"), ("0", 0, b"warning"),
+                                ("", 0, b"warning"), ("yes", HELPER, b"SPLEETER_REQUIRE_LANDLOCK is yes: give 0 or 1")):
+        done = tool("decode", song, preexec_fn=deny_landlock, env={**os.environ, "SPLEETER_REQUIRE_LANDLOCK": value})
+        assert done.returncode == status and text in done.stderr, value
 
 
 def test_limits_of_a_real_helper(decoding):
@@ -359,7 +465,7 @@ def test_helper_gets_two_descriptors_and_no_environment(tmp_path):
     helper.write_text(f"#!/bin/sh\n/bin/ls -l /proc/$$/fd > {report}\n/usr/bin/env >> {report}.env\n")
     helper.chmod(0o700)
     song = make(tmp_path / "a.wav", music(0.1))
-    tool("decode", song, env={**os.environ, "SPLEETER_CODEC": str(helper), "SECRET": "x"})
+    tool("decode", song, env={**os.environ, "SPLEETER_CODEC": str(helper), "SECRET": "x"}, preexec_fn=deny_namespaces)  # for $$
     open_files = dict(line.split()[-3::2] for line in report.read_text().splitlines() if "->" in line)
     assert {number for number in open_files if int(number) < 10} == {"0", "1", "2", "3", "4"}
     assert open_files["3"].startswith("socket:") and open_files["4"] == str(song)

@@ -3,6 +3,7 @@
 memory that runs out ends the helper, not the service."""
 import concurrent.futures
 import contextlib
+import ctypes
 import os
 import pathlib
 import signal
@@ -12,7 +13,7 @@ import time
 
 import pytest
 
-from conftest import music, wait_until, wav, wav_bytes
+from conftest import KEY, PROGRAM, environment, free_port, music, wait_until, wav, wav_bytes
 
 SOON_S = 10  # generous: it takes about a second
 
@@ -191,3 +192,21 @@ def test_sample_out_of_range(service, value):
     job = service.wait(service.submit(float_wav(30, 20, value))["id"])
     assert (job["status"], job["error"]["code"], job["attempts"]) == ("failed", "sample-out-of-range", 1)
     assert "sample 882000 (at 20.000 s)" in job["error"]["detail"]
+
+
+# -------------------------------------------------------------------------- sandbox
+
+
+def deny_landlock():
+    """As a kernel that has none: a seccomp filter."""
+    program = [(0x20, 0, 0, 0), (0x15, 0, 1, 444), (0x06, 0, 0, 0x50000 | 38), (0x06, 0, 0, 0x7FFF0000)]
+    filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
+    prctl = ctypes.CDLL(None).prctl
+    assert prctl(38, 1, 0, 0, 0) == 0 and prctl(22, 2, struct.pack("HxxxxxxP", len(program), ctypes.addressof(filters))) == 0
+
+
+@pytest.mark.parametrize("how", [{"REQUIRE_LANDLOCK": 1}, {}], ids=["variable", "flag"])
+def test_required_landlock(tmp_path, how):
+    done = subprocess.run([PROGRAM, "serve", *([] if how else ["--require-landlock", "1"])], capture_output=True, timeout=60, text=True,
+                          preexec_fn=deny_landlock, env=environment(DATA_DIR=tmp_path / "data", PORT=free_port(), API_KEY=KEY, **how))
+    assert done.returncode != 0 and "no Landlock (or it is off), which SPLEETER_REQUIRE_LANDLOCK requires" in done.stderr
