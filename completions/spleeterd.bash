@@ -1,100 +1,163 @@
 # SPDX-License-Identifier: MIT
 # bash completion for spleeterd.
 
+# The table of models: NAME, STEMS, SIZE, CALLED, two spaces or more between them.
+_spleeterd_table() {
+    spleeterd models list 2>/dev/null | tail -n +2 | sed 's/   */\t/g'
+}
+
+# The names for -p.
 _spleeterd_models() {
-    spleeterd models list 2>/dev/null | tail -n +2 | while read -r name _; do
-        case $name in
-        spleeter-*) printf '%s\n' "${name#spleeter-}" "spleeter:${name#spleeter-}" ;;
-        *) printf '%s\n' "$name" ;;
-        esac
+    local called name
+    _spleeterd_table | while IFS=$'\t' read -r _ _ _ called; do
+        for name in $called; do
+            printf '%s\n' "$name"
+            [[ $name != spleeter:* ]] || printf '%s-16kHz\n' "$name"
+        done
     done
 }
 
+# The stems of a model that -p names.
+_spleeterd_stems() {
+    local folder stems called
+    _spleeterd_table | while IFS=$'\t' read -r folder stems _ called; do
+        [[ " $folder $called " != *" ${1%-16kHz} "* ]] || printf '%s\n' "${stems//,/ }"
+    done
+}
+
+# The words before the cursor as the program will see them: readline takes ":" and "=" for words of their own. The value in
+# --option=value becomes a word.
+_spleeterd_split() {
+    local i joined=0
+    words=()
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        if ((i > 0)) && [[ ${COMP_WORDS[i]} == [:=] || $joined == 1 ]]; then
+            words[-1]+=${COMP_WORDS[i]}
+        else
+            words+=("${COMP_WORDS[i]}")
+        fi
+        joined=0
+        [[ ${COMP_WORDS[i]} != [:=] ]] || joined=1
+    done
+    [[ ${words[-1]} != --*=* ]] || words=("${words[@]::${#words[@]}-1}" "${words[-1]%%=*}" "${words[-1]#*=}")
+    current=${words[-1]}
+    previous=${words[-2]}
+}
+
+# Offers words, without what readline leaves in place.
+_spleeterd_offer() {
+    mapfile -t COMPREPLY < <(compgen -W "$1" -- "$current")
+    local kept=${current%"${current##*[:=]}"}
+    COMPREPLY=("${COMPREPLY[@]#"$kept"}")
+    compopt +o filenames 2>/dev/null
+}
+
+# Offers one more of a list, after what is there of it.
+_spleeterd_offer_more() {
+    local separator=$1 items=$2 start=$3 before item offered=''
+    before=${current%"${current##*["$separator$start"]}"}
+    for item in $items; do
+        [[ $separator$before == *["$separator$start"]$item$separator* ]] || offered+=" $before$item"
+    done
+    _spleeterd_offer "$offered"
+    compopt -o nospace 2>/dev/null
+}
+
 _spleeterd() {
-    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local words current previous command model=2stems i
+    local commands='separate models evaluate bench serve worker health keys webhooks config audit'
     COMPREPLY=()
-    if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench serve worker health keys webhooks config audit help --version --help' -- "$current")
+    _spleeterd_split
+    command=${words[1]}
+    if ((${#words[@]} == 2)); then
+        _spleeterd_offer "$commands help --version --help"
         return
     fi
-    case ${COMP_WORDS[1]}:$previous in
+    for ((i = 2; i < ${#words[@]} - 1; i++)); do
+        [[ ${words[i]} != @(-p|--params_filename) ]] || model=${words[i + 1]}
+    done
+    case $command:$previous in
     help:*)
-        mapfile -t COMPREPLY < <(compgen -W 'separate models evaluate bench serve worker health keys webhooks config audit' -- "$current")
+        _spleeterd_offer "$commands"
         return
         ;;
     separate:-c | separate:--codec)
-        mapfile -t COMPREPLY < <(compgen -W 'wav flac mp3 ogg opus m4a wma' -- "$current")
+        _spleeterd_offer 'wav flac mp3 ogg opus m4a wma'
+        return
+        ;;
+    separate:-b | separate:--bitrate)
+        _spleeterd_offer '128k 192k 256k 320k'
+        return
+        ;;
+    separate:--stems)
+        _spleeterd_offer_more , "$(_spleeterd_stems "$model")" ''
+        return
+        ;;
+    separate:--mix)
+        [[ $current != *=* ]] || _spleeterd_offer_more + "$(_spleeterd_stems "$model")" =
         return
         ;;
     keys:--role)
-        mapfile -t COMPREPLY < <(compgen -W 'user reader metrics admin' -- "$current")
+        _spleeterd_offer 'user reader metrics admin'
         return
         ;;
     separate:--bit-depth)
-        mapfile -t COMPREPLY < <(compgen -W '16 24 float' -- "$current")
+        _spleeterd_offer '16 24 float'
         return
         ;;
     *:--bandwidth)
-        mapfile -t COMPREPLY < <(compgen -W '11k 16k full' -- "$current")
+        _spleeterd_offer '11k 16k full'
         return
         ;;
-    separate:-o | separate:--output_path | models:-o | models:--folder | evaluate:--estimates | keys:--data-dir)
+    separate:-o | separate:--output_path | models:-o | models:--folder | evaluate:--estimates | keys:--data-dir | audit:--data-dir | models:--from)
         mapfile -t COMPREPLY < <(compgen -d -- "$current")
         return
         ;;
     models:pull)
-        mapfile -t COMPREPLY < <(compgen -W '2stems 4stems 5stems' -- "$current")
-        return
-        ;;
-    models:--from)
-        mapfile -t COMPREPLY < <(compgen -d -- "$current")
+        _spleeterd_offer '2stems 4stems 5stems'
         return
         ;;
     separate:-p | separate:--params_filename | bench:-p | bench:--params_filename | evaluate:-p | evaluate:--params_filename | models:info | models:verify | models:use)
-        mapfile -t COMPREPLY < <(compgen -W "$(_spleeterd_models)" -- "$current")
-        mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$current")
+        _spleeterd_offer "$(_spleeterd_models)"
+        ((${#COMPREPLY[@]} > 0)) || mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        return
+        ;;
+    separate:-f | separate:--filename_format | separate:-s | separate:--offset | separate:-d | separate:--duration | *:--threads | *:--timeout | \
+        bench:-d | bench:--duration | models:--name | models:--licence | models:--source | webhooks:--id | webhooks:--timestamp | webhooks:--signature | \
+        keys:--rate-per-minute | keys:--jobs-per-key | keys:--storage-per-key-mb | keys:--priority | keys:--of | separate:-a | separate:--adapter)
         return
         ;;
     esac
     if [[ $current == -* ]]; then
-        local options='--config --name --folder --licence --source --from --timeout --help'
-        if [[ ${COMP_WORDS[1]} == separate ]]; then
+        local options
+        case $command in
+        separate)
             options='--inputs --params_filename --output_path --filename_format --offset --duration
                 --codec --bitrate --bit-depth --stems --mix --bandwidth --mwf --keep-format --threads
                 --json --verbose --quiet --adapter --version --help'
-        elif [[ ${COMP_WORDS[1]} == bench ]]; then
-            options='--params_filename --bandwidth --duration --threads --json --compare --help'
-        elif [[ ${COMP_WORDS[1]} == evaluate ]]; then
-            options='--estimates --params_filename --bandwidth --mwf --threads --json --plot --help'
-        elif [[ ${COMP_WORDS[1]} == @(serve|worker|health) ]]; then
+            ;;
+        models) options='--config --name --folder --licence --source --from --timeout --json --help' ;;
+        bench) options='--params_filename --bandwidth --duration --threads --json --compare --help' ;;
+        evaluate) options='--estimates --params_filename --bandwidth --mwf --threads --json --plot --help' ;;
+        serve | worker | health)
             options=$(spleeterd serve --help 2>/dev/null | grep -oE '^ +(-h, )?--[a-z0-9-]+' | grep -oE -- '--.*')
-        elif [[ ${COMP_WORDS[1]} == keys ]]; then
-            options='--role --of --rate-per-minute --jobs-per-key --storage-per-key-mb --priority --data-dir --help'
-        elif [[ ${COMP_WORDS[1]} == webhooks ]]; then
-            options='--id --timestamp --signature --secret-file --help'
-        elif [[ ${COMP_WORDS[1]} == config ]]; then
-            options='--offline --json --help'
-        elif [[ ${COMP_WORDS[1]} == audit ]]; then
-            options='--data-dir --help'
-        fi
-        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+            ;;
+        keys) options='--role --of --rate-per-minute --jobs-per-key --storage-per-key-mb --priority --data-dir --json --help' ;;
+        webhooks) options='--id --timestamp --signature --secret-file --help' ;;
+        config) options='--offline --json --help' ;;
+        audit) options='--data-dir --help' ;;
+        esac
+        _spleeterd_offer "$options"
         return
     fi
-    if [[ ${COMP_WORDS[1]} == models ]] && ((COMP_CWORD == 2)); then
-        mapfile -t COMPREPLY < <(compgen -W 'list info verify use pull import' -- "$current")
-        return
-    fi
-    if [[ ${COMP_WORDS[1]} == keys ]] && ((COMP_CWORD == 2)); then
-        mapfile -t COMPREPLY < <(compgen -W 'add list rotate revoke' -- "$current")
-        return
-    fi
-    if [[ ${COMP_WORDS[1]} == config ]] && ((COMP_CWORD == 2)); then
-        mapfile -t COMPREPLY < <(compgen -W 'check table' -- "$current")
-        return
-    fi
-    if [[ ${COMP_WORDS[1]} == @(audit|webhooks) ]] && ((COMP_CWORD == 2)); then
-        mapfile -t COMPREPLY < <(compgen -W 'verify' -- "$current")
-        return
+    if ((${#words[@]} == 3)); then
+        case $command in
+        models) _spleeterd_offer 'list info verify use pull import' ;;
+        keys) _spleeterd_offer 'add list rotate revoke' ;;
+        config) _spleeterd_offer 'check table' ;;
+        audit | webhooks) _spleeterd_offer 'verify' ;;
+        esac
+        ((${#COMPREPLY[@]} == 0)) || return
     fi
     mapfile -t COMPREPLY < <(compgen -f -- "$current")
 }

@@ -1,10 +1,33 @@
 # SPDX-License-Identifier: MIT
 # fish completion for spleeterd.
 
+# The table of models: NAME, STEMS, SIZE, CALLED, with a tab between them.
+function __spleeterd_table
+    spleeterd models list 2>/dev/null | tail -n +2 | string replace -ra '   *' \t
+end
+
 function __spleeterd_models
-    for name in (spleeterd models list 2>/dev/null | tail -n +2 | string split -f 1 ' ')
-        string replace -r '^spleeter-' '' -- $name
-        string replace -rf '^spleeter-' 'spleeter:' -- $name
+    for name in (__spleeterd_table | string split -f 4 \t | string split ' ')
+        echo $name
+        string match -q 'spleeter:*' -- $name; and echo $name-16kHz
+    end
+end
+
+# The stems of the model that -p names, after what is there of a list with the separator $argv[1].
+function __spleeterd_stems
+    set -l words (commandline -opc)
+    set -l model 2stems
+    for i in (seq 2 (count $words))
+        contains -- $words[$i] -p --params_filename; and set model $words[(math $i + 1)]
+    end
+    set model (string replace -r -- '-16kHz$' '' $model)
+    set -l before (commandline -ct | string replace -rf '^(--[a-z]+=)?((.*['$argv[1]'=])?)[^'$argv[1]'=]*$' '$2')
+    for line in (__spleeterd_table)
+        set -l cells (string split \t -- $line)
+        if contains -- $model $cells[1] (string split ' ' -- $cells[4])
+            string split , -- $cells[2] | string replace -r '^' -- "$before"
+            return
+        end
     end
 end
 
@@ -41,8 +64,8 @@ complete $in_separate -s d -l duration -x -d 'Separate no more than this, in sec
 complete $in_separate -s c -l codec -x -a 'wav flac mp3 ogg opus m4a wma' -d 'Codec'
 complete $in_separate -s b -l bitrate -x -a '128k 192k 256k 320k' -d 'Bits per second of lossy codecs'
 complete $in_separate -l bit-depth -x -a '16 24 float' -d 'Bit depth of wav and flac'
-complete $in_separate -l stems -x -d 'Write these stems only'
-complete $in_separate -l mix -x -d 'Write the sum of some stems'
+complete $in_separate -l stems -x -a '(__spleeterd_stems ,)' -d 'Write these stems only'
+complete $in_separate -l mix -x -a '(string match -q "*=*" -- (commandline -ct); and __spleeterd_stems +)' -d 'Write the sum of some stems'
 complete $in_separate -l bandwidth -x -a '11k 16k full' -d 'How far up the stems reach'
 complete $in_separate -l mwf -d 'Multichannel Wiener filter'
 complete $in_separate -l keep-format -d 'Keep sample rate and channels of the input'
@@ -67,6 +90,7 @@ complete $in_models -l licence -x -d 'Licence of the weights'
 complete $in_models -l source -x -d 'Where the weights come from'
 complete $in_models -l from -r -F -d 'Where to pull from, URL or folder'
 complete $in_models -l timeout -x -d 'Give up when nothing comes for so long, in seconds'
+complete $in_models -l json -d 'JSON to standard output'
 complete $in_models -s h -l help -d 'Print the options'
 
 complete $in_evaluate -l estimates -x -a '(__fish_complete_directories)' -d 'Evaluate these instead of separating'
@@ -94,6 +118,7 @@ complete $in_keys -l jobs-per-key -x -d 'Jobs queued and running'
 complete $in_keys -l storage-per-key-mb -x -d 'MiB of inputs and outputs'
 complete $in_keys -l priority -x -d 'Of its jobs'
 complete $in_keys -l data-dir -x -a '(__fish_complete_directories)' -d 'Data folder of the service'
+complete $in_keys -l json -d 'JSON to standard output'
 complete $in_keys -s h -l help -d 'Print the options'
 
 complete $in_webhooks -f -a verify

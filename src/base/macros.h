@@ -37,6 +37,9 @@ static inline void spl_close_p(int *fd) {
         close(*fd);
 }
 
+/* What ends a noun after a number: "1 file", "2 files". */
+#define SPL_PLURAL(count) ((count) == 1 ? "" : "s")
+
 /* Hands the value of *pointer over and leaves NULL, so that a cleanup does not free it. */
 #define SPL_STEAL(pointer)                                                                         \
     __extension__({                                                                                \

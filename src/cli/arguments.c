@@ -8,7 +8,9 @@
 #include <string.h>
 
 #define HELP_COLUMN 34
-#define HELP_WIDTH  96
+#define HELP_WIDTH  80
+
+#define FORM_SEPARATOR " | " /* between the forms of a synopsis */
 
 /* getopt_long's tables, made from ours. */
 typedef struct getopt_tables {
@@ -77,34 +79,45 @@ int cli_parse(const cli_command *command, int argc, char **argv, cli_take_option
     return 0;
 }
 
-/* Prints `text` from HELP_COLUMN on, broken at spaces; `column` is where the cursor stands. */
-static void print_wrapped(FILE *stream, const char *text, int column) {
-    if (column >= HELP_COLUMN) {
+/* Prints `text` from `indent` on, broken at white space; `column` is where the cursor stands. */
+static void print_wrapped(FILE *stream, const char *text, int indent, int column) {
+    if (column > indent) {
         fputc('\n', stream);
         column = 0;
     }
-    fprintf(stream, "%*s", HELP_COLUMN - column, "");
-    column = HELP_COLUMN;
+    fprintf(stream, "%*s", indent - column, "");
+    column = indent;
     while (*text) {
-        int length = (int)strcspn(text, " ");
-        if (column > HELP_COLUMN && column + 1 + length > HELP_WIDTH) {
-            fprintf(stream, "\n%*s", HELP_COLUMN, "");
-            column = HELP_COLUMN;
-        } else if (column > HELP_COLUMN) {
+        int length = (int)strcspn(text, " \n");
+        if (column > indent && column + 1 + length > HELP_WIDTH) {
+            fprintf(stream, "\n%*s", indent, "");
+            column = indent;
+        } else if (column > indent) {
             fputc(' ', stream);
             column++;
         }
         fprintf(stream, "%.*s", length, text);
         column += length;
         text += length;
-        text += strspn(text, " ");
+        text += strspn(text, " \n");
     }
     fputc('\n', stream);
 }
 
 void cli_print_command(const cli_command *command, FILE *stream) {
-    fprintf(stream, "Usage: spleeterd %s %s\n\n%s\n\nOptions:\n", command->name, command->synopsis,
-            command->summary);
+    const char *form = command->synopsis;
+    for (bool first = true; form; first = false) {
+        const char *next = strstr(form, FORM_SEPARATOR);
+        SPL_CLEANUP(spl_free_p)
+        char *text = strndup(form, next ? (size_t)(next - form) : strlen(form));
+        const int column =
+            fprintf(stream, "%s spleeterd %s ", first ? "Usage:" : "      ", command->name);
+        print_wrapped(stream, text ? text : "", column, column);
+        form = next ? next + strlen(FORM_SEPARATOR) : NULL;
+    }
+    fputc('\n', stream);
+    print_wrapped(stream, command->summary, 0, 0);
+    fputs("\nOptions:\n", stream);
     for (size_t i = 0; i < command->option_count; i++) {
         const cli_option *option = &command->options[i];
         int column = option->key < CLI_LONG_ONLY ? fprintf(stream, "  -%c, ", option->key)
@@ -112,6 +125,7 @@ void cli_print_command(const cli_command *command, FILE *stream) {
         column += fprintf(stream, "--%s", option->name);
         if (option->argument)
             column += fprintf(stream, " %s", option->argument);
-        print_wrapped(stream, option->help, column + 2 > HELP_COLUMN ? HELP_COLUMN : column);
+        print_wrapped(stream, option->help, HELP_COLUMN,
+                      column + 2 > HELP_COLUMN ? HELP_COLUMN + 1 : column);
     }
 }

@@ -23,8 +23,9 @@ static const cli_option options[] = {
 const cli_command cli_audit_command = {
     .name = "audit",
     .synopsis = "verify [--data-dir FOLDER]",
-    .summary = "Checks that no line of the service's audit log was changed, removed or moved. Exit "
-               "code 3: there is no log, or no secret to check it with; 4: it is not as it was "
+    .summary = "Checks that the service's audit log is as it was written. A line that was changed, "
+               "removed or moved is found. Exit code 3: there is no log, or no secret to check it "
+               "with; 4: it is not as it was "
                "written.",
     .options = options,
     .option_count = SPL_ARRAY_SIZE(options),

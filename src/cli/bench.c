@@ -32,7 +32,7 @@ static const cli_option options[] = {
     {'p', "params_filename", "MODEL", "Model, as for separate. Default: spleeter:2stems"},
     {KEY_BANDWIDTH, "bandwidth", "WIDTH", "11k, 16k or full. Default: what the model's name says"},
     {'d', "duration", "SECONDS",
-     "Length of the song that is made up, to the nearest segment.\nDefault: 60"},
+     "Length of the song that is made up, to the nearest segment. Default: 60"},
     {KEY_THREADS, "threads", "N", "CPU threads to use. Default: all CPUs"},
     {KEY_JSON, "json", NULL, "Write the results as JSON to standard output."},
     {KEY_COMPARE, "compare", "FILE", "Compare with the results that --json wrote earlier."},
@@ -236,9 +236,10 @@ static const char *change(double now, double before, char text[32]) {
 
 static void print_result(const json_t *now, const json_t *before) {
     char text[32];
-    printf("%s, %s kernels, %.0f threads, measured peak %.0f GFLOP/s\n",
+    const double threads = number_in(now, "threads");
+    printf("%s, %s kernels, %.0f thread%s, measured peak %.0f GFLOP/s\n",
            json_string_value(json_object_get(now, "model")),
-           json_string_value(json_object_get(now, "isa")), number_in(now, "threads"),
+           json_string_value(json_object_get(now, "isa")), threads, SPL_PLURAL(threads),
            number_in(now, "peak_gflops"));
     printf("  %.0f s of song in %.2f s: %.1f x real time%s\n", number_in(now, "duration_s"),
            number_in(now, "separate_s"), number_in(now, "real_time"),
@@ -291,14 +292,10 @@ static int report(const bench_request *request, const bench_result *result, spl_
             return status;
     }
     json_t *now = to_json(request, result);
-    int status = 0;
-    if (!now)
-        status = spl_fail_memory(ret_error);
-    else if (request->json)
-        status = json_dumpf(now, stdout, JSON_INDENT(1)) < 0 || putchar('\n') == EOF
-                     ? spl_fail_errno(ret_error, errno, "cannot write standard output")
-                     : 0;
-    else
+    int status = now ? 0 : spl_fail_memory(ret_error);
+    if (request->json)
+        status = cli_json_print(json_incref(now), ret_error);
+    else if (now)
         print_result(now, before);
     json_decref(now);
     json_decref(before);

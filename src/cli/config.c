@@ -24,9 +24,9 @@ const cli_command cli_config_command = {
     .name = "config",
     .synopsis = "check [OPTION...] [SETTING...] | table",
     .summary = "Checks the service's settings and says where each comes from. check takes the "
-               "environment and\nthe options of serve, as serve would, and says everything that "
+               "environment and the options of serve, as serve would, and says everything that "
                "would keep the "
-               "service from\nstarting or a first job from succeeding; table prints all settings "
+               "service from starting or a first job from succeeding; table prints all settings "
                "there are, in "
                "Markdown.",
     .options = options,
@@ -81,9 +81,8 @@ static int check(int argc, char **argv, spl_error *ret_error) {
     if (json) {
         json_t *object = json_pack("{s:o, s:o}", "settings", spl_settings_to_json(&settings),
                                    "problems", found.texts);
-        if (!object || json_dumpf(object, stdout, JSON_INDENT(1)) < 0 || putchar('\n') == EOF)
-            add_problem(&(struct problems){0}, "cannot write JSON to standard output");
-        json_decref(object);
+        if (cli_json_print(object, ret_error) < 0)
+            return SPL_E_IO;
     }
     return found.count > 0 ? SPL_E_ARGUMENT : 0;
 }
@@ -98,7 +97,10 @@ int cli_config(int argc, char **argv) {
     int status = 0;
     if (strcmp(action, "check") == 0) {
         status = check(argc - 1, argv + 1, &error);
-        return status < 0 ? CLI_EXIT_USAGE : CLI_EXIT_OK;
+        if (status == 0 || status == SPL_E_ARGUMENT) /* told already */
+            return status < 0 ? CLI_EXIT_USAGE : CLI_EXIT_OK;
+        cli_complain("%s", error.message);
+        return CLI_EXIT_OUTPUT;
     }
     if (strcmp(action, "table") == 0 && argc == 2)
         spl_settings_print_markdown(stdout);

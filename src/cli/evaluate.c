@@ -37,7 +37,7 @@ const cli_command cli_evaluate_command = {
     .name = "evaluate",
     .synopsis = "[OPTION...] FOLDER",
     .summary = "Measures how good a separation is. FOLDER holds songs with their true stems: "
-               "folders\nwith "
+               "folders with "
                "mixture.wav, vocals.wav and so on, or *.stem.mp4 files, at any depth (MUSDB18).",
     .options = options,
     .option_count = SPL_ARRAY_SIZE(options),
@@ -116,8 +116,8 @@ static bool show_progress(void *user, size_t song, double fraction) {
         double done = 0;
         for (size_t i = 0; i < bars->count; i++)
             done += bars->fractions[i];
-        fprintf(stderr, "\r%3.0f%%  %zu of %zu songs\033[K", 100 * done / (double)bars->count,
-                bars->ended, bars->count);
+        fprintf(stderr, "\r%3.0f%%  %zu of %zu song%s\033[K", 100 * done / (double)bars->count,
+                bars->ended, bars->count, SPL_PLURAL(bars->count));
     }
     return cli_signals_caught() != 0;
 }
@@ -192,9 +192,7 @@ static int print_json(const evaluate_request *request, const spl_songs *songs,
                         cli_json_text(separated ? request->model : request->evaluate.estimates));
     json_object_set_new(root, "medians", stem_list);
     json_object_set_new(root, "songs", song_list);
-    const bool failed = json_dumpf(root, stdout, JSON_INDENT(1)) < 0 || putchar('\n') == EOF;
-    json_decref(root);
-    return failed ? spl_fail_errno(ret_error, errno, "cannot write JSON to standard output") : 0;
+    return cli_json_print(root, ret_error);
 }
 
 static void print_cell(double value, int width) {

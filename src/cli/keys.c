@@ -20,6 +20,7 @@ enum {
     KEY_STORAGE,
     KEY_PRIORITY,
     KEY_DATA_DIR,
+    KEY_JSON,
 };
 
 static const cli_option options[] = {
@@ -34,6 +35,7 @@ static const cli_option options[] = {
     {KEY_PRIORITY, "priority", "N", "add: of its jobs, -10 to 10, higher first. Default: 0"},
     {KEY_DATA_DIR, "data-dir", "FOLDER",
      "The service's data folder. Default: $SPLEETER_DATA_DIR, or that of serve"},
+    {KEY_JSON, "json", NULL, "list: write JSON to standard output."},
     {'h', "help", NULL, "Print this text."},
 };
 
@@ -52,7 +54,7 @@ const cli_command cli_keys_command = {
 typedef struct keys_request {
     const char *role, *of, *data_dir;
     spl_quota quota;
-    bool help;
+    bool json, help;
 } keys_request;
 
 static int parse_integer(const char *option, const char *text, long long low, long long high,
@@ -97,6 +99,9 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
     case KEY_DATA_DIR:
         request->data_dir = value;
         break;
+    case KEY_JSON:
+        request->json = true;
+        break;
     default:
         request->help = true;
     }
@@ -119,6 +124,12 @@ static int make(const char *data_dir, const char *name, bool rotate, const keys_
     return 0;
 }
 
+static int list_as_json(const char *data_dir, spl_error *ret_error) {
+    json_t *keys;
+    const int status = spl_keys_to_json(data_dir, &keys, ret_error);
+    return status < 0 ? status : cli_json_print(keys, ret_error);
+}
+
 static int act(const char *data_dir, const keys_request *request, int argc, char **argv,
                spl_error *ret_error) {
     const char *action = argc > 0 ? argv[0] : "";
@@ -129,7 +140,8 @@ static int act(const char *data_dir, const keys_request *request, int argc, char
     if (strcmp(action, "revoke") == 0 && argc == 2)
         return spl_keys_revoke(data_dir, argv[1], ret_error);
     if (strcmp(action, "list") == 0 && argc == 1)
-        return spl_keys_list(data_dir, stdout, ret_error);
+        return request->json ? list_as_json(data_dir, ret_error)
+                             : spl_keys_list(data_dir, stdout, ret_error);
     return spl_fail(ret_error, SPL_E_ARGUMENT, "write it as: spleeterd keys %s",
                     cli_keys_command.synopsis);
 }

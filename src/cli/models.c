@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/report.h"
+#include "cli/signals.h"
 #include "pipeline/models_path.h"
 #include "pipeline/values.h"
 
@@ -23,6 +24,7 @@ enum {
     KEY_SOURCE,
     KEY_FROM,
     KEY_TIMEOUT,
+    KEY_JSON,
 };
 
 static const cli_option options[] = {
@@ -43,6 +45,7 @@ static const cli_option options[] = {
      "Default: $SPLEETER_MODEL_URL, or Deezer's release"},
     {KEY_TIMEOUT, "timeout", "SECONDS",
      "pull: give up when nothing comes for so long. Default: 30"},
+    {KEY_JSON, "json", NULL, "list, info, verify: write JSON to standard output."},
     {'h', "help", NULL, "Print this text."},
 };
 
@@ -58,7 +61,7 @@ const cli_command cli_models_command = {
 typedef struct models_request {
     spl_model_import_options import;
     cli_pull_request pull;
-    bool help;
+    bool json, help;
 } models_request;
 
 static int take_option(void *user, int key, const char *value, spl_error *ret_error) {
@@ -92,6 +95,9 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
         if (status == 0)
             request->pull.stall_s = (unsigned)seconds;
         break;
+    case KEY_JSON:
+        request->json = true;
+        break;
     default:
         request->help = true;
     }
@@ -110,28 +116,60 @@ static const char *activation_name(spl_activation activation) {
     return "unknown";
 }
 
+static const char *architecture_name(const spl_model_info *info) {
+    return info->architecture == SPL_ARCHITECTURE_UNET ? "unet" : "softmax_unet";
+}
+
+static const char *extension_name(const spl_model_info *info) {
+    return info->mask_extension == SPL_MASK_EXTENSION_ZEROS ? "zeros" : "average";
+}
+
 static void print_info(const spl_model_info *info) {
-    printf("name            %s\n", info->name);
-    printf("path            %s\n", info->path);
-    printf("architecture    %s\n",
-           info->architecture == SPL_ARCHITECTURE_UNET ? "unet" : "softmax_unet");
+    cli_print_line(stdout, "name            %s", info->name);
+    cli_print_line(stdout, "path            %s", info->path);
+    printf("architecture    %s\n", architecture_name(info));
     printf("frames          %u\n", info->frames);
     printf("bins            %u\n", info->bins);
-    printf("mask extension  %s\n",
-           info->mask_extension == SPL_MASK_EXTENSION_ZEROS ? "zeros" : "average");
+    printf("mask extension  %s\n", extension_name(info));
     printf("mask exponent   %g\n", info->separation_exponent);
-    printf("licence         %s\n", info->licence);
-    printf("source          %s\n", info->source);
+    cli_print_line(stdout, "licence         %s", info->licence);
+    cli_print_line(stdout, "source          %s", info->source);
     for (unsigned i = 0; i < info->stem_count; i++) {
         const spl_stem_info *stem = &info->stems[i];
-        printf("stem            %s: %s, %" PRIu64 " parameters, %s down, %s up%s%s\n", stem->name,
-               stem->net, stem->parameters, activation_name(stem->conv_activation),
-               activation_name(stem->deconv_activation), stem->sha256[0] ? ", sha256 " : "",
-               stem->sha256);
+        cli_print_line(stdout, "stem            %s: %s, %" PRIu64 " parameters, %s down, %s up%s%s",
+                       stem->name, stem->net, stem->parameters,
+                       activation_name(stem->conv_activation),
+                       activation_name(stem->deconv_activation), stem->sha256[0] ? ", sha256 " : "",
+                       stem->sha256);
     }
 }
 
-static cli_exit describe_model(const char *search_path, const char *name, spl_error *ret_error) {
+static json_t *info_to_json(const char *search_path, const spl_model_info *info) {
+    json_t *model = cli_model_to_json(search_path, info);
+    json_t *nets = json_array();
+    for (unsigned i = 0; i < info->stem_count; i++) {
+        const spl_stem_info *stem = &info->stems[i];
+        json_array_append_new(
+            nets,
+            json_pack("{s:o, s:o, s:I, s:s, s:s, s:s}", "stem", cli_json_text(stem->name), "net",
+                      cli_json_text(stem->net), "parameters", (json_int_t)stem->parameters, "down",
+                      activation_name(stem->conv_activation), "up",
+                      activation_name(stem->deconv_activation), "sha256", stem->sha256));
+    }
+    json_t *rest =
+        json_pack("{s:s, s:i, s:i, s:s, s:f, s:o}", "architecture", architecture_name(info),
+                  "frames", (int)info->frames, "bins", (int)info->bins, "mask_extension",
+                  extension_name(info), "mask_exponent", info->separation_exponent, "nets", nets);
+    if (!model || !rest || json_object_update(model, rest) < 0) {
+        json_decref(model);
+        model = NULL;
+    }
+    json_decref(rest);
+    return model;
+}
+
+static cli_exit describe_model(const char *search_path, const char *name, bool json,
+                               spl_error *ret_error) {
     spl_model_choice found;
     spl_model *model = NULL;
     int status = spl_model_resolve(name, search_path, &found, ret_error);
@@ -139,39 +177,61 @@ static cli_exit describe_model(const char *search_path, const char *name, spl_er
         status = spl_model_open(found.path, &model, ret_error);
     if (status < 0)
         return cli_exit_of_model(status);
-    print_info(spl_model_get_info(model));
+    const spl_model_info *info = spl_model_get_info(model);
+    if (json)
+        status = cli_json_print(info_to_json(search_path, info), ret_error);
+    else
+        print_info(info);
     spl_model_unref(model);
-    return CLI_EXIT_OK;
+    return status < 0 ? CLI_EXIT_OUTPUT : CLI_EXIT_OK;
 }
 
-/* Checks the folder at `path` and tells; *user counts the bad ones. */
+typedef struct verification {
+    size_t failed;
+    json_t *results; /* NULL: text */
+} verification;
+
+/* Checks the folder at `path` and tells; a signal ends it. */
 static int verify_folder(void *user, const char *path) {
-    size_t *failed = user;
+    verification *checks = user;
     spl_error error;
-    if (spl_model_verify(path, &error) == 0) {
-        printf("%s: good\n", path);
+    if (cli_signals_caught())
+        return SPL_E_CANCELED;
+    const bool good = spl_model_verify(path, &error) == 0;
+    checks->failed += !good;
+    if (checks->results) {
+        json_t *result = json_pack("{s:b, s:o}", "good", good, "error",
+                                   good ? json_null() : cli_json_text(error.message));
+        cli_json_set_path(result, "path", path);
+        json_array_append_new(checks->results, result);
+    } else if (good) {
+        cli_print_line(stdout, "%s: good", path);
     } else {
         cli_complain("%s", error.message);
-        ++*failed;
     }
     return 0;
 }
 
-static cli_exit verify_models(const char *search_path, char **names, int name_count,
+static cli_exit verify_models(const char *search_path, char **names, int name_count, bool json,
                               spl_error *ret_error) {
-    size_t failed = 0;
+    json_auto_t *results = json ? json_array() : NULL;
+    verification checks = {.results = results};
     int status = 0;
     if (name_count == 0)
-        status = spl_model_list(search_path, verify_folder, &failed, ret_error);
+        status = spl_model_list(search_path, verify_folder, &checks, ret_error);
     for (int i = 0; status == 0 && i < name_count; i++) {
         spl_model_choice found;
         status = spl_model_resolve(names[i], search_path, &found, ret_error);
         if (status == 0)
-            verify_folder(&failed, found.path);
+            status = verify_folder(&checks, found.path);
     }
+    if (cli_signals_caught())
+        return CLI_EXIT_SIGNAL + cli_signals_caught();
     if (status < 0)
         return cli_exit_of_model(status);
-    return failed > 0 ? CLI_EXIT_MODEL : CLI_EXIT_OK;
+    if (json && cli_json_print(json_incref(results), ret_error) < 0)
+        return CLI_EXIT_OUTPUT;
+    return checks.failed > 0 ? CLI_EXIT_MODEL : CLI_EXIT_OK;
 }
 
 /* Deezer's own models, which need no --config, are named spleeter-2stems and so on: names like
@@ -245,11 +305,11 @@ static cli_exit run(models_request *request, int argc, char **argv, spl_error *r
         return CLI_EXIT_RESOURCES;
     const char *action = argc > 0 ? argv[0] : "";
     if (strcmp(action, "list") == 0 && argc == 1)
-        return cli_models_list(search_path, ret_error);
+        return cli_models_list(search_path, request->json, ret_error);
     if (strcmp(action, "info") == 0 && argc == 2)
-        return describe_model(search_path, argv[1], ret_error);
+        return describe_model(search_path, argv[1], request->json, ret_error);
     if (strcmp(action, "verify") == 0)
-        return verify_models(search_path, argv + 1, argc - 1, ret_error);
+        return verify_models(search_path, argv + 1, argc - 1, request->json, ret_error);
     if (strcmp(action, "use") == 0 && argc == 2)
         return use_model(search_path, argv[1], ret_error);
     if (strcmp(action, "pull") == 0 && argc >= 2)

@@ -3,6 +3,7 @@
  * `spleeterd models list`: a table of what there is, and which names mean it.
  */
 #include "cli/models.h"
+#include "cli/report.h"
 
 #include <spleeter/spleeter.h>
 
@@ -12,26 +13,16 @@
 
 #define DEEZER "spleeter-"
 
-typedef struct model_row {
-    char *cells[6];
-} model_row;
-
-typedef struct model_table {
+typedef struct model_list {
     const char *search_path;
-    model_row *rows;
-    size_t count;
+    json_t *models;
     spl_error *error;
-} model_table;
+} model_list;
 
-static const char *const titles[] = {"NAME", "STEMS", "SIZE", "CALLED", "LICENCE", "FROM"};
-
-static void clear_table(model_table *table) {
-    for (size_t i = 0; i < table->count; i++) {
-        for (size_t k = 0; k < SPL_ARRAY_SIZE(titles); k++)
-            free(table->rows[i].cells[k]);
-    }
-    free(table->rows);
-}
+static const struct {
+    const char *title, *key;
+} columns[] = {
+    {"NAME", "folder"}, {"STEMS", "stems"}, {"SIZE", "size_bytes"}, {"CALLED", "called"}};
 
 /* Of the nets' files, each counted once. */
 static uint64_t size_of(const spl_model_info *info) {
@@ -49,86 +40,115 @@ static uint64_t size_of(const spl_model_info *info) {
     return bytes;
 }
 
-/* The names for -p that mean the model in the folder `path`. */
-static char *names_of(const char *search_path, const char *path) {
+/* Adds PREFIX NAME SUFFIX if it is a name for -p that means the model in the folder `path`. */
+static void add_name(json_t *names, const char *search_path, const char *path, const char *prefix,
+                     const char *name, const char *suffix) {
+    SPL_CLEANUP(spl_free_p) char *full = NULL;
+    spl_model_choice choice;
+    if (asprintf(&full, "%s%s%s", prefix, name, suffix) >= 0 &&
+        spl_model_resolve(full, search_path, &choice, NULL) == 0 && strcmp(choice.path, path) == 0)
+        json_array_append_new(names, cli_json_text(full));
+}
+
+static json_t *names_of(const char *search_path, const char *path) {
     const char *folder = strrchr(path, '/');
     folder = folder ? folder + 1 : path;
     const bool deezers = strncmp(folder, DEEZER, strlen(DEEZER)) == 0;
     const char *plain = deezers ? folder + strlen(DEEZER) : folder;
-    spl_model_choice choice;
-    const bool called =
-        spl_model_resolve(plain, search_path, &choice, NULL) == 0 && strcmp(choice.path, path) == 0;
-    char *text;
-    return asprintf(&text, "%s%s%s%s", called ? plain : "", called && deezers ? " " : "",
-                    deezers ? "spleeter:" : "", deezers ? plain : "") < 0
-               ? NULL
-               : text;
+    json_t *names = json_array();
+    add_name(names, search_path, path, "", plain, "");
+    if (deezers) {
+        add_name(names, search_path, path, "spleeter:", plain, "");
+        add_name(names, search_path, path, "spleeter:", plain, "-16kHz");
+    }
+    return names;
 }
 
-static char *stems_of(const spl_model_info *info) {
+json_t *cli_model_to_json(const char *search_path, const spl_model_info *info) {
+    const char *slash = strrchr(info->path, '/');
+    json_t *stems = json_array();
+    for (unsigned i = 0; i < info->stem_count; i++)
+        json_array_append_new(stems, cli_json_text(info->stems[i].name));
+    json_t *model =
+        json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "name", cli_json_text(info->name),
+                  "folder", cli_json_text(slash ? slash + 1 : info->path), "stems", stems, "called",
+                  names_of(search_path, info->path), "size_bytes", (json_int_t)size_of(info),
+                  "licence", cli_json_text(info->licence), "source", cli_json_text(info->source));
+    if (model)
+        cli_json_set_path(model, "path", info->path);
+    return model;
+}
+
+static int add_info(void *user, const spl_model_info *info) {
+    model_list *list = user;
+    return json_array_append_new(list->models, cli_model_to_json(list->search_path, info)) < 0
+               ? spl_fail_memory(list->error)
+               : 0;
+}
+
+static int add_model(void *user, const char *path) {
+    model_list *list = user;
+    return spl_model_describe(path, add_info, list, list->error);
+}
+
+/* ---- As a table ---- */
+
+/* What stands in a column: a text, a size, or the elements of an array, without the name that only adds a bandwidth to another. The caller's. */
+static char *cell_of(const json_t *model, size_t column) {
+    const json_t *value = json_object_get(model, columns[column].key);
     char *text = NULL;
-    size_t size;
+    size_t size, i;
     FILE *file = open_memstream(&text, &size);
     if (!file)
         return NULL;
-    for (unsigned i = 0; i < info->stem_count; i++)
-        fprintf(file, "%s%s", i ? "," : "", info->stems[i].name);
+    const json_t *item;
+    const char *separator = strcmp(columns[column].key, "stems") == 0 ? "," : " ";
+    if (json_is_integer(value))
+        fprintf(file, "%.1f MB", (double)json_integer_value(value) / 1e6);
+    else if (json_is_string(value))
+        fputs(json_string_value(value), file);
+    json_array_foreach(value, i, item) {
+        const char *name = json_string_value(item);
+        if (!strstr(name, "-16kHz"))
+            fprintf(file, "%s%s", i > 0 ? separator : "", name);
+    }
     fclose(file);
     return text;
 }
 
-static int fill_row(void *user, const spl_model_info *info) {
-    model_table *table = user;
-    model_row *row = &table->rows[table->count - 1];
-    const char *slash = strrchr(info->path, '/');
-    row->cells[0] = strdup(slash ? slash + 1 : info->path);
-    row->cells[1] = stems_of(info);
-    if (asprintf(&row->cells[2], "%.1f MB", (double)size_of(info) / 1e6) < 0)
-        row->cells[2] = NULL;
-    row->cells[3] = names_of(table->search_path, info->path);
-    row->cells[4] = strdup(info->licence);
-    row->cells[5] = strdup(info->source);
-    for (size_t k = 0; k < SPL_ARRAY_SIZE(titles); k++) {
-        if (!row->cells[k])
-            return spl_fail_memory(table->error);
+static void print_table(const json_t *models) {
+    size_t widths[SPL_ARRAY_SIZE(columns)];
+    for (size_t k = 0; k < SPL_ARRAY_SIZE(columns); k++) {
+        widths[k] = strlen(columns[k].title);
+        for (size_t i = 0; i < json_array_size(models); i++) {
+            SPL_CLEANUP(spl_free_p) char *cell = cell_of(json_array_get(models, i), k);
+            widths[k] = SPL_MAX(widths[k], cell ? cli_text_columns(cell) : 0);
+        }
     }
-    return 0;
+    for (size_t i = 0; i <= json_array_size(models); i++) {
+        for (size_t k = 0; k < SPL_ARRAY_SIZE(columns); k++) {
+            SPL_CLEANUP(spl_free_p)
+            char *cell =
+                i == 0 ? strdup(columns[k].title) : cell_of(json_array_get(models, i - 1), k);
+            const bool last = k == SPL_ARRAY_SIZE(columns) - 1;
+            if (cell)
+                printf("%s%*s", cell, last ? 0 : (int)(widths[k] - cli_text_columns(cell)) + 2, "");
+        }
+        putchar('\n');
+    }
 }
 
-static int add_model(void *user, const char *path) {
-    model_table *table = user;
-    model_row *longer = reallocarray(table->rows, table->count + 1, sizeof(*table->rows));
-    if (!longer)
-        return spl_fail_memory(table->error);
-    table->rows = longer;
-    longer[table->count++] = (model_row){0};
-    return spl_model_describe(path, fill_row, table, table->error);
-}
-
-static void print_row(const char *const *cells, const int widths[]) {
-    for (size_t k = 0; k < SPL_ARRAY_SIZE(titles) - 1; k++)
-        printf("%-*s  ", widths[k], cells[k]);
-    printf("%s\n", cells[SPL_ARRAY_SIZE(titles) - 1]);
-}
-
-cli_exit cli_models_list(const char *search_path, spl_error *ret_error) {
-    SPL_CLEANUP(clear_table)
-    model_table table = {.search_path = search_path, .error = ret_error};
-    int status = spl_model_list(search_path, add_model, &table, ret_error);
+cli_exit cli_models_list(const char *search_path, bool json, spl_error *ret_error) {
+    json_auto_t *models = json_array();
+    model_list list = {.search_path = search_path, .models = models, .error = ret_error};
+    int status = spl_model_list(search_path, add_model, &list, ret_error);
     if (status < 0)
         return cli_exit_of_model(status);
-    if (table.count == 0) {
-        fprintf(stderr, "there are no models in %s\n", search_path);
-        return CLI_EXIT_OK;
-    }
-    int widths[SPL_ARRAY_SIZE(titles)];
-    for (size_t k = 0; k < SPL_ARRAY_SIZE(titles); k++) {
-        widths[k] = (int)strlen(titles[k]);
-        for (size_t i = 0; i < table.count; i++)
-            widths[k] = SPL_MAX(widths[k], (int)strlen(table.rows[i].cells[k]));
-    }
-    print_row(titles, widths);
-    for (size_t i = 0; i < table.count; i++)
-        print_row((const char *const *)table.rows[i].cells, widths);
+    if (json)
+        return cli_json_print(json_incref(models), ret_error) < 0 ? CLI_EXIT_OUTPUT : CLI_EXIT_OK;
+    if (json_array_size(models) == 0)
+        cli_print_line(stderr, "there are no models in %s", search_path);
+    else
+        print_table(models);
     return CLI_EXIT_OK;
 }

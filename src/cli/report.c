@@ -8,6 +8,7 @@
 #include "cli/signals.h"
 #include "pipeline/weights.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -38,6 +39,15 @@ static void emit_about_input(cli_report *report, const char *event, json_t *rest
 
 json_t *cli_json_number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
+}
+
+int cli_json_print(json_t *root, spl_error *ret_error) {
+    if (!root)
+        return spl_fail_memory(ret_error);
+    const bool failed = json_dumpf(root, stdout, JSON_INDENT(1)) < 0 || putchar('\n') == EOF ||
+                        fflush(stdout) == EOF;
+    json_decref(root);
+    return failed ? spl_fail_errno(ret_error, errno, "cannot write JSON to standard output") : 0;
 }
 
 void cli_json_set_path(json_t *object, const char *key, const char *path) {
@@ -227,7 +237,7 @@ static void print_details(const spl_output *outputs, size_t output_count,
     const spl_audio_info *input = &result->input;
     cli_print_line(stderr, "    input: %s in %s, %u Hz, %u channel%s", input->codec,
                    input->container, input->sample_rate_hz, input->channels,
-                   CLI_PLURAL(input->channels));
+                   SPL_PLURAL(input->channels));
     for (size_t i = 0; i < output_count; i++)
         cli_print_line(stderr, "    peak of %s: %.1f dBFS", outputs[i].name, result->peak_dbfs[i]);
     if (!isnan(result->residual_db))
@@ -255,7 +265,7 @@ static void print_warnings(const cli_report *report, const spl_output *outputs, 
             cli_complain("%s: warning: %llu sample%s of %s clipped; use --bit-depth float, or "
                          "lower the input",
                          report->input, (unsigned long long)result->clipped[i],
-                         CLI_PLURAL(result->clipped[i]), outputs[i].name);
+                         SPL_PLURAL(result->clipped[i]), outputs[i].name);
     }
     if (result->warning[0])
         cli_complain("%s: warning: %s", report->input, result->warning);

@@ -58,6 +58,9 @@ void cli_report_end(cli_report *report, cli_exit code);
  * ASCII. NULL when memory runs out. */
 json_t *cli_json_text(const char *value);
 
+/* Writes `root`, with line breaks, to standard output, and takes it over; NULL counts as no memory. Errors: IO, MEMORY. */
+SPL_WARN_UNUSED int cli_json_print(json_t *root, spl_error *ret_error);
+
 /* Sets `key` of `object` to a file name; when it is not UTF-8, also `key`_hex to its bytes, two hex digits each. */
 void cli_json_set_path(json_t *object, const char *key, const char *path);
 

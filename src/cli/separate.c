@@ -77,7 +77,7 @@ const cli_command cli_separate_command = {
     .synopsis = "[OPTION...] FILE...",
     .summary = "Separates songs into stems. FILE is an audio file, a folder (all audio and video "
                "files in it, "
-               "recursively),\na glob pattern, or - for standard input.",
+               "recursively), a glob pattern, or - for standard input.",
     .options = options,
     .option_count = SPL_ARRAY_SIZE(options),
 };
@@ -361,7 +361,7 @@ static cli_exit run(separate_request *request, char **arguments, size_t argument
         return CLI_EXIT_USAGE;
     if (inputs.skipped > 0 && !request->report.json && !request->report.quiet)
         cli_complain("skipped %zu file%s of other types, such as %s", inputs.skipped,
-                     CLI_PLURAL(inputs.skipped), inputs.first_skipped);
+                     SPL_PLURAL(inputs.skipped), inputs.first_skipped);
     int status = open_model(request, &inputs, ret_error);
     if (status < 0)
         return cli_exit_of_model(status);

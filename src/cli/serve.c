@@ -27,8 +27,9 @@ const cli_command cli_serve_command = {
 const cli_command cli_worker_command = {
     .name = "worker",
     .synopsis = "[SETTING...]",
-    .summary = "Does the jobs of a service on other machines, which share SPLEETER_DATABASE_URL. "
-               "Settings are those of spleeterd serve; it answers /health, /ready and /metrics.",
+    .summary =
+        "Does jobs of a service on another machine. They share SPLEETER_DATABASE_URL. Settings "
+        "are those of spleeterd serve; it answers /health, /ready and /metrics.",
     .options = options,
     .option_count = SPL_ARRAY_SIZE(options),
 };
@@ -36,7 +37,9 @@ const cli_command cli_worker_command = {
 const cli_command cli_health_command = {
     .name = "health",
     .synopsis = "[SETTING...]",
-    .summary = "Asks the service of these settings whether it is alive.",
+    .summary =
+        "Asks the service of these settings whether it is alive. They are those of spleeterd "
+        "serve; --bind, --port and --tls-certificate say where it is.",
     .options = options,
     .option_count = SPL_ARRAY_SIZE(options),
 };
@@ -49,8 +52,10 @@ static int load(const cli_command *command, int argc, char **argv, spl_settings 
                 int *ret_code) {
     if (wants_help(argc, argv)) {
         cli_print_command(command, stdout);
-        fputc('\n', stdout);
-        spl_settings_print_help(stdout);
+        if (command != &cli_health_command) {
+            fputc('\n', stdout);
+            spl_settings_print_help(stdout);
+        }
         *ret_code = CLI_EXIT_OK;
         return SPL_E_CANCELED;
     }

@@ -31,9 +31,6 @@ void cli_print_line(FILE *stream, const char *format, ...) SPL_PRINTF(2, 3);
 /* Prints "spleeterd: MESSAGE" and a line end to standard error, clean. */
 void cli_complain(const char *format, ...) SPL_PRINTF(1, 2);
 
-/* "1 file", "2 files". */
-#define CLI_PLURAL(count) ((count) == 1 ? "" : "s")
-
 /* Columns of the terminal that `stream` is; 80 when it is none. */
 size_t cli_terminal_columns(FILE *stream);
 

@@ -33,8 +33,9 @@ static const cli_option options[] = {
 const cli_command cli_webhooks_command = {
     .name = "webhooks",
     .synopsis = "verify --id TEXT --timestamp TEXT --signature TEXT [--secret-file FILE] <BODY",
-    .summary = "Checks that a webhook is from the service: its body, byte for byte, on standard "
-               "input, and its three headers. Exit code 4: the signature is wrong, or the "
+    .summary = "Checks that a webhook is from the service. Its body is taken, byte for byte, from "
+               "standard input, its three headers from options. Exit code 4: the signature is "
+               "wrong, or the "
                "timestamp is more than 5 minutes away from this clock.",
     .options = options,
     .option_count = SPL_ARRAY_SIZE(options),

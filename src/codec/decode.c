@@ -557,7 +557,8 @@ static int send_end(const decode *d) {
 
     spl_decode_end end = {.samples = d->sent};
     if (d->bad_packets > 0)
-        warn(&end, "the file is damaged: %u packets could not be decoded", d->bad_packets);
+        warn(&end, "the file is damaged: %u packet%s could not be decoded", d->bad_packets,
+             SPL_PLURAL(d->bad_packets));
     if (d->remaining > 0 && decoded_s < 0.99 * stated_s - 0.5)
         warn(&end, "the file says that it has %.1f s, but ends after %.1f s", stated_s, decoded_s);
     else if (d->read_failed)

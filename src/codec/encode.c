@@ -277,8 +277,9 @@ static int start_encoder(encode *e, const AVChannelLayout *layout, spl_error *re
     const int code = open_with_nearest_bitrate(e, codec, layout);
     if (code < 0)
         return spl_libav_fail(ret_error, code, SPL_E_UNSUPPORTED,
-                              "%s does not take %u channels at %d Hz with %u bit/s", codec->name,
-                              e->options.channels, e->rate_hz, e->options.bitrate_bps);
+                              "%s does not take %u channel%s at %d Hz with %u bit/s", codec->name,
+                              e->options.channels, SPL_PLURAL(e->options.channels), e->rate_hz,
+                              e->options.bitrate_bps);
     return set_opus_positions(e, ret_error);
 }
 

@@ -64,9 +64,10 @@ static int read_config(import_job *job, spl_error *ret_error) {
     status = spl_spleeter_config_load(job->config_path, &job->config, ret_error);
     if (status == 0 && job->config.info.stem_count != net_count)
         return spl_fail(ret_error, SPL_E_FORMAT,
-                        "the checkpoint %s holds %u nets, but %s names %u instruments",
-                        spl_checkpoint_prefix(job->checkpoint), net_count, job->config_path,
-                        job->config.info.stem_count);
+                        "the checkpoint %s holds %u net%s, but %s names %u instrument%s",
+                        spl_checkpoint_prefix(job->checkpoint), net_count, SPL_PLURAL(net_count),
+                        job->config_path, job->config.info.stem_count,
+                        SPL_PLURAL(job->config.info.stem_count));
     return status;
 }
 

@@ -236,8 +236,9 @@ static int open_checkpoint_nets(spl_model *model, const char *folder, spl_error 
         return status;
     if (found != info->stem_count)
         return spl_fail(ret_error, SPL_E_FORMAT,
-                        "the checkpoint %s holds %u nets, but %s names %u instruments",
-                        spl_checkpoint_prefix(checkpoint), found, model->path, info->stem_count);
+                        "the checkpoint %s holds %u net%s, but %s names %u instrument%s",
+                        spl_checkpoint_prefix(checkpoint), found, SPL_PLURAL(found), model->path,
+                        info->stem_count, SPL_PLURAL(info->stem_count));
     model->net_path = strdup(spl_checkpoint_prefix(checkpoint));
     if (!model->net_path)
         return spl_fail_memory(ret_error);
@@ -270,8 +271,9 @@ static int open_configured_folder(spl_model *model, const char *folder, spl_erro
                         folder);
     if (manifest.stem_count != model->info.stem_count)
         return spl_fail(ret_error, SPL_E_FORMAT,
-                        "the model folder %s has %u stems, but %s names %u instruments", folder,
-                        manifest.stem_count, model->path, model->info.stem_count);
+                        "the model folder %s has %u stem%s, but %s names %u instrument%s", folder,
+                        manifest.stem_count, SPL_PLURAL(manifest.stem_count), model->path,
+                        model->info.stem_count, SPL_PLURAL(model->info.stem_count));
     model->info.licence = manifest.licence;
     model->info.source = manifest.source;
     for (unsigned i = 0; i < manifest.stem_count; i++) {

@@ -191,9 +191,9 @@ int spl_spleeter_config_official(unsigned stem_count, spl_spleeter_config *ret_c
         return 0;
     }
     return spl_fail(ret_error, SPL_E_UNSUPPORTED,
-                    "the checkpoint holds %u nets; none of Deezer's models does, so its Spleeter "
+                    "the checkpoint holds %u net%s; none of Deezer's models does, so its Spleeter "
                     "configuration (JSON) is needed",
-                    stem_count);
+                    stem_count, SPL_PLURAL(stem_count));
 }
 
 void spl_spleeter_config_clear(spl_spleeter_config *config) {

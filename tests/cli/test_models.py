@@ -35,7 +35,24 @@ def two_models(copy, tmp_path):
 def test_list(spleeterd):
     line = listed(spleeterd, {})["spleeter-2stems"]
     assert "vocals,accompaniment" in line and "78.6 MB" in line and "2stems spleeter:2stems" in line
-    assert "MIT" in line and "https://github.com/deezer/spleeter" in line
+    assert all(len(line) <= 80 for line in spleeterd("models", "list").out.splitlines())
+
+
+def test_json(spleeterd, two_models, copy):
+    deezers = str(copy.parents[1] / "data/spleeterd/models/spleeter-4stems")
+    found = {model["path"]: model for model in json.loads(spleeterd("models", "list", "--json", env=two_models).out)}
+    assert found[deezers]["called"] == ["spleeter:4stems", "spleeter:4stems-16kHz"]
+    assert found[str(copy.parent / "4stems")]["called"] == ["4stems"]
+    two = found[str(copy)]
+    assert two["folder"] == "spleeter-2stems" and two["called"] == ["2stems", "spleeter:2stems", "spleeter:2stems-16kHz"]
+    assert two["stems"] == ["vocals", "accompaniment"] and two["size_bytes"] == 78610104
+    assert "MIT" in two["licence"] and "https://github.com/deezer/spleeter" in two["source"]
+    info = json.loads(spleeterd("models", "info", "2stems", "--json", env=two_models).out)
+    assert {**two, **info} == info and info["nets"][0]["stem"] == "vocals" and len(info["nets"][0]["sha256"]) == 64
+    (copy / "vocals.safetensors").write_bytes(b"")
+    checked = json.loads(spleeterd("models", "verify", "2stems", "4stems", "--json", env=two_models, code=5).out)
+    assert [(check["path"], check["good"]) for check in checked] == [(str(copy), False), (str(copy.parent / "4stems"), True)]
+    assert "vocals.safetensors" in checked[0]["error"] and checked[1]["error"] is None
 
 
 def test_use(spleeterd, separate, song, two_models, tmp_path):
@@ -49,7 +66,7 @@ def test_use(spleeterd, separate, song, two_models, tmp_path):
         assert deezers in spleeterd("models", "use", name, env=two_models).out
         assert means("4stems") == deezers and means("spleeter:4stems") == deezers
         lines = listed(spleeterd, two_models)
-        assert " 4stems spleeter:4stems " in lines["spleeter-4stems"] and " 4stems  " not in lines["4stems"][6:]
+        assert lines["spleeter-4stems"].endswith(" 4stems spleeter:4stems") and " 4stems" not in lines["4stems"][6:]
         result = json.loads(separate(song, "-p", "4stems", "--json", env=two_models).out.splitlines()[-2])
         assert result["weights"]["path"] == deezers and result["model"] == "4stems"
         assert built_in in spleeterd("models", "use", "4stems", env=two_models).out

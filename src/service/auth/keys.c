@@ -291,14 +291,47 @@ int spl_keys_list(const char *data_dir, FILE *stream, spl_error *ret_error) {
             fprintf(stream, "  of %.*s", (int)strcspn(key->of + strlen("key:"), "#"),
                     key->of + strlen("key:"));
         if (key->quota.rate_per_minute)
-            fprintf(stream, "  %u requests a minute", key->quota.rate_per_minute);
+            fprintf(stream, "  %u request%s a minute", key->quota.rate_per_minute,
+                    SPL_PLURAL(key->quota.rate_per_minute));
         if (key->quota.jobs)
-            fprintf(stream, "  %u jobs", key->quota.jobs);
+            fprintf(stream, "  %u job%s", key->quota.jobs, SPL_PLURAL(key->quota.jobs));
         if (key->quota.storage_bytes)
             fprintf(stream, "  %" PRIu64 " bytes", key->quota.storage_bytes);
         if (key->quota.priority)
             fprintf(stream, "  priority %d", key->quota.priority);
         fputc('\n', stream);
     }
+    return 0;
+}
+
+/* A quota's zero means the default: null. */
+static json_t *limit_to_json(uint64_t limit) {
+    return limit > 0 ? json_integer((json_int_t)limit) : json_null();
+}
+
+int spl_keys_to_json(const char *data_dir, json_t **ret_array, spl_error *ret_error) {
+    SPL_CLEANUP(spl_key_file_free) spl_key_file file = {0};
+    const int status = spl_key_file_read(data_dir, &file, NULL, ret_error);
+    json_t *array = status == 0 ? json_array() : NULL;
+    if (status < 0)
+        return status;
+    for (size_t i = 0; i < file.count; i++) {
+        const spl_key *key = &file.keys[i];
+        const size_t begin = *key->of ? strlen("key:") : 0;
+        json_t *object =
+            json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:i}", "name", key->name, "role",
+                      spl_role_name(key->role), "created", key->created, "rate_per_minute",
+                      limit_to_json(key->quota.rate_per_minute), "jobs",
+                      limit_to_json(key->quota.jobs), "storage_bytes",
+                      limit_to_json(key->quota.storage_bytes), "priority", key->quota.priority);
+        if (object && *key->of)
+            json_object_set_new(object, "of",
+                                json_stringn(key->of + begin, strcspn(key->of + begin, "#")));
+        if (json_array_append_new(array, object) < 0) {
+            json_decref(array);
+            return spl_fail_memory(ret_error);
+        }
+    }
+    *ret_array = array;
     return 0;
 }

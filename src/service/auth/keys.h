@@ -9,6 +9,7 @@
 
 #include "service/auth/principal.h"
 
+#include <jansson.h>
 #include <stdio.h>
 
 typedef struct spl_keyring spl_keyring;
@@ -37,5 +38,9 @@ SPL_WARN_UNUSED int spl_keys_rotate(const char *data_dir, const char *name, char
                                     spl_error *ret_error);
 SPL_WARN_UNUSED int spl_keys_revoke(const char *data_dir, const char *name, spl_error *ret_error);
 SPL_WARN_UNUSED int spl_keys_list(const char *data_dir, FILE *stream, spl_error *ret_error);
+
+/* What it lists, as an array of objects; null stands for a quota's default. *ret_array is the caller's. */
+SPL_WARN_UNUSED int spl_keys_to_json(const char *data_dir, json_t **ret_array,
+                                     spl_error *ret_error);
 
 #endif
