@@ -3,6 +3,10 @@
 
 Where names are needed, the service runs in a network in which every address can be reached, so that what is not reached was refused.
 """
+import json
+import socket
+import time
+
 import pytest
 
 from conftest import KEY, Service, environment, free_port, wait_until
@@ -125,6 +129,35 @@ def test_what_the_operator_allows(serve, song, tmp_path):
     assert sink.reached[5:] == ["192.168.7.1"]
     names.close()
     sink.close()
+
+
+@in_a_network_of_its_own
+def test_lookups_hold_nothing_up(serve, tmp_path):
+    """A name server that does not answer: neither the end of a fetch nor that of the service waits until the resolver gives up."""
+    patience_s = 30
+    with (tmp_path / "resolv.conf").open("a") as settings:
+        settings.write(f"options timeout:{patience_s} attempts:1\n")
+    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    silent.bind(("127.0.0.1", 53))
+    service = serve()
+    body = json.dumps({"source_url": "https://slow.example.org/song.wav"})
+
+    def fetch():
+        client = socket.create_connection(("127.0.0.1", service.port))
+        client.sendall(f"POST /v1/jobs HTTP/1.1\r\nHost: a\r\nX-API-KEY: {KEY}\r\nContent-Type: application/json\r\n"
+                       f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        silent.recvfrom(512)
+        return client
+
+    fetch().close()
+    started = time.monotonic()
+    wait_until(lambda: any("client has gone" in (line["detail"] or "") for line in service.log("http.request")), what="the end of the fetch")
+    assert time.monotonic() - started < patience_s / 2
+    client = fetch()
+    started = time.monotonic()
+    assert service.stop() == 0 and time.monotonic() - started < patience_s / 2
+    client.close()
+    silent.close()
 
 
 @in_a_network_of_its_own

@@ -211,6 +211,7 @@ static CURLcode set_options(CURL *curl, CURLU *url, struct curl_slist *headers, 
     SET(CURLOPT_PROXY, "");
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_QUICK_EXIT, 1L); /* or libcurl waits for a lookup, whoever has gone meanwhile */
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_USERAGENT, "spleeterd");
     SET(CURLOPT_HTTPHEADER, headers);
