@@ -594,7 +594,7 @@ int spl_codec_decode(const spl_decode_request *request, spl_error *ret_error) {
 
     static decode d;
     d.options = request->options;
-    status = spl_input_open((uint64_t)file.st_size, &d.input, ret_error);
+    status = spl_input_open(SPL_HELPER_FILE_FD, (uint64_t)file.st_size, &d.input, ret_error);
     if (status == 0)
         status = open_container(&d, ret_error);
     if (status == 0)

@@ -7,8 +7,6 @@
  */
 #include "codec/input.h"
 
-#include "audio/codec_protocol.h"
-
 #include <errno.h>
 #include <libavformat/avio.h>
 #include <libavutil/error.h>
@@ -29,8 +27,7 @@ static size_t read_at(spl_input *input, uint64_t at, void *ret_bytes, size_t siz
     const uint64_t left = at < input->end ? input->end - at : 0;
     ssize_t count;
     do {
-        count =
-            pread(SPL_HELPER_FILE_FD, ret_bytes, (size_t)SPL_MIN((uint64_t)size, left), (off_t)at);
+        count = pread(input->fd, ret_bytes, (size_t)SPL_MIN((uint64_t)size, left), (off_t)at);
     } while (count < 0 && errno == EINTR);
     if (count < 0)
         input->read_errno = errno;
@@ -178,8 +175,8 @@ static void trim_wav(spl_input *input) {
     }
 }
 
-int spl_input_open(uint64_t file_bytes, spl_input *ret_input, spl_error *ret_error) {
-    spl_input input = {.end = file_bytes};
+int spl_input_open(int fd, uint64_t file_bytes, spl_input *ret_input, spl_error *ret_error) {
+    spl_input input = {.fd = fd, .end = file_bytes};
     skip_front_tags(&input);
     skip_back_tags(&input);
     trim_wav(&input);
