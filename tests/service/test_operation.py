@@ -283,9 +283,9 @@ def test_a_disk_that_fills_to_the_last_byte(serve, small_disk):
 
 
 def test_strangers_do_not_fill_a_disk(serve, small_disk, song):
-    """On a full disk strangers change nothing, stems can be read, and the audit log has room for it, also after a restart."""
+    """On a full disk strangers change nothing, and stems can be read and deleted, also after a restart, when the audit log has no room at all."""
     service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=0)
-    job = service.separate(song, stems="vocals")["id"]
+    job, other = (service.separate(song, stems=stem)["id"] for stem in ("vocals", "accompaniment"))
     free = os.statvfs(small_disk).f_bavail
     for _ in range(400):
         assert Client(service.port, None).get("/v1/jobs").status == 401
@@ -299,6 +299,8 @@ def test_strangers_do_not_fill_a_disk(serve, small_disk, song):
     service.start()
     assert service.stem(job, "vocals.wav").status == 200
     assert service.log("audit.failed")
+    fill(small_disk, leave=-(1 << 20))
+    assert service.delete(f"/v1/jobs/{other}").status == 204
     (small_disk / "filler").unlink()
     wait_until(lambda: service.post_json(f"/v1/jobs/{job}/links", {"file": "vocals.wav"}).status == 201, what="a log that goes on")
     assert service.log("audit.recovered")
