@@ -12,7 +12,7 @@ set -eu
 
 packages='libc6-dev libjansson-dev libssl-dev libcmocka-dev libseccomp-dev
     libavformat-dev libavcodec-dev libavutil-dev libswresample-dev
-    libmicrohttpd-dev libpq-dev libsqlite3-dev libcjose-dev libcurl4-openssl-dev libarchive-dev'
+    libmicrohttpd-dev libgnutls28-dev libpq-dev libsqlite3-dev libcjose-dev libcurl4-openssl-dev libarchive-dev'
 
 [ $# -eq 1 ] || { echo "usage: $0 SYSROOT" >&2; exit 2; }
 [ "$(cat "$1/packages" 2>/dev/null)" != "$packages" ] || exit 0

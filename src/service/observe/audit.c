@@ -330,11 +330,21 @@ static void close_file(spl_audit *audit) {
     audit->fd = -1;
 }
 
+static int make_folder(const char *folder, spl_error *ret_error) {
+    const int status = spl_make_folders(folder, ret_error);
+    if (status == 0 && chmod(folder, 0700) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot close the audit folder %s to others",
+                              folder);
+    return status;
+}
+
 /* Under both mutexes. A file that did not get its first line is removed again. */
 static int begin_file(spl_audit *audit, spl_error *ret_error) {
     json_t *line = start_line("system", "audit.start");
     json_object_set_new(line, "pid", json_integer(getpid()));
-    int status = create_file(audit, line, ret_error);
+    int status = make_folder(audit->folder, ret_error);
+    if (status == 0)
+        status = create_file(audit, line, ret_error);
     if (status < 0) {
         json_decref(line);
         return status;
@@ -443,19 +453,8 @@ static void audit_free(spl_audit *audit) {
     free(audit);
 }
 
-static int make_folder(const char *folder, spl_error *ret_error) {
-    const int status = spl_make_folders(folder, ret_error);
-    if (status == 0 && chmod(folder, 0700) < 0)
-        return spl_fail_errno(ret_error, errno, "cannot close the audit folder %s to others",
-                              folder);
-    return status;
-}
-
 int spl_audit_open(const char *folder, const uint8_t key[32], uint64_t max_bytes,
                    spl_audit **ret_audit, spl_error *ret_error) {
-    int status = make_folder(folder, ret_error);
-    if (status < 0 && status != SPL_E_NO_SPACE)
-        return status;
     spl_audit *audit = calloc(1, sizeof(*audit));
     char *copy = strdup(folder);
     if (!audit || !copy) {
@@ -471,8 +470,7 @@ int spl_audit_open(const char *folder, const uint8_t key[32], uint64_t max_bytes
                     .write_mutex = PTHREAD_MUTEX_INITIALIZER,
                     .flush_mutex = PTHREAD_MUTEX_INITIALIZER};
     memcpy(audit->key, key, KEY_SIZE);
-    if (status == 0)
-        status = begin_file(audit, ret_error);
+    const int status = begin_file(audit, ret_error);
     if (status == SPL_E_NO_SPACE) {
         spl_log(
             SPL_LOG_ERROR, "audit.failed", SPL_TEXT("path", folder),
