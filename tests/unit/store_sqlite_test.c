@@ -354,11 +354,11 @@ static void each_failure_of_the_disk(void **state) {
     } kinds[] = {{SQLITE_IOERR_WRITE, SPL_E_IO, false},
                  {SQLITE_IOERR_FSYNC, SPL_E_IO, true},
                  {SQLITE_FULL, SPL_E_NO_SPACE, true}};
-    /* No file has 4 MiB, but for the log's room, which takes its time. */
+    /* No file has a megabyte, but for the room that is taken in advance, which takes its time. */
     struct rlimit usual;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &usual), 0);
     signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){4 << 20, usual.rlim_max}), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){1 << 20, usual.rlim_max}), 0);
     for (size_t i = 0; i < SPL_ARRAY_SIZE(kinds); i++) {
         int number = 0;
         while (tell_story(number, kinds[i].code, kinds[i].stays, kinds[i].expected)) {
@@ -487,7 +487,7 @@ static blkcnt_t blocks_of_log(void) {
  * its own. */
 static void the_log_has_its_room(void **state) {
     (void)state;
-    const blkcnt_t room = (6 << 20) / 512;
+    const blkcnt_t room = (3 << 20) / 512;
     spl_store *store = open_store();
     assert_int_equal(store->functions->rescue(store, 1, &(uint64_t){0}, &error), 0);
     assert_true(blocks_of_log() >= room);

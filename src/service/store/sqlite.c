@@ -6,8 +6,8 @@
  * waiting for a writer. One connection writes, under its mutex; a few others read, each under its own, so that looking up a job waits neither
  * for a commit that is being flushed nor for a long list.
  *
- * The room of the log is taken in advance, and kept while the database is closed: so jobs end, expire and are deleted while the disk is full,
- * and the service starts.
+ * The log, and the database beyond its last page, have some room that is taken in advance, and kept while the database is closed: so jobs end,
+ * expire and are deleted while the disk is full, and the service starts.
  */
 #include "base/clock.h"
 #include "service/store/schema_2_sql.h"
@@ -30,9 +30,12 @@
 #define APPLICATION_ID  0x53504c4a /* "SPLJ" */
 #define BUSY_TIMEOUT_MS 5000       /* for other programs that look into the database */
 
-/* SQLite brings the log back into the database when it has 1,000 pages of 4 KiB, and then begins it anew; the rest is for the transaction that
- * comes to that, and for some more when the database can't grow. */
-#define LOG_BYTES ((off_t)6 << 20)
+/* SQLite brings the log back into the database when it has so many pages (of 4 KiB), and then begins it anew. The log's room has a place for some
+ * transactions more, for a reader may hold that up; the database's is for new pages that are still in the log. */
+#define PAGE_BYTES     4096
+#define LOG_PAGES      "250"
+#define LOG_BYTES      ((off_t)3 << 20)
+#define DATABASE_BYTES (1 << 20)
 
 /* The i-th brings the tables from version i to i + 1. */
 static const char *const migrations[] = {schema_sql, schema_2_sql, schema_3_sql, schema_4_sql};
@@ -41,6 +44,7 @@ typedef struct connection {
     sqlite3 *db;
     pthread_mutex_t mutex; /* held during a transaction */
     sqlite3_stmt *begin, *commit, *rollback;
+    sqlite3_stmt *page_count;                      /* the writer's */
     sqlite3_stmt *statements[SPL_STATEMENT_COUNT]; /* prepared at first use */
 } connection;
 
@@ -110,6 +114,7 @@ static void close_connection(connection *own) {
     sqlite3_finalize(own->begin);
     sqlite3_finalize(own->commit);
     sqlite3_finalize(own->rollback);
+    sqlite3_finalize(own->page_count);
     sqlite3_close(own->db);
     pthread_mutex_destroy(&own->mutex);
     *own = (connection){0};
@@ -203,7 +208,11 @@ static int open_writer(const char *data_dir, connection *ret_connection, spl_err
     if (status == 0)
         status = use_wal(own.db, ret_error);
     if (status == 0)
+        status = run(own.db, "PRAGMA wal_autocheckpoint = " LOG_PAGES, ret_error);
+    if (status == 0)
         status = prepare_transactions(&own, "BEGIN IMMEDIATE", ret_error);
+    if (status == 0)
+        status = prepare(own.db, "PRAGMA page_count", &own.page_count, ret_error);
     if (status == 0)
         status = run(own.db, "BEGIN IMMEDIATE", ret_error);
     if (status == 0)
@@ -233,7 +242,7 @@ static int open_reader(const char *data_dir, connection *ret_connection, spl_err
     return 0;
 }
 
-/* ------------------------------------------------- room for the log ---- */
+/* ------------------------------------------------- room on the disk ---- */
 
 /* Whether the log has its room. Its size stays what it is: what SQLite reads in it does not change. */
 static bool take_log_room(sqlite3 *db) {
@@ -243,6 +252,17 @@ static bool take_log_room(sqlite3 *db) {
     SPL_CLEANUP(spl_close_p) int log = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
     return log >= 0 && (fallocate(log, FALLOC_FL_KEEP_SIZE, 0, LOG_BYTES) == 0 ||
                         errno == EOPNOTSUPP); /* then nothing helps */
+}
+
+/* Within a transaction. It grows in steps, and after it was cut back with the log empty it grows again at once. */
+static void take_database_room(const connection *own) {
+    int step = DATABASE_BYTES;
+    sqlite3_int64 bytes = 0;
+    if (sqlite3_step(own->page_count) == SQLITE_ROW)
+        bytes = sqlite3_column_int64(own->page_count, 0) * PAGE_BYTES + DATABASE_BYTES;
+    sqlite3_reset(own->page_count);
+    sqlite3_file_control(own->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &step);
+    sqlite3_file_control(own->db, "main", SQLITE_FCNTL_SIZE_HINT, &bytes);
 }
 
 /* Empties the log, for one that lies beside a restored database must not change it, and leaves the file with its room. The last connection. */
@@ -274,6 +294,8 @@ static int sqlite_begin(spl_sql *base, spl_transaction *transaction, spl_error *
     int status = run_prepared(own, own->begin, ret_error);
     if (status < 0)
         pthread_mutex_unlock(&own->mutex);
+    else if (own == &sql->writer)
+        take_database_room(own);
     transaction->connection = own;
     return status;
 }
