@@ -56,7 +56,7 @@ def test_each_alert_is_tested_and_explained(alert):
     assert re.search(rf"alertname: {alert}, exp_alerts: \[\]", tests), "it is not tested to keep quiet"
     assert re.search(rf"alertname: {alert}\n +exp_alerts:\n +- exp_labels", tests), "it is not tested to fire"
     rule = re.search(rf"- alert: {alert}\n(?: +.*\n)+", RULES.read_text()).group()
-    assert f"runbook_url: docs/alerts.md#{alert.lower()}\n" in rule
+    assert f"runbook: docs/alerts.md#{alert.lower()}\n" in rule
     assert f"## {alert}\n" in (ROOT / "docs/alerts.md").read_text()
 
 

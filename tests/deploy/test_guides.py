@@ -32,7 +32,7 @@ def test_runbook_of_each_alert():
     alerts = [rule for group in rules["groups"] for rule in group["rules"]]
     assert len(alerts) > 20
     for rule in alerts:
-        path, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+        path, _, anchor = rule["annotations"]["runbook"].partition("#")
         assert anchor in anchors(REPOSITORY / path), rule["alert"]
         text = re.search(rf"^## {rule['alert']}\n(.*?)(?=^## |\Z)", (REPOSITORY / path).read_text(), re.M | re.S).group(1)
         assert len(text.split()) > 10, f"{rule['alert']}: what to do"

@@ -176,7 +176,9 @@ def test_backlog_is_counted_in_the_tables_that_exist():
 
 
 def test_alerts_are_those_of_the_rules():
-    rules = yaml.safe_load((REPOSITORY / "deploy/prometheus/spleeterd.rules.yml").read_text().replace("docs/alerts.md", "https://stems.example/alerts.md"))
-    assert one("PrometheusRule", "stems-spleeterd")["spec"] == rules
+    rules = (REPOSITORY / "deploy/prometheus/spleeterd.rules.yml").read_text()
+    linked = rules.replace("runbook: docs/alerts.md", "runbook_url: https://stems.example/alerts.md")
+    assert one("PrometheusRule", "stems-spleeterd")["spec"] == yaml.safe_load(linked)
+    assert one("PrometheusRule", "stems-spleeterd", ALL, "--set", "prometheusRule.runbookUrl=")["spec"] == yaml.safe_load(rules)
     dashboard = one("ConfigMap", "stems-spleeterd-dashboard")["data"]["spleeterd.json"]
     assert dashboard == (REPOSITORY / "deploy/grafana/spleeterd.json").read_text()
