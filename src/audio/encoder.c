@@ -98,8 +98,8 @@ static int start_wav(spl_encoder *encoder, int fd, const spl_encode_options *opt
         .channel_mask = options->channel_mask,
         .sample_rate_hz = options->sample_rate_hz,
     };
-    return spl_wav_writer_open(fd, encoder->name, is_seekable(fd), &format, &encoder->wav,
-                               ret_error);
+    return spl_wav_writer_open(fd, encoder->name, is_seekable(fd), &format, &options->stop,
+                               &encoder->wav, ret_error);
 }
 
 static int check_options(const spl_encode_options *options, const char *name,

@@ -20,14 +20,18 @@
 #include "audio/pcm.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
 
 #define BUFFER_BYTES (1u << 18)
+#define ASK_MS       100 /* how often a call that waits asks whether to give up */
 
 struct spl_wav_writer {
+    spl_stop stop; /* asked while a pipe is full */
     int fd;
     const char *name;
     bool seekable;
@@ -137,6 +141,16 @@ size_t spl_wav_header(const spl_wav_format *format, uint64_t data_bytes,
     return (size_t)(at - ret_header);
 }
 
+/* Waits until a pipe takes PIPE_BUF bytes without blocking; true: the work is canceled. */
+static bool await_room(const spl_wav_writer *writer) {
+    struct pollfd pipe = {.fd = writer->fd, .events = POLLOUT};
+    do {
+        if (spl_stop_asked(&writer->stop))
+            return true;
+    } while (poll(&pipe, 1, ASK_MS) <= 0);
+    return false;
+}
+
 /* Writes all bytes; a pipe whose reader is gone is an error and raises no signal, here or later. */
 static int write_all(spl_wav_writer *writer, const void *data, size_t size, spl_error *ret_error) {
     sigset_t sigpipe, before;
@@ -145,9 +159,15 @@ static int write_all(spl_wav_writer *writer, const void *data, size_t size, spl_
     pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
 
     int failed = 0;
+    const bool may_wait = !writer->seekable && writer->stop.ask;
     const char *bytes = data;
     while (size > 0 && !failed) {
-        ssize_t written = write(writer->fd, bytes, size);
+        if (may_wait && await_room(writer)) {
+            failed = ECANCELED;
+            break;
+        }
+        ssize_t written =
+            write(writer->fd, bytes, may_wait ? SPL_MIN(size, (size_t)PIPE_BUF) : size);
         if (written >= 0) {
             bytes += written;
             size -= (size_t)written;
@@ -159,6 +179,8 @@ static int write_all(spl_wav_writer *writer, const void *data, size_t size, spl_
     if (failed == EPIPE && !sigismember(&before, SIGPIPE))
         sigtimedwait(&sigpipe, NULL, &(struct timespec){0});
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed == ECANCELED)
+        return spl_fail(ret_error, SPL_E_CANCELED, "%s: canceled", writer->name);
     return failed ? spl_fail_errno(ret_error, failed, "cannot write %s", writer->name) : 0;
 }
 
@@ -169,7 +191,7 @@ static int write_header(spl_wav_writer *writer, uint64_t data_bytes, spl_error *
 }
 
 int spl_wav_writer_open(int fd, const char *name, bool seekable, const spl_wav_format *format,
-                        spl_wav_writer **ret_writer, spl_error *ret_error) {
+                        const spl_stop *stop, spl_wav_writer **ret_writer, spl_error *ret_error) {
     spl_wav_writer *writer = calloc(1, sizeof(*writer));
     if (!writer)
         return spl_fail_memory(ret_error);
@@ -177,6 +199,8 @@ int spl_wav_writer_open(int fd, const char *name, bool seekable, const spl_wav_f
     writer->name = name;
     writer->seekable = seekable;
     writer->format = *format;
+    if (stop)
+        writer->stop = *stop;
     if (seekable)
         writer->start = lseek(fd, 0, SEEK_CUR);
     int status =

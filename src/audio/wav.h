@@ -26,10 +26,11 @@ size_t spl_wav_header(const spl_wav_format *format, uint64_t data_bytes,
 typedef struct spl_wav_writer spl_wav_writer;
 
 /* Starts a file in `fd`, which stays the caller's, at its position. The header says that the size is unknown, and so the file can
- * be played while it grows; if it is `seekable`, spl_wav_writer_finish fills the size in. `name` is for messages and must outlive the writer. */
+ * be played while it grows; if it is `seekable`, spl_wav_writer_finish fills the size in. `name` is for messages and must outlive the writer.
+ * `stop` (may be NULL) is asked in all calls while what `fd` is, such as a pipe, takes nothing: CANCELED. */
 SPL_WARN_UNUSED int spl_wav_writer_open(int fd, const char *name, bool seekable,
-                                        const spl_wav_format *format, spl_wav_writer **ret_writer,
-                                        spl_error *ret_error);
+                                        const spl_wav_format *format, const spl_stop *stop,
+                                        spl_wav_writer **ret_writer, spl_error *ret_error);
 
 /* Writes `count` samples per channel. */
 SPL_WARN_UNUSED int spl_wav_writer_write(spl_wav_writer *writer, const float *samples, size_t count,

@@ -335,8 +335,8 @@ static int start(encode *e, spl_error *ret_error) {
     if (status == 0)
         status = start_resampler(e, &layout, ret_error);
     if (status == 0 && e->options.codec == SPL_CODEC_WAV)
-        status = spl_wav_writer_open(SPL_HELPER_FILE_FD, "the file", e->seekable, &wav, &e->wav,
-                                     ret_error);
+        status = spl_wav_writer_open(SPL_HELPER_FILE_FD, "the file", e->seekable, &wav, NULL,
+                                     &e->wav, ret_error);
     else if (status == 0)
         status = start_muxer(e, &layout, ret_error);
     if (status == 0 && e->options.codec == SPL_CODEC_WMA)

@@ -290,6 +290,9 @@ static int make_filters(evaluation *e, spl_error *ret_error) {
     if (!e->matrices || !e->errors || !e->own_filters || !e->all_filters)
         return spl_fail_memory(ret_error);
     spl_pool_run(e->pool, active + 1, factor_task, e);
+    int status = report(e, 1, e->result.samples, ret_error);
+    if (status < 0)
+        return status;
     bool failed = false;
     for (size_t i = 0; i <= active; i++)
         failed |= e->errors[i].status != SPL_OK;

@@ -295,3 +295,32 @@ def test_interrupted_in_silence(tmp_path):
     start_s = time.monotonic()
     assert process.wait(60) == 143
     assert time.monotonic() - start_s < 5
+
+
+def test_interrupted_while_nobody_reads(tmp_path):
+    wav.write(tmp_path / "song.wav", music(30), bits=16)
+    process = subprocess.Popen([PROGRAM, "separate", "song.wav", "-o", "-", "--stems", "vocals"], cwd=tmp_path,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=take_signals)
+    deadline = time.monotonic() + 60
+    while struct.unpack("i", fcntl.ioctl(process.stdout, termios.FIONREAD, bytes(4)))[0] < 60000:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    start_s = time.monotonic()
+    assert process.wait(60) == 130
+    assert time.monotonic() - start_s < 10
+
+
+@pytest.mark.parametrize("estimates", [[], ["--estimates", "songs"]], ids=["model", "estimates"])
+def test_interrupted_evaluation(tmp_path, estimates):
+    """Its decoders hang."""
+    (tmp_path / "songs/song").mkdir(parents=True)
+    for stem in ("mixture", "vocals", "accompaniment"):
+        wav.write(tmp_path / f"songs/song/{stem}.wav", music(5), bits=16)
+    process = subprocess.Popen([PROGRAM, "evaluate", "songs", *estimates], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               preexec_fn=take_signals)
+    stop_helpers(process, 1)
+    process.send_signal(signal.SIGINT)
+    start_s = time.monotonic()
+    assert process.wait(60) == 130
+    assert time.monotonic() - start_s < 10
