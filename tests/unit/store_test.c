@@ -1635,11 +1635,15 @@ static void waiting_lasts_as_long_as_is_said(void **state) {
     claim(2000, &fence);
     take_delivery(2000, 0, &next);
     spl_job job = get(id);
-    const double start_s = spl_now_s();
-    store->functions->wait_job(store, id.text, job.version, 40);
-    store->functions->wait_queue(store, 40);
-    store->functions->wait_delivery(store, 40);
-    const double seconds = spl_now_s() - start_s;
+    double seconds = 0;
+    for (int tries = 0; seconds < 0.119 && tries < 10;
+         tries++) { /* a listener ends all waits when it has connected */
+        const double start_s = spl_now_s();
+        store->functions->wait_job(store, id.text, job.version, 40);
+        store->functions->wait_queue(store, 40);
+        store->functions->wait_delivery(store, 40);
+        seconds = spl_now_s() - start_s;
+    }
     assert_true(seconds >= 0.119 && seconds < 10);
     spl_job_free(&job);
 }
