@@ -28,6 +28,18 @@ size_t spl_json_depth(const void *text, size_t size) {
     return deepest;
 }
 
+size_t spl_json_values(const void *text, size_t size) {
+    const char *byte = text, *end = byte + size;
+    size_t values = 1;
+    for (; byte < end; byte++) {
+        if (*byte == '"')
+            byte = skip_string(byte + 1, end);
+        else
+            values += *byte == ',' || *byte == '[' || *byte == '{';
+    }
+    return values;
+}
+
 int spl_json_load(const void *text, size_t size, size_t flags, json_t **ret_value,
                   spl_error *ret_error) {
     const char *bytes = text ? text : "";

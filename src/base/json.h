@@ -17,6 +17,9 @@
 /* How deep arrays and objects in `text` are nested, of valid JSON; of other text an upper bound of what a parser enters. */
 size_t spl_json_depth(const void *text, size_t size);
 
+/* An upper bound of the values in `text`, of which an empty object takes 80 times its text in memory. */
+size_t spl_json_values(const void *text, size_t size);
+
 /* Parses the `size` bytes at `text` (NULL: empty), where a key that stands twice in an object is refused; `flags` are more of
  * jansson's. *ret_value is the caller's. FORMAT: it is not JSON; LIMIT: deeper than SPL_JSON_DEPTH_MAX; MEMORY. The message
  * continues a sentence that begins with the name of the text: "is not valid JSON: line 3: ...". */

@@ -288,7 +288,8 @@ static void tells_all_about_a_job(void **state) {
     json_auto_t *metadata = json_pack("{s:s}", "album", "one");
     json_t *answer;
     if (submit(room, upload_song(room), "{'mixes': 'all=vocals+accompaniment', 'duration': 2}",
-               (spl_submission){.metadata = metadata, .request_id = "r-1"}, &answer, &problem) < 0)
+               (spl_submission){.metadata = "{\"album\":\"one\"}", .request_id = "r-1"}, &answer,
+               &problem) < 0)
         fail_msg("%s", problem.detail);
     json_auto_t *created = answer;
     json_auto_t *job = wait_for_end(room, text_in(created, "id"));

@@ -60,6 +60,19 @@ static void depth_is_counted_outside_strings(void **state) {
         assert_int_equal(spl_json_depth(cases[i].text, strlen(cases[i].text)), cases[i].depth);
 }
 
+static void values_are_counted_outside_strings(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t values;
+    } cases[] = {
+        {"1", 1},     {"[1,1,1]", 4}, {"{\"a\":{},\"b\":[[]]}", 6}, {"[\",,[[\\\",\",2]", 3},
+        {"[\",,", 2},
+    };
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(cases); i++)
+        assert_int_equal(spl_json_values(cases[i].text, strlen(cases[i].text)), cases[i].values);
+}
+
 static void text_that_is_too_deep_is_refused(void **state) {
     (void)state;
     static const size_t depths[] = {SPL_JSON_DEPTH_MAX + 1, 1800, 2047, 2048, 100000};
@@ -148,6 +161,16 @@ static void clients_are_told_why(void **state) {
     assert_string_equal(problem.field, "metadata");
     assert_string_equal(problem.detail,
                         "The field is JSON that is nested more than 32 levels deep");
+    char many[2 * SPL_CLIENT_JSON_VALUES_MAX + 2] = "[";
+    for (size_t i = 0; i < SPL_CLIENT_JSON_VALUES_MAX; i++)
+        memcpy(many + 1 + 2 * i, i > 0 ? ",1" : " 1", 2);
+    many[sizeof(many) - 1] = ']';
+    assert_true(spl_client_json_parse(many, sizeof(many), NULL, &value, &problem) < 0);
+    assert_int_equal(problem.code, SPL_PROBLEM_INVALID);
+    assert_string_equal(problem.detail, "The body is JSON of more than 10000 values");
+    many[1 + 2 * SPL_CLIENT_JSON_VALUES_MAX - 2] = ']';
+    assert_int_equal(spl_client_json_parse(many, sizeof(many) - 2, NULL, &value, &problem), 0);
+    json_decref(value);
     assert_true(spl_client_json_parse("{", 1, NULL, &value, &problem) < 0);
     assert_int_equal(problem.code, SPL_PROBLEM_BAD_REQUEST);
 }
@@ -155,6 +178,7 @@ static void clients_are_told_why(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(depth_is_counted_outside_strings),
+        cmocka_unit_test(values_are_counted_outside_strings),
         cmocka_unit_test(text_that_is_too_deep_is_refused),
         cmocka_unit_test(malformed_text_is_refused),
         cmocka_unit_test(the_deepest_fits_on_a_connections_stack),

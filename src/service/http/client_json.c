@@ -13,6 +13,10 @@ int spl_client_json_parse(const char *text, size_t size, const char *field, json
         return spl_refuse_about(ret_problem, SPL_PROBLEM_INVALID, field, NULL,
                                 "%s is JSON that is nested more than %d levels deep", what,
                                 SPL_CLIENT_JSON_DEPTH_MAX);
+    if (spl_json_values(text, size) > SPL_CLIENT_JSON_VALUES_MAX)
+        return spl_refuse_about(ret_problem, SPL_PROBLEM_INVALID, field, NULL,
+                                "%s is JSON of more than %d values", what,
+                                SPL_CLIENT_JSON_VALUES_MAX);
     spl_error error;
     int status = spl_json_load(text, size, JSON_DECODE_ANY, ret_value, &error);
     if (status == SPL_E_MEMORY)

@@ -190,6 +190,7 @@ int spl_intake_take(spl_request *request, const char *data, size_t size, spl_pro
 static int parse_json(spl_intake *intake, spl_problem *ret_problem) {
     int status =
         spl_client_json_parse(intake->json, intake->json_size, NULL, &intake->fields, ret_problem);
+    free(SPL_STEAL(intake->json));
     if (status < 0)
         return status;
     if (!json_is_object(intake->fields))

@@ -20,7 +20,8 @@ SPL_WARN_UNUSED int spl_intake_finish(spl_request *request, json_t **ret_fields,
                                       spl_problem *ret_problem);
 
 typedef struct spl_intake_job {
-    const json_t *options, *metadata;     /* may be NULL */
+    const json_t *options;                /* may be NULL */
+    const char *metadata;                 /* JSON; may be NULL */
     const char *webhook_url, *source_url; /* may be NULL */
 } spl_intake_job;
 /* Makes the job of the file and what is asked for. *ret_job is the caller's. */

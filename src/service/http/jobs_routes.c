@@ -3,6 +3,7 @@
  * Jobs: create, list, look at, cancel, delete, link to.
  */
 #include "base/clock.h"
+#include "base/json.h"
 #include "service/http/answer.h"
 #include "service/http/client_json.h"
 #include "service/http/intake.h"
@@ -88,21 +89,32 @@ static int merge_options(json_t *fields, json_t *options, spl_problem *ret_probl
 }
 
 typedef struct job_creation {
-    json_t *options, *metadata, *webhook_url, *source_url;
+    json_t *options, *webhook_url, *source_url;
+    char *metadata;
 } job_creation;
 
 static void free_creation(job_creation *creation) {
     json_decref(creation->options);
-    json_decref(creation->metadata);
     json_decref(creation->webhook_url);
     json_decref(creation->source_url);
+    free(creation->metadata);
+}
+
+/* As text: parsed it would take many times that, for as long as the request waits for its turn. */
+static int take_metadata(json_t *fields, bool texts, char **ret_text, spl_problem *ret_problem) {
+    SPL_CLEANUP(spl_json_free_p) json_t *value = NULL;
+    const int status = take_json_field(fields, "metadata", texts, &value, ret_problem);
+    if (status < 0 || !value || json_is_null(value))
+        return status;
+    *ret_text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+    return *ret_text ? 0 : refuse_memory(ret_problem);
 }
 
 static int read_creation(json_t *fields, bool texts, job_creation *creation,
                          spl_problem *ret_problem) {
     int status = take_json_field(fields, "options", texts, &creation->options, ret_problem);
     if (status == 0)
-        status = take_json_field(fields, "metadata", texts, &creation->metadata, ret_problem);
+        status = take_metadata(fields, texts, &creation->metadata, ret_problem);
     if (status == 0)
         status = take_text_field(fields, "webhook_url", &creation->webhook_url, ret_problem);
     if (status == 0)

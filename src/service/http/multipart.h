@@ -13,7 +13,7 @@
 /* What a form may hold besides its file. */
 #define SPL_FORM_FIELD_MAX_BYTES ((size_t)64 << 10)
 #define SPL_FORM_FIELDS_MAX      64
-#define SPL_FORM_MAX_BYTES       ((size_t)1 << 20) /* names, values, headers of parts */
+#define SPL_FORM_MAX_BYTES       ((size_t)256 << 10) /* names, values, headers of parts */
 
 typedef struct spl_multipart spl_multipart;
 

@@ -68,16 +68,11 @@ static bool copy_text(const char *text, char **ret_copy) {
 /* ------------------------------------------------------------------------ read ---- */
 
 static int read_metadata(job_admission *admission) {
-    const json_t *metadata = admission->submission->metadata;
-    if (!metadata || json_is_null(metadata))
-        return 0;
-    admission->job.metadata = json_dumps(metadata, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
-    if (!admission->job.metadata)
-        return refuse_memory(admission);
-    if (strlen(admission->job.metadata) > METADATA_MAX_BYTES)
+    const char *metadata = admission->submission->metadata;
+    if (metadata && strlen(metadata) > METADATA_MAX_BYTES)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID, "metadata", NULL,
                                 "the metadata has more than 16 KiB");
-    return 0;
+    return copy_text(metadata, &admission->job.metadata) ? 0 : refuse_memory(admission);
 }
 
 static int read_webhook(const job_admission *admission) {

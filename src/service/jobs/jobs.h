@@ -57,7 +57,7 @@ typedef struct spl_submission {
     const spl_principal *principal;
     const char *address;         /* of the client, for the audit log */
     const json_t *options;       /* object as in options.h; may be NULL */
-    const json_t *metadata;      /* any JSON up to 16 KiB; may be NULL */
+    const char *metadata;        /* any JSON, of which 16 KiB are taken; may be NULL */
     const char *webhook_url;     /* may be NULL */
     const char *idempotency_key; /* 1 to 255 printable ASCII; may be NULL */
     const char *request_id, *traceparent;
