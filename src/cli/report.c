@@ -76,14 +76,15 @@ json_t *cli_json_text(const char *value) {
     return ascii ? json_string(ascii) : NULL;
 }
 
-void cli_report_start(cli_report *report, size_t total, const spl_model_info *weights,
-                      const cli_report_options *options) {
+void cli_report_start(cli_report *report, size_t total, size_t skipped,
+                      const spl_model_info *weights, const cli_report_options *options) {
     const char *terminal = getenv("TERM");
     *report = (cli_report){
         .options = *options,
         .bar = !options->json && !options->quiet && isatty(STDERR_FILENO) &&
                !(terminal && strcmp(terminal, "dumb") == 0),
         .total = total,
+        .skipped = skipped,
         .weights = weights,
     };
     if (spl_weights_id(weights, report->weights_id, NULL) < 0)
@@ -297,10 +298,10 @@ void cli_report_failure(cli_report *report, cli_exit code, const spl_error *erro
 void cli_report_end(cli_report *report, cli_exit code) {
     size_t failed = report->number - report->succeeded;
     if (report->options.json) {
-        emit(report,
-             json_pack("{s:s, s:I, s:I, s:I, s:i}", "event", "end", "succeeded",
-                       (json_int_t)report->succeeded, "failed", (json_int_t)failed, "not_started",
-                       (json_int_t)(report->total - report->number), "exit_code", (int)code));
+        emit(report, json_pack("{s:s, s:I, s:I, s:I, s:I, s:i}", "event", "end", "succeeded",
+                               (json_int_t)report->succeeded, "failed", (json_int_t)failed,
+                               "not_started", (json_int_t)(report->total - report->number),
+                               "skipped", (json_int_t)report->skipped, "exit_code", (int)code));
     }
     if (report->total > 1 && failed > 0)
         cli_complain("%zu of %zu files failed", failed, report->total);

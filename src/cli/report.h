@@ -26,6 +26,7 @@ typedef struct cli_report {
     char weights_id[65];           /* as of spl_weights_id */
     bool json_failed;              /* standard output is gone */
     size_t total;                  /* inputs */
+    size_t skipped;                /* files of folders that are no inputs */
     size_t succeeded;
 
     const char *input; /* the current one */
@@ -33,10 +34,10 @@ typedef struct cli_report {
     double started_s, shown_s;
 } cli_report;
 
-/* Starts reporting on `total` inputs, separated with the model `weights`, which must outlive the report. A bar is shown when
+/* Starts reporting on `total` inputs, beside which `skipped` files were found, separated with the model `weights`, which must outlive the report. A bar is shown when
  * standard error is a terminal, unless `json` or `quiet` is on. */
-void cli_report_start(cli_report *report, size_t total, const spl_model_info *weights,
-                      const cli_report_options *options);
+void cli_report_start(cli_report *report, size_t total, size_t skipped,
+                      const spl_model_info *weights, const cli_report_options *options);
 
 /* The next input. */
 void cli_report_input(cli_report *report, const char *input);

@@ -375,7 +375,7 @@ static cli_exit run(separate_request *request, char **arguments, size_t argument
                                  spl_codec_name(request->pipeline.codec), &plan, ret_error);
     if (status < 0)
         return CLI_EXIT_USAGE;
-    cli_report_start(&report, inputs.count, model, &request->report);
+    cli_report_start(&report, inputs.count, inputs.skipped, model, &request->report);
     return separate_files(request, &inputs, &parts, &plan, &report);
 }
 

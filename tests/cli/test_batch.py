@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Several inputs: files, folders, patterns; one that fails does not stop the others."""
+import json
 import re
 import shutil
 
@@ -50,6 +51,11 @@ def test_folder_gives_every_file_with_sound(spleeterd, song, ffmpeg, files, tmp_
     result = spleeterd("separate", "all", "-o", "out", "--stems", "vocals")
     assert files() == sorted(f"{extension}/vocals.wav" for extension in kinds)
     assert "skipped 1 file of other types, such as all/cover.jpg" in result.err
+
+
+def test_skipped_files_are_in_json(separate, folder):
+    result = separate(folder, "--stems", "vocals", "--json")
+    assert json.loads(result.out.splitlines()[-1])["skipped"] == 1 and result.err == ""
 
 
 def test_folder_that_cannot_be_read_is_told(separate, folder, files, tmp_path):

@@ -199,6 +199,23 @@ def test_interrupted_batch_stops(long_song, tmp_path):
     assert process.wait(60) == 130 and not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL], ids=lambda number: number.name)
+def test_interrupted_evaluation_leaves_nothing(long_song, files, tmp_path, number):
+    (tmp_path / "set/song").mkdir(parents=True)
+    (tmp_path / "tmp").mkdir()
+    for name in ("mixture", "vocals", "accompaniment"):
+        (tmp_path / f"set/song/{name}.wav").symlink_to(long_song)
+    process = subprocess.Popen([PROGRAM, "evaluate", "set", "--threads", "1", "--plot", "plot.svg"], cwd=tmp_path, stderr=subprocess.PIPE,
+                               env={**os.environ, "TMPDIR": str(tmp_path / "tmp")}, preexec_fn=take_signals)
+    deadline = time.monotonic() + 60
+    while not output_is_open(process, tmp_path / "tmp"):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(number)
+    assert process.wait(60) == (129 if number == signal.SIGHUP else -9)
+    assert files(tmp_path / "tmp") == [] and not (tmp_path / "plot.svg").exists()
+
+
 def session_lives(leader):
     """Whether a process is left of the session."""
     for folder in pathlib.Path("/proc").glob("[0-9]*"):

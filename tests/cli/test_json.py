@@ -36,7 +36,7 @@ def test_a_song(events, tmp_path):
     for output in done["outputs"]:
         assert output["path"] == str(tmp_path / f"out/audio_example/{output['name']}.wav")
         assert output["clipped"] >= 0 and -20 < output["peak_dbfs"] < 6
-    assert got[-1] == {"event": "end", "succeeded": 1, "failed": 0, "not_started": 0, "exit_code": 0}
+    assert got[-1] == {"event": "end", "succeeded": 1, "failed": 0, "not_started": 0, "skipped": 0, "exit_code": 0}
 
 
 def test_two_passes(events, song):
@@ -58,7 +58,7 @@ def test_failures(events, song, tmp_path):
     assert [event["status"] for event in results] == ["failed", "succeeded", "failed"]
     assert [results[0]["exit_code"], results[2]["exit_code"]] == [4, 3]
     assert results[2]["error"] == "not found" and results[2]["message"] in result.err
-    assert got[-1] == {"event": "end", "succeeded": 1, "failed": 2, "not_started": 0, "exit_code": 1}
+    assert got[-1] == {"event": "end", "succeeded": 1, "failed": 2, "not_started": 0, "skipped": 0, "exit_code": 1}
 
 
 def test_silence_and_partial_stems(events, tmp_path):
