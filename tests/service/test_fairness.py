@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import KEY, Server, wait_until
+from conftest import KEY, Server, wait_until, wav_bytes
 
 HELPER = r"""#!/bin/sh
 # The codec helper, but that it stands still while it is told to.
@@ -252,11 +252,11 @@ def stream_status(client, job):
         return answers[0].status
 
 
-def unfinished(port, key):
+def unfinished(port, key, length=1000):
     """A request that has been taken, but whose body never comes."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=120)
     connection.sendall(f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nX-API-KEY: {key}\r\nContent-Type: audio/wav\r\n"
-                       "Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n".encode())
+                       f"Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n".encode())
     assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
     return connection
 
@@ -283,6 +283,16 @@ def test_health_is_answered_when_all_connections_are_taken(serve):
 
         wait_until(healthy, timeout=10, what="an answer of /health")
     wait_until(lambda: service.get("/v1/jobs").status == 200, what="an end of the connections")
+
+
+def test_uploads_that_come_in_share_the_quota(serve, song):
+    service = serve(STORAGE_PER_KEY_MB=10)
+    bob = service.add_key("bob")
+    with unfinished(service.port, service.key, 10_000_000):
+        answer = service.post("/v1/jobs", {}, file=wav_bytes(6))
+        assert (answer.status, answer.problem(), answer.json()["setting"]) == (429, "quota-exceeded", "SPLEETER_STORAGE_PER_KEY_MB")
+        bob.submit(song)
+    wait_until(lambda: service.post("/v1/jobs", {}, file=song).status == 202, what="an end of the upload")
 
 
 def test_one_key_does_not_take_all_connections(serve):

@@ -64,7 +64,8 @@ struct spl_jobs {
     pthread_cond_t changed;  /* monotonic clock */
     unsigned working;        /* workers that live */
     spl_sending sending[SPL_WEBHOOK_SENDERS];
-    double speed; /* seconds of audio a worker separates in a second, lately; 0: not known */
+    spl_upload *uploads; /* that are open */
+    double speed;        /* seconds of audio a worker separates in a second, lately; 0: not known */
     pthread_t *threads;
     size_t thread_count;
 };
@@ -106,8 +107,12 @@ int64_t spl_backoff_ms(int64_t base_ms, unsigned attempt, int64_t most_ms);
 /* --- upload.c --- */
 struct spl_upload {
     spl_jobs *jobs;
-    char *name; /* cleaned, for display; NULL: none */
-    char *type; /* as declared; NULL: none */
+    spl_upload *next; /* of spl_jobs.uploads */
+    char owner[64];
+    uint64_t room_bytes;     /* what the owner's quota had left when it was opened */
+    uint64_t reserved_bytes; /* of that room, under the lock of `jobs` */
+    char *name;              /* cleaned, for display; NULL: none */
+    char *type;              /* as declared; NULL: none */
     spl_blob_writer writer;
     struct spl_digest *digest;
     uint64_t bytes, checked_bytes; /* so far; when the free disk was looked at */

@@ -9,6 +9,7 @@
 #include "service/jobs/room.h"
 #include "service/observe/metrics.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define MIB                 ((uint64_t)1 << 20)
@@ -55,7 +56,7 @@ static int refuse_too_large(const spl_jobs *jobs, spl_problem *ret_problem) {
 
 /* Queue and quota, which are checked again when the job is made; here they save the client the way. */
 static int check_limits(spl_jobs *jobs, const spl_principal *principal, uint64_t bytes,
-                        spl_problem *ret_problem) {
+                        uint64_t *ret_room_bytes, spl_problem *ret_problem) {
     spl_error error;
     uint64_t queued, owner_jobs, owner_bytes;
     int status = SPL_STORE(jobs, queue_length, &queued, &error);
@@ -69,7 +70,40 @@ static int check_limits(spl_jobs *jobs, const spl_principal *principal, uint64_t
         return spl_jobs_refuse_limit(ret_problem, SPL_LIMIT_OWNER_JOBS);
     if (owner_bytes + bytes > principal->quota.storage_bytes)
         return spl_jobs_refuse_limit(ret_problem, SPL_LIMIT_OWNER_BYTES);
+    *ret_room_bytes = principal->quota.storage_bytes - owner_bytes;
     return 0;
+}
+
+/* Uploads of one owner that come in at once share what its quota has left. */
+static int reserve(spl_upload *upload, uint64_t bytes, spl_problem *ret_problem) {
+    spl_jobs *jobs = upload->jobs;
+    uint64_t sum = bytes;
+    pthread_mutex_lock(&jobs->lock);
+    for (const spl_upload *other = jobs->uploads; other; other = other->next)
+        sum +=
+            other != upload && strcmp(other->owner, upload->owner) == 0 ? other->reserved_bytes : 0;
+    const bool fits = sum <= upload->room_bytes;
+    if (fits)
+        upload->reserved_bytes = bytes;
+    pthread_mutex_unlock(&jobs->lock);
+    return fits ? 0 : spl_jobs_refuse_limit(ret_problem, SPL_LIMIT_OWNER_BYTES);
+}
+
+static void enter(spl_upload *upload) {
+    pthread_mutex_lock(&upload->jobs->lock);
+    upload->next = upload->jobs->uploads;
+    upload->jobs->uploads = upload;
+    pthread_mutex_unlock(&upload->jobs->lock);
+}
+
+static void leave(spl_upload *upload) {
+    pthread_mutex_lock(&upload->jobs->lock);
+    spl_upload **at = &upload->jobs->uploads;
+    while (*at && *at != upload)
+        at = &(*at)->next;
+    if (*at)
+        *at = upload->next;
+    pthread_mutex_unlock(&upload->jobs->lock);
 }
 
 int spl_jobs_refuse_limit(spl_problem *ret_problem, spl_store_limit limit) {
@@ -114,11 +148,12 @@ int spl_upload_open(spl_jobs *jobs, const spl_principal *principal, const char *
         return spl_refuse(ret_problem, SPL_PROBLEM_DRAINING,
                           "the service is shutting down; try again in a minute");
     const uint64_t length = length_bytes > 0 ? (uint64_t)length_bytes : 0;
+    uint64_t room_bytes = 0;
     int status = spl_media_check_declared(jobs->settings->formats, name, type, ret_problem);
     if (status == 0 && length > jobs->settings->max_file_size_bytes)
         status = refuse_too_large(jobs, ret_problem);
     if (status == 0)
-        status = check_limits(jobs, principal, length, ret_problem);
+        status = check_limits(jobs, principal, length, &room_bytes, ret_problem);
     if (status == 0)
         status = check_room(jobs, length, ret_problem);
     if (status < 0)
@@ -131,7 +166,12 @@ int spl_upload_open(spl_jobs *jobs, const spl_principal *principal, const char *
     upload->jobs = jobs;
     upload->writer.fd = -1;
     upload->started_s = spl_now_s();
-    status = fill(upload, name, type, ret_problem);
+    upload->room_bytes = room_bytes;
+    snprintf(upload->owner, sizeof(upload->owner), "%s", principal->id);
+    enter(upload);
+    status = reserve(upload, length, ret_problem);
+    if (status == 0)
+        status = fill(upload, name, type, ret_problem);
     if (status < 0)
         spl_upload_free(upload);
     else
@@ -142,6 +182,11 @@ int spl_upload_open(spl_jobs *jobs, const spl_principal *principal, const char *
 int spl_upload_write(spl_upload *upload, const void *data, size_t size, spl_problem *ret_problem) {
     if (size > upload->jobs->settings->max_file_size_bytes - upload->bytes)
         return refuse_too_large(upload->jobs, ret_problem);
+    if (upload->bytes + size > upload->reserved_bytes) {
+        int status = reserve(upload, upload->bytes + size, ret_problem);
+        if (status < 0)
+            return status;
+    }
     if (upload->bytes + size - upload->checked_bytes > DISK_CHECK_BYTES) {
         int status = check_room(upload->jobs, size, ret_problem);
         if (status < 0)
@@ -171,6 +216,7 @@ int spl_upload_finish(spl_upload *upload, spl_problem *ret_problem) {
 void spl_upload_free(spl_upload *upload) {
     if (!upload)
         return;
+    leave(upload);
     SPL_BLOBS(upload->jobs, discard, &upload->writer);
     spl_digest_free(upload->digest);
     free(upload->name);
