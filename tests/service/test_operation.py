@@ -282,6 +282,7 @@ def test_a_disk_that_fills_to_the_last_byte(serve, small_disk):
     assert service.wait(job["id"])["status"] == "succeeded"
 
 
+@pytest.mark.one_process("stems come from S3 through a cache on that disk")
 def test_strangers_do_not_fill_a_disk(serve, small_disk, song):
     """On a full disk strangers change nothing, and stems can be read and deleted, also after a restart, when the audit log has no room at all."""
     service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=0)
