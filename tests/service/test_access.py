@@ -148,14 +148,44 @@ def test_a_reader_reads_what_its_client_has(service, song):
     assert reader.get("/v1/jobs").problem() == "unauthorized", "a reader ends with its client"
 
 
-def test_events_end_with_their_key(service, endless):
+def read_to_the_end(stream):
+    """What is left of an answer, whether it is whole or was broken off."""
+    try:
+        return stream.read()
+    except http.client.IncompleteRead as error:
+        return error.partial
+
+
+@pytest.mark.parametrize("change", ["revoke", "rotate"])
+def test_answers_that_go_on_end_with_their_key(service, endless, change):
+    """Events, and stems that grow, by key and by link."""
     bob = service.add_key("bob")
     id = endless(bob)["id"]
-    connection, stream = bob.open("GET", f"/v1/jobs/{id}/events")
+    wait_until(lambda: bob.job(id)["outputs"], what="a stem that grows")
+    link = bob.post_json(f"/v1/jobs/{id}/links", {"file": "vocals.wav"}).json()["url"]
+    opened = [bob.open("GET", f"/v1/jobs/{id}/events"), bob.open("GET", f"/v1/jobs/{id}/stems/vocals.wav")]
+    if change == "revoke":  # links are of the client, and outlive a key that was replaced
+        opened.append(Client(service.port, None).open("GET", link))
+    assert all(stream.status == 200 and stream.read1(1 << 16) for _, stream in opened)
+    heir = keys(service, change, "bob")
+    for connection, stream in opened:
+        assert b"succeeded" not in read_to_the_end(stream), "the answer ends, not the job"
+        connection.close()
+    if change == "rotate":
+        assert heir.job(id)["status"] == "running"
+        heir.cancel(id)
+
+
+def test_events_end_with_their_session(service, endless):
+    id = endless(service)["id"]
+    cookie = service.request("POST", "/v1/session").headers["Set-Cookie"].split(";")[0]
+    browser = Client(service.port, None)
+    connection, stream = browser.open("GET", f"/v1/jobs/{id}/events", headers={"Cookie": cookie})
     assert b"data:" in stream.read1(1 << 16)
-    keys(service, "revoke", "bob")
-    assert b"succeeded" not in stream.read(), "the stream ends, not the job"
+    assert browser.request("DELETE", "/v1/session", headers={"Cookie": cookie, "X-Spleeterd-Page": "1"}).status == 204
+    assert b"succeeded" not in stream.read()
     connection.close()
+    service.cancel(id)
 
 
 def test_what_a_revoked_key_handed_out_ends_with_it(serve, receiver, song):

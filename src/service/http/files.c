@@ -33,7 +33,8 @@ typedef struct file_follower {
 static bool look_again(file_follower *follower, uint64_t position) {
     spl_job_file now;
     spl_problem problem;
-    if (spl_jobs_open_file(follower->request->parts->jobs, follower->owner, follower->id,
+    if (spl_request_revoked(follower->request) ||
+        spl_jobs_open_file(follower->request->parts->jobs, follower->owner, follower->id,
                            follower->file, &now, &problem) < 0)
         return false;
     SPL_CLEANUP(spl_close_p) int fd = now.blob.fd;

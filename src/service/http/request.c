@@ -214,6 +214,15 @@ static int authorize(spl_request *request, spl_problem *ret_problem) {
     return 0;
 }
 
+bool spl_request_revoked(spl_request *request) {
+    spl_problem problem = {0};
+    bool valid = false;
+    if (request->by_link)
+        return check_link(request, &valid, &problem) == 0 && !valid;
+    return identify_client(request, &problem) < 0 &&
+           (problem.code == SPL_PROBLEM_UNAUTHORIZED || problem.code == SPL_PROBLEM_RATE_LIMITED);
+}
+
 const char *spl_request_owner(const spl_request *request) {
     return request->by_link ? NULL : request->principal.owner;
 }

@@ -67,6 +67,9 @@ const char *spl_request_cookie(const spl_request *request, const char *name);
 const char *spl_request_header(const spl_request *request, const char *name);
 /* Whether nobody waits for the answer any more: the client has hung up, or the server stops. */
 bool spl_request_gone(const spl_request *request);
+/* Whether what let it in counts no more: a key that was revoked or rotated, a token, link or session that has ended. For answers that
+ * take long; also asked while they are written. */
+bool spl_request_revoked(spl_request *request);
 /* The owner whose jobs it may see; NULL: any, by a signed link. */
 const char *spl_request_owner(const spl_request *request);
 /* Notes in the audit log who did `action` to `id`. Problems: UNAVAILABLE, STORAGE_FULL: then it must not be done. */

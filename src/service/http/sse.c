@@ -57,8 +57,8 @@ static bool wait_for_text(event_stream *stream) {
         json_auto_t *job = NULL;
         int64_t version;
         spl_problem problem;
-        if (!spl_auth_has_client(request->parts->auth, request->principal.id))
-            return false; /* its key was revoked */
+        if (spl_request_revoked(request))
+            return false;
         if (spl_jobs_get(request->parts->jobs, request->principal.owner, request->path_id, &job,
                          &version, &problem) < 0)
             return false; /* deleted */
