@@ -10,7 +10,7 @@ set -euo pipefail
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
-service='libmicrohttpd sqlite3 cjose libcurl libarchive'
+service='libmicrohttpd gnutls sqlite3 cjose libcurl libarchive'
 
 # build NAME HIDDEN OPTION...
 build() {
