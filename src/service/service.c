@@ -454,6 +454,8 @@ static void stop(running_service *service) {
         spl_http_drain(service->http);
     if (service->jobs)
         spl_jobs_stop(service->jobs, service->settings->drain_s);
+    if (service->auth)
+        spl_auth_stop(service->auth);
     if (service->http)
         spl_http_stop(service->http, GRACE_S);
     spl_jobs_free(service->jobs);

@@ -11,7 +11,10 @@ import http.client
 import itertools
 import json
 import os
+import socket
+import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -19,7 +22,7 @@ pytest.importorskip("cryptography")
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils  # noqa: E402
 
-from client import Answer  # noqa: E402
+from client import Answer, Client  # noqa: E402
 from conftest import Issuer, Server, Service, base64url, free_port, wait_until  # noqa: E402
 
 LEEWAY_S = 300
@@ -367,3 +370,33 @@ def test_a_new_key_of_the_issuer(tmp_path):
         service.start()
         assert ask(service, token).status == 200, "a key of the new set"
     issuer.close()
+
+
+def test_a_silent_issuer_does_not_hold_up_the_end(serve):
+    """Neither the fetch of its keys nor a sign-in that waits for a token: the latter has 15 seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = "http://127.0.0.1:%d/" % silent.getsockname()[1]
+        service = serve(JWT_ISSUER=url, JWT_AUDIENCE="spleeterd", JWT_JWKS_URL=url, OAUTH_CLIENT_ID="page", OAUTH_AUTHORIZE_URL=url,
+                        OAUTH_TOKEN_URL=url, PUBLIC_URL="http://127.0.0.1")
+        browser = Client(service.port, None)
+        begun = browser.get("/v1/session/oauth").headers
+        state = urllib.parse.parse_qs(urllib.parse.urlsplit(begun["Location"]).query)["state"][0]
+        token = ".".join(unpadded(part) for part in ({"alg": "RS256", "kid": "a"}, {"iss": url}, "AAAA"))
+        waiting = [threading.Thread(target=leave_out_errors, args=[browser.get, path], kwargs=headers) for path, headers in (
+            (f"/v1/session/callback?code=a&state={state}", {"Cookie": begun["Set-Cookie"].split(";")[0]}),
+            ("/v1/jobs", {"Authorization": f"Bearer {token}"}))]
+        asked = []
+        for thread in waiting:
+            thread.start()
+            asked.append(silent.accept()[0])
+        started = time.monotonic()
+        assert service.stop() == 0 and time.monotonic() - started < 10
+        for thread in waiting:
+            thread.join()
+        for connection in asked:
+            connection.close()
+
+
+def leave_out_errors(call, *arguments, **keywords):
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        call(*arguments, **keywords)

@@ -106,6 +106,11 @@ int spl_auth_reload(spl_auth *auth, spl_error *ret_error) {
     return 0;
 }
 
+void spl_auth_stop(spl_auth *auth) {
+    if (auth->jwks)
+        spl_jwks_source_stop(auth->jwks);
+}
+
 void spl_auth_free(spl_auth *auth) {
     if (!auth)
         return;

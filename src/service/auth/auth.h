@@ -26,6 +26,8 @@ SPL_WARN_UNUSED int spl_auth_open(const spl_settings *settings, const uint8_t se
                                   spl_auth **ret_auth, spl_error *ret_error);
 /* Reads DATA_DIR/keys.json anew (SIGHUP); on failure the old keys stay in force. */
 SPL_WARN_UNUSED int spl_auth_reload(spl_auth *auth, spl_error *ret_error);
+/* The service ends: fetches of the issuer's keys end within a second. */
+void spl_auth_stop(spl_auth *auth);
 void spl_auth_free(spl_auth *auth);
 
 /* The two headers as they came, or NULL. "Authorization: Bearer" takes an API key too (Prometheus can send no other). Both at once, or

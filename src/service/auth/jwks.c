@@ -149,6 +149,7 @@ struct spl_jwks_source {
     pthread_cond_t fetched;
     spl_jwks *set; /* NULL until one was fetched */
     bool fetching, tried;
+    atomic_bool stopped;
     double tried_s, set_s;
 };
 
@@ -174,7 +175,12 @@ void spl_jwks_source_free(spl_jwks_source *source) {
     free(source);
 }
 
+void spl_jwks_source_stop(spl_jwks_source *source) {
+    atomic_store(&source->stopped, true);
+}
+
 typedef struct body {
+    const spl_jwks_source *source;
     size_t size;
     char data[SET_MAX_BYTES];
 } body;
@@ -186,10 +192,17 @@ static int take_body(void *user, const void *data, size_t size) {
     return 0;
 }
 
+/* spl_outbound.canceled */
+static int ask_stopped(void *user) {
+    const body *whole = user;
+    return atomic_load(&whole->source->stopped);
+}
+
 static int fetch(const spl_jwks_source *source, spl_jwks **ret_jwks, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) body *whole = malloc(sizeof(*whole));
     if (!whole)
         return spl_fail_memory(ret_error);
+    whole->source = source;
     whole->size = 0;
     const spl_outbound request = {.url = source->url,
                                   .allow = "",
@@ -197,7 +210,8 @@ static int fetch(const spl_jwks_source *source, spl_jwks **ret_jwks, spl_error *
                                   .max_bytes = sizeof(whole->data),
                                   .timeout_s = FETCH_TIMEOUT_S,
                                   .write = take_body,
-                                  .user = whole};
+                                  .user = whole,
+                                  .canceled = ask_stopped};
     spl_outbound_answer answer;
     spl_metrics_count(SPL_COUNTER_JWKS_FETCHES, 1);
     const int status = spl_outbound_run(&request, &answer, ret_error);

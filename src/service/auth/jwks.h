@@ -29,6 +29,8 @@ typedef struct spl_jwks_source spl_jwks_source;
 SPL_WARN_UNUSED int spl_jwks_source_new(const char *url, const char *algorithm,
                                         spl_jwks_source **ret_source, spl_error *ret_error);
 void spl_jwks_source_free(spl_jwks_source *source);
+/* Ends a fetch, and each that is begun later, within a second. Thread-safe. */
+void spl_jwks_source_stop(spl_jwks_source *source);
 
 /* The set in which `kid` is to be looked up; the caller unrefs it. Fetches anew when the set is a quarter of an hour old or lacks `kid`, unless it
  * was tried less than a minute before `now_s` (spl_now_s()); when that fails, the old set stays. One caller fetches; those who need its

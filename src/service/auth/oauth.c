@@ -83,6 +83,7 @@ int spl_oauth_begin(const spl_settings *settings, const uint8_t key[32], int64_t
 }
 
 typedef struct token_answer {
+    const spl_oauth_return *back;
     char text[ANSWER_MAX_BYTES];
     size_t size;
 } token_answer;
@@ -100,6 +101,12 @@ static int take_answer(void *user, const void *data, size_t size) {
     memcpy(answer->text + answer->size, data, size);
     answer->size += size;
     return 0;
+}
+
+/* spl_outbound.canceled */
+static int ask_canceled(void *user) {
+    const token_answer *answer = user;
+    return answer->back->canceled(answer->back->user);
 }
 
 static int write_request(const spl_settings *settings, const char *code, const char *verifier,
@@ -150,18 +157,18 @@ static bool open_secret(const uint8_t key[32], int64_t now_s, const char *secret
 }
 
 int spl_oauth_finish(const spl_settings *settings, const uint8_t key[32], int64_t now_s,
-                     const char *secret, const char *state, const char *code, char **ret_token,
-                     spl_error *ret_error) {
+                     const spl_oauth_return *back, char **ret_token, spl_error *ret_error) {
     char verifier[SPL_BASE64_SIZE(VERIFIER_BYTES)];
-    if (!open_secret(key, now_s, secret, state, verifier) || !*code ||
-        strlen(code) > CODE_MAX_LENGTH)
+    if (!open_secret(key, now_s, back->secret, back->state, verifier) || !*back->code ||
+        strlen(back->code) > CODE_MAX_LENGTH)
         return spl_fail(ret_error, SPL_E_PERMISSION, "the answer belongs to another sign-in");
     SPL_CLEANUP(spl_wipe_p) char *body = NULL;
     SPL_CLEANUP(free_answer) token_answer *answer = calloc(1, sizeof(*answer));
     size_t size;
     if (!answer)
         return spl_fail_memory(ret_error);
-    int status = write_request(settings, code, verifier, &body, &size, ret_error);
+    answer->back = back;
+    int status = write_request(settings, back->code, verifier, &body, &size, ret_error);
     OPENSSL_cleanse(verifier, sizeof(verifier));
     if (status < 0)
         return status;
@@ -178,6 +185,7 @@ int spl_oauth_finish(const spl_settings *settings, const uint8_t key[32], int64_
         .timeout_s = TIMEOUT_S,
         .write = take_answer,
         .user = answer,
+        .canceled = ask_canceled,
     };
     spl_outbound_answer outcome;
     spl_error reason;

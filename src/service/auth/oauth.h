@@ -23,10 +23,18 @@ SPL_WARN_UNUSED int spl_oauth_begin(const spl_settings *settings, const uint8_t 
                                     int64_t now_s, char **ret_url,
                                     char ret_secret[SPL_OAUTH_SECRET_SIZE], spl_error *ret_error);
 
-/* The browser is back with `code` and `state`: fetches the access token (the caller's). Blocks for the server, which is asked only when `secret` is one of
- * ours, SPL_OAUTH_S old at most, and of that state. Errors: PERMISSION (it is not, or the server refuses), IO (it gives no answer), FORMAT, MEMORY. */
+/* What the browser is back with, each "" when it is missing. */
+typedef struct spl_oauth_return {
+    const char *secret; /* its cookie */
+    const char *state, *code;
+    int (*canceled)(void *user); /* whether nobody waits any more; asked several times a second */
+    void *user;
+} spl_oauth_return;
+
+/* Fetches the access token (the caller's). Blocks for the server, which is asked only when the secret is one of ours, SPL_OAUTH_S old at most, and of that
+ * state. Errors: PERMISSION (it is not, or the server refuses), IO (it gives no answer, or nobody waits for it), FORMAT, MEMORY. */
 SPL_WARN_UNUSED int spl_oauth_finish(const spl_settings *settings, const uint8_t key[32],
-                                     int64_t now_s, const char *secret, const char *state,
-                                     const char *code, char **ret_token, spl_error *ret_error);
+                                     int64_t now_s, const spl_oauth_return *back, char **ret_token,
+                                     spl_error *ret_error);
 
 #endif

@@ -129,17 +129,26 @@ int spl_oauth_begin_answer(spl_request *request, spl_problem *ret_problem) {
     return redirect(request, MHD_HTTP_FOUND, url, cookie, NULL, ret_problem);
 }
 
+/* spl_oauth_return.canceled */
+static int is_gone(void *user) {
+    return spl_request_gone(user);
+}
+
 /* The token that the OAuth server gives for `code`; the caller's, to be wiped. */
 static int fetch_token(spl_request *request, const char *code, char **ret_token,
                        spl_problem *ret_problem) {
     const char *secret = spl_request_cookie(request, SPL_OAUTH_COOKIE);
     const char *state = spl_target_parameter(&request->target, "state");
+    const spl_oauth_return back = {.secret = secret ? secret : "",
+                                   .state = state ? state : "",
+                                   .code = code ? code : "",
+                                   .canceled = is_gone,
+                                   .user = request};
     uint8_t key[32];
     spl_error error;
     int status = derive_key(request, key, &error);
     if (status == 0)
-        status = spl_oauth_finish(request->parts->settings, key, spl_wall_ms() / 1000,
-                                  secret ? secret : "", state ? state : "", code ? code : "",
+        status = spl_oauth_finish(request->parts->settings, key, spl_wall_ms() / 1000, &back,
                                   ret_token, &error);
     explicit_bzero(key, sizeof(key));
     if (status == 0)
