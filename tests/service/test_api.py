@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Jobs from creation to deletion, as a client sees them."""
+import contextlib
 import hashlib
 import http.client
 import io
 import json
 import re
+import sqlite3
 import threading
 import zipfile
 
@@ -252,6 +254,17 @@ def test_the_deepest_metadata_comes_back(service, song):
     assert [answer.json()["metadata"] for answer in created] == [metadata] * 2 and created[1].headers["Idempotency-Replayed"] == "true"
     id = created[0].json()["id"]
     assert service.wait(id)["metadata"] == metadata == service.get("/v1/jobs").json()["jobs"][0]["metadata"]
+
+
+@pytest.mark.one_process("the database is a file")
+def test_stored_answers_do_not_repeat_the_metadata(service, song):
+    """They outlive the job, and count towards no quota."""
+    metadata = {"text": "m" * 16000}
+    created = [service.post("/v1/jobs", {"metadata": metadata}, {"Idempotency-Key": "large"}, file=song) for _ in range(2)]
+    assert [answer.json()["metadata"] for answer in created] == [metadata] * 2
+    with contextlib.closing(sqlite3.connect(service.data_folders[0] / "jobs.db")) as database:
+        answer, = database.execute("SELECT answer FROM idempotency WHERE key = 'large'").fetchone()
+    assert len(answer) < 4000
 
 
 def test_the_same_key_in_flight_is_refused(service, song):

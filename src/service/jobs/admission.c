@@ -144,6 +144,15 @@ static int make_fingerprint(job_admission *admission, spl_error *ret_error) {
     return status < 0 ? status : spl_digest_finish(digest, admission->fingerprint, ret_error);
 }
 
+/* The job of a stored answer, which leaves out the metadata: a request that gets it has sent the same. NULL when memory ran out. */
+static json_t *read_answer(const job_admission *admission, const char *answer) {
+    json_t *job = spl_json_load_own(answer);
+    json_t *metadata = admission->job.metadata ? spl_json_load_own(admission->job.metadata) : NULL;
+    if (metadata)
+        json_object_set_new(job, "metadata", metadata);
+    return job;
+}
+
 /* *ret_job is what was answered before, or NULL when this is the first time. */
 static int replay(job_admission *admission, json_t **ret_job) {
     const spl_submission *submission = admission->submission;
@@ -167,7 +176,7 @@ static int replay(job_admission *admission, json_t **ret_job) {
         return spl_refuse(admission->problem, SPL_PROBLEM_IDEMPOTENCY_REUSED,
                           "this Idempotency-Key was used for another file or other options; use a "
                           "new one");
-    *ret_job = spl_json_load_own(answer);
+    *ret_job = read_answer(admission, answer);
     return *ret_job ? 0 : refuse_memory(admission);
 }
 
@@ -459,6 +468,7 @@ static int store_job(job_admission *admission, bool *ret_unsure) {
     const spl_submission *submission = admission->submission;
     const spl_quota *quota = &submission->principal->quota;
     json_auto_t *answer = spl_job_json(admission->jobs, &admission->job, false);
+    json_object_set_new(answer, "metadata", json_null());
     admission->answer = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
     if (!admission->answer)
         return refuse_memory(admission);
@@ -544,7 +554,7 @@ static int admit(job_admission *admission, json_t **ret_job) {
     spl_problem gone; /* a job that has already been deleted is answered as it was made */
     if (spl_jobs_get(admission->jobs, admission->job.owner, admission->job.id, ret_job, NULL,
                      &gone) < 0)
-        *ret_job = spl_json_load_own(admission->answer);
+        *ret_job = read_answer(admission, admission->answer);
     return *ret_job ? 0 : refuse_memory(admission);
 }
 
