@@ -13,40 +13,44 @@ TEXT = """# Compared with its peers
 
 <!-- Made by bench/peers/report.py from bench/peers/results.json. -->
 
-Same machine, same song, same run: {date}, {cpu} ({flags}), {cpus} CPUs, all of them
-for each program. Our kernels used {isa}; the others pick what the CPU has. `bench/peers` installs the others from PyPI,
-runs all of them, and says what each number means.
+All programs processed the same song on the same machine in the same run, and each used all CPUs: {date},
+{cpu} ({flags}), {cpus} CPUs.
+The kernels of spleeterd used {isa}; the other programs choose what the CPU supports.
+`bench/peers` installs the other programs from PyPI and runs all of them. Its `README.md` explains each number.
 
 ![Speed](images/peers.svg)
 
 ## A whole song
 
-{song_s} s of MP3 in, 16-bit WAV out, the whole command from its start to its end. 2 stems are Deezer's
-weights, 4 stems generated ones (the time does not depend on the weights).
+The input is {song_s} s of MP3, the output is 16-bit WAV. The time is that of the whole command, from its start to its end.
+The model of 2 stems has Deezer's weights and the model of 4 stems has generated ones; the time does not depend on the
+weights.
 
 {songs}
 
-Speed is song time by computing time. SNR is against Spleeter's own samples before it rounds them to 16 bits,
-and leaves out the first and last second.{sherpa}
+Speed is the length of the song divided by the computing time. "Times ours" is a program's time divided by that of
+spleeterd. SNR compares with Spleeter's own samples before it rounds them to 16 bits, without the first and last
+second.{sherpa}
 
 ## One network, one segment
 
-The U-Net of one stem on one segment (512 frames, 11.9 s of song, F = 1024), nothing else. The better of two modes of
-each runtime: latency (one segment after the other) and throughput (one a CPU at a time). Real time is for one stem:
-divide by the number of stems.
+These figures are for the U-Net of one stem on one segment (512 frames, 11.9 s of song, F = 1024) and nothing else. The
+other runtimes ran in two modes, and the table shows the faster one: latency (one segment after the other) or
+throughput (one segment for each CPU at a time). Real time is for one stem; divide it by the number of stems.
 
 {networks}
 
-Our network alone does {net_of_peak} of what the peak of multiply-adds allows for the network's nominal 12.2 GFLOP
-({peak} GFLOP/s, measured in the same runs with our {isa} kernels); more than 1 would be possible, because Winograd's
-algorithm needs fewer. SNR is against Spleeter's own network in TensorFlow.{notes}
+For the network's nominal 12.2 GFLOP, spleeterd reaches {net_of_peak} the speed that the peak of
+multiply-adds allows ({peak} GFLOP/s, measured in the same runs with the {isa} kernels). Values above 1
+are possible because Winograd's algorithm needs fewer operations.
+SNR compares with Spleeter's own network in TensorFlow.{notes}
 
 ## How
 
-Each program ran once to warm up, with its memory sampled; then {rounds} rounds of all programs one after the other.
-Numbers are medians, in brackets the smallest and the largest. "Times ours" divides the times of the same round. Memory
-is the largest sum over the process and its children, pages that several share counted once. While the timed runs went,
-other processes and the hypervisor had {others} of the machine's CPU time at most{disturbed}.
+Each program first ran once to warm up; this run also sampled its memory. Then {rounds} rounds ran all programs one after
+the other. Numbers are medians, with the smallest and the largest value in brackets. "Times ours" divides the times of
+the same round. Memory is the largest sum over the process and its children; shared pages count once. During the timed
+runs, other processes and the hypervisor used at most {others} of the machine's CPU time{disturbed}.
 
 Versions: {versions}.
 
@@ -107,8 +111,9 @@ def network_rows(report, results):
 
 
 SHERPA = """
-sherpa-onnx has no command for this in its packages: measured is a short script, of which separation itself, the model
-loaded, took {seconds} s. Over the whole song its SNR is {low:.0f} to {high:.0f} dB, because of bursts at both ends of the song."""
+The packages of sherpa-onnx have no command for this, so a short script was measured. The separation itself, after the
+model was loaded, took {seconds} s. Over the whole song the SNR of sherpa-onnx is {low:.0f} to {high:.0f} dB,
+because it has bursts at both ends of the song."""
 
 
 def about_sherpa(results):
