@@ -5,7 +5,7 @@
  * the content of a data block or of an index block, around which this program
  * puts the rest of a file with right CRCs.
  */
-#include "model/checkpoint_index.h"
+#include "lib/formats/checkpoint_index.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  *
  * checksum.json of a release: any bytes. What is found is 64 lower-case hex digits.
  */
-#include "download/checksums.h"
+#include "app/download/checksums.h"
 
 #include <string.h>
 

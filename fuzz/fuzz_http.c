@@ -3,10 +3,10 @@
  * Headers and targets of requests: any text. The first byte chooses the parser. What is accepted keeps its promises: targets without
  * control characters and dots, ranges inside the file, one length, names for saving that stay one header line.
  */
-#include "service/http/client.h"
-#include "service/http/framing.h"
-#include "service/http/range.h"
-#include "service/http/target.h"
+#include "service/http/connection/client.h"
+#include "service/http/connection/framing.h"
+#include "service/http/connection/range.h"
+#include "service/http/connection/target.h"
 
 #include <netinet/in.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  *
  * Tags at both ends of a media file, and the chunks of WAV. The first byte says how many GiB of zeros follow the rest.
  */
+#include "app/pipeline/spool.h"
 #include "codec/input.h"
-#include "pipeline/spool.h"
 
 #include <unistd.h>
 

@@ -3,7 +3,7 @@
  * manifest.json: any bytes. A manifest that is accepted is within what the
  * engine can serve, and names files of its own folder and of those beside it only.
  */
-#include "model/manifest.h"
+#include "lib/model/manifest.h"
 
 #include <string.h>
 

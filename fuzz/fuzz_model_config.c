@@ -3,7 +3,7 @@
  * Spleeter's configuration: any bytes. One that is accepted is within what the
  * engine can serve.
  */
-#include "model/spleeter_config.h"
+#include "lib/model/spleeter_config.h"
 
 #include <string.h>
 

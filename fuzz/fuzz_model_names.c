@@ -3,7 +3,7 @@
  * names.json: any bytes. A name is found as the folder of a model beside the file, or not at all.
  */
 #include "base/file.h"
-#include "model/names.h"
+#include "lib/model/names.h"
 
 #include <stdio.h>
 #include <string.h>

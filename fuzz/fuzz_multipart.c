@@ -2,7 +2,7 @@
  *
  * A form, boundary "bb": any bytes. In pieces of the first byte's size it gives the same as in one piece.
  */
-#include "service/http/multipart.h"
+#include "service/http/connection/multipart.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

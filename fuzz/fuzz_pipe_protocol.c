@@ -3,7 +3,7 @@
  * The program's side of the protocol with its codec helper: what a helper that a media file has taken over may send.
  * The first byte of the input chooses the channel policy, the rest is what the helper sends.
  */
-#include "audio/decoder.h"
+#include "app/audio/decoder.h"
 
 #include <sys/socket.h>
 

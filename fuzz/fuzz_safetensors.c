@@ -3,8 +3,8 @@
  * Safetensors: any bytes as a net file. A net that is accepted has all its
  * numbers within the file.
  */
-#include "model/net.h"
-#include "model/safetensors.h"
+#include "lib/formats/safetensors.h"
+#include "lib/networks/unet/net.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,8 +2,8 @@
  *
  * URLs that clients give, with and without an allow-list: what is taken starts with http, holds no credentials, and no address that is not public.
  */
-#include "service/net/address.h"
-#include "service/net/outbound.h"
+#include "service/outbound/address.h"
+#include "service/outbound/outbound.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -5,6 +5,8 @@
  * The peak is measured before and after, in the same run. Operations are those of direct convolution, two a
  * multiply-add, so that a better algorithm shows as more than the peak.
  */
+#include "app/models/search_path.h"
+#include "app/request/values.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -13,8 +15,6 @@
 #include "cli/exit_code.h"
 #include "cli/report.h"
 #include "cli/signals.h"
-#include "pipeline/models_path.h"
-#include "pipeline/values.h"
 
 #include <spleeter/spleeter.h>
 

@@ -6,7 +6,7 @@
 #include "cli/exit_code.h"
 #include "cli/report.h"
 #include "service/check.h"
-#include "service/settings.h"
+#include "service/core/settings.h"
 
 #include <string.h>
 

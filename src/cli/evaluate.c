@@ -2,15 +2,15 @@
  *
  * `spleeterd evaluate`: how good estimates of stems are, or how well a model separates, over songs whose true stems are known.
  */
+#include "app/evaluate/summary.h"
+#include "app/models/search_path.h"
+#include "app/request/values.h"
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/inputs.h"
 #include "cli/report.h"
 #include "cli/signals.h"
-#include "evaluate/summary.h"
-#include "pipeline/models_path.h"
-#include "pipeline/values.h"
 
 #include <errno.h>
 #include <math.h>

@@ -5,7 +5,7 @@
 #ifndef SPL_CLI_EXIT_CODE_H
 #define SPL_CLI_EXIT_CODE_H
 
-#include "pipeline/pipeline.h"
+#include "app/pipeline/pipeline.h"
 
 #include <stdio.h>
 

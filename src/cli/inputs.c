@@ -4,10 +4,10 @@
  */
 #include "cli/inputs.h"
 
-#include "audio/extensions.h"
+#include "app/audio/extensions.h"
+#include "app/pipeline/spool.h"
 #include "base/file.h"
 #include "cli/signals.h"
-#include "pipeline/spool.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/report.h"
-#include "service/settings.h"
+#include "service/core/settings.h"
 
 #include <errno.h>
 #include <limits.h>

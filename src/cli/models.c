@@ -4,13 +4,13 @@
  * one from a TensorFlow checkpoint of Spleeter.
  */
 #include "cli/models.h"
+#include "app/models/search_path.h"
+#include "app/request/values.h"
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/report.h"
 #include "cli/signals.h"
-#include "pipeline/models_path.h"
-#include "pipeline/values.h"
 
 #include <spleeter/spleeter.h>
 

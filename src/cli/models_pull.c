@@ -2,12 +2,12 @@
  *
  * `spleeterd models pull`: Deezer's models from the internet, a mirror or a folder.
  */
+#include "app/download/pull.h"
+#include "app/models/search_path.h"
 #include "base/clock.h"
 #include "cli/models.h"
 #include "cli/report.h"
 #include "cli/signals.h"
-#include "download/pull.h"
-#include "pipeline/models_path.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  */
 #include "cli/outputs.h"
 
-#include "audio/extensions.h"
+#include "app/audio/extensions.h"
 #include "base/file.h"
 
 #include <errno.h>

@@ -5,8 +5,8 @@
 #ifndef SPL_CLI_OUTPUTS_H
 #define SPL_CLI_OUTPUTS_H
 
+#include "app/request/parts.h"
 #include "cli/inputs.h"
-#include "pipeline/parts.h"
 
 /* The name formats that are used when none is given: for inputs that were named, and for those found in a folder, whose tree is
  * kept. */

@@ -4,9 +4,9 @@
  */
 #include "cli/report.h"
 
+#include "app/models/weights_id.h"
 #include "base/clock.h"
 #include "cli/signals.h"
-#include "pipeline/weights.h"
 
 #include <errno.h>
 #include <math.h>

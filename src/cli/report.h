@@ -6,9 +6,9 @@
 #ifndef SPL_CLI_REPORT_H
 #define SPL_CLI_REPORT_H
 
+#include "app/pipeline/pipeline.h"
 #include "cli/exit_code.h"
 #include "cli/text.h"
-#include "pipeline/pipeline.h"
 
 #include <jansson.h>
 

@@ -9,10 +9,10 @@
 #include "cli/report.h"
 #include "cli/signals.h"
 
+#include "app/models/search_path.h"
+#include "app/pipeline/pipeline.h"
+#include "app/request/values.h"
 #include "base/background.h"
-#include "pipeline/models_path.h"
-#include "pipeline/pipeline.h"
-#include "pipeline/values.h"
 
 #include <errno.h>
 #include <math.h>

@@ -5,7 +5,7 @@
 #ifndef SPL_CODEC_CODEC_H
 #define SPL_CODEC_CODEC_H
 
-#include "audio/codec_protocol.h"
+#include "app/audio/codec_protocol.h"
 
 /* Decodes the file and sends its samples. On failure the caller reports the error. */
 SPL_WARN_UNUSED int spl_codec_decode(const spl_decode_request *request, spl_error *ret_error);

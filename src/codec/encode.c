@@ -11,8 +11,8 @@
  */
 #include "codec/codec.h"
 
-#include "audio/pcm.h"
-#include "audio/wav.h"
+#include "app/audio/pcm.h"
+#include "app/audio/wav.h"
 #include "codec/libav.h"
 #include "codec/sandbox.h"
 

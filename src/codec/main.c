@@ -2,8 +2,8 @@
  *
  * spleeterd-codec: decodes or encodes one media file for spleeterd, in a sandbox.
  *
- * It is started by src/audio/helper.c with two descriptors, described in
- * src/audio/codec_protocol.h. `spleeterd-codec self-test` may be run by hand.
+ * It is started by src/app/audio/helper.c with two descriptors, described in
+ * src/app/audio/codec_protocol.h. `spleeterd-codec self-test` may be run by hand.
  */
 #include "codec/codec.h"
 #include "codec/sandbox.h"

@@ -7,7 +7,7 @@
  */
 #include "codec/sandbox.h"
 
-#include "audio/codec_protocol.h"
+#include "app/audio/codec_protocol.h"
 
 #include <errno.h>
 #include <seccomp.h>

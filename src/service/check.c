@@ -4,13 +4,13 @@
  */
 #include "service/check.h"
 
-#include "audio/audio.h"
+#include "app/audio/audio.h"
 #include "service/auth/jwks.h"
 #include "service/auth/keys.h"
 #include "service/blobs/s3_client.h"
-#include "service/http/listen.h"
+#include "service/http/connection/listen.h"
 #include "service/jobs/models.h"
-#include "service/net/outbound.h"
+#include "service/outbound/outbound.h"
 #include "service/scan/clamd.h"
 #include "service/store/store.h"
 

@@ -5,7 +5,7 @@
 #ifndef SPL_SERVICE_CHECK_H
 #define SPL_SERVICE_CHECK_H
 
-#include "service/settings.h"
+#include "service/core/settings.h"
 
 /* Tells all of it: files that cannot be read, a data folder that cannot be used, a model or the codec helper that is not there.
  * Changes nothing. */

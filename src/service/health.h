@@ -5,7 +5,7 @@
 #ifndef SPL_SERVICE_HEALTH_H
 #define SPL_SERVICE_HEALTH_H
 
-#include "service/settings.h"
+#include "service/core/settings.h"
 
 /* 0 when GET /health answers 200 within a few seconds; IO otherwise. The service's certificate is not looked at: it need not name this
  * machine's loopback address. */

@@ -4,14 +4,15 @@
  */
 #include "service/service.h"
 
-#include "audio/audio.h"
+#include "app/audio/audio.h"
+#include "app/download/pull.h"
 #include "base/file.h"
-#include "download/pull.h"
-#include "service/http/http.h"
-#include "service/net/address.h"
-#include "service/net/outbound.h"
+#include "service/core/ids.h"
+#include "service/http/connection/http.h"
+#include "service/http/routes/routes.h"
 #include "service/observe/log.h"
-#include "service/observe/trace.h"
+#include "service/outbound/address.h"
+#include "service/outbound/outbound.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -292,6 +293,8 @@ static int start_jobs(running_service *service, spl_error *ret_error) {
 static int start_http(running_service *service, spl_error *ret_error) {
     spl_http_parts parts = {
         .settings = service->settings,
+        .routes = spl_routes,
+        .route_count = spl_route_count,
         .auth = service->auth,
         .jobs = service->jobs,
         .models = service->models,

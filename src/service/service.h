@@ -5,7 +5,7 @@
 #ifndef SPL_SERVICE_SERVICE_H
 #define SPL_SERVICE_SERVICE_H
 
-#include "service/settings.h"
+#include "service/core/settings.h"
 
 typedef enum spl_service_role {
     SPL_SERVES, /* the API, and jobs when settings->workers is not 0 */

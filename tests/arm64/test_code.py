@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 
-OBJECT = os.path.join(os.environ["SPLEETERD_ARM64"], "src/kernels/libkernels.a.p/isa_generic.c.o")
+OBJECT = os.path.join(os.environ["SPLEETERD_ARM64"], "src/lib/kernels/libkernels.a.p/isa_generic.c.o")
 JUMP = re.compile(r"(?:b|b\.\w+|cbn?z\s+\w+,|tbn?z\s+\w+, #\w+,)\s+([0-9a-f]+) <")
 
 

@@ -25,7 +25,7 @@ AMD64_HELPER = os.path.join(os.environ["SPLEETERD_BUILD"], "spleeterd-codec")
 
 AUDIT_ARCH_AARCH64, AUDIT_ARCH_X86_64 = 0xC00000B7, 0xC000003E
 ALLOW, KILL, DENY = 0x7FFF0000, 0x80000000, 0x00050000 | 13  # SECCOMP_RET_ERRNO with EACCES
-CHANNEL, FILE = 3, 4  # descriptors, see src/audio/codec_protocol.h
+CHANNEL, FILE = 3, 4  # descriptors, see src/app/audio/codec_protocol.h
 
 SYMBOLS = {"PROT_READ": 1, "PROT_WRITE": 2, "PROT_EXEC": 4, "MAP_PRIVATE": 2, "MAP_FIXED": 0x10, "MAP_ANONYMOUS": 0x20}
 

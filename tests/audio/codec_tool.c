@@ -9,8 +9,8 @@
  *
  * FILE "-" is standard output. Exit status: 0, or minus the spl_status, whose message goes to standard error.
  */
-#include "audio/audio.h"
-#include "audio/wav.h"
+#include "app/audio/audio.h"
+#include "app/audio/wav.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

@@ -8,7 +8,7 @@
 #ifndef KERNELS_FIXTURE_H
 #define KERNELS_FIXTURE_H
 
-#include "kernels/kernels.h"
+#include "lib/kernels/kernels.h"
 
 /* The kernels of each instruction set of this CPU, best last; `table_count` are set by kernels_find(). */
 extern const spl_kernels *tables[3];

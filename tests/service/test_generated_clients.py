@@ -12,7 +12,7 @@ from conftest import KEY, REPOSITORY
 
 BUILD = pathlib.Path(os.environ["SPLEETERD_BUILD"])
 CLIENTS, GENERATORS, NODE = BUILD / "clients/bin", BUILD / "generators/bin", BUILD / "page/node_modules/.bin"
-DOCUMENT = REPOSITORY / "src/service/http/openapi.json"
+DOCUMENT = REPOSITORY / "src/service/http/routes/openapi.json"
 USES = pathlib.Path(__file__).parent / "generated"
 
 

@@ -6,8 +6,8 @@ import re
 from conftest import REPOSITORY
 
 ROUTE = re.compile(r'\{"(GET|POST|DELETE)", "([^"]+)", (\w+)')
-SOURCE = (REPOSITORY / "src/service/http/routes.c").read_text()
-DOCUMENT = json.loads((REPOSITORY / "src/service/http/openapi.json").read_text())
+SOURCE = (REPOSITORY / "src/service/http/routes/routes.c").read_text()
+DOCUMENT = json.loads((REPOSITORY / "src/service/http/routes/openapi.json").read_text())
 
 
 def operations():
@@ -39,7 +39,7 @@ def test_open_routes_need_no_key():
 
 
 def test_every_problem_code_is_listed():
-    codes = re.findall(r'X\(\w+, \d+, "([^"]+)"', (REPOSITORY / "src/service/problem.h").read_text())
+    codes = re.findall(r'X\(\w+, \d+, "([^"]+)"', (REPOSITORY / "src/service/core/problem.h").read_text())
     assert DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] == codes
 
 

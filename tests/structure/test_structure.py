@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The house keeps its plan: headers compile alone, rooms include only rooms below them, only the
+"""The layout holds: headers compile alone, modules include only modules below them, only the
 codec helper links libav, no unsafe C functions, one formatting."""
 
 import os
@@ -19,32 +19,41 @@ SOURCES = sorted(
 )
 HEADERS = [path for path in SOURCES if path.suffix == ".h" and path.parts[len(ROOT.parts)] in ("include", "src")]
 
-# Which rooms a room may include besides itself and the public headers.
-ARROWS = {
-    "base": set(),
-    "kernels": {"base"},
-    "dsp": {"kernels", "base"},
-    "model": {"kernels", "base"},
-    "engine": {"dsp", "model", "kernels", "base"},
-    "audio": {"base"},
-    "codec": {"base", "audio/codec_protocol.h", "audio/pcm.h", "audio/wav.h"},
-    "pipeline": {"audio", "base"},
-    "evaluate": {"pipeline", "audio", "base"},
-    "download": {"base"},
-    "service": {"download", "pipeline", "audio", "base"},
-    "cli": {"evaluate", "download", "service", "pipeline", "audio", "base"},
-}
-
-# Inside the service, which of its rooms a room may include; all may include the headers in the service's own folder.
-SERVICE_ARROWS = {
-    "observe": set(),
-    "net": set(),
-    "scan": set(),
-    "store": set(),
-    "blobs": set(),
-    "auth": {"net", "observe"},
-    "jobs": {"auth", "net", "scan", "store", "blobs", "observe"},
-    "http": {"auth", "jobs", "net", "observe"},
+# Every module, from the bottom up, and what it may include besides itself and the public headers:
+# modules that stand above it in this table, so that there is neither a circle nor an arrow upwards.
+LIB = ["base"]
+APP = ["base"]
+SERVICE = ["base", "service/core", "service/outbound", "service/observe"]
+MODULES = {
+    "base": [],
+    "lib/kernels": LIB,
+    "lib/dsp": LIB + ["lib/kernels"],
+    "lib/formats": LIB,
+    "lib/networks/unet": LIB + ["lib/kernels", "lib/formats"],
+    "lib/model": LIB + ["lib/formats", "lib/networks/unet"],
+    "lib/engine": LIB + ["lib/kernels", "lib/dsp", "lib/model"],
+    "app/audio": APP,
+    "app/models": APP,
+    "app/pipeline": APP + ["app/audio"],
+    "app/request": APP + ["app/audio", "app/pipeline"],
+    "app/evaluate": APP + ["app/audio", "app/pipeline"],
+    "app/download": APP,
+    "codec": ["base", "app/audio/codec_protocol.h", "app/audio/pcm.h", "app/audio/wav.h"],
+    "service/outbound": ["base"],
+    "service/core": ["base", "service/outbound"],
+    "service/observe": ["base", "service/core"],
+    "service/auth": SERVICE,
+    "service/scan": ["base"],
+    "service/store": ["base"],
+    "service/blobs": ["base"],
+    "service/jobs": SERVICE + ["service/auth", "service/scan", "service/store", "service/blobs", "app/audio",
+                               "app/models", "app/pipeline", "app/request"],
+    "service/http/connection": SERVICE + ["service/auth", "service/jobs"],
+    "service/http/routes": SERVICE + ["service/auth", "service/jobs", "service/http/connection"],
+    "service": SERVICE + ["service/auth", "service/blobs", "service/jobs", "service/scan", "service/store", "service/http/connection",
+                          "service/http/routes", "app/audio", "app/download"],
+    "cli": ["base", "app/audio", "app/models", "app/pipeline", "app/request", "app/evaluate", "app/download",
+            "service/core", "service/observe", "service/auth", "service"],
 }
 
 # Libraries whose headers stay in the rooms that are built around them.
@@ -53,13 +62,13 @@ LIBRARIES = {
     "libsw": {"codec"},
     "seccomp": {"codec"},
     "openssl": {"base", "service"},
-    "jansson": {"base", "model", "download", "service", "cli"},
+    "jansson": {"base", "lib/formats", "lib/model", "app/download", "service", "cli"},
     "sqlite3": {"service"},
     "libpq": {"service"},
     "microhttpd": {"service"},
     "cjose": {"service"},
-    "curl": {"download", "service"},
-    "archive": {"download", "service"},
+    "curl": {"app/download", "service"},
+    "archive": {"app/download", "service"},
 }
 
 BANNED = r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|atof|system|popen|alloca|tmpnam|mktemp|rand|setjmp)\s*\("
@@ -87,24 +96,28 @@ def test_public_header_compiles_as_cxx(header):
     assert done.returncode == 0, done.stderr
 
 
-def test_includes_follow_the_arrows():
-    wrong = []
+def module_of(path):
+    """The module that a path below src/ belongs to."""
+    return max((name for name in MODULES if path.startswith(f"{name}/")), key=len)
+
+
+def sources():
     for path in (ROOT / "src").rglob("*.[ch]"):
-        room = path.relative_to(ROOT / "src").parts[0]
-        for included in re.findall(r'^#include "([^"]+)"', path.read_text(), re.M):
-            target = included.split("/")[0]
-            if target != room and target not in ARROWS[room] and included not in ARROWS[room]:
-                wrong.append(f"{path.relative_to(ROOT)} includes {included}")
-    assert not wrong, "\n".join(wrong)
+        yield str(path.relative_to(ROOT / "src")), path.read_text()
 
 
-def test_includes_within_the_service_follow_its_arrows():
+def test_modules_include_only_modules_below_them():
+    order = list(MODULES)
+    for name, below in MODULES.items():
+        assert all(order.index(module_of(f"{other}/") if other in MODULES else module_of(other)) < order.index(name)
+                   for other in below), name
     wrong = []
-    for room, below in SERVICE_ARROWS.items():
-        for path in (ROOT / "src/service" / room).rglob("*.[ch]"):
-            for target in re.findall(r'^#include "service/(\w+)/', path.read_text(), re.M):
-                if target != room and target not in below:
-                    wrong.append(f"{path.relative_to(ROOT)} includes service/{target}")
+    for path, text in sources():
+        module = module_of(path)
+        for included in re.findall(r'^#include "([^"]+)"', text, re.M):
+            target = module_of(included)
+            if target != module and target not in MODULES[module] and included not in MODULES[module]:
+                wrong.append(f"src/{path} includes {included}")
     assert not wrong, "\n".join(wrong)
 
 
@@ -114,14 +127,13 @@ def test_public_headers_include_only_public_headers():
             assert included.startswith("spleeter/") or "/" not in included, f"{path}: {included}"
 
 
-def test_libraries_stay_in_their_rooms():
+def test_libraries_stay_in_their_modules():
     wrong = []
-    for path in (ROOT / "src").rglob("*.[ch]"):
-        room = path.relative_to(ROOT / "src").parts[0]
-        for included in re.findall(r"^#include <([^>]+)", path.read_text(), re.M):
-            for library, rooms in LIBRARIES.items():
-                if included.startswith(library) and room not in rooms:
-                    wrong.append(f"{path.relative_to(ROOT)} includes <{included}>")
+    for path, text in sources():
+        for included in re.findall(r"^#include <([^>]+)", text, re.M):
+            for library, modules in LIBRARIES.items():
+                if included.startswith(library) and not any(path.startswith(f"{module}/") for module in modules):
+                    wrong.append(f"src/{path} includes <{included}>")
     assert not wrong, "\n".join(wrong)
 
 
@@ -130,7 +142,7 @@ def needed_libraries(binary):
 
 
 def test_only_the_codec_helper_links_libav():
-    for binary in ("src/engine/libspleeter.so.0", "spleeterd"):
+    for binary in ("src/lib/engine/libspleeter.so.0", "spleeterd"):
         linked = needed_libraries(BUILD / binary)
         assert "libav" not in linked and "libsw" not in linked, linked
     assert "libavformat" in needed_libraries(BUILD / "spleeterd-codec")
@@ -138,7 +150,7 @@ def test_only_the_codec_helper_links_libav():
 
 def test_library_exports_only_its_api():
     done = subprocess.run(
-        ["nm", "-D", "--defined-only", BUILD / "src/engine/libspleeter.so.0"],
+        ["nm", "-D", "--defined-only", BUILD / "src/lib/engine/libspleeter.so.0"],
         capture_output=True, text=True, check=True,
     )
     exported = {line.split()[-1].split("@")[0] for line in done.stdout.splitlines()}

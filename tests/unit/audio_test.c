@@ -3,8 +3,8 @@
  * The audio room from within: rounding, what is left behind when a decoder is dropped early, many at once.
  * (That decoding and encoding are right is tested against ffmpeg in tests/audio.)
  */
-#include "audio/audio.h"
-#include "audio/pcm.h"
+#include "app/audio/audio.h"
+#include "app/audio/pcm.h"
 
 #include <dirent.h>
 #include <errno.h>

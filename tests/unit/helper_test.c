@@ -2,7 +2,7 @@
  *
  * No call waits for a helper longer than it should: here the helper is a socket whose other end says nothing.
  */
-#include "audio/decoder.h"
+#include "app/audio/decoder.h"
 #include "base/clock.h"
 
 #include <setjmp.h>

@@ -2,7 +2,7 @@
  *
  * Forms as they stream in: whatever the pieces, the same file and fields; limits; what is refused.
  */
-#include "service/http/multipart.h"
+#include "service/http/connection/multipart.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,11 +3,11 @@
  * What the HTTP room understands of a request, piece by piece: framing, targets, ranges, tags, names, clients behind proxies, zips.
  * (The server as a whole is tested over sockets in tests/service.)
  */
-#include "service/http/client.h"
-#include "service/http/framing.h"
-#include "service/http/range.h"
-#include "service/http/target.h"
-#include "service/http/zip.h"
+#include "service/http/connection/client.h"
+#include "service/http/connection/framing.h"
+#include "service/http/connection/range.h"
+#include "service/http/connection/target.h"
+#include "service/http/routes/zip_stream.h"
 
 #include <archive.h>
 #include <archive_entry.h>

@@ -2,7 +2,7 @@
  *
  * Which files are taken: extension, declared type and content must agree.
  */
-#include "audio/extensions.h"
+#include "app/audio/extensions.h"
 #include "service/jobs/media.h"
 
 #include <setjmp.h>

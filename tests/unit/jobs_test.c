@@ -7,8 +7,8 @@
 #include "base/file.h"
 #include "http_fixture.h"
 #include "service/jobs/jobs.h"
-#include "service/net/outbound.h"
 #include "service/observe/log.h"
+#include "service/outbound/outbound.h"
 
 #include <fcntl.h>
 #include <ftw.h>

@@ -4,8 +4,8 @@
  */
 #include "base/json.h"
 
-#include "service/http/client_json.h"
-#include "service/http/server.h"
+#include "service/http/connection/client_json.h"
+#include "service/http/connection/server.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -9,8 +9,8 @@
 #include "service/auth/jwks.h"
 #include "service/auth/jwt.h"
 #include "service/auth/keys.h"
-#include "service/net/outbound.h"
 #include "service/observe/log.h"
+#include "service/outbound/outbound.h"
 
 #include <jansson.h>
 #include <pthread.h>

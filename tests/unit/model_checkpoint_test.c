@@ -5,8 +5,8 @@
  */
 #include "model_fixture.h"
 
-#include "model/checkpoint.h"
-#include "model/spleeter_nets.h"
+#include "lib/formats/checkpoint.h"
+#include "lib/model/spleeter_nets.h"
 
 #include <sys/stat.h>
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * Helpers of the model room's tests; the checkpoint writer follows the format in
- * src/model/checkpoint_index.c.
+ * src/lib/formats/checkpoint_index.c.
  */
 #include "model_fixture.h"
 
-#include "model/crc32c.h"
-#include "model/folder_net.h"
-#include "model/manifest.h"
+#include "lib/formats/crc32c.h"
+#include "lib/model/folder_net.h"
+#include "lib/model/manifest.h"
 
 #include <dirent.h>
 #include <ftw.h>

@@ -6,8 +6,8 @@
 #ifndef SPL_TESTS_MODEL_FIXTURE_H
 #define SPL_TESTS_MODEL_FIXTURE_H
 
-#include "model/net.h"
-#include "model/safetensors.h"
+#include "lib/formats/safetensors.h"
+#include "lib/networks/unet/net.h"
 
 /* cmocka.h needs these before it. */
 #include <setjmp.h>

@@ -6,10 +6,10 @@
 #include "model_fixture.h"
 
 #include "base/file.h"
-#include "model/folder_net.h"
-#include "model/manifest.h"
-#include "model/model.h"
-#include "model/spleeter_config.h"
+#include "lib/model/folder_net.h"
+#include "lib/model/manifest.h"
+#include "lib/model/model.h"
+#include "lib/model/spleeter_config.h"
 
 #include <spleeter/separate.h>
 #include <sys/stat.h>

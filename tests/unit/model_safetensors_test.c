@@ -6,7 +6,7 @@
 #include "model_fixture.h"
 
 #include "base/file.h"
-#include "model/folder_net.h"
+#include "lib/model/folder_net.h"
 
 #include <math.h>
 

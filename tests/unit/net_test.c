@@ -3,8 +3,8 @@
  * What the service may reach: addresses in all spellings, and real requests to servers on loopback.
  */
 #include "http_fixture.h"
-#include "service/net/address.h"
-#include "service/net/outbound.h"
+#include "service/outbound/address.h"
+#include "service/outbound/outbound.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -2,7 +2,7 @@
  *
  * Ids: unique, sorted, and only what the standards allow is taken over from clients.
  */
-#include "service/observe/trace.h"
+#include "service/core/ids.h"
 
 #include <pthread.h>
 #include <setjmp.h>

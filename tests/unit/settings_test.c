@@ -2,7 +2,7 @@
  *
  * Settings: where values come from, what is refused and with which words, and that secrets are never shown.
  */
-#include "service/settings.h"
+#include "service/core/settings.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

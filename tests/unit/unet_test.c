@@ -2,7 +2,7 @@
  *
  * The U-Net against its definition: plain loops in double precision that scatter where the definition scatters.
  */
-#include "model/unet.h"
+#include "lib/networks/unet/unet.h"
 
 #include <math.h>
 #include <setjmp.h>

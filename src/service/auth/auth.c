@@ -13,8 +13,8 @@
 #include "service/auth/links.h"
 #include "service/auth/rate.h"
 #include "service/auth/sessions.h"
-#include "service/net/address.h"
 #include "service/observe/metrics.h"
+#include "service/outbound/address.h"
 
 #include <inttypes.h>
 #include <openssl/rand.h>

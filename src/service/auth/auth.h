@@ -6,8 +6,8 @@
 #define SPL_SERVICE_AUTH_AUTH_H
 
 #include "service/auth/principal.h"
-#include "service/problem.h"
-#include "service/settings.h"
+#include "service/core/problem.h"
+#include "service/core/settings.h"
 
 typedef struct spl_auth spl_auth;
 

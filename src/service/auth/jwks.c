@@ -6,9 +6,9 @@
 
 #include "base/json.h"
 #include "service/auth/base64.h"
-#include "service/net/outbound.h"
 #include "service/observe/log.h"
 #include "service/observe/metrics.h"
+#include "service/outbound/outbound.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "service/auth/base64.h"
 #include "service/auth/seal.h"
-#include "service/net/outbound.h"
+#include "service/outbound/outbound.h"
 
 #include <ctype.h>
 #include <inttypes.h>

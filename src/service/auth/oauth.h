@@ -6,7 +6,7 @@
 #ifndef SPL_SERVICE_AUTH_OAUTH_H
 #define SPL_SERVICE_AUTH_OAUTH_H
 
-#include "service/settings.h"
+#include "service/core/settings.h"
 
 #define SPL_OAUTH_SECRET_SIZE 160
 #define SPL_OAUTH_S           600 /* for signing in there */

@@ -12,12 +12,12 @@
  * Headers lie: the length is looked at here so that most songs that are too long are refused at once; the worker counts samples.
  */
 #include "base/clock.h"
+#include "service/core/ids.h"
 #include "service/jobs/digest.h"
+#include "service/jobs/internal.h"
 #include "service/jobs/media.h"
-#include "service/jobs/room.h"
-#include "service/net/outbound.h"
 #include "service/observe/metrics.h"
-#include "service/observe/trace.h"
+#include "service/outbound/outbound.h"
 #include "service/scan/clamd.h"
 
 #include <math.h>

@@ -3,9 +3,9 @@
  * The janitor: what an earlier process left, what has expired, and whether jobs can be taken.
  */
 #include "base/clock.h"
-#include "service/jobs/room.h"
+#include "service/core/ids.h"
+#include "service/jobs/internal.h"
 #include "service/observe/metrics.h"
-#include "service/observe/trace.h"
 
 #define PERIOD_MS      5000
 #define EXPIRE_AT_ONCE 64

@@ -3,7 +3,7 @@
  * Jobs as clients see them.
  */
 #include "base/clock.h"
-#include "service/jobs/room.h"
+#include "service/jobs/internal.h"
 #include "service/observe/json.h"
 
 #include <math.h>

@@ -3,10 +3,10 @@
  * The door of the room: starts and ends its threads, and answers what clients ask about jobs.
  */
 #include "base/clock.h"
+#include "service/core/ids.h"
+#include "service/jobs/internal.h"
 #include "service/jobs/media.h"
-#include "service/jobs/room.h"
 #include "service/observe/metrics.h"
-#include "service/observe/trace.h"
 #include "service/scan/clamd.h"
 
 #include <limits.h>

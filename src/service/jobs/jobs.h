@@ -8,10 +8,10 @@
 
 #include "service/auth/auth.h"
 #include "service/blobs/blobs.h"
+#include "service/core/settings.h"
 #include "service/jobs/models.h"
 #include "service/jobs/options.h"
 #include "service/observe/audit.h"
-#include "service/settings.h"
 #include "service/store/store.h"
 
 typedef struct spl_jobs spl_jobs;

@@ -2,7 +2,7 @@
  *
  * The manifest of a job: what went in, what was done with which weights, what came out, and how far the stems are from the mixture.
  */
-#include "service/jobs/room.h"
+#include "service/jobs/internal.h"
 
 #include <math.h>
 

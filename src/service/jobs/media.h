@@ -5,8 +5,8 @@
 #ifndef SPL_SERVICE_JOBS_MEDIA_H
 #define SPL_SERVICE_JOBS_MEDIA_H
 
-#include "audio/audio.h"
-#include "service/problem.h"
+#include "app/audio/audio.h"
+#include "service/core/problem.h"
 
 /* Checks what is known before the first byte. `formats`: extensions, separated by commas. `name` (its extension counts) and `type` ("audio/mpeg"; parameters
  * don't count; "application/octet-stream" says nothing) may be NULL. Problem: MEDIA_TYPE. */

@@ -4,10 +4,10 @@
  */
 #include "service/jobs/models.h"
 
+#include "app/models/search_path.h"
+#include "app/request/values.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "pipeline/models_path.h"
-#include "pipeline/values.h"
 
 #include <pthread.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  */
 #include "service/jobs/options.h"
 
-#include "pipeline/values.h"
+#include "app/request/values.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -11,8 +11,8 @@
 #ifndef SPL_SERVICE_JOBS_OPTIONS_H
 #define SPL_SERVICE_JOBS_OPTIONS_H
 
-#include "pipeline/parts.h"
-#include "service/problem.h"
+#include "app/request/parts.h"
+#include "service/core/problem.h"
 
 #include <jansson.h>
 

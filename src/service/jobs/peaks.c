@@ -4,9 +4,9 @@
  * while it grows. Other files are decoded by the helper from their start, once they are complete; what that gives is kept for whoever asks
  * for another part of the same file.
  */
-#include "audio/audio.h"
+#include "app/audio/audio.h"
 #include "base/clock.h"
-#include "service/jobs/room.h"
+#include "service/jobs/internal.h"
 
 #include <errno.h>
 #include <math.h>

@@ -6,7 +6,7 @@
 #ifndef SPL_SERVICE_JOBS_PEAKS_CACHE_H
 #define SPL_SERVICE_JOBS_PEAKS_CACHE_H
 
-#include "service/problem.h"
+#include "service/core/problem.h"
 
 #include <pthread.h>
 

@@ -2,9 +2,9 @@
  *
  * Songs that the service fetches itself from the source URL that a client gives.
  */
+#include "service/jobs/internal.h"
 #include "service/jobs/media.h"
-#include "service/jobs/room.h"
-#include "service/net/outbound.h"
+#include "service/outbound/outbound.h"
 
 #include <stdio.h>
 #include <string.h>

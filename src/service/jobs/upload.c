@@ -5,8 +5,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "service/jobs/digest.h"
+#include "service/jobs/internal.h"
 #include "service/jobs/media.h"
-#include "service/jobs/room.h"
 #include "service/observe/metrics.h"
 
 #include <stdio.h>

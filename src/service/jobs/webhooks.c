@@ -6,10 +6,10 @@
 #include "base/clock.h"
 #include "service/auth/auth.h"
 #include "service/auth/webhook_signature.h"
-#include "service/jobs/room.h"
-#include "service/net/outbound.h"
+#include "service/core/ids.h"
+#include "service/jobs/internal.h"
 #include "service/observe/metrics.h"
-#include "service/observe/trace.h"
+#include "service/outbound/outbound.h"
 
 #include <stdio.h>
 #include <string.h>

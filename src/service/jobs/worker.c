@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/pool.h"
 #include "service/jobs/digest.h"
-#include "service/jobs/room.h"
+#include "service/jobs/internal.h"
 #include "service/observe/metrics.h"
 
 #include <errno.h>

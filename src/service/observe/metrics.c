@@ -8,7 +8,7 @@
 #include "service/observe/metrics.h"
 
 #include "base/clock.h"
-#include "service/problem.h"
+#include "service/core/problem.h"
 
 #include <spleeter/spleeter.h>
 

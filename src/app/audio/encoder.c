@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An encoder: WAV at 44,100 Hz is written here; for all else the samples go to the codec helper.
+ */
+#include "app/audio/helper.h"
+#include "app/audio/wav.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+struct spl_encoder {
+    char *name;
+    unsigned channels;
+    uint64_t clipped, length;
+    spl_wav_writer *wav;
+    spl_helper helper; /* when `wav` is NULL */
+};
+
+static const char *const codec_names[SPL_CODEC_COUNT] = {
+    [SPL_CODEC_WAV] = "wav", [SPL_CODEC_FLAC] = "flac", [SPL_CODEC_MP3] = "mp3",
+    [SPL_CODEC_OGG] = "ogg", [SPL_CODEC_OPUS] = "opus", [SPL_CODEC_M4A] = "m4a",
+    [SPL_CODEC_WMA] = "wma",
+};
+
+const char *spl_codec_name(spl_codec codec) {
+    return codec_names[codec];
+}
+
+bool spl_codec_from_name(const char *name, spl_codec *ret_codec) {
+    for (int i = 0; i < SPL_CODEC_COUNT; i++) {
+        if (strcmp(name, codec_names[i]) == 0) {
+            *ret_codec = (spl_codec)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A file that is opened to append is not, for what is written goes to its end wherever one seeks. */
+static bool is_seekable(int fd) {
+    return lseek(fd, 0, SEEK_CUR) >= 0 && !(fcntl(fd, F_GETFL) & O_APPEND);
+}
+
+/* Ends with the helper: its record `header` is its failure, or none that should come. */
+static int fail(spl_encoder *encoder, const spl_record_header *header, spl_error *ret_error) {
+    int status;
+    if (header->type == SPL_RECORD_FAILURE &&
+        spl_helper_receive_failure(&encoder->helper, header, encoder->name, ret_error, &status))
+        return status;
+    return spl_helper_fail(&encoder->helper, encoder->name, ret_error);
+}
+
+/* The helper does not listen any more, because it has failed and said why, or is gone. */
+static int fail_to_send(spl_encoder *encoder, spl_error *ret_error) {
+    spl_record_header header;
+    if (encoder->helper.reason != SPL_HELPER_HUNG_UP ||
+        spl_helper_receive_header(&encoder->helper, &header) < 0)
+        return spl_helper_fail(&encoder->helper, encoder->name, ret_error);
+    return fail(encoder, &header, ret_error);
+}
+
+/* Reads the helper's answer, which is the record `type` with `size` bytes, or its failure. */
+static int receive_answer(spl_encoder *encoder, spl_record_type type, void *ret_payload,
+                          size_t size, spl_error *ret_error) {
+    spl_record_header header;
+    if (spl_helper_receive_header(&encoder->helper, &header) < 0)
+        return spl_helper_fail(&encoder->helper, encoder->name, ret_error);
+    if (header.type != type || header.size_bytes != size)
+        return fail(encoder, &header, ret_error);
+    if (spl_helper_receive(&encoder->helper, ret_payload, size) < 0)
+        return spl_helper_fail(&encoder->helper, encoder->name, ret_error);
+    return 0;
+}
+
+static int start_helper(spl_encoder *encoder, int fd, const spl_encode_options *options,
+                        spl_error *ret_error) {
+    int status = spl_helper_start("encode", fd, &options->stop, &encoder->helper, ret_error);
+    if (status < 0)
+        return status;
+    spl_encode_request request = {
+        .version = SPL_PROTOCOL_VERSION,
+        .seekable = is_seekable(fd),
+        .options = *options,
+    };
+    request.options.stop =
+        (spl_stop){0}; /* addresses of this process are not the helper's business */
+    if (spl_helper_send(&encoder->helper, SPL_RECORD_ENCODE, &request, sizeof(request)) < 0)
+        return fail_to_send(encoder, ret_error);
+    return receive_answer(encoder, SPL_RECORD_READY, NULL, 0, ret_error);
+}
+
+static int start_wav(spl_encoder *encoder, int fd, const spl_encode_options *options,
+                     spl_error *ret_error) {
+    const spl_wav_format format = {
+        .sample_format = options->sample_format,
+        .channels = options->channels,
+        .channel_mask = options->channel_mask,
+        .sample_rate_hz = options->sample_rate_hz,
+    };
+    return spl_wav_writer_open(fd, encoder->name, is_seekable(fd), &format, &options->stop,
+                               &encoder->wav, ret_error);
+}
+
+static int check_options(const spl_encode_options *options, const char *name,
+                         spl_error *ret_error) {
+    const unsigned channels_max = options->codec == SPL_CODEC_WAV   ? SPL_CHANNELS_MAX
+                                  : options->codec == SPL_CODEC_MP3 ? 2
+                                  : options->codec == SPL_CODEC_WMA ? 2
+                                                                    : 8;
+    if (options->channels < 1 || options->channels > channels_max)
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                        "%s: %u channels, where %s files hold 1 to %u; choose another format", name,
+                        options->channels, spl_codec_name(options->codec), channels_max);
+    if (options->channel_mask &&
+        (unsigned)__builtin_popcountll(options->channel_mask) != options->channels)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s: the channel mask does not have %u bits",
+                        name, options->channels);
+    if (options->codec == SPL_CODEC_FLAC && options->sample_format == SPL_SAMPLES_FLOAT)
+        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                        "%s: flac files hold integers; choose 16 or 24 bits, or wav", name);
+    if (options->sample_rate_hz == 0)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s: a sample rate of 0 Hz", name);
+    return 0;
+}
+
+int spl_encoder_open(int fd, const char *name, const spl_encode_options *options,
+                     spl_encoder **ret_encoder, spl_error *ret_error) {
+    int status = check_options(options, name, ret_error);
+    if (status < 0)
+        return status;
+    spl_encoder *encoder = calloc(1, sizeof(*encoder));
+    if (!encoder)
+        return spl_fail_memory(ret_error);
+    encoder->helper = (spl_helper)SPL_HELPER_INIT;
+    encoder->channels = options->channels;
+    encoder->length = UINT64_MAX;
+    encoder->name = strdup(name);
+    if (!encoder->name)
+        status = spl_fail_memory(ret_error);
+    else if (options->codec == SPL_CODEC_WAV && options->sample_rate_hz == SPL_SAMPLE_RATE_HZ)
+        status = start_wav(encoder, fd, options, ret_error);
+    else
+        status = start_helper(encoder, fd, options, ret_error);
+    if (status < 0) {
+        spl_encoder_free(encoder);
+        return status;
+    }
+    *ret_encoder = encoder;
+    return 0;
+}
+
+int spl_encoder_write(spl_encoder *encoder, const float *samples, size_t count,
+                      spl_error *ret_error) {
+    if (encoder->wav)
+        return spl_wav_writer_write(encoder->wav, samples, count, ret_error);
+
+    const size_t sample_bytes = encoder->channels * sizeof(float);
+    const size_t record_samples = SPL_RECORD_SAMPLES_MAX_BYTES / sample_bytes;
+    while (count > 0) {
+        size_t part = SPL_MIN(count, record_samples);
+        if (spl_helper_send(&encoder->helper, SPL_RECORD_SAMPLES, samples, part * sample_bytes) < 0)
+            return fail_to_send(encoder, ret_error);
+        samples += part * encoder->channels;
+        count -= part;
+    }
+    return 0;
+}
+
+void spl_encoder_set_length(spl_encoder *encoder, uint64_t samples) {
+    encoder->length = samples;
+}
+
+int spl_encoder_finish(spl_encoder *encoder, spl_error *ret_error) {
+    if (encoder->wav)
+        return spl_wav_writer_finish(encoder->wav, ret_error);
+    const spl_encode_finish finish = {.length = encoder->length};
+    spl_encode_end end;
+    if (spl_helper_send(&encoder->helper, SPL_RECORD_FINISH, &finish, sizeof(finish)) < 0)
+        return fail_to_send(encoder, ret_error);
+    int status = receive_answer(encoder, SPL_RECORD_END_ENCODE, &end, sizeof(end), ret_error);
+    if (status == 0)
+        encoder->clipped = end.clipped;
+    return status;
+}
+
+uint64_t spl_encoder_clipped(const spl_encoder *encoder) {
+    return encoder->wav ? spl_wav_writer_clipped(encoder->wav) : encoder->clipped;
+}
+
+void spl_encoder_free(spl_encoder *encoder) {
+    if (!encoder)
+        return;
+    spl_wav_writer_free(encoder->wav);
+    spl_helper_end(&encoder->helper);
+    free(encoder->name);
+    free(encoder);
+}

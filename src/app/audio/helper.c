@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Starts the codec helper as vfork would: descriptors 0 to 2 on /dev/null,
+ * the socket and the media file on the two numbers of the protocol, default
+ * signals, a process group of its own (so that Ctrl-C reaches the program
+ * alone, which then ends its helpers), and PID, network and IPC namespaces of
+ * its own. The kernel kills a helper whose program is gone.
+ */
+#include "app/audio/helper.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define HELPER_NAME "spleeterd-codec"
+
+/* A helper that neither sends nor takes anything for so long hangs. */
+#define SILENCE_MAX_S 120
+
+/* For the child's few calls before it runs the helper. */
+#define STACK_BYTES 65536
+
+/* How often a call that waits asks whether to give up. */
+#define ASK_MS 100
+
+/* How long a helper that closed its socket may take to end, so that it is known how it did. */
+#define EXIT_MS 1000
+
+const char *spl_sandbox_warning(void) {
+    const unsigned ask_version = 1; /* LANDLOCK_CREATE_RULESET_VERSION */
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, ask_version) > 0)
+        return NULL;
+    return "this kernel has no Landlock (or it is off): seccomp alone keeps the codec helper from "
+           "files";
+}
+
+static int find_helper(char ret_path[PATH_MAX], spl_error *ret_error) {
+    const char *set = secure_getenv("SPLEETER_CODEC");
+    if (set) {
+        snprintf(ret_path, PATH_MAX, "%s", set);
+        if (access(ret_path, X_OK) < 0)
+            return spl_fail(ret_error, SPL_E_HELPER,
+                            "the codec helper %s, set by SPLEETER_CODEC, cannot be run: %s", set,
+                            strerror(errno));
+        return 0;
+    }
+
+    char folder[PATH_MAX - 64];
+    ssize_t length = readlink("/proc/self/exe", folder, sizeof(folder) - 1);
+    folder[SPL_MAX(length, 0)] = '\0';
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        *slash = '\0';
+    const char *places[] = {"", "/../libexec/spleeterd", NULL};
+    for (size_t i = 0; slash && places[i]; i++) {
+        snprintf(ret_path, PATH_MAX, "%s%s/" HELPER_NAME, folder, places[i]);
+        if (access(ret_path, X_OK) == 0)
+            return 0;
+    }
+    snprintf(ret_path, PATH_MAX, "%s", SPL_LIBEXECDIR "/" HELPER_NAME);
+    if (access(ret_path, X_OK) == 0)
+        return 0;
+    return spl_fail(ret_error, SPL_E_HELPER,
+                    "the codec helper " HELPER_NAME " is neither beside this program nor in "
+                    "../libexec/spleeterd nor in " SPL_LIBEXECDIR
+                    "; install it or set SPLEETER_CODEC to its path");
+}
+
+static pid_t wait_for(pid_t pid, int flags, int *ret_status) {
+    pid_t waited;
+    do {
+        waited = waitpid(pid, ret_status, flags);
+    } while (waited < 0 && errno == EINTR);
+    return waited;
+}
+
+/* What the child needs that shares our memory until it runs the helper. */
+typedef struct spawn_request {
+    const char *path, *mode;
+    int channel, file;
+    int failed_errno; /* 0: it runs */
+} spawn_request;
+
+/* In the child. System calls only: what libraries keep of signals and descriptors is still the program's. */
+static int run_helper(void *user) {
+    spawn_request *request = user;
+    const uint64_t usual_action[4] = {0}, no_signals = 0;
+    for (int number = 1; number < _NSIG; number++)
+        syscall(SYS_rt_sigaction, number, usual_action, NULL, sizeof(no_signals));
+    syscall(SYS_setpgid, 0, 0);
+
+    const int null = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0);
+    const int wanted[] = {null, null, null, request->channel, request->file};
+    for (int fd = 0; fd < (int)SPL_ARRAY_SIZE(wanted); fd++) {
+        const long moved = wanted[fd] == fd ? syscall(SYS_fcntl, fd, F_SETFD, 0)
+                                            : syscall(SYS_dup3, wanted[fd], fd, 0);
+        if (moved < 0)
+            goto failed;
+    }
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, NULL, sizeof(no_signals));
+    char *const arguments[] = {(char[]){HELPER_NAME}, (char *)(uintptr_t)request->mode, NULL};
+    char *const environment[] = {NULL};
+    syscall(SYS_execve, request->path, arguments, environment);
+failed:
+    request->failed_errno = errno;
+    syscall(SYS_exit_group, 127);
+    return 0;
+}
+
+/* Starts the helper with these namespaces of its own. Returns 0 or an errno. */
+static int start_in(int namespaces, char *stack, spawn_request *request, pid_t *ret_pid) {
+    sigset_t all, before;
+    sigfillset(&all);
+    request->failed_errno = 0;
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const pid_t pid = clone(run_helper, stack + STACK_BYTES,
+                            CLONE_VM | CLONE_VFORK | SIGCHLD | namespaces, request);
+    const int clone_errno = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0)
+        return clone_errno;
+    if (request->failed_errno) {
+        int wait_status;
+        wait_for(pid, 0, &wait_status);
+        return request->failed_errno;
+    }
+    *ret_pid = pid;
+    return 0;
+}
+
+/* Namespaces need a capability, or a user namespace beside them, which container engines and systemd's RestrictNamespaces deny. The
+ * helper then does without: nothing else in its sandbox depends on them. */
+static int spawn(spawn_request *request, pid_t *ret_pid) {
+    const int own = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC;
+    SPL_CLEANUP(spl_free_p) char *stack = aligned_alloc(16, STACK_BYTES);
+    if (!stack)
+        return ENOMEM;
+    const int failed =
+        start_in(geteuid() == 0 ? own : own | CLONE_NEWUSER, stack, request, ret_pid);
+    return failed ? start_in(0, stack, request, ret_pid) : 0;
+}
+
+static atomic_bool landlock_required;
+
+void spl_sandbox_require_landlock(void) {
+    atomic_store(&landlock_required, true);
+}
+
+static int check_landlock(spl_error *ret_error) {
+    const char *set = secure_getenv("SPLEETER_REQUIRE_LANDLOCK");
+    const bool by_variable = set && strcmp(set, "1") == 0;
+    if (set && *set && !by_variable && strcmp(set, "0") != 0)
+        return spl_fail(ret_error, SPL_E_HELPER, "SPLEETER_REQUIRE_LANDLOCK is %s: give 0 or 1",
+                        set);
+    if ((by_variable || atomic_load(&landlock_required)) && spl_sandbox_warning())
+        return spl_fail(ret_error, SPL_E_HELPER,
+                        "this kernel has no Landlock (or it is off), which "
+                        "SPLEETER_REQUIRE_LANDLOCK requires; boot with lsm=landlock, or set it to "
+                        "0 to rely on seccomp alone");
+    return 0;
+}
+
+int spl_helper_start(const char *mode, int file_fd, const spl_stop *stop, spl_helper *ret_helper,
+                     spl_error *ret_error) {
+    char path[PATH_MAX];
+    int status = check_landlock(ret_error);
+    if (status == 0)
+        status = find_helper(path, ret_error);
+    if (status < 0)
+        return status;
+
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot make a socket for the codec helper");
+    SPL_CLEANUP(spl_close_p) int ours = pair[0];
+    SPL_CLEANUP(spl_close_p) int theirs = pair[1];
+
+    /* Above the numbers that the child fills, so that none is overwritten before it is duplicated. */
+    SPL_CLEANUP(spl_close_p) int channel = fcntl(theirs, F_DUPFD_CLOEXEC, SPL_HELPER_FILE_FD + 1);
+    SPL_CLEANUP(spl_close_p) int file = fcntl(file_fd, F_DUPFD_CLOEXEC, SPL_HELPER_FILE_FD + 1);
+    if (channel < 0 || file < 0)
+        return spl_fail_errno(ret_error, errno, "cannot hand a file to the codec helper");
+
+    pid_t pid = 0;
+    spawn_request request = {.path = path, .mode = mode, .channel = channel, .file = file};
+    const int failed = spawn(&request, &pid);
+    if (failed)
+        return spl_fail(ret_error, SPL_E_HELPER, "cannot start the codec helper %s: %s", path,
+                        strerror(failed));
+    *ret_helper = (spl_helper){.pid = pid, .fd = spl_steal_fd(&ours), .stop = *stop};
+    return 0;
+}
+
+static int give_up(spl_helper *helper, spl_helper_end_reason reason) {
+    helper->reason = reason;
+    return SPL_E_HELPER;
+}
+
+/* Waits until the socket is ready for `events`. */
+static int await(spl_helper *helper, short events) {
+    const double silent_s = spl_now_s() + SILENCE_MAX_S;
+    for (;;) {
+        if (spl_stop_asked(&helper->stop))
+            return give_up(helper, SPL_HELPER_CANCELED);
+        if (helper->end_s > 0 && spl_now_s() > helper->end_s)
+            return give_up(helper, SPL_HELPER_LATE);
+        struct pollfd socket = {.fd = helper->fd, .events = events};
+        const int ready = poll(&socket, 1, ASK_MS);
+        if (ready > 0)
+            return 0;
+        if (ready < 0 && errno != EINTR)
+            return give_up(helper, SPL_HELPER_HUNG_UP);
+        if (spl_now_s() > silent_s)
+            return give_up(helper, SPL_HELPER_SILENT);
+    }
+}
+
+/* After a transfer that failed. */
+static int await_after(spl_helper *helper, int transfer_errno, short events) {
+    if (transfer_errno == EINTR)
+        return 0;
+    if (transfer_errno == EAGAIN || transfer_errno == EWOULDBLOCK)
+        return await(helper, events);
+    return give_up(helper, SPL_HELPER_HUNG_UP);
+}
+
+static int send_all(spl_helper *helper, const void *data, size_t size) {
+    const char *bytes = data;
+    while (size > 0) {
+        const ssize_t sent = send(helper->fd, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0) {
+            const int status = await_after(helper, errno, POLLOUT);
+            if (status < 0)
+                return status;
+            continue;
+        }
+        bytes += sent;
+        size -= (size_t)sent;
+    }
+    return 0;
+}
+
+int spl_helper_send(spl_helper *helper, spl_record_type type, const void *payload, size_t size) {
+    const spl_record_header header = {.type = type, .size_bytes = (uint32_t)size};
+    const int status = send_all(helper, &header, sizeof(header));
+    return status < 0 ? status : send_all(helper, payload, size);
+}
+
+int spl_helper_receive(spl_helper *helper, void *ret_payload, size_t size) {
+    char *bytes = ret_payload;
+    while (size > 0) {
+        const ssize_t received = recv(helper->fd, bytes, size, MSG_DONTWAIT);
+        if (received == 0)
+            return give_up(helper, SPL_HELPER_HUNG_UP);
+        if (received < 0) {
+            const int status = await_after(helper, errno, POLLIN);
+            if (status < 0)
+                return status;
+            continue;
+        }
+        bytes += received;
+        size -= (size_t)received;
+    }
+    return 0;
+}
+
+int spl_helper_receive_header(spl_helper *helper, spl_record_header *ret_header) {
+    return spl_helper_receive(helper, ret_header, sizeof(*ret_header));
+}
+
+bool spl_helper_receive_failure(spl_helper *helper, const spl_record_header *header,
+                                const char *name, spl_error *ret_error, int *ret_status) {
+    spl_error failure;
+    if (header->size_bytes != sizeof(failure) ||
+        spl_helper_receive(helper, &failure, sizeof(failure)) < 0 || failure.status >= SPL_OK ||
+        failure.status < SPL_E_BUDGET) {
+        return false;
+    }
+    spl_text_make_printable(failure.message, sizeof(failure.message));
+    *ret_status = spl_fail(ret_error, failure.status, "%s: %s", name, failure.message);
+    return true;
+}
+
+/* Gives a helper that closed its socket the time to end by itself. *ret_status is how it did; false: it still runs. */
+static bool has_ended(const spl_helper *helper, int *ret_status) {
+    for (int waited_ms = 0; helper->pid > 0; waited_ms += 10) {
+        const pid_t waited = wait_for(helper->pid, WNOHANG, ret_status);
+        if (waited != 0)
+            return waited > 0;
+        if (waited_ms >= EXIT_MS)
+            return false;
+        usleep(10000);
+    }
+    return false;
+}
+
+void spl_helper_end(spl_helper *helper) {
+    if (helper->fd >= 0)
+        close(spl_steal_fd(&helper->fd));
+    if (helper->pid > 0) {
+        int wait_status;
+        kill(helper->pid, SIGKILL);
+        wait_for(helper->pid, 0, &wait_status);
+        helper->pid = 0;
+    }
+}
+
+static int fail_cpu(const char *name, spl_error *ret_error) {
+    return spl_fail(ret_error, SPL_E_BUDGET,
+                    "%s: the codec helper was stopped, for it took too much CPU time; if the file "
+                    "plays, convert it to FLAC or WAV first",
+                    name);
+}
+
+/* What became of a helper that ended by itself. */
+static int fail_ended(int wait_status, const char *name, spl_error *ret_error) {
+    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == SPL_HELPER_EXIT_CPU)
+        return fail_cpu(name, ret_error);
+    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != 0)
+        return spl_fail(ret_error, SPL_E_HELPER,
+                        "the codec helper does not run (exit status %d); see what "
+                        "`" HELPER_NAME " self-test` says",
+                        WEXITSTATUS(wait_status));
+    switch (WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0) {
+    case 0:
+        return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper sent what it should not",
+                        name);
+    case SIGKILL:
+        return spl_fail(ret_error, SPL_E_HELPER,
+                        "%s: the codec helper was killed, most likely because memory ran out",
+                        name);
+    case SIGSYS:
+        return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper was stopped by its sandbox",
+                        name);
+    case SIGXCPU:
+        return fail_cpu(name, ret_error);
+    default:
+        return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper crashed: %s", name,
+                        strsignal(WTERMSIG(wait_status)));
+    }
+}
+
+int spl_helper_fail(spl_helper *helper, const char *name, spl_error *ret_error) {
+    int wait_status;
+    const bool ended = helper->reason == SPL_HELPER_HUNG_UP && has_ended(helper, &wait_status);
+    if (ended)
+        helper->pid = 0; /* the number may be another process's by now */
+    spl_helper_end(helper);
+    if (ended)
+        return fail_ended(wait_status, name, ret_error);
+    if (helper->reason == SPL_HELPER_CANCELED)
+        return spl_fail(ret_error, SPL_E_CANCELED, "%s: canceled", name);
+    if (helper->reason == SPL_HELPER_LATE)
+        return spl_fail(ret_error, SPL_E_BUDGET,
+                        "%s: looking at the file took too long; if it plays, convert it to FLAC or "
+                        "WAV first",
+                        name);
+    if (helper->reason == SPL_HELPER_SILENT)
+        return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper said nothing for %d seconds",
+                        name, SILENCE_MAX_S);
+    return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper sent what it should not", name);
+}
+
+int spl_sandbox_check(spl_error *ret_error) {
+    SPL_CLEANUP(spl_close_p) int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return spl_fail_errno(ret_error, errno, "cannot open /dev/null");
+    spl_helper helper = SPL_HELPER_INIT;
+    int status = spl_helper_start("self-test", file, &(spl_stop){0}, &helper, ret_error);
+    if (status < 0)
+        return status;
+    int wait_status = 0;
+    const pid_t waited = wait_for(helper.pid, 0, &wait_status);
+    helper.pid = 0;
+    spl_helper_end(&helper);
+    if (waited < 0 || !WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0)
+        return spl_fail(ret_error, SPL_E_HELPER,
+                        "the sandbox of the codec helper is not tight here; see what "
+                        "`" HELPER_NAME " self-test` says");
+    return 0;
+}

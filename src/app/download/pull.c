@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Everything of a pull happens in the hidden folder .pull-NAME among the models:
+ *
+ *     NAME.tar.gz.part, NAME.tar.gz.part.etag   what has been downloaded; kept when the download fails
+ *     checkpoint/                               unpacked
+ *     model/                                    imported; takes the final place, what was there comes here
+ */
+#include "app/download/pull.h"
+
+#include "app/download/checksums.h"
+#include "app/download/transfer.h"
+#include "app/download/unpack.h"
+#include "base/file.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <spleeter/model.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define ARCHIVE_MAX_BYTES ((size_t)1 << 30)
+#define STALL_S           30
+#define FOLDERS_OPEN      8
+#define LICENCE           "MIT (deezer/spleeter; the release names no separate licence for the weights)"
+
+static const char *const names[] = {"2stems", "4stems", "5stems"};
+
+typedef struct pull_job {
+    const spl_pull_options *options;
+    char *base;  /* a URL, or a path */
+    char *shown; /* the same without user and password */
+    bool remote;
+    char sha256[65];
+    char *source; /* what the manifest says of where the model is from */
+    char *work, *model;
+    int lock_fd;
+} pull_job;
+
+static void clear_pull(pull_job *p) {
+    free(p->base);
+    free(p->shown);
+    free(p->source);
+    free(p->work);
+    free(p->model);
+    if (p->lock_fd >= 0)
+        close(p->lock_fd);
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk) {
+    (void)status, (void)type, (void)walk;
+    return remove(path);
+}
+
+static void remove_tree(const char *path) {
+    nftw(path, remove_entry, FOLDERS_OPEN, FTW_DEPTH | FTW_PHYS);
+}
+
+/* "folder/name", owned by the caller. */
+static int join(const char *folder, const char *name, char **ret_path, spl_error *ret_error) {
+    return asprintf(ret_path, "%s/%s", folder, name) < 0 ? spl_fail_memory(ret_error) : 0;
+}
+
+static int tell(const pull_job *p, spl_pull_phase phase, uint64_t done, uint64_t total,
+                spl_error *ret_error) {
+    const spl_pull_progress progress = {phase, done, total};
+    if (p->options->progress && p->options->progress(p->options->user, &progress))
+        return spl_fail(ret_error, SPL_E_CANCELED, "the pull of %s was interrupted",
+                        p->options->name);
+    return 0;
+}
+
+static int tell_transfer(void *user, uint64_t done, uint64_t total) {
+    return tell(user, SPL_PULL_DOWNLOAD, done, total, NULL);
+}
+
+/* -------------------------------------------------------------- base ---- */
+
+static void url_free_p(CURLU **url) {
+    curl_url_cleanup(*url);
+}
+
+/* Takes the URL `base` apart: what to show of it, or the path of a file URL. */
+static int read_url(pull_job *p, const char *base, spl_error *ret_error) {
+    SPL_CLEANUP(url_free_p) CURLU *url = curl_url();
+    char *scheme = NULL, *text = NULL;
+    if (!url)
+        return spl_fail_memory(ret_error);
+    if (curl_url_set(url, CURLUPART_URL, base, 0) != CURLUE_OK ||
+        curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s is not a URL", base);
+    p->remote = strcmp(scheme, "https") == 0 || strcmp(scheme, "http") == 0;
+    const bool local = strcmp(scheme, "file") == 0;
+    curl_free(scheme);
+    if (!p->remote && !local)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s: there are https, http and file", base);
+    curl_url_set(url, CURLUPART_USER, NULL, 0);
+    curl_url_set(url, CURLUPART_PASSWORD, NULL, 0);
+    if (curl_url_get(url, local ? CURLUPART_PATH : CURLUPART_URL, &text,
+                     local ? CURLU_URLDECODE : 0) != CURLUE_OK)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s is not a URL", base);
+    p->shown = strdup(text);
+    p->base = strdup(local ? text : base);
+    curl_free(text);
+    return 0;
+}
+
+static int read_base(pull_job *p, spl_error *ret_error) {
+    const char *base = p->options->base ? p->options->base : SPL_PULL_BASE;
+    if (strstr(base, "://")) {
+        int status = read_url(p, base, ret_error);
+        if (status < 0)
+            return status;
+    } else {
+        p->base = strdup(base);
+        p->shown = strdup(base);
+    }
+    if (!p->base || !p->shown)
+        return spl_fail_memory(ret_error);
+    char *const texts[] = {p->base, p->shown};
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(texts); i++) {
+        for (size_t length = strlen(texts[i]); length > 1 && texts[i][length - 1] == '/'; length--)
+            texts[i][length - 1] = '\0';
+    }
+    return 0;
+}
+
+/* --------------------------------------------------------- checksums ---- */
+
+static int get_checksum(pull_job *p, spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *from = NULL;
+    SPL_CLEANUP(spl_free_p) char *shown = NULL;
+    int status;
+    if ((status = join(p->base, "checksum.json", &from, ret_error)) < 0 ||
+        (status = join(p->shown, "checksum.json", &shown, ret_error)) < 0)
+        return status;
+    if (!p->remote) {
+        SPL_CLEANUP(spl_file_map_close) spl_file_map map = {0};
+        status = spl_file_map_open(from, SPL_CHECKSUMS_MAX_BYTES, &map, ret_error);
+        return status < 0 ? status
+                          : spl_checksums_find(map.data, map.size_bytes, p->options->name, from,
+                                               p->sha256, ret_error);
+    }
+    const spl_transfer transfer = {
+        .url = from,
+        .shown = shown,
+        .cap_bytes = SPL_CHECKSUMS_MAX_BYTES,
+        .stall_s = p->options->stall_s ? p->options->stall_s : STALL_S,
+        .user = p,
+        .progress = tell_transfer,
+    };
+    SPL_CLEANUP(spl_free_p) char *text = NULL;
+    size_t size;
+    status = spl_transfer_text(&transfer, &text, &size, ret_error);
+    return status < 0
+               ? status
+               : spl_checksums_find(text, size, p->options->name, shown, p->sha256, ret_error);
+}
+
+/* Whether `info` is of the archive that is to be pulled. */
+static int same_source(void *user, const spl_model_info *info) {
+    const pull_job *p = user;
+    const char *recorded = strstr(info->source, "sha256 ");
+    return recorded && strcmp(recorded + strlen("sha256 "), p->sha256) == 0;
+}
+
+static bool is_up_to_date(pull_job *p) {
+    return spl_model_describe(p->model, same_source, p, NULL) == 1 &&
+           spl_model_verify(p->model, NULL) == 0;
+}
+
+/* ----------------------------------------------------------- archive ---- */
+
+static int get_sha256(const char *path, char ret_hex[65], spl_error *ret_error) {
+    SPL_CLEANUP(spl_file_map_close) spl_file_map map = {0};
+    int status = spl_file_map_open(path, ARCHIVE_MAX_BYTES, &map, ret_error);
+    return status < 0 ? status : spl_sha256_hex(map.data, map.size_bytes, ret_hex, ret_error);
+}
+
+static bool has_right_sha256(const pull_job *p, const char *path) {
+    char hex[65];
+    return get_sha256(path, hex, NULL) == 0 && strcmp(hex, p->sha256) == 0;
+}
+
+static int download(pull_job *p, const char *url, const char *shown, const char *path,
+                    spl_error *ret_error) {
+    const spl_transfer transfer = {
+        .url = url,
+        .shown = shown,
+        .cap_bytes = ARCHIVE_MAX_BYTES,
+        .stall_s = p->options->stall_s ? p->options->stall_s : STALL_S,
+        .user = p,
+        .progress = tell_transfer,
+    };
+    return spl_transfer_file(&transfer, path, ret_error);
+}
+
+/* Sets *ret_path to a file that is the archive. */
+static int get_archive(pull_job *p, char **ret_path, spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *from = NULL;
+    SPL_CLEANUP(spl_free_p) char *shown = NULL;
+    SPL_CLEANUP(spl_free_p) char *path = NULL;
+    if (asprintf(&from, "%s/%s.tar.gz", p->base, p->options->name) < 0 ||
+        asprintf(&shown, "%s/%s.tar.gz", p->shown, p->options->name) < 0 ||
+        asprintf(&path, "%s/%s.tar.gz.part", p->work, p->options->name) < 0)
+        return spl_fail_memory(ret_error);
+    int status = 0;
+    if (!p->remote) {
+        free(path);
+        path = SPL_STEAL(from);
+    } else if (!has_right_sha256(p, path)) {
+        status = download(p, from, shown, path, ret_error);
+    }
+    char hex[65];
+    if (status < 0 || (status = tell(p, SPL_PULL_CHECK, 0, 0, ret_error)) < 0 ||
+        (status = get_sha256(path, hex, ret_error)) < 0)
+        return status;
+    if (strcmp(hex, p->sha256) != 0)
+        return spl_fail(ret_error, SPL_E_CHECKSUM,
+                        "%s is damaged: its SHA-256 is %s, and not %s as checksum.json says", shown,
+                        hex, p->sha256);
+    *ret_path = SPL_STEAL(path);
+    return 0;
+}
+
+/* ------------------------------------------------------------- model ---- */
+
+static int import(pull_job *p, const char *archive, const char *made, spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *checkpoint = NULL;
+    SPL_CLEANUP(spl_free_p) char *name = NULL;
+    int status = tell(p, SPL_PULL_IMPORT, 0, 0, ret_error);
+    if (status < 0 || (status = join(p->work, "checkpoint", &checkpoint, ret_error)) < 0)
+        return status;
+    remove_tree(checkpoint);
+    remove_tree(made);
+    SPL_CLEANUP(spl_close_p) int fd = open(archive, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return spl_fail_errno(ret_error, errno, "cannot open %s", archive);
+    if (mkdir(checkpoint, 0700) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot make the folder %s", checkpoint);
+    if (asprintf(&name, "spleeter-%s", p->options->name) < 0)
+        return spl_fail_memory(ret_error);
+    const spl_model_import_options options = {
+        .checkpoint = checkpoint,
+        .name = name,
+        .licence = LICENCE,
+        .source = p->source,
+        .folder = made,
+    };
+    if ((status = spl_archive_unpack(fd, archive, checkpoint, ret_error)) < 0 ||
+        (status = spl_model_import(&options, ret_error)) < 0)
+        return status;
+    return tell(p, SPL_PULL_IMPORT, 0, 0, ret_error);
+}
+
+/* Gives the folder `made` its place, in one step; what was there is left in its stead. */
+static int publish(const pull_job *p, const char *made, spl_error *ret_error) {
+    const bool exists = access(p->model, F_OK) == 0;
+    const unsigned how = exists ? RENAME_EXCHANGE : RENAME_NOREPLACE;
+    if (renameat2(AT_FDCWD, made, AT_FDCWD, p->model, how) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot make the folder %s", p->model);
+    SPL_CLEANUP(spl_close_p) int fd = open(p->options->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot flush the folder %s", p->options->folder);
+    return 0;
+}
+
+/* Makes the work folder, and keeps other pulls out of it. */
+static int enter_work(pull_job *p, spl_error *ret_error) {
+    if (mkdir(p->work, 0700) < 0 && errno != EEXIST)
+        return spl_fail_errno(ret_error, errno, "cannot make the folder %s", p->work);
+    p->lock_fd = open(p->work, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (p->lock_fd < 0)
+        return spl_fail_errno(ret_error, errno, "cannot open the folder %s", p->work);
+    if (flock(p->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s is being pulled already", p->options->name);
+    return 0;
+}
+
+static int make_model(pull_job *p, spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *archive = NULL;
+    SPL_CLEANUP(spl_free_p) char *made = NULL;
+    int status;
+    if ((status = join(p->work, "model", &made, ret_error)) < 0 ||
+        (status = get_archive(p, &archive, ret_error)) < 0 ||
+        (status = import(p, archive, made, ret_error)) < 0)
+        return status;
+    return publish(p, made, ret_error);
+}
+
+/* Whether the next try may go on from what there is. */
+static bool is_worth_keeping(int status) {
+    return status == SPL_E_IO || status == SPL_E_CANCELED || status == SPL_E_NO_SPACE ||
+           status == SPL_E_MEMORY;
+}
+
+static int run(pull_job *p, bool *ret_changed, spl_error *ret_error) {
+    const spl_pull_options *options = p->options;
+    int status;
+    if ((status = read_base(p, ret_error)) < 0 || (status = get_checksum(p, ret_error)) < 0)
+        return status;
+    if (asprintf(&p->model, "%s/spleeter-%s", options->folder, options->name) < 0 ||
+        asprintf(&p->work, "%s/.pull-%s", options->folder, options->name) < 0 ||
+        asprintf(&p->source, "%s/%s.tar.gz sha256 %s", p->shown, options->name, p->sha256) < 0)
+        return spl_fail_memory(ret_error);
+    if (is_up_to_date(p)) {
+        *ret_changed = false;
+        return 0;
+    }
+    if ((status = spl_make_folders(options->folder, ret_error)) < 0 ||
+        (status = enter_work(p, ret_error)) < 0)
+        return status;
+    status = make_model(p, ret_error);
+    if (!p->remote || !is_worth_keeping(status))
+        remove_tree(p->work);
+    *ret_changed = true;
+    return status;
+}
+
+int spl_model_pull(const spl_pull_options *options, char **ret_path, bool *ret_changed,
+                   spl_error *ret_error) {
+    bool known = false;
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(names); i++)
+        known |= strcmp(options->name, names[i]) == 0;
+    if (!known)
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "there is no model %.100s to pull; Deezer has 2stems, 4stems and 5stems",
+                        options->name);
+    SPL_CLEANUP(clear_pull) pull_job p = {.options = options, .lock_fd = -1};
+    bool changed;
+    int status = run(&p, &changed, ret_error);
+    if (status < 0)
+        return status;
+    *ret_path = SPL_STEAL(p.model);
+    *ret_changed = changed;
+    return 0;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Spectra of stereo blocks in double precision: two real channels are one complex transform of one fixed size.
+ *
+ * The kernels' FFT is single precision, which is too coarse here: the distortion filters of BSS Eval come out of correlations
+ * that are nearly singular.
+ */
+#ifndef SPL_APP_EVALUATE_FFT_H
+#define SPL_APP_EVALUATE_FFT_H
+
+#include "base/macros.h"
+
+#define SPL_FFT_SIZE 16384
+#define SPL_FFT_BINS (SPL_FFT_SIZE / 2 + 1)
+
+/* exp(-2 pi i k / SPL_FFT_SIZE) */
+typedef struct spl_fft_table {
+    double re[SPL_FFT_SIZE], im[SPL_FFT_SIZE];
+} spl_fft_table;
+
+/* What a transform works in; one a thread. */
+typedef struct spl_fft_scratch {
+    double re[2][SPL_FFT_SIZE], im[2][SPL_FFT_SIZE];
+} spl_fft_scratch;
+
+typedef struct spl_stereo_spectrum {
+    double re[2][SPL_FFT_BINS], im[2][SPL_FFT_BINS]; /* [channel][bin] */
+} spl_stereo_spectrum;
+
+void spl_fft_table_init(spl_fft_table *table);
+
+/* The spectra of scratch->re[0] (left) and scratch->im[0] (right), which are destroyed. */
+void spl_fft_forward(const spl_fft_table *table, spl_fft_scratch *scratch,
+                     spl_stereo_spectrum *ret_spectrum);
+
+/* The inverse, into scratch->re[0] (left) and scratch->im[0] (right). */
+void spl_fft_inverse(const spl_fft_table *table, const spl_stereo_spectrum *spectrum,
+                     spl_fft_scratch *scratch);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Walks a tree for songs.
+ */
+#include "app/evaluate/songs.h"
+
+#include "app/audio/extensions.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fts.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MIXTURE   "mixture"
+#define STEM_MP4  ".stem.mp4"
+#define STEMS_MIN 2 /* that make a folder a song */
+#define STEMS_MAX 64
+
+/* The tracks of a stem.mp4 after the mixture. */
+static const char *const mp4_stems[] = {"drums", "bass", "other", "vocals"};
+
+static bool ends_with(const char *text, const char *end) {
+    const size_t length = strlen(text), end_length = strlen(end);
+    return length > end_length && strcmp(text + length - end_length, end) == 0;
+}
+
+/* The length of the stem's name in the file's name; 0: not an audio file. */
+static size_t stem_length(const char *file) {
+    return spl_name_is_audio(file) && !ends_with(file, STEM_MP4) ? spl_name_stem_length(file) : 0;
+}
+
+static int add_stem(spl_stem_files *stems, const char *name, size_t length, const char *path,
+                    unsigned track, spl_error *ret_error) {
+    for (unsigned i = 0; i < stems->count; i++) {
+        const char *other = stems->files[i].name;
+        if (strlen(other) == length && strncmp(other, name, length) == 0)
+            return spl_fail(ret_error, SPL_E_FORMAT, "%s and %s are the same stem",
+                            stems->files[i].path, path);
+    }
+    if (stems->count == STEMS_MAX)
+        return spl_fail(ret_error, SPL_E_LIMIT, "more than %d stems beside %s", STEMS_MAX, path);
+    spl_stem_file *longer = reallocarray(stems->files, stems->count + 1, sizeof(*stems->files));
+    if (!longer)
+        return spl_fail_memory(ret_error);
+    stems->files = longer;
+    spl_stem_file *stem = &longer[stems->count++];
+    *stem = (spl_stem_file){strndup(name, length), strdup(path), track};
+    return stem->name && stem->path ? 0 : spl_fail_memory(ret_error);
+}
+
+static int add_file(spl_stem_files *stems, const char *folder, const char *file,
+                    spl_error *ret_error) {
+    const size_t length = stem_length(file);
+    if (length == 0)
+        return 0;
+    SPL_CLEANUP(spl_free_p) char *path = NULL;
+    if (asprintf(&path, "%s/%s", folder, file) < 0)
+        return spl_fail_memory(ret_error);
+    if (length != strlen(MIXTURE) || strncmp(file, MIXTURE, length) != 0)
+        return add_stem(stems, file, length, path, 0, ret_error);
+    free(stems->mixture);
+    stems->mixture = SPL_STEAL(path);
+    return 0;
+}
+
+int spl_stem_files_list(const char *path, spl_stem_files *ret_files, spl_error *ret_error) {
+    struct dirent **entries;
+    const int count = scandir(path, &entries, NULL, alphasort);
+    if (count < 0)
+        return spl_fail_errno(ret_error, errno, "cannot read the folder %s", path);
+    SPL_CLEANUP(spl_stem_files_clear) spl_stem_files stems = {0};
+    int status = 0;
+    for (int i = 0; i < count; i++) {
+        if (status == 0)
+            status = add_file(&stems, path, entries[i]->d_name, ret_error);
+        free(entries[i]);
+    }
+    free(entries);
+    if (status == 0) {
+        *ret_files = stems;
+        stems = (spl_stem_files){0};
+    }
+    return status;
+}
+
+void spl_stem_files_clear(spl_stem_files *stems) {
+    for (unsigned i = 0; i < stems->count; i++) {
+        free(stems->files[i].name);
+        free(stems->files[i].path);
+    }
+    free(stems->files);
+    free(stems->mixture);
+    *stems = (spl_stem_files){0};
+}
+
+static int list_tracks(const char *path, spl_stem_files *stems, spl_error *ret_error) {
+    stems->mixture = strdup(path);
+    int status = stems->mixture ? 0 : spl_fail_memory(ret_error);
+    for (unsigned i = 0; status == 0 && i < SPL_ARRAY_SIZE(mp4_stems); i++)
+        status = add_stem(stems, mp4_stems[i], strlen(mp4_stems[i]), path, i + 2, ret_error);
+    return status;
+}
+
+/* The song's name: what comes after `root` in `path`, or the last part. */
+static char *make_name(const char *root, const char *path) {
+    const size_t root_length = strlen(root);
+    const char *slash = strrchr(path, '/');
+    const char *name = path[root_length] == '/' ? path + root_length + 1
+                       : slash && slash[1]      ? slash + 1
+                                                : path;
+    const size_t length = strlen(name);
+    return strndup(name, ends_with(name, STEM_MP4) ? length - strlen(STEM_MP4) : length);
+}
+
+static int add_song(spl_songs *songs, const char *root, const char *path, spl_stem_files *truth,
+                    spl_error *ret_error) {
+    spl_song *longer = reallocarray(songs->songs, songs->count + 1, sizeof(*songs->songs));
+    if (!longer)
+        return spl_fail_memory(ret_error);
+    songs->songs = longer;
+    spl_song *song = &longer[songs->count++];
+    *song = (spl_song){.name = make_name(root, path), .truth = *truth};
+    *truth = (spl_stem_files){0};
+    return song->name ? 0 : spl_fail_memory(ret_error);
+}
+
+static int look_at(spl_songs *songs, const char *root, const FTSENT *entry, spl_error *ret_error) {
+    SPL_CLEANUP(spl_stem_files_clear) spl_stem_files truth = {0};
+    int status = 0;
+    if (entry->fts_info == FTS_D)
+        status = spl_stem_files_list(entry->fts_path, &truth, ret_error);
+    else if (entry->fts_info == FTS_F && spl_name_is_audio(entry->fts_name) &&
+             ends_with(entry->fts_name, STEM_MP4))
+        status = list_tracks(entry->fts_path, &truth, ret_error);
+    else if (entry->fts_info == FTS_NS || entry->fts_info == FTS_DNR)
+        status = spl_fail_errno(ret_error, entry->fts_errno, "cannot read %s", entry->fts_path);
+    if (status == 0 && truth.count >= STEMS_MIN)
+        status = add_song(songs, root, entry->fts_path, &truth, ret_error);
+    return status;
+}
+
+static int compare_entries(const FTSENT **a, const FTSENT **b) {
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+static void fts_close_p(FTS **walk) {
+    if (*walk)
+        fts_close(*walk);
+}
+
+int spl_songs_find(const char *path, spl_songs *ret_songs, spl_error *ret_error) {
+    SPL_CLEANUP(spl_songs_clear) spl_songs songs = {0};
+    SPL_CLEANUP(spl_free_p) char *root = strdup(path);
+    if (!root)
+        return spl_fail_memory(ret_error);
+    for (size_t length = strlen(root); length > 1 && root[length - 1] == '/'; length--)
+        root[length - 1] = '\0';
+    char *roots[] = {root, NULL};
+    SPL_CLEANUP(fts_close_p)
+    FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, compare_entries);
+    if (!walk)
+        return spl_fail_errno(ret_error, errno, "cannot read the folder %s", path);
+    for (const FTSENT *entry; (entry = fts_read(walk));) {
+        int status = look_at(&songs, root, entry, ret_error);
+        if (status < 0)
+            return status;
+    }
+    if (songs.count == 0)
+        return spl_fail(ret_error, SPL_E_NOT_FOUND,
+                        "there is no song in %s: neither a folder with stems, such as vocals.wav "
+                        "and drums.wav, nor a file *" STEM_MP4,
+                        path);
+    *ret_songs = songs;
+    songs = (spl_songs){0};
+    return 0;
+}
+
+void spl_songs_clear(spl_songs *songs) {
+    for (size_t i = 0; i < songs->count; i++) {
+        free(songs->songs[i].name);
+        spl_stem_files_clear(&songs->songs[i].truth);
+    }
+    free(songs->songs);
+    *songs = (spl_songs){0};
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Songs whose true stems are known: in a tree of folders, or as stem.mp4 files.
+ */
+#ifndef SPL_APP_EVALUATE_SONGS_H
+#define SPL_APP_EVALUATE_SONGS_H
+
+#include "base/error.h"
+
+/* A stem and the file that it is in. */
+typedef struct spl_stem_file {
+    char *name; /* "vocals" */
+    char *path;
+    unsigned track; /* as in spl_decode_options */
+} spl_stem_file;
+
+/* The stems of a folder, sorted by name. */
+typedef struct spl_stem_files {
+    spl_stem_file *files;
+    unsigned count;
+    char *mixture; /* the file that is named so; NULL: none */
+} spl_stem_files;
+
+typedef struct spl_song {
+    char *name; /* its path below the folder that was searched, without .stem.mp4 */
+    spl_stem_files truth;
+} spl_song;
+
+typedef struct spl_songs {
+    spl_song *songs; /* sorted by path */
+    size_t count;
+} spl_songs;
+
+/* Finds all songs at and below `path`: folders with two stems or more, such as vocals.wav and drums.flac, and files *.stem.mp4,
+ * whose five tracks are mixture, drums, bass, other, vocals, as in MUSDB18.
+ * Errors: NOT_FOUND (also when there is no song), FORMAT (a stem that is there twice), PERMISSION, IO, MEMORY. */
+SPL_WARN_UNUSED int spl_songs_find(const char *path, spl_songs *ret_songs, spl_error *ret_error);
+
+void spl_songs_clear(spl_songs *songs);
+
+/* Lists the stems in the folder `path`. Errors as above, but there may be none. */
+SPL_WARN_UNUSED int spl_stem_files_list(const char *path, spl_stem_files *ret_files,
+                                        spl_error *ret_error);
+
+void spl_stem_files_clear(spl_stem_files *files);
+
+#endif

@@ -1,6 +1,0 @@
-/* SPDX-License-Identifier: MIT
- *
- * The kernels for AVX-512, as x86-64-v4 has it.
- */
-#define SPL_ISA avx512
-#include "kernels/isa_body.h"

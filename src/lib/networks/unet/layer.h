@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One convolution layer of a U-Net: weights in the kernels' layout, and how threads share the work.
+ *
+ * Activations are [row][column][channel] with a border of zeros wide enough for
+ * the layer that reads them, so that no layer treats edges apart.
+ *
+ * A layer with enough channels runs by Winograd's algorithm, others directly. A 5x5 convolution of stride 2 is the sum of four
+ * of stride 1, one for each parity of the input row and column, with 3 or 2 taps each way. A transposed one is four
+ * of stride 1, one for each parity of the output row and column: input row i and output row o meet in kernel
+ * row k = o + 1 - 2 i, so output row 2 j + p takes input rows j - 1 + a with k = p + 3 - 2 a.
+ */
+#ifndef SPL_LIB_NETWORKS_UNET_LAYER_H
+#define SPL_LIB_NETWORKS_UNET_LAYER_H
+
+#include "base/arena.h"
+#include "base/pool.h"
+#include "lib/kernels/kernels.h"
+#include "lib/networks/unet/net.h"
+
+/* A tensor with a border of zeros. */
+typedef struct spl_plane {
+    unsigned rows, columns, channels; /* without the border */
+    size_t row_floats;                /* from one row to the next */
+    float *corner; /* the border's first float; the first tap of the layer that reads it */
+    float *origin; /* channel 0 of row 0, column 0 */
+} spl_plane;
+
+typedef struct spl_layer {
+    const spl_kernels *kernels;
+    bool transposed;
+    unsigned in, out; /* channels */
+    spl_activation activation;
+    bool winograd;
+    float *weights[4];
+    float *bias, *scale, *shift; /* [out], padded to whole panels */
+} spl_layer;
+
+/* Gives a layer whose fields up to `activation` are set its memory from `arena`, zeros. */
+void spl_layer_place(spl_layer *layer, spl_arena *arena);
+
+/* Fills the memory of a layer; nothing else of it changes. */
+void spl_layer_fill(const spl_layer *layer, const spl_layer_weights *weights);
+
+/* Floats of scratch memory that a run needs for an input of rows x columns. */
+size_t spl_layer_scratch(const spl_layer *layer, unsigned rows, unsigned columns, unsigned threads);
+
+/* Where a layer's values go: channel `channel` of a plane; NULL: nowhere. */
+typedef struct spl_layer_target {
+    const spl_plane *plane;
+    unsigned channel;
+} spl_layer_target;
+
+typedef struct spl_layer_run {
+    spl_pool *pool;
+    float *scratch;
+    const spl_plane *in;
+    unsigned rows; /* of the output that are wanted; others may be written as well, with anything */
+    spl_layer_target raw; /* sums with bias */
+    spl_layer_target out; /* after norm and activation, or activation and norm when transposed */
+} spl_layer_run;
+
+/* Runs the layer on all threads of the pool. */
+void spl_layer_apply(const spl_layer *layer, const spl_layer_run *run);
+
+/* Operations of a run by direct convolution, two a multiply-add. */
+double spl_layer_flop(const spl_layer *layer, const spl_layer_run *run);
+
+/* Border a layer's input needs: rows and columns of zeros before, and after. */
+unsigned spl_layer_border_before(bool transposed);
+unsigned spl_layer_border_after(bool transposed);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How a layer's weights lie in its memory.
+ *
+ * Phase f of a layer is one of its four convolutions of stride 1: it has 3 rows of taps for f < 2 and 2 for the
+ * others, 3 columns for even f and 2 for odd.
+ *
+ *   direct     weights[parity] is [panel][row][column * in + channel][16]; a plain convolution has one window of 5x5
+ *   single     a transposed layer with one output channel: [in][25], for each row and column of the window of 3x3
+ *              inputs the taps from there
+ *   Winograd   few weights are kept at their points: weights[0] of a transposed layer is [phase][panel][point][in][16],
+ *              of the points that the phase has; the phases of a plain one are input channels to one product:
+ *              [panel][point][f * in + channel][16]. Many are kept as taps, and become points when they are needed:
+ *              [phase][panel][in][taps of the phase][16], or [panel][phase][in][taps of the phase][16] of a plain one
+ */
+#ifndef SPL_LIB_NETWORKS_UNET_LAYER_LAYOUT_H
+#define SPL_LIB_NETWORKS_UNET_LAYER_LAYOUT_H
+
+#include "lib/networks/unet/layer.h"
+
+enum {
+    PANEL = SPL_PANEL,
+    KERNEL = 5,
+    SIDE = SPL_WINOGRAD_SIDE,
+    POINTS = SPL_WINOGRAD_POINTS,
+    PHASES = 4,
+};
+
+static inline unsigned panels_of(const spl_layer *layer) {
+    return (layer->out + PANEL - 1) / PANEL;
+}
+
+static inline bool is_single(const spl_layer *layer) {
+    return layer->transposed && layer->out == 1;
+}
+
+static inline bool three_rows(unsigned phase) {
+    return phase < 2;
+}
+
+static inline bool three_columns(unsigned phase) {
+    return phase % 2 == 0;
+}
+
+static inline unsigned tap_rows(unsigned phase) {
+    return three_rows(phase) ? 3 : 2;
+}
+
+static inline unsigned tap_columns(unsigned phase) {
+    return three_columns(phase) ? 3 : 2;
+}
+
+/* Whether weights are kept at their points: with up to 3 MiB of them. */
+static inline bool keeps_points(const spl_layer *layer) {
+    return (size_t)POINTS * PHASES * layer->in * layer->out * sizeof(float) <= (size_t)3 << 20;
+}
+
+/* Points each way of a phase's kernels; a plain layer's phases together have as many as phase 0. */
+static inline unsigned point_rows(unsigned phase) {
+    return three_rows(phase) ? SIDE : SIDE - 1;
+}
+
+static inline unsigned point_columns(unsigned phase) {
+    return three_columns(phase) ? SIDE : SIDE - 1;
+}
+
+/* A product at one point, as rows and runs of the input channels. That of a plain layer adds up those phases that have the
+ * point: all, or 0 and 1 where rows are at infinity, 0 and 2 where columns are, 0 where both are. */
+typedef struct product {
+    unsigned rows, run; /* in units of `in` */
+} product;
+
+static inline product product_at(const spl_layer *layer, unsigned point) {
+    const bool row_infinity = point / SIDE == SIDE - 1, column_infinity = point % SIDE == SIDE - 1;
+    if (layer->transposed)
+        return (product){.rows = 1, .run = 1};
+    return (product){.rows = column_infinity && !row_infinity ? 2 : 1,
+                     .run = column_infinity ? 1
+                            : row_infinity  ? 2
+                                            : 4};
+}
+
+static inline bool phase_has_point(unsigned phase, unsigned point) {
+    return point / SIDE < point_rows(phase) && point % SIDE < point_columns(phase);
+}
+
+/* Floats of a panel's weights at their points for `phase` before those of `point`. */
+static inline size_t point_offset(const spl_layer *layer, unsigned phase, unsigned point) {
+    size_t depth = 0;
+    for (unsigned p = 0; p < point; p++)
+        if (!layer->transposed || phase_has_point(phase, p))
+            depth += (size_t)product_at(layer, p).rows * product_at(layer, p).run;
+    return depth * layer->in * PANEL;
+}
+
+static inline size_t taps_of(const spl_layer *layer, unsigned phase) {
+    return (size_t)tap_rows(phase) * tap_columns(phase) * layer->in * PANEL;
+}
+
+/* Floats of the taps before those of a panel in a phase. */
+static inline size_t taps_offset(const spl_layer *layer, unsigned phase, unsigned panel) {
+    size_t before = 0, all = 0;
+    for (unsigned f = 0; f < PHASES; f++) {
+        before += f < phase ? taps_of(layer, f) : 0;
+        all += taps_of(layer, f);
+    }
+    return layer->transposed ? before * panels_of(layer) + panel * taps_of(layer, phase)
+                             : panel * all + before;
+}
+
+/* Transforms taps of `channels` input channels to a row of points, `step` floats a column; `last`: those at infinity. */
+static inline void transform_taps(const spl_layer *layer, unsigned phase, unsigned row,
+                                  unsigned channels, const float *taps, float *points, size_t step,
+                                  float *last) {
+    layer->kernels->winograd_weights(&(spl_winograd_weights){
+        .row = row,
+        .tap_rows = tap_rows(phase),
+        .tap_columns = tap_columns(phase),
+        .channels = channels,
+        .taps = taps,
+        .points = points,
+        .point_step = step,
+        .last = last,
+    });
+}
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The weights of one net, as its file holds them: pointers into the mapping.
+ *
+ * Whoever fills this struct has checked every shape against the U-Net:
+ * with filters n[0..5] (16 32 64 128 256 512 in the official models)
+ *
+ *   encoder[i].kernel  [5, 5, i ? n[i-1] : 2, n[i]]      convolution, stride 2
+ *   decoder[i].kernel  [5, 5, out, in]                   transposed convolution, stride 2,
+ *                      out = i < 5 ? n[4-i] : 1,  in = i ? 2 * n[5-i] : n[5]
+ *   mask.kernel        [4, 4, 1, 2]                      convolution, dilation 2
+ */
+#ifndef SPL_LIB_NETWORKS_UNET_NET_H
+#define SPL_LIB_NETWORKS_UNET_NET_H
+
+#include "lib/formats/tensor.h"
+
+#include <spleeter/model.h>
+
+#define SPL_UNET_DEPTH       6
+#define SPL_UNET_FILTERS_MAX 4096
+
+/* Batch norm: y = gamma * (x - mean) / sqrt(variance + 1e-3) + beta, one value a channel. */
+typedef struct spl_norm_weights {
+    const float *gamma, *beta, *mean, *variance;
+} spl_norm_weights;
+
+typedef struct spl_layer_weights {
+    const float *kernel;
+    const float *bias;
+    spl_norm_weights norm; /* NULLs in encoder[5] and mask, which have none */
+} spl_layer_weights;
+
+typedef struct spl_net_weights {
+    unsigned filters[SPL_UNET_DEPTH]; /* 1 to SPL_UNET_FILTERS_MAX each */
+    spl_activation conv_activation, deconv_activation;
+    spl_layer_weights encoder[SPL_UNET_DEPTH], decoder[SPL_UNET_DEPTH], mask;
+} spl_net_weights;
+
+/* Tensors in one net: 11 layers with kernel, bias and norm, 2 without norm. */
+#define SPL_NET_TENSORS (11 * 6 + 2 * 2)
+
+/* One tensor of a net: its name in our files, its shape, and where in spl_net_weights it belongs. */
+typedef struct spl_net_tensor {
+    char name[40]; /* "decoder.3.norm.moving_variance" */
+    const float **data;
+    unsigned rank;
+    size_t shape[SPL_TENSOR_RANK_MAX];
+} spl_net_tensor;
+
+/* Lists the tensors of `weights`, whose filters are set, in the order of our files. */
+void spl_net_list_tensors(spl_net_weights *weights, spl_net_tensor ret_tensors[SPL_NET_TENSORS]);
+
+/* Fills *ret_weights (filters and tensors) from `source`; every shape is checked, every number is finite, and no
+ * variance is negative. `activations` are taken as they are. *ret_parameters is the count of numbers. */
+SPL_WARN_UNUSED int spl_net_read(spl_tensor_source source, spl_activation conv_activation,
+                                 spl_activation deconv_activation, spl_net_weights *ret_weights,
+                                 uint64_t *ret_parameters, spl_error *ret_error);
+
+/* Succeeds if `weights`, which come from `path`, have the filters that `authority` has. */
+SPL_WARN_UNUSED int spl_net_check_filters(const spl_net_weights *weights, const char *path,
+                                          const unsigned filters[SPL_UNET_DEPTH],
+                                          const char *authority, spl_error *ret_error);
+
+/* "relu", "leaky_relu" or "elu", as our files have it. */
+const char *spl_activation_name(spl_activation activation);
+
+/* Finds the activation of that name; false when there is none. */
+bool spl_activation_from_name(const char *name, spl_activation *ret_activation);
+
+#endif

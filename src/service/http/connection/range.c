@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Parses and writes the headers of file transfer.
+ */
+#include "service/http/connection/range.h"
+
+#include "base/macros.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Reads digits; a number that is too large becomes the largest. */
+static bool take_number(const char **text, uint64_t *ret_number) {
+    uint64_t number = 0;
+    const char *digit = *text;
+    for (; isdigit((unsigned char)*digit); digit++) {
+        if (__builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, (uint64_t)(*digit - '0'), &number))
+            number = UINT64_MAX / 10;
+    }
+    if (digit == *text)
+        return false;
+    *text = digit;
+    *ret_number = number;
+    return true;
+}
+
+spl_range_kind spl_range_parse(const char *header, uint64_t size_bytes, uint64_t *ret_first,
+                               uint64_t *ret_last) {
+    if (!header || strncasecmp(header, "bytes=", 6) != 0)
+        return SPL_RANGE_WHOLE;
+    const char *text = header + 6;
+    uint64_t first = 0, last = UINT64_MAX;
+    bool has_first = take_number(&text, &first);
+    if (*text++ != '-')
+        return SPL_RANGE_WHOLE;
+    bool has_last = take_number(&text, &last);
+    if (*text != '\0' || (!has_first && !has_last) || (has_first && first > last))
+        return SPL_RANGE_WHOLE;
+
+    if (!has_first) { /* the last bytes */
+        if (last == 0 || size_bytes == 0)
+            return SPL_RANGE_UNSATISFIABLE;
+        *ret_first = last < size_bytes ? size_bytes - last : 0;
+        *ret_last = size_bytes - 1;
+        return SPL_RANGE_PART;
+    }
+    if (first >= size_bytes)
+        return SPL_RANGE_UNSATISFIABLE;
+    *ret_first = first;
+    *ret_last = last < size_bytes ? last : size_bytes - 1;
+    return SPL_RANGE_PART;
+}
+
+bool spl_etag_listed(const char *list, const char *tag) {
+    const size_t length = strlen(tag);
+    for (const char *item = list; *item;) {
+        item += strspn(item, " \t,");
+        if (*item == '*')
+            return true;
+        if (strncmp(item, "W/", 2) == 0)
+            item += 2;
+        if (strncmp(item, tag, length) == 0 && strchr(" \t,", item[length]))
+            return true; /* the end of the list is found too */
+        item += strcspn(item, ",");
+    }
+    return false;
+}
+
+/* The length of the character at `text` if it must not get into the name of a file, else 0: C0 and C1 controls, separators of
+ * paths, and what changes the direction of text, which can make "gpj.exe" look like "exe.jpg". */
+static size_t unsafe_length(const char *text) {
+    static const char *const directions[] = {
+        "\xd8\x9c",                                     /* U+061C */
+        "\xe2\x80\x8e", "\xe2\x80\x8f",                 /* U+200E, U+200F */
+        "\xe2\x80\xaa", "\xe2\x80\xab", "\xe2\x80\xac", /* U+202A to U+202E */
+        "\xe2\x80\xad", "\xe2\x80\xae", "\xe2\x81\xa6", /* U+2066 to U+2069 */
+        "\xe2\x81\xa7", "\xe2\x81\xa8", "\xe2\x81\xa9",
+    };
+    const unsigned char first = (unsigned char)text[0], second = (unsigned char)text[1];
+    if (first < 0x20 || first == 0x7f || first == '/' || first == '\\')
+        return 1;
+    if (first == 0xc2 && second >= 0x80 && second < 0xa0)
+        return 2;
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(directions); i++) {
+        if (strncmp(text, directions[i], strlen(directions[i])) == 0)
+            return strlen(directions[i]);
+    }
+    return 0;
+}
+
+/* A copy of `name` with '_' for what is unsafe; the caller's, NULL when memory runs out. */
+static char *make_safe(const char *name) {
+    char *safe = malloc(strlen(name) + 1), *to = safe;
+    while (safe && *name) {
+        const size_t length = unsafe_length(name);
+        *to++ = length > 0 ? '_' : *name;
+        name += length > 0 ? length : 1;
+    }
+    if (safe)
+        *to = '\0';
+    return safe;
+}
+
+void spl_disposition_write(const char *name, char *ret_header, size_t capacity) {
+    SPL_CLEANUP(spl_free_p) char *safe = make_safe(name);
+    FILE *out = safe ? fmemopen(ret_header, capacity, "w") : NULL;
+    if (!out) {
+        snprintf(ret_header, capacity, "attachment");
+        return;
+    }
+    fputs("attachment; filename=\"", out);
+    for (const char *c = safe; *c; c++) {
+        unsigned char byte = (unsigned char)*c;
+        if (byte >= 0xc0)
+            fputc('_', out); /* one for each character */
+        else if (byte < 0x80)
+            fputc(strchr("\"%", byte) ? '_' : byte, out);
+    }
+    fputs("\"; filename*=UTF-8''", out);
+    for (const char *c = safe; *c; c++) {
+        unsigned char byte = (unsigned char)*c;
+        if (isalnum(byte) || strchr("!#$&+-.^_`|~", byte))
+            fputc(byte, out);
+        else
+            fprintf(out, "%%%02X", byte);
+    }
+    fclose(out);
+}
