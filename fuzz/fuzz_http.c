@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Headers and targets of requests: any text. The first byte chooses the parser. What is accepted keeps its promises: targets without
- * control characters and dots, ranges inside the file, one length, names for saving that stay one header line.
+ * Headers and targets of requests: any text. The first byte chooses the parser. What is accepted
+ * keeps its promises: targets without control characters and dots, ranges inside the file, one
+ * length, names for saving that stay one header line.
  */
 #include "service/http/connection/client.h"
 #include "service/http/connection/framing.h"

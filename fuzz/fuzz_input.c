@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tags at both ends of a media file, and the chunks of WAV. The first byte says how many GiB of zeros follow the rest.
+ * Tags at both ends of a media file, and the chunks of WAV. The first byte says how many GiB of
+ * zeros follow the rest.
  */
 #include "app/pipeline/spool.h"
 #include "codec/input.h"

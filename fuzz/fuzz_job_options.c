@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Options of a job: any JSON. What is accepted has a canonical text, which is accepted again and gives the same text, and
- * its files have names that blobs and URLs can hold.
+ * Options of a job: any JSON. What is accepted has a canonical text, which is accepted again and
+ * gives the same text, and its files have names that blobs and URLs can hold.
  */
 #include "service/jobs/options.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bearer tokens and JWK sets. An input is three parts, each ended by a line end: the JSON of a token's header, that of its claims, a JWK set; the
- * token is signed with a key of the harness, so that the claims are reached. The input as it is is also taken for a token.
+ * Bearer tokens and JWK sets. An input is three parts, each ended by a line end: the JSON of a
+ * token's header, that of its claims, a JWK set; the token is signed with a key of the harness, so
+ * that the claims are reached. The input as it is is also taken for a token.
  */
 #include "service/auth/jwt.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a client declares of a file: the input up to its first line break is the name, up to the second the type.
+ * What a client declares of a file: the input up to its first line break is the name, up to the
+ * second the type.
  */
 #include "service/jobs/media.h"
 

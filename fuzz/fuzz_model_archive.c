@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The tar.gz of a release: any bytes. Only files of a checkpoint come out, and only as plain files in the folder. The first byte says
- * whether the rest is the whole file, or a tar that is compressed here, since no mutation would get its checksum right.
+ * The tar.gz of a release: any bytes. Only files of a checkpoint come out, and only as plain files
+ * in the folder. The first byte says whether the rest is the whole file, or a tar that is
+ * compressed here, since no mutation would get its checksum right.
  */
 #include "app/download/unpack.h"
 #include "base/file.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A form, boundary "bb": any bytes. In pieces of the first byte's size it gives the same as in one piece.
+ * A form, boundary "bb": any bytes. In pieces of the first byte's size it gives the same as in one
+ * piece.
  */
 #include "service/http/connection/multipart.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The program's side of the protocol with its codec helper: what a helper that a media file has taken over may send.
- * The first byte of the input chooses the channel policy, the rest is what the helper sends.
+ * The program's side of the protocol with its codec helper: what a helper that a media file has
+ * taken over may send. The first byte of the input chooses the channel policy, the rest is what the
+ * helper sends.
  */
 #include "app/audio/decoder.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A submission's whole way: the service runs in this process, on its own threads and stacks, and each
- * input is the body of a request that makes a job. The first byte chooses what the body is:
+ * A submission's whole way: the service runs in this process, on its own threads and stacks, and
+ * each input is the body of a request that makes a job. The first byte chooses what the body is:
  *
  *     f   a form, as curl sends it, with the boundary "B"
  *     j   JSON
@@ -153,8 +153,8 @@ static answer ask(const char *head, const void *body, size_t size, bool cut) {
     return result;
 }
 
-/* An answer of the service, never a fault of it; what it calls JSON is JSON. *ret_json is NULL where it
- * isn't. */
+/* An answer of the service, never a fault of it; what it calls JSON is JSON. *ret_json is NULL
+ * where it isn't. */
 static unsigned check(answer *got, json_t **ret_json) {
     *ret_json = NULL;
     if (got->status == 0) { /* closed without a word: what came was no request */

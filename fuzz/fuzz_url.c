@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * URLs that clients give, with and without an allow-list: what is taken starts with http, holds no credentials, and no address that is not public.
+ * URLs that clients give, with and without an allow-list: what is taken starts with http, holds no
+ * credentials, and no address that is not public.
  */
 #include "service/outbound/address.h"
 #include "service/outbound/outbound.h"

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the job store bears: threads that live as workers do (claim, outputs, heartbeats, end) without separating anything, and clients that create jobs.
+ * What the job store bears: threads that live as workers do (claim, outputs, heartbeats, end)
+ * without separating anything, and clients that create jobs.
  *
  *     store_load URL JOBS WORKERS BEATS [QUEUED [OWNERS]]
  *
- * It makes QUEUED jobs that nobody will claim first, then JOBS that are worked off by WORKERS threads with BEATS heartbeats each, and prints what each kind
- * of call took, in milliseconds.
+ * It makes QUEUED jobs that nobody will claim first, then JOBS that are worked off by WORKERS
+ * threads with BEATS heartbeats each, and prints what each kind of call took, in milliseconds.
  */
 #include "base/clock.h"
 #include "service/store/store.h"

@@ -52,8 +52,9 @@ typedef struct spl_stem_info {
     uint64_t parameters;              /* numbers in the net */
 } spl_stem_info;
 
-/* Describes a model. The mixture is split into the stems without a group and the groups, and each group into its
- * stems; every one of these has a net. Strings belong to the model and live as long as it. */
+/* Describes a model. The mixture is split into the stems without a group and the groups, and each
+ * group into its stems; every one of these has a net. Strings belong to the model and live as long
+ * as it. */
 typedef struct spl_model_info {
     const char *name;
     const char *path; /* the folder or configuration file that was opened */
@@ -94,8 +95,8 @@ SPL_API void spl_model_unref(spl_model *model);
 /* The description of `model`; owned by it. Thread-safe. */
 SPL_API const spl_model_info *spl_model_get_info(const spl_model *model);
 
-/* Reads the whole model folder at `folder` and checks it: manifest, SHA-256 of each net, shape of each
- * tensor, finite numbers. Errors as for spl_model_open. */
+/* Reads the whole model folder at `folder` and checks it: manifest, SHA-256 of each net, shape of
+ * each tensor, finite numbers. Errors as for spl_model_open. */
 SPL_API SPL_WARN_UNUSED int spl_model_verify(const char *folder, spl_error *ret_error);
 
 typedef struct spl_model_import_options {
@@ -108,9 +109,9 @@ typedef struct spl_model_import_options {
     const char *folder;     /* the model folder to make; must not exist; required */
 } spl_model_import_options;
 
-/* Makes a model folder from a TensorFlow v1 checkpoint. The CRC-32C of the index blocks and of every
- * tensor that the nets need is verified. The folder appears whole or not at all.
- * Errors: as for spl_model_open; ARGUMENT also when `folder` exists. */
+/* Makes a model folder from a TensorFlow v1 checkpoint. The CRC-32C of the index blocks and of
+ * every tensor that the nets need is verified. The folder appears whole or not at all. Errors: as
+ * for spl_model_open; ARGUMENT also when `folder` exists. */
 SPL_API SPL_WARN_UNUSED int spl_model_import(const spl_model_import_options *options,
                                              spl_error *ret_error);
 
@@ -126,33 +127,37 @@ typedef struct spl_model_choice {
  * "2stems"                 full band, stems that sum to the mixture
  * "spleeter:2stems"        as Spleeter: cut at 11 kHz, the first two channels
  * "spleeter:2stems-16kHz"  as Spleeter: cut at 16 kHz
- * a path with a '/' or ending in ".json"   a model folder or Spleeter configuration, with its own settings,
- *                          and everything else as Spleeter does it
+ * a path with a '/' or ending in ".json"   a model folder or Spleeter configuration, with its own
+ * settings, and everything else as Spleeter does it
  *
- * `search_path` is a ':'-separated list of folders that hold model folders; NULL: SPLEETER_MODEL_PATH,
- * then $XDG_DATA_HOME/spleeterd/models, then the installed data folder. "spleeter:N" is the folder "spleeter-N" (Deezer's
- * weights) and nothing else. A plain name N is the folder that the first names.json in `search_path` with an entry N says
- * (spl_model_use), or else the folder "N", or else "spleeter-N".
- * Errors: NOT_FOUND (the message says what there is, and how to get what there is not), FORMAT (a damaged names.json), ARGUMENT. */
+ * `search_path` is a ':'-separated list of folders that hold model folders; NULL:
+ * SPLEETER_MODEL_PATH, then $XDG_DATA_HOME/spleeterd/models, then the installed data folder.
+ * "spleeter:N" is the folder "spleeter-N" (Deezer's weights) and nothing else. A plain name N is
+ * the folder that the first names.json in `search_path` with an entry N says (spl_model_use), or
+ * else the folder "N", or else "spleeter-N". Errors: NOT_FOUND (the message says what there is, and
+ * how to get what there is not), FORMAT (a damaged names.json), ARGUMENT. */
 SPL_API SPL_WARN_UNUSED int spl_model_resolve(const char *name, const char *search_path,
                                               spl_model_choice *ret_choice, spl_error *ret_error);
 
-/* Makes a plain name mean another of the models in `search_path` (as above), by an entry in the file names.json of the folder
- * `folder`, which should be one of them. `name` is "spleeter-N" or "spleeter:N", and then the plain name N means the folder
- * "spleeter-N" from now on, or it is N, which gives N back its own meaning. Folder and file are made if needed; the file appears
- * whole or not at all. Errors: ARGUMENT, NOT_FOUND, FORMAT (a damaged names.json), NO_SPACE, PERMISSION, IO, MEMORY. */
+/* Makes a plain name mean another of the models in `search_path` (as above), by an entry in the
+ * file names.json of the folder `folder`, which should be one of them. `name` is "spleeter-N" or
+ * "spleeter:N", and then the plain name N means the folder "spleeter-N" from now on, or it is N,
+ * which gives N back its own meaning. Folder and file are made if needed; the file appears whole or
+ * not at all. Errors: ARGUMENT, NOT_FOUND, FORMAT (a damaged names.json), NO_SPACE, PERMISSION, IO,
+ * MEMORY. */
 SPL_API SPL_WARN_UNUSED int spl_model_use(const char *name, const char *search_path,
                                           const char *folder, spl_error *ret_error);
 
-/* Calls `visit` with what the manifest of the model folder `folder` says: all but the activations and parameters of the nets,
- * which are not opened. *info is valid during the call. Returns its answer. Errors: as for spl_model_open. */
+/* Calls `visit` with what the manifest of the model folder `folder` says: all but the activations
+ * and parameters of the nets, which are not opened. *info is valid during the call. Returns its
+ * answer. Errors: as for spl_model_open. */
 SPL_API SPL_WARN_UNUSED int spl_model_describe(const char *folder,
                                                int (*visit)(void *user, const spl_model_info *info),
                                                void *user, spl_error *ret_error);
 
-/* Calls `visit` with the path of every model folder in `search_path` (as above), sorted by name; of several folders of one name
- * the first counts. Stops at the first non-zero answer and returns it. Folders are named, not opened.
- * Errors: ARGUMENT, PERMISSION, IO, MEMORY. */
+/* Calls `visit` with the path of every model folder in `search_path` (as above), sorted by name; of
+ * several folders of one name the first counts. Stops at the first non-zero answer and returns it.
+ * Folders are named, not opened. Errors: ARGUMENT, PERMISSION, IO, MEMORY. */
 SPL_API SPL_WARN_UNUSED int spl_model_list(const char *search_path,
                                            int (*visit)(void *user, const char *path), void *user,
                                            spl_error *ret_error);

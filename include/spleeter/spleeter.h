@@ -19,12 +19,14 @@ extern "C" {
 /* The library's version, such as "0.1.0". Thread-safe. */
 SPL_API const char *spl_version(void);
 
-/* The instruction set that the kernels use on this CPU: "avx512", "avx2" or "generic" (SSE2 on amd64, NEON on arm64).
- * SPLEETER_CPU=avx2 or generic in the environment forbids those before it. Thread-safe. */
+/* The instruction set that the kernels use on this CPU: "avx512", "avx2" or "generic" (SSE2 on
+ * amd64, NEON on arm64). SPLEETER_CPU=avx2 or generic in the environment forbids those before it.
+ * Thread-safe. */
 SPL_API const char *spl_cpu_isa(void);
 
-/* Measures, for about a tenth of a second, the peak of multiply-adds in single precision with that instruction set on
- * `threads` threads at once (0: all CPUs of this process), in FLOP/s; 0 when memory runs out. */
+/* Measures, for about a tenth of a second, the peak of multiply-adds in single precision with that
+ * instruction set on `threads` threads at once (0: all CPUs of this process), in FLOP/s; 0 when
+ * memory runs out. */
 SPL_API double spl_cpu_peak_flops(unsigned threads);
 
 #ifdef __cplusplus

@@ -16,8 +16,8 @@ typedef struct spl_arena {
 /* `floats` floats, aligned to 64 bytes; NULL while only counting. */
 float *spl_arena_take(spl_arena *arena, size_t floats);
 
-/* A block of zeros for an arena, in huge pages where the kernel has them; memory is taken as it is touched. NULL: there is
- * no more. */
+/* A block of zeros for an arena, in huge pages where the kernel has them; memory is taken as it is
+ * touched. NULL: there is no more. */
 float *spl_arena_block(size_t floats);
 
 /* Gives back a block of `floats`; NULL is allowed. */

@@ -15,11 +15,12 @@ static inline double spl_now_s(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Milliseconds since 1970 that go forward only: the wall clock when the process first asked, and the time since then, so that a
- * step of the wall clock ends no lease early. Thread-safe. */
+/* Milliseconds since 1970 that go forward only: the wall clock when the process first asked, and
+ * the time since then, so that a step of the wall clock ends no lease early. Thread-safe. */
 int64_t spl_wall_ms(void);
 
-/* `wall_ms` (milliseconds since 1970, up to the year 9999) as RFC 3339 in UTC: "2026-01-31T23:59:59.999Z". */
+/* `wall_ms` (milliseconds since 1970, up to the year 9999) as RFC 3339 in UTC:
+ * "2026-01-31T23:59:59.999Z". */
 void spl_time_text(int64_t wall_ms, char ret_text[25]);
 
 /* Adds the seconds since *since to *sum, and sets *since to now. */

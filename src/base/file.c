@@ -102,7 +102,8 @@ static int folder_length(const char *path) {
     return slash ? (int)(slash - path + 1) : 0;
 }
 
-/* Opens a file without a name in the folder of `path`; -1 where the file system or a missing /proc allows none. */
+/* Opens a file without a name in the folder of `path`; -1 where the file system or a missing /proc
+ * allows none. */
 static int open_unnamed(const char *path) {
     SPL_CLEANUP(spl_free_p) char *folder = NULL;
     if (asprintf(&folder, "%.*s.", folder_length(path), path) < 0)
@@ -190,8 +191,8 @@ static int flush_folder(spl_output_file *file) {
 }
 
 int spl_output_files_commit(spl_output_file *const *files, size_t count, spl_error *ret_error) {
-    /* Each step is done for all files before the next one, so that what can fail does so while none has its name, and so that
-     * temporary names exist for as short as possible. */
+    /* Each step is done for all files before the next one, so that what can fail does so while none
+     * has its name, and so that temporary names exist for as short as possible. */
     int (*const steps[])(spl_output_file * file) = {flush_file, name_file, close_file, move_file,
                                                     flush_folder};
     int status = 0;

@@ -21,7 +21,8 @@ SPL_WARN_UNUSED int spl_file_map_open(const char *path, size_t cap_bytes, spl_fi
 /* Unmaps; a zeroed map is allowed. */
 void spl_file_map_close(spl_file_map *map);
 
-/* Writes all `size` bytes to `fd`, however often the kernel takes only a part. `name` is for the message. */
+/* Writes all `size` bytes to `fd`, however often the kernel takes only a part. `name` is for the
+ * message. */
 SPL_WARN_UNUSED int spl_write_all(int fd, const void *data, size_t size, const char *name,
                                   spl_error *ret_error);
 
@@ -32,8 +33,9 @@ SPL_WARN_UNUSED int spl_make_folders(const char *path, spl_error *ret_error);
 SPL_WARN_UNUSED int spl_sha256_hex(const void *data, size_t size, char ret_hex[65],
                                    spl_error *ret_error);
 
-/* A file that is being written in the folder of its final place. It has no name meanwhile, so that nothing is left of it however
- * the program ends; where the file system knows no such files it is a hidden one that ends in ".part". */
+/* A file that is being written in the folder of its final place. It has no name meanwhile, so that
+ * nothing is left of it however the program ends; where the file system knows no such files it is a
+ * hidden one that ends in ".part". */
 typedef struct spl_output_file {
     int fd;          /* open for reading and writing; owned by this struct */
     char *path;      /* where it will be */
@@ -47,15 +49,17 @@ typedef struct spl_output_file {
 SPL_WARN_UNUSED int spl_output_file_open(const char *path, spl_output_file *ret_file,
                                          spl_error *ret_error);
 
-/* Flushes the files to the disk, then gives all of them their names (replacing what stood there), flushes the folders, closes.
- * When a file cannot be flushed or linked, nothing is left of any and what stood at their paths is untouched. */
+/* Flushes the files to the disk, then gives all of them their names (replacing what stood there),
+ * flushes the folders, closes. When a file cannot be flushed or linked, nothing is left of any and
+ * what stood at their paths is untouched. */
 SPL_WARN_UNUSED int spl_output_files_commit(spl_output_file *const *files, size_t count,
                                             spl_error *ret_error);
 
 /* The same for one file. */
 SPL_WARN_UNUSED int spl_output_file_commit(spl_output_file *file, spl_error *ret_error);
 
-/* Closes the file and removes it unless it was committed. Safe on a struct that is initialised, committed or discarded. */
+/* Closes the file and removes it unless it was committed. Safe on a struct that is initialised,
+ * committed or discarded. */
 void spl_output_file_discard(spl_output_file *file);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * A pool of threads: each loop is a generation, each thread's share of it a range of neighbouring tasks, the same in loops
- * of the same length: what one loop leaves in a CPU's cache, the next finds there. Who is done with his own takes from the
- * ends of the others'.
+ * A pool of threads: each loop is a generation, each thread's share of it a range of neighbouring
+ * tasks, the same in loops of the same length: what one loop leaves in a CPU's cache, the next
+ * finds there. Who is done with his own takes from the ends of the others'.
  *
- * Loops follow each other closely, so threads look out for the next one for a moment before they sleep: waking takes longer
- * than many a loop. A loop ends with its last task: a thread that has none, because others run on its CPU, is not waited
- * for.
+ * Loops follow each other closely, so threads look out for the next one for a moment before they
+ * sleep: waking takes longer than many a loop. A loop ends with its last task: a thread that has
+ * none, because others run on its CPU, is not waited for.
  */
 #include "base/pool.h"
 
@@ -81,7 +81,8 @@ static void look_out_for_end(const spl_pool *pool) {
         pause_briefly();
 }
 
-/* Claims the first of a range's tasks, or the last; false when there is none. A claim holds the generation. */
+/* Claims the first of a range's tasks, or the last; false when there is none. A claim holds the
+ * generation. */
 static bool claim(range *from, bool last, size_t *ret_task) {
     uint64_t unclaimed = atomic_load(&from->unclaimed);
     for (;;) {

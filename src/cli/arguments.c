@@ -46,7 +46,8 @@ static int getopt_tables_make(const cli_command *command, getopt_tables *tables)
     return 0;
 }
 
-/* What getopt_long stumbled over: a short option is in optopt, a long one is the argument before optind. */
+/* What getopt_long stumbled over: a short option is in optopt, a long one is the argument before
+ * optind. */
 static int fail_option(const cli_command *command, char **argv, int found, spl_error *ret_error) {
     char short_name[] = {'-', (char)optopt, '\0'};
     bool is_short = optopt > 0 && optopt < CLI_LONG_ONLY && strncmp(argv[optind - 1], "--", 2) != 0;

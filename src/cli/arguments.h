@@ -27,11 +27,13 @@ typedef struct cli_command {
     size_t option_count;
 } cli_command;
 
-/* Takes one option and its value (NULL when it has none). Returns 0 or a negative status with a message. */
+/* Takes one option and its value (NULL when it has none). Returns 0 or a negative status with a
+ * message. */
 typedef int cli_take_option(void *user, int key, const char *value, spl_error *ret_error);
 
-/* Gives each option in `argv` to `take`; argv[0] is not looked at. The other arguments are moved to the end of argv, from
- * *ret_first on. Errors: ARGUMENT for options that are not in the table, and what `take` returns. */
+/* Gives each option in `argv` to `take`; argv[0] is not looked at. The other arguments are moved to
+ * the end of argv, from *ret_first on. Errors: ARGUMENT for options that are not in the table, and
+ * what `take` returns. */
 SPL_WARN_UNUSED int cli_parse(const cli_command *command, int argc, char **argv,
                               cli_take_option *take, void *user, int *ret_first,
                               spl_error *ret_error);

@@ -46,7 +46,8 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
     return 0;
 }
 
-/* The audit key of SPLEETER_SECRET (`shared`), or of the secret in `data_dir`, which must be there. */
+/* The audit key of SPLEETER_SECRET (`shared`), or of the secret in `data_dir`, which must be there.
+ */
 static int read_key(const char *shared, const char *data_dir, uint8_t ret_key[32],
                     spl_error *ret_error) {
     char path[PATH_MAX];

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd bench`: how fast this machine separates, layer by layer, as a share of its measured peak.
+ * `spleeterd bench`: how fast this machine separates, layer by layer, as a share of its measured
+ * peak.
  *
- * The peak is measured before and after, in the same run. Operations are those of direct convolution, two a
- * multiply-add, so that a better algorithm shows as more than the peak.
+ * The peak is measured before and after, in the same run. Operations are those of direct
+ * convolution, two a multiply-add, so that a better algorithm shows as more than the peak.
  */
 #include "app/models/search_path.h"
 #include "app/request/values.h"

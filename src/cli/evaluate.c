@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd evaluate`: how good estimates of stems are, or how well a model separates, over songs whose true stems are known.
+ * `spleeterd evaluate`: how good estimates of stems are, or how well a model separates, over songs
+ * whose true stems are known.
  */
 #include "app/evaluate/summary.h"
 #include "app/models/search_path.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd models`: what models there are, whether they are whole, which one a name means, and how to make
- * one from a TensorFlow checkpoint of Spleeter.
+ * `spleeterd models`: what models there are, whether they are whole, which one a name means, and
+ * how to make one from a TensorFlow checkpoint of Spleeter.
  */
 #include "cli/models.h"
 #include "app/models/search_path.h"

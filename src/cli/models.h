@@ -10,11 +10,12 @@
 #include <jansson.h>
 #include <spleeter/model.h>
 
-/* Lists all models of the search path: a table of names, stems, sizes and the names for -p that mean it; or JSON with all of it. */
+/* Lists all models of the search path: a table of names, stems, sizes and the names for -p that
+ * mean it; or JSON with all of it. */
 cli_exit cli_models_list(const char *search_path, bool json, spl_error *ret_error);
 
-/* name, folder, stems, called (the names for -p that mean it), size_bytes, licence, source, path. The caller's; NULL when memory
- * runs out. */
+/* name, folder, stems, called (the names for -p that mean it), size_bytes, licence, source, path.
+ * The caller's; NULL when memory runs out. */
 json_t *cli_model_to_json(const char *search_path, const spl_model_info *info);
 
 typedef struct cli_pull_request {

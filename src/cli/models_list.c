@@ -93,7 +93,8 @@ static int add_model(void *user, const char *path) {
 
 /* ---- As a table ---- */
 
-/* What stands in a column: a text, a size, or the elements of an array, without the name that only adds a bandwidth to another. The caller's. */
+/* What stands in a column: a text, a size, or the elements of an array, without the name that only
+ * adds a bandwidth to another. The caller's. */
 static char *cell_of(const json_t *model, size_t column) {
     const json_t *value = json_object_get(model, columns[column].key);
     char *text = NULL;

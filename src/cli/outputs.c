@@ -234,7 +234,8 @@ static int name_outputs(const plan_request *request, const char *format, cli_pla
     return 0;
 }
 
-/* The first of some formats that gives each file a name of its own, and keeps the tree of folders; NULL when none does. */
+/* The first of some formats that gives each file a name of its own, and keeps the tree of folders;
+ * NULL when none does. */
 static const char *find_format(const plan_request *request) {
     static const char *const formats[] = {
         "{filename}.{ext}/{instrument}.{codec}", "{relpath}/{instrument}.{codec}",

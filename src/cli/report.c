@@ -149,7 +149,8 @@ static void describe(const spl_progress *progress, const song_progress *song, co
                  isnan(song->left_s) ? "-:--" : clock_text(song->left_s, left));
 }
 
-/* One line that fits into the terminal: first the bar goes, then the middle of the name, and at last the end of the line. */
+/* One line that fits into the terminal: first the bar goes, then the middle of the name, and at
+ * last the end of the line. */
 static void draw_bar(const cli_report *report, const spl_progress *progress,
                      const song_progress *song) {
     const size_t columns = cli_terminal_columns(stderr) - 1;

@@ -34,8 +34,9 @@ typedef struct cli_report {
     double started_s, shown_s;
 } cli_report;
 
-/* Starts reporting on `total` inputs, beside which `skipped` files were found, separated with the model `weights`, which must outlive the report. A bar is shown when
- * standard error is a terminal, unless `json` or `quiet` is on. */
+/* Starts reporting on `total` inputs, beside which `skipped` files were found, separated with the
+ * model `weights`, which must outlive the report. A bar is shown when standard error is a terminal,
+ * unless `json` or `quiet` is on. */
 void cli_report_start(cli_report *report, size_t total, size_t skipped,
                       const spl_model_info *weights, const cli_report_options *options);
 
@@ -55,14 +56,16 @@ void cli_report_failure(cli_report *report, cli_exit code, const spl_error *erro
 /* Says how many of several inputs failed. */
 void cli_report_end(cli_report *report, cli_exit code);
 
-/* A JSON string. File names may be any bytes, JSON strings are UTF-8: the names that are not have '?' for each byte above
- * ASCII. NULL when memory runs out. */
+/* A JSON string. File names may be any bytes, JSON strings are UTF-8: the names that are not have
+ * '?' for each byte above ASCII. NULL when memory runs out. */
 json_t *cli_json_text(const char *value);
 
-/* Writes `root`, with line breaks, to standard output, and takes it over; NULL counts as no memory. Errors: IO, MEMORY. */
+/* Writes `root`, with line breaks, to standard output, and takes it over; NULL counts as no memory.
+ * Errors: IO, MEMORY. */
 SPL_WARN_UNUSED int cli_json_print(json_t *root, spl_error *ret_error);
 
-/* Sets `key` of `object` to a file name; when it is not UTF-8, also `key`_hex to its bytes, two hex digits each. */
+/* Sets `key` of `object` to a file name; when it is not UTF-8, also `key`_hex to its bytes, two hex
+ * digits each. */
 void cli_json_set_path(json_t *object, const char *key, const char *path);
 
 /* A JSON number; JSON has neither infinities nor NaN: they are null. */

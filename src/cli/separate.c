@@ -201,7 +201,8 @@ static int find_inputs(const separate_request *request, char **arguments, size_t
     return 0;
 }
 
-/* Starts decoding the first input, beside the opening of the model. What goes wrong is told when it is that input's turn. */
+/* Starts decoding the first input, beside the opening of the model. What goes wrong is told when it
+ * is that input's turn. */
 static void start_first_input(separate_request *request, const cli_inputs *inputs) {
     const char *path = inputs->items[0].path;
     if (strcmp(path, "-") == 0 || cli_input_open(path, &request->first_fd, NULL) < 0)
@@ -272,8 +273,8 @@ static int check_standard_output(const separate_request *request, const cli_inpu
     return 0;
 }
 
-/* Separates one input, perhaps started already, into outputs with their paths filled in. Returns 0 or a negative status, and what exit code that
- * means. */
+/* Separates one input, perhaps started already, into outputs with their paths filled in. Returns 0
+ * or a negative status, and what exit code that means. */
 static int separate_file(separate_request *request, const char *input, const spl_output *outputs,
                          size_t output_count, spl_pipeline_result *ret_result, cli_exit *ret_code,
                          spl_error *ret_error) {

@@ -7,11 +7,12 @@
 
 #include <stdbool.h>
 
-/* Ignores SIGPIPE and SIGXFSZ, so that a closed pipe and a file beyond `ulimit -f` are errors of write like any other. */
+/* Ignores SIGPIPE and SIGXFSZ, so that a closed pipe and a file beyond `ulimit -f` are errors of
+ * write like any other. */
 void cli_signals_ignore(void);
 
-/* Watches for SIGINT, SIGTERM, SIGHUP and SIGQUIT, as far as they are not ignored (nohup). For commands that ask
- * cli_signals_caught while they work. */
+/* Watches for SIGINT, SIGTERM, SIGHUP and SIGQUIT, as far as they are not ignored (nohup). For
+ * commands that ask cli_signals_caught while they work. */
 void cli_signals_watch(void);
 
 /* The signal that came, or 0. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The C library's multibyte functions, in the locale C.UTF-8. Where that is missing, all bytes above ASCII are escaped.
+ * The C library's multibyte functions, in the locale C.UTF-8. Where that is missing, all bytes
+ * above ASCII are escaped.
  */
 #include "cli/text.h"
 

@@ -9,20 +9,24 @@
 
 #include <stdio.h>
 
-/* Has text taken for UTF-8, whatever the environment says. Called once, before any other thread starts. */
+/* Has text taken for UTF-8, whatever the environment says. Called once, before any other thread
+ * starts. */
 void cli_text_start(void);
 
-/* `text` with each control character, each character that changes the direction of writing, and each byte that is not UTF-8
- * written as \x1b or \u202e. Owned by the caller; NULL when memory runs out. */
+/* `text` with each control character, each character that changes the direction of writing, and
+ * each byte that is not UTF-8 written as \x1b or \u202e. Owned by the caller; NULL when memory runs
+ * out. */
 char *cli_text_clean(const char *text);
 
 /* Columns of a terminal that clean text takes. */
 size_t cli_text_columns(const char *text);
 
-/* Clean text in `columns` columns at most: "the beginn...the end". Owned by the caller; NULL when memory runs out. */
+/* Clean text in `columns` columns at most: "the beginn...the end". Owned by the caller; NULL when
+ * memory runs out. */
 char *cli_text_fit(const char *text, size_t columns);
 
-/* The beginning of clean text, in `columns` columns at most. Owned by the caller; NULL when memory runs out. */
+/* The beginning of clean text, in `columns` columns at most. Owned by the caller; NULL when memory
+ * runs out. */
 char *cli_text_cut(const char *text, size_t columns);
 
 /* Writes one line of clean text. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd webhooks verify`: whether a webhook that came is from the service, for receivers that are scripts.
+ * `spleeterd webhooks verify`: whether a webhook that came is from the service, for receivers that
+ * are scripts.
  */
 #include "cli/commands.h"
 #include "cli/exit_code.h"

@@ -90,8 +90,8 @@ static int refuse_open(AVFormatContext *container, AVIOContext **ret_io, const c
     return AVERROR(EACCES);
 }
 
-/* The `wanted`-th audio track. 0 is the one that ffmpeg takes by default: of those with packets, of the default ones, the one
- * with most channels. */
+/* The `wanted`-th audio track. 0 is the one that ffmpeg takes by default: of those with packets, of
+ * the default ones, the one with most channels. */
 static AVStream *choose_track(const AVFormatContext *container, unsigned wanted) {
     AVStream *best = NULL;
     int64_t best_score = -1;
@@ -219,8 +219,8 @@ static int64_t tagged_duration_us(const decode *d) {
     return (int64_t)((hours * 3600.0 + minutes * 60.0 + seconds) * AV_TIME_BASE);
 }
 
-/* What the container says of the length, in microseconds; 0 when it says nothing. `guesses` are by the bit rate, or the length
- * of a longer track. */
+/* What the container says of the length, in microseconds; 0 when it says nothing. `guesses` are by
+ * the bit rate, or the length of a longer track. */
 static uint64_t stated_duration_us(const decode *d, bool guesses) {
     if (!guesses && d->container->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE)
         return 0;
@@ -305,7 +305,8 @@ static int send_samples(decode *d) {
     return status;
 }
 
-/* Of each sample the channels that are wanted: all, or two, which are the same where there is one. */
+/* Of each sample the channels that are wanted: all, or two, which are the same where there is one.
+ */
 static void choose_channels(const decode *d, const float *samples, size_t count, float *to) {
     const size_t in_channels = (size_t)d->out_layout.nb_channels;
     if (d->channels == in_channels) {
@@ -408,7 +409,8 @@ static int64_t samples_after(const decode *d, int64_t start_us) {
     return av_rescale_q(d->frame->best_effort_timestamp - start, d->track->time_base, rate);
 }
 
-/* When the packet's first sample or picture is shown, in microseconds: not what a decoder leaves out at the start. */
+/* When the packet's first sample or picture is shown, in microseconds: not what a decoder leaves
+ * out at the start. */
 static int64_t shown_us(const AVStream *stream, const AVPacket *packet) {
     const int64_t time = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
     const int rate_hz = stream->codecpar->sample_rate;
@@ -422,8 +424,9 @@ static int64_t shown_us(const AVStream *stream, const AVPacket *packet) {
     return av_rescale_q(time, stream->time_base, AV_TIME_BASE_Q) + skip_us;
 }
 
-/* Takes the time of a packet of another track that comes before the first frame. Containers interleave their tracks by time,
- * and libav does not know where video starts whose decoder it lacks. */
+/* Takes the time of a packet of another track that comes before the first frame. Containers
+ * interleave their tracks by time, and libav does not know where video starts whose decoder it
+ * lacks. */
 static void note_start(decode *d) {
     const AVStream *stream = d->container->streams[d->packet->stream_index];
     if (plays(stream))
@@ -449,8 +452,8 @@ static int deliver_silence(decode *d, uint64_t count, spl_error *ret_error) {
     return status;
 }
 
-/* Before a track that starts later than the picture goes silence, so that the stems stay in time with it. The offset counts from
- * there; in other files from the start, as ffmpeg does. */
+/* Before a track that starts later than the picture goes silence, so that the stems stay in time
+ * with it. The offset counts from there; in other files from the start, as ffmpeg does. */
 static int start_track(decode *d, spl_error *ret_error) {
     const AVRational rate = {1, SPL_SAMPLE_RATE_HZ};
     int64_t start = 0;
@@ -484,7 +487,8 @@ static int take_frame(decode *d, spl_error *ret_error) {
     return status == 0 ? convert(d, frame, ret_error) : status;
 }
 
-/* Decodes a packet, or what the decoder still holds (NULL). What it cannot decode is counted and left out. */
+/* Decodes a packet, or what the decoder still holds (NULL). What it cannot decode is counted and
+ * left out. */
 static int decode_packet(decode *d, const AVPacket *packet, spl_error *ret_error) {
     int code = avcodec_send_packet(d->codec, packet);
     while (code >= 0 && d->remaining > 0) {

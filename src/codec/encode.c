@@ -158,8 +158,9 @@ static int fail_layout(const AVChannelLayout *layout, spl_error *ret_error) {
                     "this format has no place for the channels %s; choose wav or flac", name);
 }
 
-/* The usual layout for that many channels unless a mask is given. A side pair is called a back pair, or the other way round,
- * where the format knows the channels by that name only, as with the 5.1 of AC-3. */
+/* The usual layout for that many channels unless a mask is given. A side pair is called a back
+ * pair, or the other way round, where the format knows the channels by that name only, as with
+ * the 5.1 of AC-3. */
 static int choose_layout(const encode *e, AVChannelLayout *ret_layout, spl_error *ret_error) {
     const uint64_t side = AV_CH_SIDE_LEFT | AV_CH_SIDE_RIGHT;
     const uint64_t back = AV_CH_BACK_LEFT | AV_CH_BACK_RIGHT;
@@ -194,8 +195,8 @@ static int start_resampler(encode *e, AVChannelLayout *layout, spl_error *ret_er
     return code < 0 ? fail(e, code, "resampling", ret_error) : 0;
 }
 
-/* For each Vorbis position, in which order Opus files have their channels, where libav has it; NULL where libav's own
- * order reaches the file. It hands 5.0 and 6.1 to libopus in a wrong one. */
+/* For each Vorbis position, in which order Opus files have their channels, where libav has it; NULL
+ * where libav's own order reaches the file. It hands 5.0 and 6.1 to libopus in a wrong one. */
 static const uint8_t *opus_order(const encode *e) {
     static const uint8_t order_5_0[] = {0, 2, 1, 3, 4}, order_6_1[] = {0, 2, 1, 5, 6, 4, 3};
     if (e->options.codec != SPL_CODEC_OPUS)
@@ -231,7 +232,8 @@ static int open_encoder(encode *e, const AVCodec *codec, const AVChannelLayout *
     return code < 0 ? code : avcodec_open2(e->codec, codec, NULL);
 }
 
-/* Opens the encoder with the bit rate that was asked for, or the nearest that it has for this rate and these channels. */
+/* Opens the encoder with the bit rate that was asked for, or the nearest that it has for this rate
+ * and these channels. */
 static int open_with_nearest_bitrate(encode *e, const AVCodec *codec,
                                      const AVChannelLayout *layout) {
     const double wanted = e->options.bitrate_bps;
@@ -247,8 +249,8 @@ static int open_with_nearest_bitrate(encode *e, const AVCodec *codec,
     return code;
 }
 
-/* Gives the streams of an Opus file their positions (RFC 7845, 5.1.1.2): mapping family, streams, coupled streams, and the
- * stream of each position. */
+/* Gives the streams of an Opus file their positions (RFC 7845, 5.1.1.2): mapping family, streams,
+ * coupled streams, and the stream of each position. */
 static int set_opus_positions(const encode *e, spl_error *ret_error) {
     const uint8_t *order = opus_order(e);
     const uint8_t channels = (uint8_t)e->options.channels;
@@ -312,8 +314,9 @@ static int start_muxer(encode *e, const AVChannelLayout *layout, spl_error *ret_
     return code < 0 ? fail(e, code, "starting the file", ret_error) : 0;
 }
 
-/* A WMA decoder leaves out the first two frames, as Microsoft's encoder makes that many of delay, but libavcodec's
- * makes one: without a frame of silence in front, the first frame of the music would be lost. */
+/* A WMA decoder leaves out the first two frames, as Microsoft's encoder makes that many of delay,
+ * but libavcodec's makes one: without a frame of silence in front, the first frame of the music
+ * would be lost. */
 static int pad_wma(encode *e, spl_error *ret_error) {
     static float silence[2048];
     void *planes[] = {silence, silence};
@@ -425,7 +428,8 @@ static int drain_fifo(encode *e, bool end, spl_error *ret_error) {
     return 0;
 }
 
-/* Resamples `count` samples, or gets the rest out of the resampler (NULL), and encodes what is complete. */
+/* Resamples `count` samples, or gets the rest out of the resampler (NULL), and encodes what is
+ * complete. */
 static int take_samples(encode *e, const float *samples, int count, spl_error *ret_error) {
     AVFrame *resampled = e->resampled;
     av_frame_unref(resampled);

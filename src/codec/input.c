@@ -134,8 +134,9 @@ static void skip_back_tags(spl_input *input) {
     }
 }
 
-/* The chunk "data" of `bytes`, whose samples start at `data`. A RIFF file cannot state more than 4 GiB: programs that write
- * more leave the size modulo 2^32, and libav would stop there. Returns the true size; 0: up to the end. */
+/* The chunk "data" of `bytes`, whose samples start at `data`. A RIFF file cannot state more than 4
+ * GiB: programs that write more leave the size modulo 2^32, and libav would stop there. Returns the
+ * true size; 0: up to the end. */
 static uint64_t unwrap_data(spl_input *input, uint64_t data, uint64_t bytes) {
     const uint64_t wrap = UINT64_C(1) << 32;
     if (bytes == 0 || bytes == UINT32_MAX)
@@ -148,7 +149,8 @@ static uint64_t unwrap_data(spl_input *input, uint64_t data, uint64_t bytes) {
     return bytes;
 }
 
-/* Ends the part where zeros follow the chunks of a WAV file, for libav would take each eight of them for a chunk. */
+/* Ends the part where zeros follow the chunks of a WAV file, for libav would take each eight of
+ * them for a chunk. */
 static void trim_wav(spl_input *input) {
     const bool riff = has(input, input->begin, "RIFF");
     if ((!riff && !has(input, input->begin, "RF64") && !has(input, input->begin, "BW64")) ||

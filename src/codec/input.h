@@ -16,14 +16,15 @@ typedef struct spl_input {
     int read_errno;           /* of a failed read, else 0 */
 } spl_input;
 
-/* Finds the part to read of the regular file `fd`, which has `file_bytes` and stays the caller's. ID3v2 tags before it, and ID3,
- * APE and Lyrics3 tags behind it, are left out; libav would decode their pictures as noise. A WAV file of over 4 GiB
- * whose 32-bit sizes wrapped is read as far as the sound goes. Errors: IO. */
+/* Finds the part to read of the regular file `fd`, which has `file_bytes` and stays the caller's.
+ * ID3v2 tags before it, and ID3, APE and Lyrics3 tags behind it, are left out; libav would decode
+ * their pictures as noise. A WAV file of over 4 GiB whose 32-bit sizes wrapped is read as far as
+ * the sound goes. Errors: IO. */
 SPL_WARN_UNUSED int spl_input_open(int fd, uint64_t file_bytes, spl_input *ret_input,
                                    spl_error *ret_error);
 
-/* The bytes before the frame of an MP3 file that says how much of the sound is the encoder's; 0: there is no such frame.
- * libav looks for it in front only. */
+/* The bytes before the frame of an MP3 file that says how much of the sound is the encoder's; 0:
+ * there is no such frame. libav looks for it in front only. */
 uint64_t spl_input_mp3_junk(spl_input *input);
 
 /* Callbacks for avio_alloc_context; `input` is a spl_input. */

@@ -9,12 +9,12 @@
 
 #include <libavutil/channel_layout.h>
 
-/* Keeps what libav logs to itself; its last error becomes part of messages. `mib`: what there is of memory, for
- * spl_libav_fail. */
+/* Keeps what libav logs to itself; its last error becomes part of messages. `mib`: what there is of
+ * memory, for spl_libav_fail. */
 void spl_libav_start(unsigned mib);
 
-/* Says "...: what libav said" for its error code `code`. Returns `otherwise`, or BUDGET when there was not
- * enough memory. */
+/* Says "...: what libav said" for its error code `code`. Returns `otherwise`, or BUDGET when there
+ * was not enough memory. */
 int spl_libav_fail(spl_error *error, int code, spl_status otherwise, const char *format, ...)
     SPL_PRINTF(4, 5);
 

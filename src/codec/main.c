@@ -27,7 +27,8 @@ static int receive_request(spl_record_type type, uint32_t *request, size_t size,
     return 0;
 }
 
-/* When memory runs out, the kernel is to end the helper rather than the program. It is left as it is where there is no /proc. */
+/* When memory runs out, the kernel is to end the helper rather than the program. It is left as it
+ * is where there is no /proc. */
 static void offer_to_die_first(void) {
     const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd < 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The cage in which media files are decoded and encoded. Each mechanism has its own file and holds without the others.
+ * The cage in which media files are decoded and encoded. Each mechanism has its own file and holds
+ * without the others.
  */
 #ifndef SPL_CODEC_SANDBOX_H
 #define SPL_CODEC_SANDBOX_H
@@ -18,16 +19,16 @@ typedef struct spl_sandbox_budget {
     unsigned cpu_s;
 } spl_sandbox_budget;
 
-/* sandbox_identity.c: before anything is read. The user "nobody" where root has started the helper, no capabilities, and an end
- * together with the thread that started it. */
+/* sandbox_identity.c: before anything is read. The user "nobody" where root has started the helper,
+ * no capabilities, and an end together with the thread that started it. */
 SPL_WARN_UNUSED int spl_sandbox_identity(spl_error *ret_error);
 
-/* sandbox_landlock.c: no file can be opened and no network address used. *ret_enforced = false where the kernel has no
- * Landlock. */
+/* sandbox_landlock.c: no file can be opened and no network address used. *ret_enforced = false
+ * where the kernel has no Landlock. */
 SPL_WARN_UNUSED int spl_sandbox_landlock(bool *ret_enforced, spl_error *ret_error);
 
-/* sandbox_limits.c: closes all descriptors above the two of the protocol; limits on memory, CPU time and the rest; no
- * core dumps, no tracing by others, no new privileges. */
+/* sandbox_limits.c: closes all descriptors above the two of the protocol; limits on memory, CPU
+ * time and the rest; no core dumps, no tracing by others, no new privileges. */
 SPL_WARN_UNUSED int spl_sandbox_limits(spl_sandbox_mode mode, const spl_sandbox_budget *budget,
                                        spl_error *ret_error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who the helper is. A container may have no user "nobody", and root there may not be allowed to change its user: the helper
- * then stays who it is, but without capabilities.
+ * Who the helper is. A container may have no user "nobody", and root there may not be allowed to
+ * change its user: the helper then stays who it is, but without capabilities.
  */
 #include "codec/sandbox.h"
 
@@ -23,7 +23,8 @@ static void become_nobody(void) {
         return;
 }
 
-/* systemd's filters deny capset to services that have no capabilities, so it is only called where there are some. */
+/* systemd's filters deny capset to services that have no capabilities, so it is only called where
+ * there are some. */
 static int drop_capabilities(spl_error *ret_error) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};

@@ -16,7 +16,8 @@
 #define ADDRESSES_MIB 1024
 #define STACK_MIB     8
 
-/* SIGXCPU comes at the soft limit. Its default effect would not end a helper that is the first process of a PID namespace. */
+/* SIGXCPU comes at the soft limit. Its default effect would not end a helper that is the first
+ * process of a PID namespace. */
 static void end_for_cpu_time(int number) {
     (void)number;
     _exit(SPL_HELPER_EXIT_CPU);

@@ -90,7 +90,8 @@ static void check_tls(const service_check *check) {
              key_path, certificate_path);
 }
 
-/* Whether `path`, or the nearest folder above it that exists, is a folder that can be written to. */
+/* Whether `path`, or the nearest folder above it that exists, is a folder that can be written to.
+ */
 static void check_folder(const service_check *check, const char *setting, const char *path) {
     SPL_CLEANUP(spl_free_p) char *existing = NULL;
     struct stat found;

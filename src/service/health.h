@@ -7,8 +7,8 @@
 
 #include "service/core/settings.h"
 
-/* 0 when GET /health answers 200 within a few seconds; IO otherwise. The service's certificate is not looked at: it need not name this
- * machine's loopback address. */
+/* 0 when GET /health answers 200 within a few seconds; IO otherwise. The service's certificate is
+ * not looked at: it need not name this machine's loopback address. */
 SPL_WARN_UNUSED int spl_service_health(const spl_settings *settings, spl_error *ret_error);
 
 #endif

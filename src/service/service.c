@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Opens the rooms from the ground up, waits for signals, and closes them in reverse. No thread but the first one takes signals.
+ * Opens the rooms from the ground up, waits for signals, and closes them in reverse. No thread but
+ * the first one takes signals.
  */
 #include "service/service.h"
 
@@ -113,7 +114,8 @@ static int check_sandbox(const spl_settings *settings, spl_error *ret_error) {
     return 0;
 }
 
-/* spl_pull_options.progress: a download may take long, and who ends the service meanwhile does not wait for it. */
+/* spl_pull_options.progress: a download may take long, and who ends the service meanwhile does not
+ * wait for it. */
 static int ask_ended(void *user, const spl_pull_progress *progress) {
     (void)user, (void)progress;
     sigset_t pending;
@@ -121,7 +123,8 @@ static int ask_ended(void *user, const spl_pull_progress *progress) {
     return sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT);
 }
 
-/* Downloads the models of SPLEETER_PULL_MODELS into DATA_DIR/models, and has them found there first. */
+/* Downloads the models of SPLEETER_PULL_MODELS into DATA_DIR/models, and has them found there
+ * first. */
 static int pull_models(const spl_settings *settings, spl_error *ret_error) {
     if (!*settings->pull_models)
         return 0;

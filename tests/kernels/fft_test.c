@@ -13,7 +13,8 @@
 
 #include <cmocka.h>
 
-/* Within 120 dB of the definition for noise, a spike and a sinusoid; the inverse gives the input back. */
+/* Within 120 dB of the definition for noise, a spike and a sinusoid; the inverse gives the input
+ * back. */
 static void fft_matches_definition(void **state) {
     (void)state;
     enum { N = SPL_FFT_SIZE };
@@ -56,7 +57,8 @@ static void fft_matches_definition(void **state) {
         }
 }
 
-/* Gain 1 gives the packed spectrum back; gains of one channel leave the other alone; magnitudes are those of the two signals. */
+/* Gain 1 gives the packed spectrum back; gains of one channel leave the other alone; magnitudes are
+ * those of the two signals. */
 static void spectrum_separates_channels(void **state) {
     (void)state;
     enum { N = SPL_FFT_SIZE };

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the kernel tests and kernels_bench.c share. Each test checks one family of kernels against its definition in double
- * precision, for every instruction set of this CPU, in guarded buffers, at sizes around the kernel's tile.
+ * What the kernel tests and kernels_bench.c share. Each test checks one family of kernels against
+ * its definition in double precision, for every instruction set of this CPU, in guarded buffers, at
+ * sizes around the kernel's tile.
  *
- * Tolerances come from the operands: a sum of n products may be off by n * epsilon times the sum of their magnitudes.
+ * Tolerances come from the operands: a sum of n products may be off by n * epsilon times the sum of
+ * their magnitudes.
  */
 #ifndef KERNELS_FIXTURE_H
 #define KERNELS_FIXTURE_H
 
 #include "lib/kernels/kernels.h"
 
-/* The kernels of each instruction set of this CPU, best last; `table_count` are set by kernels_find(). */
+/* The kernels of each instruction set of this CPU, best last; `table_count` are set by
+ * kernels_find(). */
 extern const spl_kernels *tables[3];
 extern size_t table_count;
 

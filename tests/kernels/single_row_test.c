@@ -10,7 +10,8 @@
 
 #include <cmocka.h>
 
-/* One channel out of a transposed convolution, each output as the sum over the taps that reach it. */
+/* One channel out of a transposed convolution, each output as the sum over the taps that reach it.
+ */
 static void single_row_follows_definition(void **state) {
     (void)state;
     for (size_t t = 0; t < table_count; t++)

@@ -160,6 +160,15 @@ def test_library_exports_only_its_api():
     assert exported == declared
 
 
+def test_lines_have_at_most_100_columns():
+    wrong = []
+    for path in SOURCES:
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if len(line) > 100:
+                wrong.append(f"{path.relative_to(ROOT)}:{number}: {len(line)} columns")
+    assert not wrong, "\n".join(wrong)
+
+
 def test_no_banned_functions():
     wrong = []
     for path in SOURCES:

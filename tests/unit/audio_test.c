@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The audio room from within: rounding, what is left behind when a decoder is dropped early, many at once.
- * (That decoding and encoding are right is tested against ffmpeg in tests/audio.)
+ * The audio room from within: rounding, what is left behind when a decoder is dropped early, many
+ * at once. (That decoding and encoding are right is tested against ffmpeg in tests/audio.)
  */
 #include "app/audio/audio.h"
 #include "app/audio/pcm.h"
@@ -50,7 +50,8 @@ static void rounding(void **state) {
     enum { COUNT = 1 << 20 };
     float *samples = malloc(COUNT * sizeof(float));
     assert_non_null(samples);
-    /* Every half step of 16 bits from -8 to 8 and its neighbours, then the ends of both ranges, then infinity. */
+    /* Every half step of 16 bits from -8 to 8 and its neighbours, then the ends of both ranges,
+     * then infinity. */
     for (int i = 0; i < COUNT; i++)
         samples[i] = (float)(i - COUNT / 2) / 65536;
     check_rounding(samples, COUNT);
@@ -108,7 +109,8 @@ static unsigned open_descriptors(void) {
     return count;
 }
 
-/* The helper of a decoder or encoder that is freed in the middle of its work is gone, with its descriptors. */
+/* The helper of a decoder or encoder that is freed in the middle of its work is gone, with its
+ * descriptors. */
 static void dropped_early(void **state) {
     (void)state;
     int fd = noise_file(60);
@@ -180,7 +182,8 @@ static void many_at_once(void **state) {
     close(fd);
 }
 
-/* Writing to a pipe that nobody reads is an error; SIGPIPE stays as it was and is not left pending. */
+/* Writing to a pipe that nobody reads is an error; SIGPIPE stays as it was and is not left pending.
+ */
 static void closed_pipe(void **state) {
     (void)state;
     static float samples[2 * 400000];

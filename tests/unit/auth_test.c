@@ -209,7 +209,8 @@ static bool look_up(const char *first_key, const char *key, spl_principal *ret_p
     return found;
 }
 
-/* A client keeps who it is when its key is rotated, and a name that is added again is somebody else. */
+/* A client keeps who it is when its key is rotated, and a name that is added again is somebody
+ * else. */
 static void names_are_not_inherited(void **state) {
     (void)state;
     spl_error error;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What blobs in a directory owe their disk: each system call fails once in turn, and no blob is there in part, none is reported that is
- * not there, nothing is left lying about. Linked with --wrap for those calls. Also: modes, and links that lead elsewhere.
+ * What blobs in a directory owe their disk: each system call fails once in turn, and no blob is
+ * there in part, none is reported that is not there, nothing is left lying about. Linked with
+ * --wrap for those calls. Also: modes, and links that lead elsewhere.
  */
 #include "folder.h"
 #include "service/blobs/blobs.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What every implementation of blobs must keep. `openers` lists the implementations; each test runs on each of them, in a fresh folder, or in the
- * bucket "spleeterd" of the S3 server that SPL_TEST_S3 names, which is emptied.
+ * What every implementation of blobs must keep. `openers` lists the implementations; each test runs
+ * on each of them, in a fresh folder, or in the bucket "spleeterd" of the S3 server that
+ * SPL_TEST_S3 names, which is emptied.
  */
 #include "folder.h"
 #include "service/blobs/blobs.h"

@@ -17,8 +17,8 @@
 
 #include <cmocka.h>
 
-/* Takes one connection: reads the whole stream, or the first bytes when `early`, then sends the answer and hangs up; with `hang`
- * it holds the connection until the client goes. */
+/* Takes one connection: reads the whole stream, or the first bytes when `early`, then sends the
+ * answer and hangs up; with `hang` it holds the connection until the client goes. */
 typedef struct peer {
     const char *answer;
     size_t answer_size;
@@ -211,7 +211,8 @@ static void long_answers(void **state) {
     close(fd);
 }
 
-/* The deadline is one for all: a peer that does not read, one that does not answer, one that does not hang up. */
+/* The deadline is one for all: a peer that does not read, one that does not answer, one that does
+ * not hang up. */
 static void deadlines(void **state) {
     (void)state;
     static const struct {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The engine's promises beyond its numbers: the same bytes for any threads and read sizes, cancelling, errors passed on, bad input refused.
- * (That the numbers are Spleeter's is shown by tests/golden.)
+ * The engine's promises beyond its numbers: the same bytes for any threads and read sizes,
+ * cancelling, errors passed on, bad input refused. (That the numbers are Spleeter's is shown by
+ * tests/golden.)
  */
 #include <spleeter/spleeter.h>
 

@@ -8,12 +8,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Makes one in memory (/dev/shm), or else below $TMPDIR or /tmp: most tests flush a lot and gain nothing
- * from a real disk. */
+/* Makes one in memory (/dev/shm), or else below $TMPDIR or /tmp: most tests flush a lot and gain
+ * nothing from a real disk. */
 void folder_make(char *ret_path, size_t size);
 /* Removes it with all that is in it. */
 void folder_remove(const char *path);
-/* How many files are in it, folders within it not counted, whose names end in `suffix` ("": all). */
+/* How many files are in it, folders within it not counted, whose names end in `suffix` ("": all).
+ */
 unsigned folder_count(const char *path, const char *suffix);
 
 #endif

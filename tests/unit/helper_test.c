@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * No call waits for a helper longer than it should: here the helper is a socket whose other end says nothing.
+ * No call waits for a helper longer than it should: here the helper is a socket whose other end
+ * says nothing.
  */
 #include "app/audio/decoder.h"
 #include "base/clock.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the HTTP room understands of a request, piece by piece: framing, targets, ranges, tags, names, clients behind proxies, zips.
- * (The server as a whole is tested over sockets in tests/service.)
+ * What the HTTP room understands of a request, piece by piece: framing, targets, ranges, tags,
+ * names, clients behind proxies, zips. (The server as a whole is tested over sockets in
+ * tests/service.)
  */
 #include "service/http/connection/client.h"
 #include "service/http/connection/framing.h"
@@ -307,7 +308,8 @@ static void clients_behind_proxies(void **state) {
     client_is("10.0.0.1", ",,", "10.0.0.1");
 }
 
-/* The proxy's entry stands at the end, behind whatever the client sent, however long that is and on however many lines. */
+/* The proxy's entry stands at the end, behind whatever the client sent, however long that is and on
+ * however many lines. */
 static void clients_that_send_the_header_too(void **state) {
     (void)state;
     static const char entry[] = ", 198.51.100.7";

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Options of jobs: what is read, what is refused under which field, and that there is one text for what means the same.
+ * Options of jobs: what is read, what is refused under which field, and that there is one text for
+ * what means the same.
  */
 #include "service/jobs/options.h"
 

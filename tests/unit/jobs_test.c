@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The room of jobs with the real store, blobs, model and codec helper: what goes in as the bundled song comes out as the bytes
- * that the pipeline writes for the same options; and what becomes of jobs that are refused, canceled, retried, given back, expired.
+ * The room of jobs with the real store, blobs, model and codec helper: what goes in as the bundled
+ * song comes out as the bytes that the pipeline writes for the same options; and what becomes of
+ * jobs that are refused, canceled, retried, given back, expired.
  */
 #include "base/clock.h"
 #include "base/file.h"
@@ -145,7 +146,8 @@ static json_t *submit_song(jobs_room *room, const char *options) {
     return job;
 }
 
-/* A WAV file of five minutes, which no machine separates before it is looked at. It is no silence, which would cost nothing. */
+/* A WAV file of five minutes, which no machine separates before it is looked at. It is no silence,
+ * which would cost nothing. */
 static json_t *submit_long_song(jobs_room *room, const char *options) {
     const uint32_t data_bytes = 300 * 44100 * 4, file_bytes = 36 + data_bytes;
     uint8_t header[44] = "RIFF....WAVEfmt \x10\0\0\0\1\0\2\0\x44\xac\0\0\x10\xb1\2\0\4\0\x10\0data";
@@ -560,7 +562,8 @@ static bool exists(const jobs_room *room, const char *name) {
 #define UNKNOWN "0190d5a0-0000-7000-8000-000000000001"
 #define ASIDE   "blobs/quarantine/" UNKNOWN
 
-/* Nobody knows whose files these are: they are set aside for a week. What is no job's folder is not touched at all. */
+/* Nobody knows whose files these are: they are set aside for a week. What is no job's folder is not
+ * touched at all. */
 static void deletes_only_what_it_knows(void **state) {
     jobs_room *room = *state;
     make_dir(room, "blobs/" UNKNOWN);

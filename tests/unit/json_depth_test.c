@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The limit on the depth of JSON, and what it costs of the stack that the service gives its connections.
+ * The limit on the depth of JSON, and what it costs of the stack that the service gives its
+ * connections.
  */
 #include "base/json.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tokens, the sets of keys that they are checked with, and the door that takes them. The keys are made here; tokens are signed by cjose.
- * tests/service/test_jwt.py has more, signed by another implementation.
+ * Tokens, the sets of keys that they are checked with, and the door that takes them. The keys are
+ * made here; tokens are signed by cjose. tests/service/test_jwt.py has more, signed by another
+ * implementation.
  */
 #include "base/clock.h"
 #include "http_fixture.h"
@@ -350,7 +351,8 @@ static bool has(spl_jwks_source *source, const char *kid, double now_s) {
     return found;
 }
 
-/* The keys are fetched when they are needed, at most once a minute, and outlive a server that fails. */
+/* The keys are fetched when they are needed, at most once a minute, and outlive a server that
+ * fails. */
 static void fetching(void **state) {
     (void)state;
     SPL_CLEANUP(spl_free_p) char *first = set_of(json_pack("[o]", public_json(rsa, "{}")));
@@ -378,7 +380,8 @@ static void fetching(void **state) {
     }
     assert_int_equal(server.requests, 2);
 
-    /* The issuer has changed its key: known a minute after the last try, and the old one is gone. */
+    /* The issuer has changed its key: known a minute after the last try, and the old one is gone.
+     */
     server.body = second;
     assert_true(has(source, "rsa", 300));
     assert_int_equal(server.requests, 2);
@@ -515,7 +518,8 @@ static void door(void **state) {
     spl_auth_free(NULL);
 }
 
-/* After too many failures from one address, or one /64, further failures are told to wait; a valid credential from there is still accepted. */
+/* After too many failures from one address, or one /64, further failures are told to wait; a valid
+ * credential from there is still accepted. */
 static void failures(void **state) {
     (void)state;
     const spl_settings settings = settings_of(production, api_key, false);

@@ -29,7 +29,8 @@ typedef struct test_bytes {
 void bytes_add(test_bytes *bytes, const void *data, size_t size);
 void bytes_free(test_bytes *bytes);
 
-/* For cmocka: *state becomes the path of a new temporary folder, and goes with all that is in it. */
+/* For cmocka: *state becomes the path of a new temporary folder, and goes with all that is in it.
+ */
 int make_folder(void **state);
 int remove_folder(void **state);
 
@@ -42,7 +43,8 @@ test_bytes read_file(const char *path);
 bool exists(const char *path);
 unsigned count_entries(const char *folder);
 
-/* A net with these filters whose numbers differ from each other and with `seed`; freed by free_net. */
+/* A net with these filters whose numbers differ from each other and with `seed`; freed by free_net.
+ */
 typedef struct test_net {
     spl_net_weights weights;
     spl_net_tensor tensors[SPL_NET_TENSORS]; /* of `weights` */
@@ -54,7 +56,8 @@ void free_net(test_net *net);
 
 extern const unsigned tiny_filters[SPL_UNET_DEPTH]; /* 1 filter a layer */
 
-/* Makes a model folder with `stem_count` tiny nets; those of stems from `shared` on are the same. */
+/* Makes a model folder with `stem_count` tiny nets; those of stems from `shared` on are the same.
+ */
 void make_model(const char *folder, unsigned stem_count, unsigned shared);
 
 /* One tensor of a checkpoint. */
@@ -67,7 +70,8 @@ typedef struct bundle_tensor {
     bool sliced;
 } bundle_tensor;
 
-/* What a checkpoint is to look like; zeroed: one shard, one block, TensorFlow's restart interval. */
+/* What a checkpoint is to look like; zeroed: one shard, one block, TensorFlow's restart interval.
+ */
 typedef struct bundle_options {
     unsigned shards;            /* 0: 1 */
     unsigned tensors_per_block; /* 0: all */
@@ -81,7 +85,8 @@ typedef struct bundle_options {
 void write_bundle(const char *prefix, const bundle_tensor *tensors, size_t count,
                   const bundle_options *options);
 
-/* The variables of `count` nets as Spleeter names them, sorted, with a step counter and an optimizer's slot; freed by free(). */
+/* The variables of `count` nets as Spleeter names them, sorted, with a step counter and an
+ * optimizer's slot; freed by free(). */
 bundle_tensor *make_spleeter_tensors(const test_net *nets, unsigned count, size_t *ret_count);
 
 /* Succeeds if `call` fails with `status` and a message that contains `text`. */

@@ -449,7 +449,8 @@ static void opens_configurations(void **state) {
 }
 
 static void configurations_find_their_nets(void **state) {
-    /* in MODEL_PATH, where it is a model folder; what the configuration says has precedence over its manifest */
+    /* in MODEL_PATH, where it is a model folder; what the configuration says has precedence over
+     * its manifest */
     const char *models = in_folder(*state, "models"), *home = in_folder(*state, "home");
     const char *config = in_folder(home, "mine.json");
     spl_model *model;

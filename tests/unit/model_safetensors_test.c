@@ -10,7 +10,8 @@
 
 #include <math.h>
 
-/* A file with this header and `data_bytes` of data; the header is padded so that the data are aligned. */
+/* A file with this header and `data_bytes` of data; the header is padded so that the data are
+ * aligned. */
 static test_bytes make_file(const char *header, size_t data_bytes) {
     test_bytes file = {0};
     size_t length = strlen(header);

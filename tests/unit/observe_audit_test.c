@@ -381,7 +381,8 @@ static void room_is_reserved(void **state) {
         skip(); /* this file system allocates nothing ahead */
 }
 
-/* The log goes on in another file when one is full, and the oldest go when all have the space that is allowed. */
+/* The log goes on in another file when one is full, and the oldest go when all have the space that
+ * is allowed. */
 static void files_follow_each_other(void **state) {
     (void)state;
     enum { SMALL_SPACE = 1 << 20, MANY = 1400 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Logs: each line is one JSON object whatever it is given, from many threads at once, and through rotation.
+ * Logs: each line is one JSON object whatever it is given, from many threads at once, and through
+ * rotation.
  */
 #include "service/observe/log.h"
 
@@ -34,7 +35,8 @@ static int remove_log(void **state) {
     return rmdir(folder);
 }
 
-/* Calls visit for each line of the log as JSON, and empties the log. Returns the number of lines. */
+/* Calls visit for each line of the log as JSON, and empties the log. Returns the number of lines.
+ */
 static size_t read_lines(void (*visit)(const json_t *line)) {
     FILE *file = fopen(path, "r");
     assert_non_null(file);

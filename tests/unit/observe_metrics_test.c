@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Metrics: counts are right, from many threads too; the number of series is bounded; with an argument, prints them, for
- * promtool (tests/deploy).
+ * Metrics: counts are right, from many threads too; the number of series is bounded; with an
+ * argument, prints them, for promtool (tests/deploy).
  */
 #include "service/observe/metrics.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Peaks are computed once for all who wait, stop when nobody does, and are kept as far as memory allows.
+ * Peaks are computed once for all who wait, stop when nobody does, and are kept as far as memory
+ * allows.
  */
 #include "service/jobs/peaks_cache.h"
 

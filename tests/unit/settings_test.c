@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Settings: where values come from, what is refused and with which words, and that secrets are never shown.
+ * Settings: where values come from, what is refused and with which words, and that secrets are
+ * never shown.
  */
 #include "service/core/settings.h"
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Kills a process that works on jobs and blobs, again and again at random moments: what it has acknowledged is there afterwards, each job has
- * one result, and no file is left that belongs to no job.
+ * Kills a process that works on jobs and blobs, again and again at random moments: what it has
+ * acknowledged is there afterwards, each job has one result, and no file is left that belongs to no
+ * job.
  *
  *     store_kills_test [KILLS [SEED]]
  *
- * The process creates, claims, finishes and removes jobs in several threads, and writes a line to a pipe after each call that succeeded.
- * Every second kill is a power loss for the database: what SQLite had not flushed is gone too.
+ * The process creates, claims, finishes and removes jobs in several threads, and writes a line to a
+ * pipe after each call that succeeded. Every second kill is a power loss for the database: what
+ * SQLite had not flushed is gone too.
  */
 #include "base/clock.h"
 #include "faulty_vfs.h"

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the job store on PostgreSQL owes several processes: they hear of each other's changes at once, share rates, take over what the dead reserved, and
- * bring the tables to their version once. Two stores in one process stand for two processes. The server is the one that SPL_TEST_POSTGRES names.
+ * What the job store on PostgreSQL owes several processes: they hear of each other's changes at
+ * once, share rates, take over what the dead reserved, and bring the tables to their version once.
+ * Two stores in one process stand for two processes. The server is the one that SPL_TEST_POSTGRES
+ * names.
  */
 #include "base/clock.h"
 #include "service/store/store.h"
@@ -156,7 +158,8 @@ static spl_idempotency reserve(spl_store *store, int64_t now_ms) {
     return state;
 }
 
-/* A key in flight stays with the process that renews it; when that dies, another gets it, and only that one may answer. */
+/* A key in flight stays with the process that renews it; when that dies, another gets it, and only
+ * that one may answer. */
 static void keys_of_the_dead_are_taken_over(void **state) {
     (void)state;
     assert_int_equal(reserve(here, 1000), SPL_IDEMPOTENCY_NEW);
@@ -192,7 +195,8 @@ static void *reserve_in_vain(void *user) {
     return status == SPL_E_IO ? here : NULL;
 }
 
-/* A key whose reservation came true although its process was told that it failed is not kept from everyone by that process. */
+/* A key whose reservation came true although its process was told that it failed is not kept from
+ * everyone by that process. */
 static void keys_reserved_unawares_are_freed(void **state) {
     (void)state;
     run_sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");

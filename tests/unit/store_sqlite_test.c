@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the SQLite job store owes its disk: whatever fails, no success is reported that is not there afterwards, nothing is corrupted, and
- * it goes on when the disk is well again. Also: which databases it opens, and that readers do not wait for a flush.
+ * What the SQLite job store owes its disk: whatever fails, no success is reported that is not there
+ * afterwards, nothing is corrupted, and it goes on when the disk is well again. Also: which
+ * databases it opens, and that readers do not wait for a flush.
  */
 #include "faulty_vfs.h"
 #include "folder.h"
@@ -161,7 +162,8 @@ static void files_are_private(void **state) {
 
 /* ------------------------------------------------------- a bad disk ---- */
 
-/* A story in which each kind of change happens. `attempt` does one step of it; a step that failed is done again when the disk is well. */
+/* A story in which each kind of change happens. `attempt` does one step of it; a step that failed
+ * is done again when the disk is well. */
 enum {
     OPEN,
     RESERVE,
@@ -315,7 +317,8 @@ static void assert_end_of_story(spl_store *store) {
     free(answer);
 }
 
-/* The story with the `number`-th operation of the disk failing. Returns whether there was so much as that to fail. */
+/* The story with the `number`-th operation of the disk failing. Returns whether there was so much
+ * as that to fail. */
 static bool tell_story(int number, int code, bool stays, int expected) {
     spl_store *store = NULL;
     unsigned failures = 0;
@@ -483,8 +486,8 @@ static blkcnt_t blocks_of_log(void) {
     return status.st_blocks;
 }
 
-/* The log has its room before it is needed, also while the database is closed; and then it holds nothing that another database could take for
- * its own. */
+/* The log has its room before it is needed, also while the database is closed; and then it holds
+ * nothing that another database could take for its own. */
 static void the_log_has_its_room(void **state) {
     (void)state;
     const blkcnt_t room = (3 << 20) / 512;

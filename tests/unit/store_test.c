@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What every implementation of the job store must keep. `openers` lists the implementations; each test runs on each of them, in a fresh
- * folder or, on the PostgreSQL server that SPL_TEST_POSTGRES names, a fresh schema, and time is what the test says it is.
+ * What every implementation of the job store must keep. `openers` lists the implementations; each
+ * test runs on each of them, in a fresh folder or, on the PostgreSQL server that SPL_TEST_POSTGRES
+ * names, a fresh schema, and time is what the test says it is.
  */
 #include "folder.h"
 #include "service/store/store.h"
@@ -481,7 +482,8 @@ static void a_clock_that_was_set_back(void **state) {
     FAILS(NOT_FOUND, delivery_claim, after_ms, 1000, "", &taken, &next);
 }
 
-/* However an attempt is lost, a job is begun `max` times, and then it is a dead letter; other jobs are not held up. */
+/* However an attempt is lost, a job is begun `max` times, and then it is a dead letter; other jobs
+ * are not held up. */
 static void attempts_are_counted(void **state) {
     (void)state;
     enum { BY_LEASE, BY_RELEASE, BY_CRASH, WAYS };
@@ -618,7 +620,8 @@ static void a_crash_ends_no_job_of_others(void **state) {
     assert_int_equal(done, SPL_ARRAY_SIZE(others));
 }
 
-/* A suspect waits until its process has nothing else to do, and nothing else is begun meanwhile; other processes are not held up. */
+/* A suspect waits until its process has nothing else to do, and nothing else is begun meanwhile;
+ * other processes are not held up. */
 static void a_suspect_runs_alone(void **state) {
     (void)state;
     const job_id suspect = create("a"), other = create("b"), third = create("c");
@@ -1066,7 +1069,8 @@ static uint64_t bytes_of(const char *owner) {
     return bytes;
 }
 
-/* Jobs that wait count with what they are expected to make; a job that makes more needs room for it. */
+/* Jobs that wait count with what they are expected to make; a job that makes more needs room for
+ * it. */
 static void outputs_are_expected(void **state) {
     (void)state;
     spl_job job = plain_job("a");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Slots that keys share: nobody gets more than the share, whoever waits is served by turns, and no wait is without an end.
+ * Slots that keys share: nobody gets more than the share, whoever waits is served by turns, and no
+ * wait is without an end.
  */
 #include "service/jobs/turns.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The U-Net against its definition: plain loops in double precision that scatter where the definition scatters.
+ * The U-Net against its definition: plain loops in double precision that scatter where the
+ * definition scatters.
  */
 #include "lib/networks/unet/unet.h"
 

@@ -22,7 +22,8 @@
 #define SPL_CONTAINERS_MAX_BYTES 512
 #define SPL_SECONDS_END          1e9 /* offsets, durations and limits are below it */
 
-/* What a file says of the audio track that is decoded. A header may lie: only decoded samples count. */
+/* What a file says of the audio track that is decoded. A header may lie: only decoded samples
+ * count. */
 typedef struct spl_audio_info {
     char container[32];      /* "mp3", "mov,mp4,m4a,3gp,3g2,mj2" */
     char codec[32];          /* "mp3", "aac" */
@@ -33,8 +34,8 @@ typedef struct spl_audio_info {
     uint64_t duration_us;     /* microseconds; 0 unknown */
 } spl_audio_info;
 
-/* Asks whether to give up: several times a second while a call waits for the helper, on the thread that made the call. True ends
- * the call with CANCELED. No function: never. */
+/* Asks whether to give up: several times a second while a call waits for the helper, on the thread
+ * that made the call. True ends the call with CANCELED. No function: never. */
 typedef struct spl_stop {
     bool (*ask)(void *user);
     void *user;
@@ -59,16 +60,17 @@ typedef struct spl_decode_options {
         limit_s; /* a file with more to decode, the skipped included, is refused (LIMIT); 0: none */
     char containers[SPL_CONTAINERS_MAX_BYTES]; /* names as libav has them, separated by commas, of
                                                   which the file must be one; "": any */
-    bool
-        probe; /* only the beginning is wanted, to see what the file is: the helper gets little memory and time (BUDGET) */
+    bool probe;    /* only the beginning is wanted, to see what the file is: the helper gets little
+                      memory and time (BUDGET) */
     spl_stop stop; /* of opening and reading; must stay valid as long as the decoder */
 } spl_decode_options;
 
 typedef struct spl_decoder spl_decoder;
 
-/* Starts decoding the audio file behind the descriptor `fd` (regular; it stays the caller's; read from the start,
- * whatever its file position, which does not move) to 44,100 Hz. `name` is for messages.
- * Errors: ARGUMENT (the file is not of options->containers), FORMAT, UNSUPPORTED (no audio track, unknown format), LIMIT (limit_s), BUDGET, HELPER, IO, MEMORY, CANCELED. */
+/* Starts decoding the audio file behind the descriptor `fd` (regular; it stays the caller's; read
+ * from the start, whatever its file position, which does not move) to 44,100 Hz. `name` is for
+ * messages. Errors: ARGUMENT (the file is not of options->containers), FORMAT, UNSUPPORTED (no
+ * audio track, unknown format), LIMIT (limit_s), BUDGET, HELPER, IO, MEMORY, CANCELED. */
 SPL_WARN_UNUSED int spl_decoder_open(int fd, const char *name, const spl_decode_options *options,
                                      spl_decoder **ret_decoder, spl_error *ret_error);
 
@@ -78,13 +80,15 @@ const spl_audio_info *spl_decoder_info(const spl_decoder *decoder);
 /* Channels of what spl_decoder_read gives: 2, or those of the file with SPL_CHANNELS_ALL. */
 unsigned spl_decoder_channels(const spl_decoder *decoder);
 
-/* Reads up to `capacity` samples; *ret_count = 0 at the end, which is reported only when the helper said that it
- * decoded everything. All samples are finite and within +-SPL_SAMPLE_MAX (else: SAMPLE). A file that breaks off gives what could be decoded, as ffmpeg does. */
+/* Reads up to `capacity` samples; *ret_count = 0 at the end, which is reported only when the helper
+ * said that it decoded everything. All samples are finite and within +-SPL_SAMPLE_MAX (else:
+ * SAMPLE). A file that breaks off gives what could be decoded, as ffmpeg does. */
 SPL_WARN_UNUSED int spl_decoder_read(spl_decoder *decoder, float *samples, size_t capacity,
                                      size_t *ret_count, spl_error *ret_error);
 
-/* What did not stop decoding but should be told, such as "the file is damaged: 3 packets could not be decoded" or "this kernel lacks
- * Landlock"; "" when nothing. Complete after the end was read. Owned by the decoder. */
+/* What did not stop decoding but should be told, such as "the file is damaged: 3 packets could not
+ * be decoded" or "this kernel lacks Landlock"; "" when nothing. Complete after the end was read.
+ * Owned by the decoder. */
 const char *spl_decoder_warning(const spl_decoder *decoder);
 
 /* Ends the helper and frees; NULL is allowed. */
@@ -125,40 +129,46 @@ typedef struct spl_encode_options {
 
 typedef struct spl_encoder spl_encoder;
 
-/* Starts writing an audio file into the descriptor `fd`, at its file position; it stays the caller's. It should be
- * seekable; on a pipe, WAV, FLAC, MP3, Ogg and Opus still work (their headers then cannot tell the length), M4A and WMA
- * are refused (UNSUPPORTED). A sample rate that the format lacks becomes its next higher, or its highest; a bit rate that
- * the encoder lacks the nearest it has. Channels that the format has no place for are refused (UNSUPPORTED). `name` is
+/* Starts writing an audio file into the descriptor `fd`, at its file position; it stays the
+ * caller's. It should be seekable; on a pipe, WAV, FLAC, MP3, Ogg and Opus still work (their
+ * headers then cannot tell the length), M4A and WMA are refused (UNSUPPORTED). A sample rate that
+ * the format lacks becomes its next higher, or its highest; a bit rate that the encoder lacks the
+ * nearest it has. Channels that the format has no place for are refused (UNSUPPORTED). `name` is
  * for messages. */
 SPL_WARN_UNUSED int spl_encoder_open(int fd, const char *name, const spl_encode_options *options,
                                      spl_encoder **ret_encoder, spl_error *ret_error);
 
-/* Encodes `count` samples. Integer formats round to nearest and clip; the clipped ones are counted. */
+/* Encodes `count` samples. Integer formats round to nearest and clip; the clipped ones are counted.
+ */
 SPL_WARN_UNUSED int spl_encoder_write(spl_encoder *encoder, const float *samples, size_t count,
                                       spl_error *ret_error);
 
-/* Says how many samples the file is to have, at its own rate: the few more that resampling makes at the end are
- * left out. Before spl_encoder_finish; ignored when the file's rate is 44,100 Hz or not the one that was asked for. */
+/* Says how many samples the file is to have, at its own rate: the few more that resampling makes at
+ * the end are left out. Before spl_encoder_finish; ignored when the file's rate is 44,100 Hz or not
+ * the one that was asked for. */
 void spl_encoder_set_length(spl_encoder *encoder, uint64_t samples);
 
-/* Ends the file: everything is written to `fd` when this returns 0 (but not yet flushed to the disk). */
+/* Ends the file: everything is written to `fd` when this returns 0 (but not yet flushed to the
+ * disk). */
 SPL_WARN_UNUSED int spl_encoder_finish(spl_encoder *encoder, spl_error *ret_error);
 
-/* Sample values (over all channels) outside the range of the format; complete after spl_encoder_finish. */
+/* Sample values (over all channels) outside the range of the format; complete after
+ * spl_encoder_finish. */
 uint64_t spl_encoder_clipped(const spl_encoder *encoder);
 
 /* Ends the helper, if one runs, and frees; NULL is allowed. */
 void spl_encoder_free(spl_encoder *encoder);
 
-/* What is wrong with the sandbox on this kernel ("this kernel has no Landlock: ..."), or NULL. Constant text. */
+/* What is wrong with the sandbox on this kernel ("this kernel has no Landlock: ..."), or NULL.
+ * Constant text. */
 const char *spl_sandbox_warning(void);
 
-/* From now on no helper starts where the kernel has no Landlock (HELPER). The environment variable SPLEETER_REQUIRE_LANDLOCK does
- * the same when it is 1. Thread-safe. */
+/* From now on no helper starts where the kernel has no Landlock (HELPER). The environment variable
+ * SPLEETER_REQUIRE_LANDLOCK does the same when it is 1. Thread-safe. */
 void spl_sandbox_require_landlock(void);
 
-/* Lets the codec helper try to break out of its sandbox in every way it knows. Errors: HELPER (one of them worked, or it
- * cannot be run), IO. */
+/* Lets the codec helper try to break out of its sandbox in every way it knows. Errors: HELPER (one
+ * of them worked, or it cannot be run), IO. */
 SPL_WARN_UNUSED int spl_sandbox_check(spl_error *ret_error);
 
 #endif

@@ -96,7 +96,8 @@ SPL_WARN_UNUSED int spl_record_receive_header(int fd, spl_record_header *ret_hea
 /* Receives exactly `size` bytes of a payload. Errors: HELPER when the other end is gone. */
 SPL_WARN_UNUSED int spl_record_receive(int fd, void *ret_payload, size_t size);
 
-/* Whether `start` is of this build and in the ranges that audio.h promises; makes its texts printable. */
+/* Whether `start` is of this build and in the ranges that audio.h promises; makes its texts
+ * printable. */
 SPL_WARN_UNUSED bool spl_decode_start_check(spl_decode_start *start);
 
 /* Ends `text` of `size` bytes with a NUL and replaces what is not printable ASCII by '?'. */

@@ -13,7 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The helper's CPU time is limited too (codec/decode.c); this is for one that waits, or a machine that is busy. */
+/* The helper's CPU time is limited too (codec/decode.c); this is for one that waits, or a machine
+ * that is busy. */
 #define PROBE_MAX_S 30
 
 struct spl_decoder {

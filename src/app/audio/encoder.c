@@ -37,7 +37,8 @@ bool spl_codec_from_name(const char *name, spl_codec *ret_codec) {
     return false;
 }
 
-/* A file that is opened to append is not, for what is written goes to its end wherever one seeks. */
+/* A file that is opened to append is not, for what is written goes to its end wherever one seeks.
+ */
 static bool is_seekable(int fd) {
     return lseek(fd, 0, SEEK_CUR) >= 0 && !(fcntl(fd, F_GETFL) & O_APPEND);
 }

@@ -9,11 +9,12 @@
 
 #include <stddef.h>
 
-/* The length of the file name `name` before its last dot; all of it when nothing is before the dot but dots. */
+/* The length of the file name `name` before its last dot; all of it when nothing is before the dot
+ * but dots. */
 size_t spl_name_stem_length(const char *name);
 
-/* Whether a file named `name` (without folders) is worth a try: its extension, whatever the case, is one of audio or video that
- * can be decoded, and it is not hidden. */
+/* Whether a file named `name` (without folders) is worth a try: its extension, whatever the case,
+ * is one of audio or video that can be decoded, and it is not hidden. */
 bool spl_name_is_audio(const char *name);
 
 #endif

@@ -92,7 +92,8 @@ typedef struct spawn_request {
     int failed_errno; /* 0: it runs */
 } spawn_request;
 
-/* In the child. System calls only: what libraries keep of signals and descriptors is still the program's. */
+/* In the child. System calls only: what libraries keep of signals and descriptors is still the
+ * program's. */
 static int run_helper(void *user) {
     spawn_request *request = user;
     const uint64_t usual_action[4] = {0}, no_signals = 0;
@@ -139,8 +140,9 @@ static int start_in(int namespaces, char *stack, spawn_request *request, pid_t *
     return 0;
 }
 
-/* Namespaces need a capability, or a user namespace beside them, which container engines and systemd's RestrictNamespaces deny. The
- * helper then does without: nothing else in its sandbox depends on them. */
+/* Namespaces need a capability, or a user namespace beside them, which container engines and
+ * systemd's RestrictNamespaces deny. The helper then does without: nothing else in its sandbox
+ * depends on them. */
 static int spawn(spawn_request *request, pid_t *ret_pid) {
     const int own = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC;
     SPL_CLEANUP(spl_free_p) char *stack = aligned_alloc(16, STACK_BYTES);
@@ -186,7 +188,8 @@ int spl_helper_start(const char *mode, int file_fd, const spl_stop *stop, spl_he
     SPL_CLEANUP(spl_close_p) int ours = pair[0];
     SPL_CLEANUP(spl_close_p) int theirs = pair[1];
 
-    /* Above the numbers that the child fills, so that none is overwritten before it is duplicated. */
+    /* Above the numbers that the child fills, so that none is overwritten before it is duplicated.
+     */
     SPL_CLEANUP(spl_close_p) int channel = fcntl(theirs, F_DUPFD_CLOEXEC, SPL_HELPER_FILE_FD + 1);
     SPL_CLEANUP(spl_close_p) int file = fcntl(file_fd, F_DUPFD_CLOEXEC, SPL_HELPER_FILE_FD + 1);
     if (channel < 0 || file < 0)
@@ -292,7 +295,8 @@ bool spl_helper_receive_failure(spl_helper *helper, const spl_record_header *hea
     return true;
 }
 
-/* Gives a helper that closed its socket the time to end by itself. *ret_status is how it did; false: it still runs. */
+/* Gives a helper that closed its socket the time to end by itself. *ret_status is how it did;
+ * false: it still runs. */
 static bool has_ended(const spl_helper *helper, int *ret_status) {
     for (int waited_ms = 0; helper->pid > 0; waited_ms += 10) {
         const pid_t waited = wait_for(helper->pid, WNOHANG, ret_status);

@@ -2,8 +2,9 @@
  *
  * The codec helper as a child process: started, talked to, watched, ended.
  *
- * No call waits without end: each asks the helper's `stop` every tenth of a second, and gives up on a helper that hangs. A function
- * that fails leaves the reason in the helper, and spl_helper_fail turns it into an error.
+ * No call waits without end: each asks the helper's `stop` every tenth of a second, and gives up on
+ * a helper that hangs. A function that fails leaves the reason in the helper, and spl_helper_fail
+ * turns it into an error.
  */
 #ifndef SPL_APP_AUDIO_HELPER_H
 #define SPL_APP_AUDIO_HELPER_H
@@ -32,9 +33,10 @@ typedef struct spl_helper {
 #define SPL_HELPER_INIT                                                                            \
     { .fd = -1 }
 
-/* Starts `spleeterd-codec MODE` with an empty environment, the socket and a duplicate of `file_fd`, nothing else.
- * The program is the one that the environment variable SPLEETER_CODEC names, or else the first there is of:
- * beside this program, ../libexec/spleeterd/ from there, the configured libexecdir. Errors: HELPER, IO. */
+/* Starts `spleeterd-codec MODE` with an empty environment, the socket and a duplicate of `file_fd`,
+ * nothing else. The program is the one that the environment variable SPLEETER_CODEC names, or else
+ * the first there is of: beside this program, ../libexec/spleeterd/ from there, the configured
+ * libexecdir. Errors: HELPER, IO. */
 SPL_WARN_UNUSED int spl_helper_start(const char *mode, int file_fd, const spl_stop *stop,
                                      spl_helper *ret_helper, spl_error *ret_error);
 
@@ -48,14 +50,16 @@ SPL_WARN_UNUSED int spl_helper_receive_header(spl_helper *helper, spl_record_hea
 /* Receives exactly `size` bytes of a payload. */
 SPL_WARN_UNUSED int spl_helper_receive(spl_helper *helper, void *ret_payload, size_t size);
 
-/* Receives the payload of a FAILURE record into *ret_error, with the message made printable and put behind
- * "name: ", and its status into *ret_status. False when the record is not what it should be. */
+/* Receives the payload of a FAILURE record into *ret_error, with the message made printable and put
+ * behind "name: ", and its status into *ret_status. False when the record is not what it should be.
+ */
 SPL_WARN_UNUSED bool spl_helper_receive_failure(spl_helper *helper, const spl_record_header *header,
                                                 const char *name, spl_error *ret_error,
                                                 int *ret_status);
 
-/* To be called when one of these failed or the helper said something that it should not: ends it and tells in `ret_error` what
- * became of it. `name` is that of the media file. Returns HELPER, CANCELED, or BUDGET when it used up its time. */
+/* To be called when one of these failed or the helper said something that it should not: ends it
+ * and tells in `ret_error` what became of it. `name` is that of the media file. Returns HELPER,
+ * CANCELED, or BUDGET when it used up its time. */
 int spl_helper_fail(spl_helper *helper, const char *name, spl_error *ret_error);
 
 /* Kills the helper if it still runs, and waits for it. Safe on an initialised or ended one. */

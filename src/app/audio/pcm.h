@@ -13,7 +13,8 @@
 /* To 16 bits. Returns how many values were clipped. NaN becomes 0 or the smallest value. */
 uint64_t spl_pcm_to_s16(const float *samples, size_t count, int16_t *ret_pcm);
 
-/* To 24 bits, each in an int32_t as a value from -2^23 to 2^23 - 1. Returns how many values were clipped. */
+/* To 24 bits, each in an int32_t as a value from -2^23 to 2^23 - 1. Returns how many values were
+ * clipped. */
 uint64_t spl_pcm_to_s24(const float *samples, size_t count, int32_t *ret_pcm);
 
 #endif

@@ -2,9 +2,9 @@
  *
  * Everything of a pull happens in the hidden folder .pull-NAME among the models:
  *
- *     NAME.tar.gz.part, NAME.tar.gz.part.etag   what has been downloaded; kept when the download fails
+ *     NAME.tar.gz.part, NAME.tar.gz.part.etag   the download so far; kept when it fails
  *     checkpoint/                               unpacked
- *     model/                                    imported; takes the final place, what was there comes here
+ *     model/                                    imported; swapped with the final folder
  */
 #include "app/download/pull.h"
 
@@ -26,7 +26,8 @@
 #define ARCHIVE_MAX_BYTES ((size_t)1 << 30)
 #define STALL_S           30
 #define FOLDERS_OPEN      8
-#define LICENCE           "MIT (deezer/spleeter; the release names no separate licence for the weights)"
+
+#define LICENCE "MIT (deezer/spleeter; the release names no separate licence for the weights)"
 
 static const char *const names[] = {"2stems", "4stems", "5stems"};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One libcurl transfer at a time. The body goes to a file; where it begins there is decided when its first bytes come, by the
- * headers of the response that they belong to.
+ * One libcurl transfer at a time. The body goes to a file; where it begins there is decided when
+ * its first bytes come, by the headers of the response that they belong to.
  */
 #include "app/download/transfer.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * First the song is read for the correlations of all true channels with each other and with the estimates, at lags of 0
- * to 511 samples. They give, for each estimate, the filters that make of the true channels what is nearest to it: of all
- * true channels, and of those of its own stem alone. Then the song is read again, and each second is taken apart:
+ * First the song is read for the correlations of all true channels with each other and with the
+ * estimates, at lags of 0 to 511 samples. They give, for each estimate, the filters that make of
+ * the true channels what is nearest to it: of all true channels, and of those of its own stem
+ * alone. Then the song is read again, and each second is taken apart:
  *
  *     estimate = true + spatial + interference + artifacts
  *     own = true + spatial                    the own stem, filtered
@@ -26,7 +27,8 @@
 #define WINDOW_PADDED (WINDOW + HISTORY)
 
 /* A least-squares projection has no more energy than what it projects. Windows break that where the
- * true stems have an empty band: the edges of a window leak into it, and the filters amplify that. */
+ * true stems have an empty band: the edges of a window leak into it, and the filters amplify that.
+ */
 #define PROJECTION_MOST 1.25
 
 _Static_assert(HISTORY + BLOCK <= SPL_FFT_SIZE, "a block and its tail fit the transform");
@@ -197,7 +199,8 @@ static int correlate(evaluation *e, spl_error *ret_error) {
 
 /* ----------------------------------------------------------- filters ---- */
 
-/* The correlation of the true channel x with both channels of `signal`, at lags from 0 on, into scratch->re[0] and im[0]. */
+/* The correlation of the true channel x with both channels of `signal`, at lags from 0 on, into
+ * scratch->re[0] and im[0]. */
 static void lags_of(evaluation *e, size_t x, size_t signal, spl_fft_scratch *scratch) {
     spl_fft_inverse(&e->table, &e->correlations[x * 2 * e->stems + signal], scratch);
 }
@@ -233,7 +236,8 @@ static void factor_task(void *user, size_t task, unsigned thread) {
                                   : e->errors[which].status;
 }
 
-/* The filters from `count` of the active stems, from `first` on, to the estimate of the stem `estimate`. */
+/* The filters from `count` of the active stems, from `first` on, to the estimate of the stem
+ * `estimate`. */
 static int find_filters(evaluation *e, const spl_toeplitz *matrix, unsigned first, unsigned count,
                         unsigned estimate, spl_fft_scratch *scratch, spl_stereo_spectrum *filters,
                         spl_error *ret_error) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One song after the other, several side by side: match estimates with true stems, open decoders, score.
+ * One song after the other, several side by side: match estimates with true stems, open decoders,
+ * score.
  */
 #include "app/evaluate/evaluate.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Spectra of stereo blocks in double precision: two real channels are one complex transform of one fixed size.
+ * Spectra of stereo blocks in double precision: two real channels are one complex transform of one
+ * fixed size.
  *
- * The kernels' FFT is single precision, which is too coarse here: the distortion filters of BSS Eval come out of correlations
- * that are nearly singular.
+ * The kernels' FFT is single precision, which is too coarse here: the distortion filters of BSS
+ * Eval come out of correlations that are nearly singular.
  */
 #ifndef SPL_APP_EVALUATE_FFT_H
 #define SPL_APP_EVALUATE_FFT_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A picture of a summary: a column of dots for each stem, one dot a song, and a bar at their median.
+ * A picture of a summary: a column of dots for each stem, one dot a song, and a bar at their
+ * median.
  */
 #include "app/evaluate/summary.h"
 #include "base/file.h"

@@ -31,9 +31,10 @@ typedef struct spl_songs {
     size_t count;
 } spl_songs;
 
-/* Finds all songs at and below `path`: folders with two stems or more, such as vocals.wav and drums.flac, and files *.stem.mp4,
- * whose five tracks are mixture, drums, bass, other, vocals, as in MUSDB18.
- * Errors: NOT_FOUND (also when there is no song), FORMAT (a stem that is there twice), PERMISSION, IO, MEMORY. */
+/* Finds all songs at and below `path`: folders with two stems or more, such as vocals.wav and
+ * drums.flac, and files *.stem.mp4, whose five tracks are mixture, drums, bass, other, vocals, as
+ * in MUSDB18. Errors: NOT_FOUND (also when there is no song), FORMAT (a stem that is there twice),
+ * PERMISSION, IO, MEMORY. */
 SPL_WARN_UNUSED int spl_songs_find(const char *path, spl_songs *ret_songs, spl_error *ret_error);
 
 void spl_songs_clear(spl_songs *songs);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * The generalised Schur algorithm: the Cholesky factor of T column by column, out of 2 * size vectors.
+ * The generalised Schur algorithm: the Cholesky factor of T column by column, out of 2 * size
+ * vectors.
  *
- * T - Z T Z' = P P' - N N', where Z shifts down by one block, P is the first block column divided by the root of the first
- * block, and N is P without its first block. A step turns P and N (orthogonally each, then hyperbolically between
- * them) so that of the leading row one number in P is left: that vector is the next column of the factor; shifted
- * down by one block it goes back to P. As stable as Cholesky's own algorithm (Chandrasekaran and Sayed, "Stabilizing the
- * generalized Schur algorithm", SIAM J. Matrix Anal. Appl. 17, 1996), with n * n / 2 numbers read and written 4 * size times.
+ * T - Z T Z' = P P' - N N', where Z shifts down by one block, P is the first block column divided
+ * by the root of the first block, and N is P without its first block. A step turns P and N
+ * (orthogonally each, then hyperbolically between them) so that of the leading row one number in P
+ * is left: that vector is the next column of the factor; shifted down by one block it goes back to
+ * P. As stable as Cholesky's own algorithm (Chandrasekaran and Sayed, "Stabilizing the generalized
+ * Schur algorithm", SIAM J. Matrix Anal. Appl. 17, 1996), with n * n / 2 numbers read and written 4
+ * * size times.
  */
 #include "app/evaluate/toeplitz.h"
 
@@ -38,7 +41,8 @@ static void generator_clear(generator *g) {
     free(g->direction);
 }
 
-/* The lower triangular root of the first block with `noise` on its diagonal; false when it has none. */
+/* The lower triangular root of the first block with `noise` on its diagonal; false when it has
+ * none. */
 static bool root_of_first_block(const double *block, const double *scale, size_t size, double noise,
                                 double *root) {
     for (size_t i = 0; i < size; i++) {
@@ -69,7 +73,8 @@ static void generator_fill(generator *g, const double *blocks, const double *sca
     }
 }
 
-/* Reflects the `size` vectors so that of row `row` only the first number is left, and returns it. */
+/* Reflects the `size` vectors so that of row `row` only the first number is left, and returns it.
+ */
 static double reflect(const generator *g, double *vectors, size_t row) {
     const size_t size = g->size, order = g->order;
     double *direction = g->direction;

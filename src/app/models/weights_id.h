@@ -9,8 +9,8 @@
 
 #include <spleeter/model.h>
 
-/* The SHA-256 of the SHA-256 of each stem's net (64 hex digits each, in the order of the stems, nothing between); "" for a model whose
- * nets are read from a checkpoint. Errors: MEMORY. */
+/* The SHA-256 of the SHA-256 of each stem's net (64 hex digits each, in the order of the stems,
+ * nothing between); "" for a model whose nets are read from a checkpoint. Errors: MEMORY. */
 SPL_WARN_UNUSED int spl_weights_id(const spl_model_info *info, char ret_hex[65],
                                    spl_error *ret_error);
 

@@ -20,9 +20,10 @@ static inline unsigned spl_lane_width(const spl_lane *lane) {
     return lane->left == lane->right ? 1 : 2;
 }
 
-/* Writes the lanes of a file with `channels` channels (1 to SPL_CHANNELS_MAX) to ret_lanes, in the order of
- * their first channel, and returns their number; each channel is in exactly one lane. `channel_mask` is as in
- * spl_audio_info. Two channels are always a pair; of more without a known position only the first two are. */
+/* Writes the lanes of a file with `channels` channels (1 to SPL_CHANNELS_MAX) to ret_lanes, in the
+ * order of their first channel, and returns their number; each channel is in exactly one lane.
+ * `channel_mask` is as in spl_audio_info. Two channels are always a pair; of more without a known
+ * position only the first two are. */
 size_t spl_lanes_of(unsigned channels, uint64_t channel_mask, spl_lane ret_lanes[SPL_CHANNELS_MAX]);
 
 #endif

@@ -254,7 +254,8 @@ static void mix(const float *const *stems, uint64_t members, size_t begin, size_
         mixed[i] = 0.5f * (mixed[2 * i] + mixed[2 * i + 1]);
 }
 
-/* The larger of `peak` and the magnitudes of samples: without their sign they order as integers do, infinity and NaN above all. */
+/* The larger of `peak` and the magnitudes of samples: without their sign they order as integers do,
+ * infinity and NaN above all. */
 static float peak_of(const float *samples, size_t count, float peak) {
     int32_t largest;
     memcpy(&largest, &peak, sizeof(largest));
@@ -268,8 +269,8 @@ static float peak_of(const float *samples, size_t count, float peak) {
     return peak;
 }
 
-/* Lets the disk begin with what was written, so that little is left to wait for at the end. It is a hint: errors come with
- * the final fsync. */
+/* Lets the disk begin with what was written, so that little is left to wait for at the end. It is a
+ * hint: errors come with the final fsync. */
 static void start_flushing(const song_run *run) {
     for (size_t i = 0; i < run->output_count; i++)
         if (run->outputs[i].request.path)
@@ -428,8 +429,8 @@ static int encode_spools(song_run *run, output_state *output) {
     return 0;
 }
 
-/* Samples that the input has at its own rate, of the part that is separated. Resampling there and back is exact to a few samples
- * only, so the header's word counts if it is about that. */
+/* Samples that the input has at its own rate, of the part that is separated. Resampling there and
+ * back is exact to a few samples only, so the header's word counts if it is about that. */
 static uint64_t input_length(const song_run *run) {
     double rate_hz = run->input.sample_rate_hz;
     double decoded = (double)run->samples * rate_hz / SPL_SAMPLE_RATE_HZ;

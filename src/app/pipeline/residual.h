@@ -20,8 +20,8 @@ typedef struct spl_residual {
 SPL_WARN_UNUSED int spl_residual_push(spl_residual *residual, const float *samples, size_t count,
                                       spl_error *ret_error);
 
-/* Compares the next `count` samples of the queue, which must be there, with the sum of `stem_count` stems from sample `begin`
- * on. */
+/* Compares the next `count` samples of the queue, which must be there, with the sum of `stem_count`
+ * stems from sample `begin` on. */
 void spl_residual_compare(spl_residual *residual, const float *const *stems, size_t begin,
                           size_t count, unsigned stem_count);
 

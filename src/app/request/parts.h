@@ -15,8 +15,9 @@ typedef struct spl_parts {
     size_t mix_count;
 } spl_parts;
 
-/* Selects stems and mixes of `model`. `stems` is "vocals,drums" or NULL, each of `mixes` is "name=vocals+drums". Without
- * `stems` all stems are written, unless there are mixes: then only those are. Errors: ARGUMENT, MEMORY. */
+/* Selects stems and mixes of `model`. `stems` is "vocals,drums" or NULL, each of `mixes` is
+ * "name=vocals+drums". Without `stems` all stems are written, unless there are mixes: then only
+ * those are. Errors: ARGUMENT, MEMORY. */
 SPL_WARN_UNUSED int spl_parts_select(const spl_model_info *model, const char *stems,
                                      const char *const *mixes, size_t mix_count,
                                      spl_parts *ret_parts, spl_error *ret_error);

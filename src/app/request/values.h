@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Values of options, from text; the command and the service read them here. Each function fails with ARGUMENT and a message that
- * starts with `option`, as its user wrote it ("--bitrate", "bitrate"), and says what to give.
+ * Values of options, from text; the command and the service read them here. Each function fails
+ * with ARGUMENT and a message that starts with `option`, as its user wrote it ("--bitrate",
+ * "bitrate"), and says what to give.
  */
 #ifndef SPL_APP_REQUEST_VALUES_H
 #define SPL_APP_REQUEST_VALUES_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Short-time Fourier transform of stereo frames, as Spleeter has it: periodic Hann window of 4,096 samples,
- * hop of 1,024, and for the inverse the same window times 2/3 with overlap-add.
+ * Short-time Fourier transform of stereo frames, as Spleeter has it: periodic Hann window of 4,096
+ * samples, hop of 1,024, and for the inverse the same window times 2/3 with overlap-add.
  */
 #ifndef SPL_LIB_DSP_STFT_H
 #define SPL_LIB_DSP_STFT_H
@@ -22,11 +22,13 @@ typedef struct spl_stft {
 
 void spl_stft_init(spl_stft *ret_stft);
 
-/* The packed spectrum (see kernels/kernels.h) of 4,096 interleaved stereo samples. `scratch` holds 2 * 4,096 floats. */
+/* The packed spectrum (see kernels/kernels.h) of 4,096 interleaved stereo samples. `scratch` holds
+ * 2 * 4,096 floats. */
 void spl_stft_forward(const spl_stft *stft, const float *stereo, float *ret_re, float *ret_im,
                       float *scratch);
 
-/* Adds the windowed inverse of a packed spectrum to 4,096 interleaved stereo samples; overwrites re and im. */
+/* Adds the windowed inverse of a packed spectrum to 4,096 interleaved stereo samples; overwrites re
+ * and im. */
 void spl_stft_inverse_add(const spl_stft *stft, float *re, float *im, float *stereo,
                           float *scratch);
 

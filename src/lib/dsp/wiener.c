@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The Wiener filter, in double precision: with nearly equal channels the 2x2 matrices are nearly singular.
+ * The Wiener filter, in double precision: with nearly equal channels the 2x2 matrices are nearly
+ * singular.
  */
 #include "lib/dsp/wiener.h"
 

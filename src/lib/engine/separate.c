@@ -2,24 +2,27 @@
  *
  * Streams a song through STFT, nets, masks and inverse STFT.
  *
- * The song, with 4,096 zeros in front and as many behind as the last frame needs, is cut into frames of 4,096
- * samples every 1,024, and the frames into segments of T. One segment is in memory at a time:
+ * The song, with 4,096 zeros in front and as many behind as the last frame needs, is cut into
+ * frames of 4,096 samples every 1,024, and the frames into segments of T. One segment is in memory
+ * at a time:
  *
  *   input      T - 1 hops and one frame of samples; the last three hops also begin the next segment
  *   spectra    T packed spectra of the mixture
- *   magnitudes and estimates (one set a net), [T][channel][F]; masks are computed in place of the estimates
- *   output     one set a stem: T hops of samples, and three more that the next segment adds to
+ *   magnitudes and estimates (one set a net), [T][channel][F]; masks are computed in place of the
+ * estimates output     one set a stem: T hops of samples, and three more that the next segment adds
+ * to
  *
- * A segment is computed in the background, while the calling thread gives that before it to the sink and reads the one after
- * it, which costs one more set of samples and of output.
+ * A segment is computed in the background, while the calling thread gives that before it to the
+ * sink and reads the one after it, which costs one more set of samples and of output.
  *
- * The mixture is split into groups and stems without a group, and each group's share of it into the group's stems. Nets of
- * groups that nobody asked for do not run.
+ * The mixture is split into groups and stems without a group, and each group's share of it into the
+ * group's stems. Nets of groups that nobody asked for do not run.
  *
  * Frames beyond the end of the song are zeros to the nets, and nothing after them.
  *
- * Threads share the frames, rows and bins of each step. Which thread takes which does not change any sum:
- * overlap-add, the only place where tasks meet, runs over even blocks of frames first, then over odd ones.
+ * Threads share the frames, rows and bins of each step. Which thread takes which does not change
+ * any sum: overlap-add, the only place where tasks meet, runs over even blocks of frames first,
+ * then over odd ones.
  */
 #include "base/arena.h"
 #include "base/background.h"
@@ -164,7 +167,8 @@ static int read_ahead(struct separation *s, size_t wanted) {
     return 0;
 }
 
-/* What was read ahead goes behind the samples of the input that this segment shares with the last. */
+/* What was read ahead goes behind the samples of the input that this segment shares with the last.
+ */
 static void take_input(struct separation *s) {
     const size_t capacity = (size_t)(s->frames - 1) * HOP + FRAME;
     memcpy(s->input + 2 * s->input_samples, s->ahead, 2 * s->ahead_samples * sizeof(float));
@@ -353,7 +357,8 @@ static int write_finished(struct separation *s) {
     return status;
 }
 
-/* The segment that was computed is finished, but for the last three hops, which begin the output of the next. */
+/* The segment that was computed is finished, but for the last three hops, which begin the output of
+ * the next. */
 static void turn_output(struct separation *s) {
     const size_t segment = (size_t)s->frames * HOP * 2, overlap = (size_t)OVERLAP_HOPS * HOP * 2;
     for (unsigned i = 0; i < s->stems; i++) {
@@ -370,7 +375,8 @@ static void turn_output(struct separation *s) {
         s->finished_end = SPL_MIN(s->finished_end, s->input_samples);
 }
 
-/* Whether no frame of the segment has any sound. The estimates are then zero: they are shares of the magnitudes. */
+/* Whether no frame of the segment has any sound. The estimates are then zero: they are shares of
+ * the magnitudes. */
 static bool is_silent(const struct separation *s) {
     const size_t count = (size_t)s->valid_frames * 2 * s->bins;
     for (size_t n = 0; n < count; n++)
@@ -407,7 +413,8 @@ static int estimate_segment(struct separation *s) {
     return 0;
 }
 
-/* Zeros where the segment's frames will be added up, behind the hops that it shares with the last. */
+/* Zeros where the segment's frames will be added up, behind the hops that it shares with the last.
+ */
 static void clear_output_task(void *user, size_t stem, unsigned thread) {
     (void)thread;
     struct separation *s = user;
@@ -445,7 +452,8 @@ static void compute_segment(void *user) {
     s->compute_s = spl_now_s() - started_s;
 }
 
-/* Waits for the segment that is being computed. Progress is told at least once: a segment without sound has no steps. */
+/* Waits for the segment that is being computed. Progress is told at least once: a segment without
+ * sound has no steps. */
 static int await_segment(struct separation *s) {
     bool done;
     do {
@@ -460,8 +468,9 @@ static int await_segment(struct separation *s) {
 
 /* Computes this segment while the one before is written and the one after it read.
  *
- * Where the pool has all CPUs, writing and reading, with the decoder, would stop now one of its threads and now another, for which the rest
- * wait. So one is spared meanwhile, unless most of that is waiting itself. */
+ * Where the pool has all CPUs, writing and reading, with the decoder, would stop now one of its
+ * threads and now another, for which the rest wait. So one is spared meanwhile, unless most of that
+ * is waiting itself. */
 static int do_segment(struct separation *s) {
     const bool spare = s->all_cpus && s->exchange_s <= s->compute_s / 2;
     const double started_s = spl_now_s();
@@ -517,7 +526,8 @@ static void apply_bandwidth(struct separation *s) {
     s->extend = s->conserve = s->options->bandwidth == SPL_BANDWIDTH_FULL;
 }
 
-/* Adds the split of `whole` into what `group` names (NULL: what has no group) if a wanted stem needs it. */
+/* Adds the split of `whole` into what `group` names (NULL: what has no group) if a wanted stem
+ * needs it. */
 static void add_split(struct separation *s, int whole, const char *group, bool needed) {
     mask_split added = {.whole = whole};
     for (unsigned i = 0; i < s->nets; i++) {

@@ -29,8 +29,9 @@ struct spl_checkpoint {
     spl_file_map *shards; /* index.shard_count of them */
 };
 
-/* Copies the prefix's name from the text of the file "checkpoint". Its folder is left out: TensorFlow writes the absolute path of
- * where the model was trained, but the files are moved together. */
+/* Copies the prefix's name from the text of the file "checkpoint". Its folder is left out:
+ * TensorFlow writes the absolute path of where the model was trained, but the files are moved
+ * together. */
 static int parse_prefix_name(const spl_file_map *text, const char *path, char **ret_name,
                              spl_error *ret_error) {
     static const char key[] = "model_checkpoint_path: \"";

@@ -10,7 +10,8 @@
 
 typedef struct spl_checkpoint spl_checkpoint;
 
-/* Opens the checkpoint in `folder`: the one that the file "checkpoint" names, or the only "*.index". */
+/* Opens the checkpoint in `folder`: the one that the file "checkpoint" names, or the only
+ * "*.index". */
 SPL_WARN_UNUSED int spl_checkpoint_open(const char *folder, spl_checkpoint **ret_checkpoint,
                                         spl_error *ret_error);
 

@@ -167,7 +167,8 @@ static bool parse_shape(span message, spl_checkpoint_entry *entry) {
     return true;
 }
 
-/* BundleEntryProto {dtype = 1; shape = 2; shard_id = 3; offset = 4; size = 5; fixed32 crc32c = 6; slices = 7} */
+/* BundleEntryProto {dtype = 1; shape = 2; shard_id = 3; offset = 4; size = 5; fixed32 crc32c = 6;
+ * slices = 7} */
 static bool parse_entry(span message, spl_checkpoint_entry *entry) {
     field f;
     while (message.at < message.end) {
@@ -211,7 +212,8 @@ typedef struct block_cursor {
     span value;
 } block_cursor;
 
-/* Reads a handle, checks the CRC of the block that it names, and sets *ret_entries to what is before the restarts. */
+/* Reads a handle, checks the CRC of the block that it names, and sets *ret_entries to what is
+ * before the restarts. */
 static int open_block(const index_reader *reader, span *handle, span *ret_entries) {
     uint64_t offset, size;
     span block = reader->file, skipped;

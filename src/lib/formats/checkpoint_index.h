@@ -26,8 +26,8 @@ typedef struct spl_checkpoint_index {
     spl_checkpoint_entry *entries; /* sorted by name */
 } spl_checkpoint_index;
 
-/* Reads the index file whose `size` bytes are at `bytes`; `path` is for messages. The caller owns *ret_index
- * (spl_checkpoint_index_clear). */
+/* Reads the index file whose `size` bytes are at `bytes`; `path` is for messages. The caller owns
+ * *ret_index (spl_checkpoint_index_clear). */
 SPL_WARN_UNUSED int spl_checkpoint_index_parse(const spl_crc32c_tables *crc, const void *bytes,
                                                size_t size, const char *path,
                                                spl_checkpoint_index *ret_index,

@@ -16,8 +16,8 @@ void spl_crc32c_init(spl_crc32c_tables *ret_tables);
 /* The CRC-32C of `size` bytes. */
 uint32_t spl_crc32c(const spl_crc32c_tables *tables, const void *data, size_t size);
 
-/* The CRC-32C that was stored as `masked`: there it is rotated right by 15 bits and a constant added, so that the CRC of data
- * that contain CRCs stays a good one. */
+/* The CRC-32C that was stored as `masked`: there it is rotated right by 15 bits and a constant
+ * added, so that the CRC of data that contain CRCs stays a good one. */
 static inline uint32_t spl_crc32c_unmask(uint32_t masked) {
     uint32_t rotated = masked - 0xa282ead8u;
     return rotated >> 17 | rotated << 15;

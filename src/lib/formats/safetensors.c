@@ -111,7 +111,8 @@ static void expand_halves(const uint8_t *halves, size_t count, float *ret_floats
     }
 }
 
-/* Points tensor.data to the numbers. The tensors are known not to overlap, so that this takes twice the file's memory at most. */
+/* Points tensor.data to the numbers. The tensors are known not to overlap, so that this takes twice
+ * the file's memory at most. */
 static int set_data(file_tensor *named, spl_error *ret_error) {
     named->tensor.data = (const float *)(const void *)named->begin;
     if (!named->half)

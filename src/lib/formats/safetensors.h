@@ -16,8 +16,9 @@
 
 typedef struct spl_safetensors spl_safetensors;
 
-/* Reads the header of the file whose `size` bytes are at `bytes`; they must outlive *ret_file. Every tensor lies within
- * them, and together they cover the data without gap or overlap. `path` is for messages and must live as long. */
+/* Reads the header of the file whose `size` bytes are at `bytes`; they must outlive *ret_file.
+ * Every tensor lies within them, and together they cover the data without gap or overlap. `path` is
+ * for messages and must live as long. */
 SPL_WARN_UNUSED int spl_safetensors_parse(const void *bytes, size_t size, const char *path,
                                           spl_safetensors **ret_file, spl_error *ret_error);
 
@@ -35,8 +36,8 @@ typedef struct spl_named_tensor {
     spl_tensor tensor;
 } spl_named_tensor;
 
-/* Writes a file with `count` tensors in this order, the data starting at a multiple of 64 bytes, to `fd`.
- * `metadata` is an object of strings. */
+/* Writes a file with `count` tensors in this order, the data starting at a multiple of 64 bytes, to
+ * `fd`. `metadata` is an object of strings. */
 SPL_WARN_UNUSED int spl_safetensors_write(int fd, const char *path, json_t *metadata,
                                           const spl_named_tensor *tensors, size_t count,
                                           spl_error *ret_error);

@@ -9,8 +9,8 @@
 #include "lib/kernels/kernels.h"
 #include "lib/kernels/vector.h"
 
-/* Pixels of a tile of 16 channels: 16 where it fills 16 of 32 AVX-512 registers, 6 where it fills 12 of 16 AVX or 24 of 32
- * NEON registers, 2 with 16 SSE registers. */
+/* Pixels of a tile of 16 channels: 16 where it fills 16 of 32 AVX-512 registers, 6 where it fills
+ * 12 of 16 AVX or 24 of 32 NEON registers, 2 with 16 SSE registers. */
 #if defined(__AVX512F__)
 enum { TILE_PIXELS = 16 };
 #elif defined(__AVX2__) || defined(__aarch64__)
@@ -34,7 +34,8 @@ INLINE vec activate(spl_activation activation, vec value) {
     return vec_max(zero, value) + (vec_exp(vec_min(zero, value)) - 1.0f);
 }
 
-/* Calls function(..., order, activation) with both as constants, so that each of the seven ways is compiled for itself. */
+/* Calls function(..., order, activation) with both as constants, so that each of the seven ways is
+ * compiled for itself. */
 #define WITH_CONSTANT_FINISH(finish, function, ...)                                                \
     do {                                                                                           \
         if ((finish)->order == SPL_FINISH_RAW)                                                     \
@@ -72,9 +73,10 @@ INLINE finish_channels finish_channels_at(const spl_finish *finish, unsigned fir
                              vec_load(finish->shift + first)};
 }
 
-/* `channels` channels from `first` on of one pixel, at most LANES, whose raw and out values stand raw_at and out_at floats from
- * those of pixel 0. Raw values, which are read much later, go past the caches: the vectors of a pixel should come one after the other,
- * to be written as whole lines. */
+/* `channels` channels from `first` on of one pixel, at most LANES, whose raw and out values stand
+ * raw_at and out_at floats from those of pixel 0. Raw values, which are read much later, go past
+ * the caches: the vectors of a pixel should come one after the other, to be written as whole lines.
+ */
 INLINE void finish_vector(const spl_finish *finish, const finish_channels *by, unsigned first,
                           unsigned channels, vec sum, ptrdiff_t raw_at, ptrdiff_t out_at,
                           const spl_finish_order order, const spl_activation activation) {
@@ -125,7 +127,8 @@ INLINE void conv_sums(const spl_conv_row *row, unsigned x, const unsigned pixels
         vec_store(ret_sums + LANES * i, sum[i]);
 }
 
-/* Where compilers would spill sums if what comes after them were inlined, they are in a function of their own. */
+/* Where compilers would spill sums if what comes after them were inlined, they are in a function of
+ * their own. */
 #if defined(__AVX2__)
 #define SUMS_FUNCTION INLINE
 #else
@@ -134,7 +137,8 @@ INLINE void conv_sums(const spl_conv_row *row, unsigned x, const unsigned pixels
 
 SUMS_FUNCTION void conv_sums_of(const spl_conv_row *row, unsigned x, const unsigned pixels,
                                 float *ret_sums) {
-    /* a net's first layer has constant addresses, which leaves x86 registers for others; on arm64 sums would be spilled */
+    /* a net's first layer has constant addresses, which leaves x86 registers for others; on arm64
+     * sums would be spilled */
     enum { FIRST_STEP = 4 };
     if (LANES >= 8 && pixels == TILE_PIXELS && row->step == FIRST_STEP)
         conv_sums(row, x, TILE_PIXELS, FIRST_STEP, ret_sums);

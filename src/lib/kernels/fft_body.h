@@ -2,8 +2,8 @@
  *
  * The FFT of 4,096 complex points.
  *
- * Radix-8 Stockham (self-sorting, decimation in frequency), four passes. Two of them at a time are done on 64 vectors,
- * which stay in the first cache. Real and imaginary parts are separate arrays.
+ * Radix-8 Stockham (self-sorting, decimation in frequency), four passes. Two of them at a time are
+ * done on 64 vectors, which stay in the first cache. Real and imaginary parts are separate arrays.
  */
 #include "lib/kernels/kernels.h"
 #include "lib/kernels/vector.h"

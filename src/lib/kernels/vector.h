@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Vectors of floats that fill a register, by the compiler's vector extensions: 16 lanes with AVX-512, 8 with AVX2, else 4
- * (SSE2, NEON).
- * GCC would keep wider ones in memory wherever they live across a loop or are shuffled.
+ * Vectors of floats that fill a register, by the compiler's vector extensions: 16 lanes with
+ * AVX-512, 8 with AVX2, else 4 (SSE2, NEON). GCC would keep wider ones in memory wherever they live
+ * across a loop or are shuffled.
  */
 #ifndef SPL_LIB_KERNELS_VECTOR_H
 #define SPL_LIB_KERNELS_VECTOR_H
@@ -39,8 +39,9 @@ INLINE void vec_store(float *to, vec value) {
     memcpy(to, &value, sizeof(value));
 }
 
-/* Stores what will not be read soon, past the caches where the instruction set can and `to` is aligned. Other threads see it
- * after the storing one executed an atomic read-modify-write, as a pool does between tasks. */
+/* Stores what will not be read soon, past the caches where the instruction set can and `to` is
+ * aligned. Other threads see it after the storing one executed an atomic read-modify-write, as a
+ * pool does between tasks. */
 INLINE void vec_stream(float *to, vec value) {
 #if defined(__SSE__)
     if ((uintptr_t)to % sizeof(vec) == 0) {
@@ -128,8 +129,8 @@ INLINE vec zip_high(vec a, vec b) {
 }
 #endif
 
-/* Of `count` vectors, a power of 2, the first lanes, then the second ones, and so on: with as many vectors as lanes, v[i][j]
- * becomes v[j][i]. */
+/* Of `count` vectors, a power of 2, the first lanes, then the second ones, and so on: with as many
+ * vectors as lanes, v[i][j] becomes v[j][i]. */
 #if LANES == 8
 INLINE void interleave(vec *v, const unsigned count) {
     (void)count; /* 8; whole zips would take two instructions each */
@@ -168,11 +169,13 @@ INLINE void interleave(vec *v, const unsigned count) {
 }
 #endif
 
-/* exp(x), within 2 units in the last place for -87 <= x <= 88; arguments beyond are taken as those limits, NaN stays NaN.
- * x is split into n ln 2 + r, |r| <= ln 2 / 2, and exp(r) is a polynomial of degree 6, as in Cephes' expf. */
+/* exp(x), within 2 units in the last place for -87 <= x <= 88; arguments beyond are taken as those
+ * limits, NaN stays NaN. x is split into n ln 2 + r, |r| <= ln 2 / 2, and exp(r) is a polynomial of
+ * degree 6, as in Cephes' expf. */
 INLINE vec vec_exp(vec x) {
     x = vec_min(vec_splat(88), vec_max(vec_splat(-87), x));
-    /* 1.5 * 2^23: adding it rounds to an integer, which is in the last bits of the sum then, here with the exponent's bias */
+    /* 1.5 * 2^23: adding it rounds to an integer, which is in the last bits of the sum then, here
+     * with the exponent's bias */
     const vec magic = vec_splat(12582912 + 127);
     const vec sum = x * 1.44269504f + magic, n = sum - magic;
     const vec r = (x - n * 0.693359375f) - n * -2.12194440e-4f;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Winograd's transforms, a vector of channels at a time, and the products between them; conv_body.h comes before.
+ * Winograd's transforms, a vector of channels at a time, and the products between them; conv_body.h
+ * comes before.
  *
  * With the points 0, +-a, +-b, infinity, one way of the kernels' transform is
  *   w0 = k0    w1, w2 = (k0 + a^2 k2) +- a k1    w3, w4 = (k0 + b^2 k2) +- b k1    w5 = k2
  * of the input's
  *   v0 = a^2 b^2 d0 - (a^2 + b^2) d2 + d4        v5 = a^2 b^2 d1 - (a^2 + b^2) d3 + d5
  *   v1, v2 = (d4 - b^2 d2) +- a (d3 - b^2 d1)    v3, v4 = (d4 - a^2 d2) +- b (d3 - a^2 d1)
- * and of the output's, with s0 = 1 / (a^2 b^2), sa = 1 / 2 a^2 (a^2 - b^2), sb = 1 / 2 b^2 (b^2 - a^2),
+ * and of the output's, with
+ *   s0 = 1 / (a^2 b^2)    sa = 1 / 2 a^2 (a^2 - b^2)    sb = 1 / 2 b^2 (b^2 - a^2)
  *   y0 = s0 m0 + sa (m1 + m2) + sb (m3 + m4)         y1 = a sa (m1 - m2) + b sb (m3 - m4)
  *   y2 = a^2 sa (m1 + m2) + b^2 sb (m3 + m4)         y3 = a^3 sa (m1 - m2) + b^3 sb (m3 - m4) + m5
  */
@@ -22,9 +24,11 @@ enum {
     GROUP = SPL_WINOGRAD_GROUP,
 };
 
-/* Sums that stay in registers: of so many tiles and panels of 16 channels. AVX-512 has 32 registers, and where it multiplies two
- * vectors a cycle, it could not load an input for each: two panels share it. NEON has 32, AVX2 and SSE 16. With AVX2 the sums of
- * four tiles, 8 vectors, are just as many as two units with a latency of four cycles need, and any delay is lost: sixes come first. */
+/* Sums that stay in registers: of so many tiles and panels of 16 channels. AVX-512 has 32
+ * registers, and where it multiplies two vectors a cycle, it could not load an input for each: two
+ * panels share it. NEON has 32, AVX2 and SSE 16. With AVX2 the sums of four tiles, 8 vectors, are
+ * just as many as two units with a latency of four cycles need, and any delay is lost: sixes come
+ * first. */
 #if defined(__AVX512F__)
 enum { PRODUCT_TILES = 8, PRODUCT_MOST_TILES = 16, PRODUCT_PANELS = 2 };
 #elif defined(__AVX2__)
@@ -173,8 +177,8 @@ static void winograd_input(const spl_winograd_input *input) {
 
 typedef enum fetching { FETCH_NOTHING, FETCH_NEAR, FETCH_FAR } fetching;
 
-/* `tiles` of the product's, from `first` on, which has `left` more in its group, times `panels` of its panels, from `panel` on, at one
- * point. */
+/* `tiles` of the product's, from `first` on, which has `left` more in its group, times `panels` of
+ * its panels, from `panel` on, at one point. */
 INLINE void winograd_product_tile(const spl_winograd_product *product, unsigned point,
                                   unsigned panel, const unsigned panels, unsigned first,
                                   const unsigned left, const unsigned tiles, const fetching fetch) {

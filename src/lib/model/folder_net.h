@@ -18,8 +18,8 @@ typedef struct spl_folder_net {
     uint64_t parameters;
 } spl_folder_net;
 
-/* Opens the file `name` in `folder` and checks its SHA-256, its shapes and its numbers. The caller owns *ret_net
- * (spl_folder_net_close). */
+/* Opens the file `name` in `folder` and checks its SHA-256, its shapes and its numbers. The caller
+ * owns *ret_net (spl_folder_net_close). */
 SPL_WARN_UNUSED int spl_folder_net_open(const char *folder, const char *name, const char *sha256,
                                         spl_folder_net *ret_net, spl_error *ret_error);
 

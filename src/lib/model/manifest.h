@@ -12,8 +12,9 @@
 
 #define SPL_MANIFEST_NAME "manifest.json"
 
-/* Reads the manifest `text`. Sets all of *ret_info but path and what only the nets say (activations, parameters).
- * The strings belong to *ret_root, which the caller owns (json_decref). */
+/* Reads the manifest `text`. Sets all of *ret_info but path and what only the nets say
+ * (activations, parameters). The strings belong to *ret_root, which the caller owns (json_decref).
+ */
 SPL_WARN_UNUSED int spl_manifest_parse(const void *text, size_t size, const char *path,
                                        json_t **ret_root, spl_model_info *ret_info,
                                        spl_error *ret_error);

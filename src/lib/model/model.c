@@ -143,7 +143,8 @@ typedef struct folder_nets {
     const char *folder;
 } folder_nets;
 
-/* Opens one net file and makes room for the net. With a configuration, its activations apply; otherwise those of the file. */
+/* Opens one net file and makes room for the net. With a configuration, its activations apply;
+ * otherwise those of the file. */
 static int open_folder_net(folder_nets *opening, unsigned i) {
     spl_model *model = opening->model;
     spl_stem_info *stem = &model->info.stems[i];
@@ -170,8 +171,8 @@ static void open_folder_net_task(void *user, size_t task, unsigned thread) {
         open_folder_net(opening, (unsigned)task);
 }
 
-/* What became of the nets, in their order. All pass through one workspace, so their filters must be those of the
- * configuration, or without one of the first. */
+/* What became of the nets, in their order. All pass through one workspace, so their filters must be
+ * those of the configuration, or without one of the first. */
 static int check_folder_nets(spl_model *model, spl_error *ret_error) {
     spl_model_info *info = &model->info;
     const net_sources *sources = &model->sources;
@@ -258,7 +259,8 @@ static int open_checkpoint_nets(spl_model *model, const char *folder, spl_error 
     return 0;
 }
 
-/* Takes licence, source and net files from the manifest of the folder that a configuration names. */
+/* Takes licence, source and net files from the manifest of the folder that a configuration names.
+ */
 static int open_configured_folder(spl_model *model, const char *folder, spl_error *ret_error) {
     spl_model_info manifest;
     int status = spl_manifest_load(folder, &model->manifest, &manifest, ret_error);
@@ -301,9 +303,9 @@ static int find_installed(const spl_model *model, const char *model_path, char *
     return *ret_folder ? 0 : spl_fail_memory(ret_error);
 }
 
-/* Finds the folder that "model_dir" means: in the configuration's own folder, in MODEL_PATH (Spleeter's
- * default for it is pretrained_models), in the working directory, or Deezer's installed model of that
- * name, which Spleeter would download. */
+/* Finds the folder that "model_dir" means: in the configuration's own folder, in MODEL_PATH
+ * (Spleeter's default for it is pretrained_models), in the working directory, or Deezer's installed
+ * model of that name, which Spleeter would download. */
 static int find_model_dir(const spl_model *model, char **ret_folder, spl_error *ret_error) {
     const char *model_dir = model->config.model_dir;
     const char *slash = strrchr(model->path, '/');

@@ -7,8 +7,8 @@
 
 #include "lib/networks/unet/unet.h"
 
-/* The net of the `stem`-th stem or group of spl_model_info; owned by the model. Those whose nets have the same SHA-256 share one;
- * all have the same filters. */
+/* The net of the `stem`-th stem or group of spl_model_info; owned by the model. Those whose nets
+ * have the same SHA-256 share one; all have the same filters. */
 const spl_unet *spl_model_unet(const spl_model *model, unsigned stem);
 
 /* Nets are prepared while spl_model_open has returned already; this waits until they can run. */

@@ -16,8 +16,8 @@ typedef struct spl_settings_keys {
     const char *frames, *bins, *sample_rate;
 } spl_settings_keys;
 
-/* Sets frames, bins, mask_extension and separation_exponent of *info; checks that sample rate, frame length and frame
- * step are those that the engine has. */
+/* Sets frames, bins, mask_extension and separation_exponent of *info; checks that sample rate,
+ * frame length and frame step are those that the engine has. */
 SPL_WARN_UNUSED int spl_settings_read(const json_t *object, const spl_settings_keys *keys,
                                       const char *path, spl_model_info *info, spl_error *ret_error);
 
@@ -28,10 +28,12 @@ SPL_WARN_UNUSED bool spl_settings_write(json_t *object, const spl_settings_keys 
 #define SPL_STEM_NAME_MAX_BYTES 200
 #define SPL_FILE_NAME_MAX_BYTES 255
 
-/* Whether `name` has 1 to `max_bytes` bytes without '/', '\' and control characters, the first not '.'. */
+/* Whether `name` has 1 to `max_bytes` bytes without '/', '\' and control characters, the first not
+ * '.'. */
 bool spl_is_plain_name(const char *name, size_t max_bytes);
 
-/* Succeeds if `array`, the value of `key`, is an array with as many members as a model may have stems. */
+/* Succeeds if `array`, the value of `key`, is an array with as many members as a model may have
+ * stems. */
 SPL_WARN_UNUSED int spl_check_stem_array(const json_t *array, const char *key, const char *path,
                                          spl_error *ret_error);
 

@@ -143,7 +143,8 @@ SPL_API int spl_model_list(const char *search_path, int (*visit)(void *user, con
 
 /* --------------------------------------------------------- resolving ---- */
 
-/* Writes the path of the first model folder "prefix""name" in the list `search_path`; false when there is none. */
+/* Writes the path of the first model folder "prefix""name" in the list `search_path`; false when
+ * there is none. */
 static bool find_model(const char *search_path, const char *prefix, const char *name,
                        spl_model_choice *choice) {
     char folder[256];

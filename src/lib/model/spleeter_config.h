@@ -25,7 +25,8 @@ SPL_WARN_UNUSED int spl_spleeter_config_parse(const void *text, size_t size, con
 SPL_WARN_UNUSED int spl_spleeter_config_load(const char *path, spl_spleeter_config *ret_config,
                                              spl_error *ret_error);
 
-/* The configuration of Deezer's released model of `stem_count` stems. Errors: UNSUPPORTED when there is none. */
+/* The configuration of Deezer's released model of `stem_count` stems. Errors: UNSUPPORTED when
+ * there is none. */
 SPL_WARN_UNUSED int spl_spleeter_config_official(unsigned stem_count,
                                                  spl_spleeter_config *ret_config,
                                                  spl_error *ret_error);

@@ -17,7 +17,8 @@ void spl_base64_encode(const uint8_t *data, size_t size, char *ret_text);
 /* With '-' and '_', and without padding. */
 void spl_base64url_encode(const uint8_t *data, size_t size, char *ret_text);
 
-/* Decodes a padded text; false when it is no such text, or has more than `cap` bytes, at most SPL_BASE64_DECODE_MAX_BYTES. */
+/* Decodes a padded text; false when it is no such text, or has more than `cap` bytes, at most
+ * SPL_BASE64_DECODE_MAX_BYTES. */
 #define SPL_BASE64_DECODE_MAX_BYTES 64
 bool spl_base64_decode(const char *text, size_t cap, uint8_t *ret_data, size_t *ret_size);
 

@@ -63,8 +63,8 @@ static bool fits_algorithm(const cjose_jwk_t *key, const char *algorithm) {
     return type == CJOSE_JWK_KTY_EC && cjose_jwk_EC_get_curve(key, NULL) == wanted;
 }
 
-/* Whether the key's numbers are base64url, padded at most at the end: libcjose aborts the process on
- * others. */
+/* Whether the key's numbers are base64url, padded at most at the end: libcjose aborts the process
+ * on others. */
 static bool has_clean_numbers(const json_t *item) {
     static const char *const members[] = {"n", "e", "d", "p", "q", "dp", "dq", "qi", "x", "y", "k"};
     for (size_t i = 0; i < SPL_ARRAY_SIZE(members); i++) {

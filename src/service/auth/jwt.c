@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tokens: shape, header, signature (cjose), claims, in that order; claims are read only once the signature holds.
+ * Tokens: shape, header, signature (cjose), claims, in that order; claims are read only once the
+ * signature holds.
  */
 #include "service/auth/jwt.h"
 
@@ -57,7 +58,8 @@ static json_t *decode_object(const char *text, size_t length) {
     return object;
 }
 
-/* Absent, or a type of access tokens: a token that was made for something else must not pass (RFC 8725, 3.11). */
+/* Absent, or a type of access tokens: a token that was made for something else must not pass (RFC
+ * 8725, 3.11). */
 static bool is_access_type(const json_t *type) {
     static const char *const types[] = {"JWT", "at+jwt", "application/at+jwt"};
     const char *text = json_string_value(type);

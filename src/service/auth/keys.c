@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The keyring that requests are checked against, and the changes that `spleeterd keys` makes to keys.json.
+ * The keyring that requests are checked against, and the changes that `spleeterd keys` makes to
+ * keys.json.
  */
 #include "service/auth/keys.h"
 

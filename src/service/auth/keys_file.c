@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * keys.json, read strictly: an unknown member, a name that stands twice or a number out of range refuses the file.
+ * keys.json, read strictly: an unknown member, a name that stands twice or a number out of range
+ * refuses the file.
  */
 #include "service/auth/keys_file.h"
 
@@ -154,7 +155,8 @@ int spl_key_file_parse(const void *text, size_t size, const char *path, spl_key_
     return 0;
 }
 
-/* Files that are another user's, such as Secrets of Kubernetes, were put there with the mode that their owner wants. */
+/* Files that are another user's, such as Secrets of Kubernetes, were put there with the mode that
+ * their owner wants. */
 static int check_mode(const char *path, bool *ret_open, spl_error *ret_error) {
     struct stat status;
     if (stat(path, &status) < 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * keys.json: {"version": 1, "keys": [{"name", "id", "of", "role", "sha256", "created", "rate_per_minute", "jobs", "storage_bytes", "priority"}, ...]};
- * "id" is missing in keys of earlier releases, "of" in those that are no readers.
+ * keys.json: {"version": 1, "keys": [{"name", "id", "of", "role", "sha256", "created",
+ * "rate_per_minute", "jobs", "storage_bytes", "priority"}, ...]}; "id" is missing in keys of
+ * earlier releases, "of" in those that are no readers.
  */
 #ifndef SPL_SERVICE_AUTH_KEYS_FILE_H
 #define SPL_SERVICE_AUTH_KEYS_FILE_H
@@ -28,7 +29,8 @@ typedef struct spl_key_file {
     size_t count;
 } spl_key_file;
 
-/* Who the key stands for, spl_principal.id: a name that is given again stands for another client. */
+/* Who the key stands for, spl_principal.id: a name that is given again stands for another client.
+ */
 void spl_key_client(const spl_key *key, char ret_client[64]);
 
 const char *spl_role_name(spl_role role);
@@ -42,8 +44,8 @@ SPL_WARN_UNUSED int spl_key_check_name(const char *name, spl_error *ret_error);
 /* `path` is for messages. Errors: FORMAT, MEMORY. */
 SPL_WARN_UNUSED int spl_key_file_parse(const void *text, size_t size, const char *path,
                                        spl_key_file *ret_file, spl_error *ret_error);
-/* Reads DATA_DIR/keys.json; a missing one has no keys. PERMISSION when others may write it. *ret_open (may be NULL): others may read a file that is
- * this user's, which no file of ours is. */
+/* Reads DATA_DIR/keys.json; a missing one has no keys. PERMISSION when others may write it.
+ * *ret_open (may be NULL): others may read a file that is this user's, which no file of ours is. */
 SPL_WARN_UNUSED int spl_key_file_read(const char *data_dir, spl_key_file *ret_file, bool *ret_open,
                                       spl_error *ret_error);
 SPL_WARN_UNUSED int spl_key_file_write(const char *data_dir, const spl_key_file *file,

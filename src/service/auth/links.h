@@ -7,7 +7,8 @@
 
 #include "base/error.h"
 
-/* See spl_link_sign and spl_link_valid. A link that would live longer than `max_s` from `now_s` is not valid. */
+/* See spl_link_sign and spl_link_valid. A link that would live longer than `max_s` from `now_s` is
+ * not valid. */
 SPL_WARN_UNUSED int spl_links_sign(const uint8_t key[32], const char *path, int64_t expires_s,
                                    char ret_query[128], spl_error *ret_error);
 bool spl_links_valid(const uint8_t key[32], const char *path, const char *expires,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The secret is "EXPIRES.STATE.VERIFIER.SEAL": the state ties the answer to the browser that asked, the verifier ties the code to this sign-in, and
- * the seal keeps anybody from making up a secret, for which the server would be asked.
+ * The secret is "EXPIRES.STATE.VERIFIER.SEAL": the state ties the answer to the browser that asked,
+ * the verifier ties the code to this sign-in, and the seal keeps anybody from making up a secret,
+ * for which the server would be asked.
  */
 #include "service/auth/oauth.h"
 

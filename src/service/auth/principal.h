@@ -20,16 +20,17 @@ typedef struct spl_quota {
 } spl_quota;
 
 typedef struct spl_principal {
-    /* "key:NAME#ID", of keys older than ids "key:NAME"; or "jwt:" and 32 hex digits of SHA-256 of issuer and subject; "dev" without authentication.
-     * No other key ever has it, so it owns what it makes. */
+    /* "key:NAME#ID", of keys older than ids "key:NAME"; or "jwt:" and 32 hex digits of SHA-256 of
+     * issuer and subject; "dev" without authentication. No other key ever has it, so it owns what
+     * it makes. */
     char id[64];
     char owner[64]; /* whose jobs it may read: its own id, or that of a reader's client */
     char name[64];  /* for logs: the key's name or the token's subject */
     unsigned scopes;
-    char credential
-        [17];         /* which key it was: the first 16 hex digits of its SHA-256; "" without one */
-    char session[23]; /* of a browser: 16 random bytes in base64url; "" without one */
-    int64_t expires_s; /* Unix time after which the token or session is void; 0: never */
+    char credential[17]; /* which key it was: the first 16 hex digits of its SHA-256; "" without one
+                          */
+    char session[23];    /* of a browser: 16 random bytes in base64url; "" without one */
+    int64_t expires_s;   /* Unix time after which the token or session is void; 0: never */
     spl_quota quota;
 } spl_principal;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Private files: written beside their place with mode 0600, then renamed. Writers take turns by a lock on the folder itself.
+ * Private files: written beside their place with mode 0600, then renamed. Writers take turns by a
+ * lock on the folder itself.
  */
 #include "service/auth/private_file.h"
 

@@ -7,7 +7,8 @@
 
 #include "base/error.h"
 
-/* Makes the folder (0700) when it is missing, and waits until no other process is changing files in it; closing the descriptor lets the next one. */
+/* Makes the folder (0700) when it is missing, and waits until no other process is changing files in
+ * it; closing the descriptor lets the next one. */
 SPL_WARN_UNUSED int spl_private_lock(const char *folder, int *ret_fd, spl_error *ret_error);
 
 /* Replaces the file FOLDER/NAME, whole or not at all, with mode 0600. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The generic cell rate algorithm (ITU-T I.371): one number a name, the time at which all its requests will have come back. A request moves it by the
- * time that one request takes to come back, and is refused when that would lie more than a minute ahead.
+ * The generic cell rate algorithm (ITU-T I.371): one number a name, the time at which all its
+ * requests will have come back. A request moves it by the time that one request takes to come back,
+ * and is refused when that would lie more than a minute ahead.
  *
- * The table is cut into sets of eight slots. A name's set and tag come from SHA-256 with a random salt, so that nobody can choose names that
- * collide; the slot of a set that is full again soonest, or since longest, makes room.
+ * The table is cut into sets of eight slots. A name's set and tag come from SHA-256 with a random
+ * salt, so that nobody can choose names that collide; the slot of a set that is full again soonest,
+ * or since longest, makes room.
  */
 #include "service/auth/rate.h"
 

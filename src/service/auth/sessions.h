@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sessions of browsers: a sealed text for a cookie that says who signed in, until when, and by which key. What it says counts only while that key
- * exists and the session was not ended (auth.h).
+ * Sessions of browsers: a sealed text for a cookie that says who signed in, until when, and by
+ * which key. What it says counts only while that key exists and the session was not ended (auth.h).
  */
 #ifndef SPL_SERVICE_AUTH_SESSIONS_H
 #define SPL_SERVICE_AUTH_SESSIONS_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A folder of files that can be had again: when it holds more than it may, those that were used longest ago go. Thread-safe.
+ * A folder of files that can be had again: when it holds more than it may, those that were used
+ * longest ago go. Thread-safe.
  */
 #ifndef SPL_SERVICE_BLOBS_CACHE_H
 #define SPL_SERVICE_BLOBS_CACHE_H
@@ -22,7 +23,8 @@ typedef struct spl_cache {
 void spl_cache_open(int folder, uint64_t most_bytes, spl_cache *ret_cache);
 void spl_cache_close(spl_cache *cache);
 
-/* Opens the file for reading; when it is not there, `fetch` fills a new one first. The descriptor stays good also when the file goes. */
+/* Opens the file for reading; when it is not there, `fetch` fills a new one first. The descriptor
+ * stays good also when the file goes. */
 SPL_WARN_UNUSED int spl_cache_get(spl_cache *cache, const char *name,
                                   int (*fetch)(void *user, int fd, spl_error *ret_error),
                                   void *user, int *ret_fd, spl_error *ret_error);

@@ -7,8 +7,9 @@
  *     blobs/quarantine/JOB         set aside; the folder's time of change says when
  *     incoming/NUMBER              an upload
  *
- * Everything is reached from two open folders, by one checked name at a time and without following links. A blob gets its name by a rename
- * after its content is flushed, and the folder is flushed after that.
+ * Everything is reached from two open folders, by one checked name at a time and without following
+ * links. A blob gets its name by a rename after its content is flushed, and the folder is flushed
+ * after that.
  */
 #include "service/blobs/blobs.h"
 
@@ -125,7 +126,8 @@ static int unlink_upload(void *user, int folder, const char *name) {
     return name[strspn(name, DIGITS)] == '\0' ? unlink_entry(user, folder, name) : 0;
 }
 
-/* Removes what an earlier process did not finish in a job's folder, and the folder when nothing is left. */
+/* Removes what an earlier process did not finish in a job's folder, and the folder when nothing is
+ * left. */
 static int clean_job(void *user, int jobs, const char *name) {
     if (spl_blob_check_name(name, NULL) < 0 || strcmp(name, SPL_BLOBS_ASIDE) == 0)
         return 0; /* such as lost+found */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blobs in a bucket: objects JOB/NAME. What is being written lies in an unnamed file in DATA_DIR/incoming until commit stores it. What is opened is
- * fetched whole into a cache, and its SHA-256 checked, before anybody reads a byte of it; so ranges, archives and repeated reads
- * cost one transfer. Objects that a crash leaves behind are for the bucket's lifecycle.
+ * Blobs in a bucket: objects JOB/NAME. What is being written lies in an unnamed file in
+ * DATA_DIR/incoming until commit stores it. What is opened is fetched whole into a cache, and its
+ * SHA-256 checked, before anybody reads a byte of it; so ranges, archives and repeated reads cost
+ * one transfer. Objects that a crash leaves behind are for the bucket's lifecycle.
  */
 #include "base/clock.h"
 #include "service/blobs/cache.h"

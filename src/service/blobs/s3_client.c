@@ -508,7 +508,8 @@ int spl_s3_put(spl_s3_client *client, const char *key, int fd, spl_error *ret_er
 
 /* ------------------------------------------------------------- fetching ---- */
 
-/* Fetches from `*position` on, and moves it. *ret_sha256 is what the object should have, "" when it does not say. */
+/* Fetches from `*position` on, and moves it. *ret_sha256 is what the object should have, "" when it
+ * does not say. */
 static int get_rest(spl_s3_client *client, const char *key, int fd, uint64_t *position,
                     char ret_sha256[65], spl_error *ret_error) {
     char range[64];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A UUID version 7 is 48 bits of milliseconds, 12 bits that here count on within a millisecond so that ids of one process grow
- * strictly (RFC 9562, 6.2, method 1), and 62 random bits.
+ * A UUID version 7 is 48 bits of milliseconds, 12 bits that here count on within a millisecond so
+ * that ids of one process grow strictly (RFC 9562, 6.2, method 1), and 62 random bits.
  */
 #include "service/core/ids.h"
 
@@ -63,7 +63,8 @@ void spl_request_id_choose(const char *header, char ret_id[64]) {
         memcpy(ret_id, header, length + 1);
 }
 
-/* VERSION-TRACE-SPAN-FLAGS in lower case hex, none of them all zeros; later versions may go on after another '-'. */
+/* VERSION-TRACE-SPAN-FLAGS in lower case hex, none of them all zeros; later versions may go on
+ * after another '-'. */
 static bool is_traceparent(const char *text) {
     return is_hex(text, 2) && strncmp(text, "ff", 2) != 0 && text[2] == '-' &&
            is_hex(text + 3, 32) && strncmp(text + 3, "00000000000000000000000000000000", 32) != 0 &&

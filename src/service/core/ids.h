@@ -11,7 +11,8 @@
 void spl_uuid_make(char ret_text[37]);
 bool spl_uuid_valid(const char *text);
 
-/* The client's X-Request-Id when it is 1 to 63 letters, digits, '-', '_' or '.', or else a new one. */
+/* The client's X-Request-Id when it is 1 to 63 letters, digits, '-', '_' or '.', or else a new one.
+ */
 void spl_request_id_choose(const char *header, char ret_id[64]);
 
 /* Takes over a valid traceparent (its trace id and flags, with a new span id), or starts one. */

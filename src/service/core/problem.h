@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a client is told when a request can't be served. Rooms below http fill in an spl_problem; http turns it into
- * application/problem+json (RFC 9457), with the status and title of its code.
+ * What a client is told when a request can't be served. Rooms below http fill in an spl_problem;
+ * http turns it into application/problem+json (RFC 9457), with the status and title of its code.
  */
 #ifndef SPL_SERVICE_CORE_PROBLEM_H
 #define SPL_SERVICE_CORE_PROBLEM_H
@@ -50,8 +50,8 @@ typedef struct spl_problem {
     spl_problem_code code;
     char detail[512]; /* one sentence for people: what was wrong and what to do */
     char field[64];   /* the field of the request that is wrong, or "" */
-    char setting
-        [48]; /* the setting that holds the limit, such as SPLEETER_MAX_FILE_SIZE_MB, or "" */
+    char setting[48]; /* the setting that holds the limit, such as SPLEETER_MAX_FILE_SIZE_MB, or ""
+                       */
     unsigned retry_after_s; /* 0: not said */
 } spl_problem;
 
@@ -63,7 +63,8 @@ const char *spl_problem_code_text(spl_problem_code code);
 unsigned spl_problem_http_status(spl_problem_code code);
 const char *spl_problem_title(spl_problem_code code);
 
-/* Fills *ret_problem (code and detail, all else zero), and returns a negative spl_status for `return`. */
+/* Fills *ret_problem (code and detail, all else zero), and returns a negative spl_status for
+ * `return`. */
 int spl_refuse(spl_problem *ret_problem, spl_problem_code code, const char *format, ...)
     SPL_PRINTF(3, 4);
 
@@ -71,11 +72,13 @@ int spl_refuse(spl_problem *ret_problem, spl_problem_code code, const char *form
 int spl_refuse_about(spl_problem *ret_problem, spl_problem_code code, const char *field,
                      const char *setting, const char *format, ...) SPL_PRINTF(5, 6);
 
-/* Refuses with CONFLICT what a job that has not ended does not have yet; the client is to ask again. */
+/* Refuses with CONFLICT what a job that has not ended does not have yet; the client is to ask
+ * again. */
 int spl_refuse_yet(spl_problem *ret_problem, const char *detail);
 
-/* Turns a failure of the inner rooms into a problem: NO_SPACE is STORAGE_FULL, MEMORY and IO are UNAVAILABLE,
- * all else INTERNAL with a constant detail; what `error` says goes to the log, not to the client. */
+/* Turns a failure of the inner rooms into a problem: NO_SPACE is STORAGE_FULL, MEMORY and IO are
+ * UNAVAILABLE, all else INTERNAL with a constant detail; what `error` says goes to the log, not to
+ * the client. */
 int spl_refuse_error(spl_problem *ret_problem, const spl_error *error);
 
 #endif

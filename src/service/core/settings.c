@@ -125,7 +125,8 @@ static bool is_repetition(const char *value, size_t length) {
     return false;
 }
 
-/* Whether it may be random, as far as a look can tell: neither few characters, nor one text again and again, nor a row such as 0123456789. */
+/* Whether it may be random, as far as a look can tell: neither few characters, nor one text again
+ * and again, nor a row such as 0123456789. */
 static bool looks_random(const char *value) {
     bool seen[UCHAR_MAX + 1] = {false};
     const size_t length = strlen(value);
@@ -440,7 +441,8 @@ static size_t edit_distance(const char *a, size_t a_length, const char *b, size_
     return row[b_length];
 }
 
-/* " (did you mean SPLEETER_RETENTION_S?)", or "". `name_of` makes the names that the setting could have been given by. */
+/* " (did you mean SPLEETER_RETENTION_S?)", or "". `name_of` makes the names that the setting could
+ * have been given by. */
 static void suggest(const char *wrong, size_t length,
                     void (*name_of)(const setting *row, const char *suffix,
                                     char ret_name[NAME_SIZE]),
@@ -561,7 +563,8 @@ static int default_data_dir(char **ret_text, spl_error *ret_error) {
     return 0;
 }
 
-/* Says which setting is wrong, with its value unless that is secret, where it came from, and what it may be. */
+/* Says which setting is wrong, with its value unless that is secret, where it came from, and what
+ * it may be. */
 static int fail_value(const setting *row, setting_value value, const char *expected,
                       spl_error *ret_error) {
     char name[NAME_SIZE];
@@ -662,7 +665,8 @@ static void check_together(const spl_settings *settings, problem_list *problems)
                settings->bind);
 }
 
-/* What a field holds whose value is wrong: a number its default, a text what was given, so that it counts as given. */
+/* What a field holds whose value is wrong: a number its default, a text what was given, so that it
+ * counts as given. */
 static void set_wrong(const setting *row, setting_value value, void *field) {
     if (row->kind == TEXT)
         *(char **)field = strdup(value.origin == FROM_DEFAULT ? "" : value.text);

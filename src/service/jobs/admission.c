@@ -9,7 +9,8 @@
  *     reuse     a finished job of the same owner with the same cache key
  *     create    the file gets its place, then the job is stored
  *
- * Headers lie: the length is looked at here so that most songs that are too long are refused at once; the worker counts samples.
+ * Headers lie: the length is looked at here so that most songs that are too long are refused at
+ * once; the worker counts samples.
  */
 #include "base/clock.h"
 #include "service/core/ids.h"
@@ -30,7 +31,8 @@
 #define PROBE_TIME_MAX_S    10
 #define PROBE_RETRY_AFTER_S 10
 
-/* Sizes of outputs are expected to exceed what their format says by these factors, and by some bytes for headers. */
+/* Sizes of outputs are expected to exceed what their format says by these factors, and by some
+ * bytes for headers. */
 #define LOSSLESS_EXCESS  1.01
 #define LOSSY_EXCESS     1.25
 #define FILE_EXTRA_BYTES 16384
@@ -144,7 +146,8 @@ static int make_fingerprint(job_admission *admission, spl_error *ret_error) {
     return status < 0 ? status : spl_digest_finish(digest, admission->fingerprint, ret_error);
 }
 
-/* The job of a stored answer, which leaves out the metadata: a request that gets it has sent the same. NULL when memory ran out. */
+/* The job of a stored answer, which leaves out the metadata: a request that gets it has sent the
+ * same. NULL when memory ran out. */
 static json_t *read_answer(const job_admission *admission, const char *answer) {
     json_t *job = spl_json_load_own(answer);
     json_t *metadata = admission->job.metadata ? spl_json_load_own(admission->job.metadata) : NULL;
@@ -314,7 +317,8 @@ static double output_bytes_s(const spl_job_options *options, const spl_audio_inf
     return rate_hz * channels * sample_bytes * LOSSLESS_EXCESS;
 }
 
-/* What the outputs will take of the owner's storage, so that jobs that wait can't make more than fits; it is corrected when the job ends. */
+/* What the outputs will take of the owner's storage, so that jobs that wait can't make more than
+ * fits; it is corrected when the job ends. */
 static void expect_outputs(job_admission *admission, const spl_audio_info *audio) {
     const spl_settings *settings = admission->jobs->settings;
     double seconds = admission->job.input_s;

@@ -81,8 +81,8 @@ static inline int64_t spl_jobs_now_ms(const spl_jobs *jobs) {
     return jobs->store->functions->now_ms(jobs->store);
 }
 
-/* The blob of an output that was made under `fence`. In a shared store each claim has names of its own, so that what a worker writes who has
- * lost its job is in nobody's way. */
+/* The blob of an output that was made under `fence`. In a shared store each claim has names of its
+ * own, so that what a worker writes who has lost its job is in nobody's way. */
 static inline void spl_jobs_blob_name(const spl_jobs *jobs, int64_t fence, const char *file,
                                       char ret_name[SPL_BLOB_NAME_MAX + 1]) {
     if (jobs->store->shared)
@@ -98,10 +98,12 @@ int spl_jobs_refuse_failure(spl_problem *ret_problem, const char *event, const s
 /* The limit that keeps a job out: QUEUE_FULL or QUOTA. */
 int spl_jobs_refuse_limit(spl_problem *ret_problem, spl_store_limit limit);
 
-/* Waits on `changed` for up to `ms`, or until nothing new is taken; for threads that look around now and then. */
+/* Waits on `changed` for up to `ms`, or until nothing new is taken; for threads that look around
+ * now and then. */
 void spl_jobs_pause(spl_jobs *jobs, unsigned ms);
 
-/* `base_ms` doubled `attempt` times, at most `most_ms`, and of that a random part between a half and all. */
+/* `base_ms` doubled `attempt` times, at most `most_ms`, and of that a random part between a half
+ * and all. */
 int64_t spl_backoff_ms(int64_t base_ms, unsigned attempt, int64_t most_ms);
 
 /* --- upload.c --- */
@@ -140,7 +142,8 @@ void *spl_janitor_run(void *user);
 void *spl_webhooks_run(void *user);
 /* Removes what an earlier process left behind. */
 SPL_WARN_UNUSED int spl_janitor_clean_up(spl_jobs *jobs, spl_error *ret_error);
-/* The delivery of the webhook of `job`, to be stored with its end. false: it has none. Strings are the job's. */
+/* The delivery of the webhook of `job`, to be stored with its end. false: it has none. Strings are
+ * the job's. */
 bool spl_webhook_of(const spl_job *job, spl_delivery *ret_delivery);
 
 /* --- manifest.c --- */
@@ -165,7 +168,8 @@ SPL_WARN_UNUSED int spl_manifest_write(const spl_manifest_facts *facts, char **r
                                        spl_error *ret_error);
 
 /* --- job_json.c --- */
-/* The job as clients see it (jobs.h); with a look into the store for the queue when `with_queue`. The caller's; NULL: memory. */
+/* The job as clients see it (jobs.h); with a look into the store for the queue when `with_queue`.
+ * The caller's; NULL: memory. */
 json_t *spl_job_json(spl_jobs *jobs, const spl_job *job, bool with_queue);
 /* A number, null when it is infinite or not a number. */
 json_t *spl_json_number(double value);

@@ -23,8 +23,8 @@ typedef struct cleaning {
     spl_error *ret_error;
 } cleaning;
 
-/* Removes the blobs of a job that the store knows to have none, and sets those aside that it does not know: it may be an older database,
- * or another one. */
+/* Removes the blobs of a job that the store knows to have none, and sets those aside that it does
+ * not know: it may be an older database, or another one. */
 static int clean_job(void *user, const char *job) {
     cleaning *own = user;
     spl_error error;

@@ -95,7 +95,8 @@ static json_t *describe_error(const spl_job *job) {
                      job->error_code, "detail", spl_json_text(job->error_detail));
 }
 
-/* What the decoder had to say of a song that was separated all the same: it is in the manifest, "" for nothing. */
+/* What the decoder had to say of a song that was separated all the same: it is in the manifest, ""
+ * for nothing. */
 static json_t *describe_warning(const spl_job *job) {
     json_auto_t *manifest = parsed_or_null(job->result);
     const char *warning = json_string_value(json_object_get(manifest, "warning"));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Jobs as the HTTP room sees them: uploads, submission, state, files. Behind it: admission (size, type, scan, probe, quotas), the workers,
- * retention and webhooks. Everything is thread-safe; functions may block for the disk, and spl_jobs_submit for scan and probe.
+ * Jobs as the HTTP room sees them: uploads, submission, state, files. Behind it: admission (size,
+ * type, scan, probe, quotas), the workers, retention and webhooks. Everything is thread-safe;
+ * functions may block for the disk, and spl_jobs_submit for scan and probe.
  */
 #ifndef SPL_SERVICE_JOBS_JOBS_H
 #define SPL_SERVICE_JOBS_JOBS_H
@@ -27,23 +28,27 @@ typedef struct spl_jobs_parts {
     bool only_works;    /* webhooks and retention are for others */
 } spl_jobs_parts;
 
-/* Cleans up after an earlier process, then starts workers, janitor (retention, leases, gauges) and webhook sender. The parts must outlive it. */
+/* Cleans up after an earlier process, then starts workers, janitor (retention, leases, gauges) and
+ * webhook sender. The parts must outlive it. */
 SPL_WARN_UNUSED int spl_jobs_start(const spl_jobs_parts *parts, spl_jobs **ret_jobs,
                                    spl_error *ret_error);
-/* No more claims and submissions; running jobs go on for up to `drain_s`, then go back to the queue without using up an attempt. Returns when all
- * threads have ended. */
+/* No more claims and submissions; running jobs go on for up to `drain_s`, then go back to the queue
+ * without using up an attempt. Returns when all threads have ended. */
 void spl_jobs_stop(spl_jobs *jobs, unsigned drain_s);
 void spl_jobs_free(spl_jobs *jobs);
-/* 0 when jobs can be taken: database, disk, scanner and model are there; else a problem that says what is missing. For /ready. */
+/* 0 when jobs can be taken: database, disk, scanner and model are there; else a problem that says
+ * what is missing. For /ready. */
 SPL_WARN_UNUSED int spl_jobs_ready(spl_jobs *jobs, spl_problem *ret_problem);
-/* Sets the gauges of the queue and the disk, for /metrics. A failure is logged, and its gauges stay what they were. */
+/* Sets the gauges of the queue and the disk, for /metrics. A failure is logged, and its gauges stay
+ * what they were. */
 void spl_jobs_measure(spl_jobs *jobs);
 
 /* A file that is coming in. */
 typedef struct spl_upload spl_upload;
 
-/* `name`: the client's file name (may be NULL for raw bodies), `type`: the declared media type (may be NULL), `length_bytes`: declared, or -1. Checks
- * what can be known before the first byte: extension and type against SPLEETER_FORMATS and each other, length, free disk, quota, queue.
+/* `name`: the client's file name (may be NULL for raw bodies), `type`: the declared media type (may
+ * be NULL), `length_bytes`: declared, or -1. Checks what can be known before the first byte:
+ * extension and type against SPLEETER_FORMATS and each other, length, free disk, quota, queue.
  * Problems: MEDIA_TYPE, TOO_LARGE, STORAGE_FULL, QUOTA, QUEUE_FULL, DRAINING. */
 SPL_WARN_UNUSED int spl_upload_open(spl_jobs *jobs, const spl_principal *principal,
                                     const char *name, const char *type, int64_t length_bytes,
@@ -67,21 +72,26 @@ typedef struct spl_submission {
     void *canceled_user;
 } spl_submission;
 
-/* Idempotency first: call before the body is read. *ret_state NEW: reserved, end it with submit or spl_jobs_idempotency_release. */
+/* Idempotency first: call before the body is read. *ret_state NEW: reserved, end it with submit or
+ * spl_jobs_idempotency_release. */
 SPL_WARN_UNUSED int spl_jobs_idempotency_reserve(spl_jobs *jobs, const spl_principal *principal,
                                                  const char *key, spl_idempotency *ret_state,
                                                  spl_problem *ret_problem);
 void spl_jobs_idempotency_release(spl_jobs *jobs, const spl_principal *principal, const char *key);
 
-/* Options, magic bytes, scan, probe, quotas, then the job is durable. *ret_job is the job's JSON as in spl_jobs_get (the caller's); ret_replayed: it is the stored answer of
- * an earlier request. Problems: INVALID, MEDIA_TYPE, INFECTED, SCAN_UNAVAILABLE, UNREADABLE_AUDIO, TOO_LONG, TOO_LARGE, SOURCE_REFUSED,
- * IDEMPOTENCY_REUSED, QUOTA, QUEUE_FULL, STORAGE_FULL, DRAINING, UNAVAILABLE, INTERNAL. */
+/* Options, magic bytes, scan, probe, quotas, then the job is durable. *ret_job is the job's JSON as
+ * in spl_jobs_get (the caller's); ret_replayed: it is the stored answer of an earlier request.
+ * Problems: INVALID, MEDIA_TYPE, INFECTED, SCAN_UNAVAILABLE, UNREADABLE_AUDIO, TOO_LONG, TOO_LARGE,
+ * SOURCE_REFUSED, IDEMPOTENCY_REUSED, QUOTA, QUEUE_FULL, STORAGE_FULL, DRAINING, UNAVAILABLE,
+ * INTERNAL. */
 SPL_WARN_UNUSED int spl_jobs_submit(spl_jobs *jobs, const spl_submission *submission,
                                     json_t **ret_job, bool *ret_replayed, spl_problem *ret_problem);
 
-/* The job as clients see it: id, status, created/started/finished/expires, model (name, sha256), options, input, queue {position, eta_s}, progress, eta_s,
- * outputs [{name, file, complete, bytes, samples, clipped, peak_dbfs, sha256, url}], error {type, code, detail}, warning, metadata, urls, attempts, reused.
- * `owner` NULL: any (for signed links and webhooks). Problem: NOT_FOUND. *ret_version (may be NULL) for spl_jobs_wait. */
+/* The job as clients see it: id, status, created/started/finished/expires, model (name, sha256),
+ * options, input, queue {position, eta_s}, progress, eta_s, outputs [{name, file, complete, bytes,
+ * samples, clipped, peak_dbfs, sha256, url}], error {type, code, detail}, warning, metadata, urls,
+ * attempts, reused. `owner` NULL: any (for signed links and webhooks). Problem: NOT_FOUND.
+ * *ret_version (may be NULL) for spl_jobs_wait. */
 SPL_WARN_UNUSED int spl_jobs_get(spl_jobs *jobs, const char *owner, const char *id,
                                  json_t **ret_job, int64_t *ret_version, spl_problem *ret_problem);
 /* Who made the job, an spl_principal.id. Problem: NOT_FOUND. */
@@ -109,8 +119,9 @@ typedef struct spl_job_file {
 SPL_WARN_UNUSED int spl_jobs_open_file(spl_jobs *jobs, const char *owner, const char *id,
                                        const char *file, spl_job_file *ret_file,
                                        spl_problem *ret_problem);
-/* A URL by which a client gets a complete file from the storage itself, for a few minutes; *ret_url (the caller's) is NULL when it has to come from here.
- * `write_disposition` makes the Content-Disposition. Problem: NOT_FOUND. */
+/* A URL by which a client gets a complete file from the storage itself, for a few minutes; *ret_url
+ * (the caller's) is NULL when it has to come from here. `write_disposition` makes the
+ * Content-Disposition. Problem: NOT_FOUND. */
 SPL_WARN_UNUSED int
 spl_jobs_link_file(spl_jobs *jobs, const char *owner, const char *id, const char *file,
                    void (*write_disposition)(const char *name, char *ret_header, size_t capacity),
@@ -127,8 +138,9 @@ typedef struct spl_jobs_asker {
     int (*canceled)(void *user); /* asked while it takes: the client has gone; may be NULL */
     void *user;
 } spl_jobs_asker;
-/* The least and the greatest sample of each run of samples over all channels, in the format of audiowaveform's data files (version 2, 8 bits, one
- * channel). Of a file that grows: what is there of WAV, CONFLICT for others. *ret_data is the caller's. Problems: CONFLICT, INTERNAL, DRAINING,
+/* The least and the greatest sample of each run of samples over all channels, in the format of
+ * audiowaveform's data files (version 2, 8 bits, one channel). Of a file that grows: what is there
+ * of WAV, CONFLICT for others. *ret_data is the caller's. Problems: CONFLICT, INTERNAL, DRAINING,
  * UNAVAILABLE (also: there was no turn in time, or it took too long). */
 SPL_WARN_UNUSED int spl_jobs_peaks(spl_jobs *jobs, const spl_jobs_asker *asker,
                                    const spl_job_file *file, const spl_peaks_query *query,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The manifest of a job: what went in, what was done with which weights, what came out, and how far the stems are from the mixture.
+ * The manifest of a job: what went in, what was done with which weights, what came out, and how far
+ * the stems are from the mixture.
  */
 #include "service/jobs/internal.h"
 

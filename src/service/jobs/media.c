@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of formats: extension, the containers (as libav calls them) that such files are, and the media types that clients
- * send for it. The codec helper tells the container of a file from its content, as it does for the command.
+ * The table of formats: extension, the containers (as libav calls them) that such files are, and
+ * the media types that clients send for it. The codec helper tells the container of a file from its
+ * content, as it does for the command.
  */
 #include "service/jobs/media.h"
 
@@ -32,15 +33,17 @@ typedef struct media_format {
 #define ASF_TYPES      "audio/x-ms-wma video/x-ms-wmv video/x-ms-asf application/vnd.ms-asf"
 #define MATROSKA_TYPES "video/x-matroska video/matroska audio/x-matroska audio/matroska"
 #define WEBM_TYPES     "video/webm audio/webm"
-#define AC3_TYPES      "audio/ac3 audio/x-ac3 audio/vnd.dolby.dd-raw audio/eac3 audio/vnd.dolby.dd-plus"
-#define DTS_TYPES      "audio/vnd.dts audio/vnd.dts.hd audio/dts audio/x-dts"
-#define MLP_TYPES      "audio/vnd.dolby.mlp audio/mlp audio/truehd audio/x-truehd"
-#define AMR_TYPES      "audio/amr audio/amr-wb audio/amr-nb audio/3gpp"
-#define PS_TYPES       "video/mpeg video/mp2p video/dvd"
-#define TS_TYPES       "video/mp2t video/vnd.dlna.mpeg-tts"
-#define FLV_TYPES      "video/x-flv video/flv"
-#define APE_TYPES      "audio/ape audio/x-ape audio/x-monkeys-audio audio/vnd.monkeys-audio"
-#define MPC_TYPES      "audio/musepack audio/x-musepack audio/mpc audio/x-mpc"
+
+#define AC3_TYPES "audio/ac3 audio/x-ac3 audio/vnd.dolby.dd-raw audio/eac3 audio/vnd.dolby.dd-plus"
+
+#define DTS_TYPES "audio/vnd.dts audio/vnd.dts.hd audio/dts audio/x-dts"
+#define MLP_TYPES "audio/vnd.dolby.mlp audio/mlp audio/truehd audio/x-truehd"
+#define AMR_TYPES "audio/amr audio/amr-wb audio/amr-nb audio/3gpp"
+#define PS_TYPES  "video/mpeg video/mp2p video/dvd"
+#define TS_TYPES  "video/mp2t video/vnd.dlna.mpeg-tts"
+#define FLV_TYPES "video/x-flv video/flv"
+#define APE_TYPES "audio/ape audio/x-ape audio/x-monkeys-audio audio/vnd.monkeys-audio"
+#define MPC_TYPES "audio/musepack audio/x-musepack audio/mpc audio/x-mpc"
 
 static const media_format table[] = {
     {"wav", "wav,w64", WAV_TYPES},
@@ -112,7 +115,8 @@ static const media_format table[] = {
     {"flv", "flv", FLV_TYPES},
 };
 
-/* Whether `list`, whose items `separator` separates, has the `length` bytes of `item`, in any case. */
+/* Whether `list`, whose items `separator` separates, has the `length` bytes of `item`, in any case.
+ */
 static bool lists(const char *list, char separator, const char *item, size_t length) {
     const char around[] = {separator, ' ', '\0'};
     while (*list) {

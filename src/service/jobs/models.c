@@ -206,7 +206,8 @@ typedef struct description {
     spl_error *error;
 } description;
 
-/* Adds the model under one of its names, `prefix`, `name` and `suffix` together, if that name means this folder. */
+/* Adds the model under one of its names, `prefix`, `name` and `suffix` together, if that name means
+ * this folder. */
 static int add_name(description *to, const json_t *manifest, const spl_models_entry *entry,
                     const char *prefix, const char *name, const char *suffix) {
     SPL_CLEANUP(spl_free_p) char *full = NULL;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a client asks for, from JSON or form fields: the command's options under the command's names.
+ * What a client asks for, from JSON or form fields: the command's options under the command's
+ * names.
  *
- *     {"model": "4stems", "stems": ["vocals"], "mixes": {"karaoke": ["drums", "bass", "other"]}, "codec": "flac",
- *      "bitrate": "320k", "bit_depth": "24", "bandwidth": "full", "mwf": false, "keep_format": false, "offset": 0, "duration": 30}
+ *     {"model": "4stems", "stems": ["vocals"],
+ *      "mixes": {"karaoke": ["drums", "bass", "other"]}, "codec": "flac", "bitrate": "320k",
+ *      "bit_depth": "24", "bandwidth": "full", "mwf": false, "keep_format": false,
+ *      "offset": 0, "duration": 30}
  *
- * Every value may also be text, as forms and queries give it: "stems": "vocals,drums", "mixes": "karaoke=drums+bass+other"
- * (several separated by commas), "mwf": "true", "offset": "7.5".
+ * Every value may also be text, as forms and queries give it: "stems": "vocals,drums", "mixes":
+ * "karaoke=drums+bass+other" (several separated by commas), "mwf": "true", "offset": "7.5".
  */
 #ifndef SPL_SERVICE_JOBS_OPTIONS_H
 #define SPL_SERVICE_JOBS_OPTIONS_H
@@ -32,18 +35,18 @@ typedef struct spl_job_options {
     double offset_s, duration_s;
 } spl_job_options;
 
-/* Checks each value as the command does; INVALID names the field. Unknown keys are INVALID too. `object` NULL: all defaults; `default_model` is
- * used when none is named. */
+/* Checks each value as the command does; INVALID names the field. Unknown keys are INVALID too.
+ * `object` NULL: all defaults; `default_model` is used when none is named. */
 SPL_WARN_UNUSED int spl_job_options_parse(const json_t *object, const char *default_model,
                                           spl_job_options *ret_options, spl_problem *ret_problem);
 
-/* Canonical JSON: the same options give the same text, whatever their order and spelling, and parsing it gives the same options.
- * The caller's. */
+/* Canonical JSON: the same options give the same text, whatever their order and spelling, and
+ * parsing it gives the same options. The caller's. */
 SPL_WARN_UNUSED int spl_job_options_text(const spl_job_options *options, char **ret_text,
                                          spl_error *ret_error);
 
-/* The stems and mixes of a model that are asked for. Errors: ARGUMENT (names what the model lacks; or two of them would have one
- * file name), MEMORY. */
+/* The stems and mixes of a model that are asked for. Errors: ARGUMENT (names what the model lacks;
+ * or two of them would have one file name), MEMORY. */
 SPL_WARN_UNUSED int spl_job_options_parts(const spl_job_options *options,
                                           const spl_model_info *model, spl_parts *ret_parts,
                                           spl_error *ret_error);

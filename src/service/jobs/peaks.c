@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Peaks of an output: the least and the greatest sample of each run of samples, for pictures of it. WAV is read where it is asked for, also
- * while it grows. Other files are decoded by the helper from their start, once they are complete; what that gives is kept for whoever asks
- * for another part of the same file.
+ * Peaks of an output: the least and the greatest sample of each run of samples, for pictures of it.
+ * WAV is read where it is asked for, also while it grows. Other files are decoded by the helper
+ * from their start, once they are complete; what that gives is kept for whoever asks for another
+ * part of the same file.
  */
 #include "app/audio/audio.h"
 #include "base/clock.h"
@@ -18,7 +19,8 @@
 #define VERSION      2
 #define FLAG_8_BIT   1
 
-/* What is kept of a file: the finest peaks that the web page shows, and of songs of over three hours coarser ones. */
+/* What is kept of a file: the finest peaks that the web page shows, and of songs of over three
+ * hours coarser ones. */
 #define KEPT_SAMPLES_PER_PEAK 64
 #define KEPT_PEAKS_MAX        ((size_t)8 << 20)
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A list of entries under one lock. The thread that asks first makes the peaks, on behalf of all that come while it does.
+ * A list of entries under one lock. The thread that asks first makes the peaks, on behalf of all
+ * that come while it does.
  */
 #include "service/jobs/peaks_cache.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Peaks of whole files, by the SHA-256 of the file. They are computed once for all who ask meanwhile, and kept for those who ask later until
- * newer ones need the memory. A computation that nobody waits for any more is told to stop. Thread-safe.
+ * Peaks of whole files, by the SHA-256 of the file. They are computed once for all who ask
+ * meanwhile, and kept for those who ask later until newer ones need the memory. A computation that
+ * nobody waits for any more is told to stop. Thread-safe.
  */
 #ifndef SPL_SERVICE_JOBS_PEAKS_CACHE_H
 #define SPL_SERVICE_JOBS_PEAKS_CACHE_H
@@ -30,8 +31,8 @@ typedef struct spl_peaks_cache {
 
 /* How peaks come to be. */
 typedef struct spl_peaks_maker {
-    /* Computes them; ret_peaks->data is the cache's. Returns a negative status with a problem when it fails or when `entry` is not wanted
-     * any more (spl_peaks_unwanted, to be asked often). */
+    /* Computes them; ret_peaks->data is the cache's. Returns a negative status with a problem when
+     * it fails or when `entry` is not wanted any more (spl_peaks_unwanted, to be asked often). */
     int (*make)(void *user, spl_peaks_entry *entry, spl_peaks *ret_peaks, spl_problem *ret_problem);
     /* Whether the caller's client has gone. May be NULL. */
     int (*canceled)(void *user);
@@ -42,15 +43,16 @@ void spl_peaks_cache_init(spl_peaks_cache *cache, size_t bytes_max);
 /* Nobody may use it. */
 void spl_peaks_cache_destroy(spl_peaks_cache *cache);
 
-/* *ret_entry is given back by spl_peaks_cache_release. Problems: those of `make`; UNAVAILABLE when the client has gone. */
+/* *ret_entry is given back by spl_peaks_cache_release. Problems: those of `make`; UNAVAILABLE when
+ * the client has gone. */
 SPL_WARN_UNUSED int spl_peaks_cache_take(spl_peaks_cache *cache, const char *sha256,
                                          const spl_peaks_maker *maker, spl_peaks_entry **ret_entry,
                                          spl_problem *ret_problem);
 const spl_peaks *spl_peaks_cache_get(const spl_peaks_entry *entry);
 void spl_peaks_cache_release(spl_peaks_cache *cache, spl_peaks_entry *entry);
 
-/* spl_decode_options.canceled and the like: `user` is the entry that is being made. Non-zero when all who wanted it have gone; from then on
- * nobody can join. */
+/* spl_decode_options.canceled and the like: `user` is the entry that is being made. Non-zero when
+ * all who wanted it have gone; from then on nobody can join. */
 int spl_peaks_unwanted(void *user);
 
 #endif

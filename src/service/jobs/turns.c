@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Slots and the list of those who wait for one, under one lock. A slot keeps the name of its last holder, which is all that is
- * remembered of a key.
+ * Slots and the list of those who wait for one, under one lock. A slot keeps the name of its last
+ * holder, which is all that is remembered of a key.
  */
 #include "service/jobs/turns.h"
 

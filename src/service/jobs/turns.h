@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A fixed number of slots that clients share fairly. One key holds at most its share of them. A free slot goes to the waiting key that
- * holds the fewest, among equals to the one whose last turn is longest ago, and within a key to the one that came first.
- * Thread-safe.
+ * A fixed number of slots that clients share fairly. One key holds at most its share of them. A
+ * free slot goes to the waiting key that holds the fewest, among equals to the one whose last turn
+ * is longest ago, and within a key to the one that came first. Thread-safe.
  */
 #ifndef SPL_SERVICE_JOBS_TURNS_H
 #define SPL_SERVICE_JOBS_TURNS_H
@@ -43,7 +43,8 @@ void spl_turns_init(spl_turns *turns, unsigned slots, unsigned per_key);
 /* Nobody may hold or wait for a slot. */
 void spl_turns_destroy(spl_turns *turns);
 
-/* Takes a slot, which spl_turns_end gives back. Errors: LIMIT (none was free in time), CANCELED (also after spl_turns_stop). */
+/* Takes a slot, which spl_turns_end gives back. Errors: LIMIT (none was free in time), CANCELED
+ * (also after spl_turns_stop). */
 SPL_WARN_UNUSED int spl_turns_take(spl_turns *turns, const spl_turn_wait *wait, unsigned *ret_slot);
 void spl_turns_end(spl_turns *turns, unsigned slot);
 /* Ends all waits, those to come as well. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Uploads: from the socket to the disk under caps, with the SHA-256 made on the way; nothing of a file stays in memory.
+ * Uploads: from the socket to the disk under caps, with the SHA-256 made on the way; nothing of a
+ * file stays in memory.
  */
 #include "base/clock.h"
 #include "base/file.h"
@@ -54,7 +55,8 @@ static int refuse_too_large(const spl_jobs *jobs, spl_problem *ret_problem) {
                             (unsigned long long)(jobs->settings->max_file_size_bytes / MIB));
 }
 
-/* Queue and quota, which are checked again when the job is made; here they save the client the way. */
+/* Queue and quota, which are checked again when the job is made; here they save the client the way.
+ */
 static int check_limits(spl_jobs *jobs, const spl_principal *principal, uint64_t bytes,
                         uint64_t *ret_room_bytes, spl_problem *ret_problem) {
     spl_error error;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The sender of webhooks, by the Standard Webhooks specification (https://www.standardwebhooks.com): deliveries are stored with the
- * end of their job, and tried until one is answered with a 2xx status or the attempts are used up. Each try is signed anew.
+ * The sender of webhooks, by the Standard Webhooks specification
+ * (https://www.standardwebhooks.com): deliveries are stored with the end of their job, and tried
+ * until one is answered with a 2xx status or the attempts are used up. Each try is signed anew.
  */
 #include "base/clock.h"
 #include "service/auth/auth.h"
@@ -136,7 +137,8 @@ static void settle(spl_jobs *jobs, const spl_delivery *delivery, int status, lon
         spl_jobs_log_failure(SPL_LOG_ERROR, "webhook.not_stored", &error);
 }
 
-/* Owners of at least `held` deliveries that are being made, as the store takes them; the caller's. */
+/* Owners of at least `held` deliveries that are being made, as the store takes them; the caller's.
+ */
 static char *list_busy(const spl_jobs *jobs, unsigned held) {
     SPL_CLEANUP(spl_free_p) char *list = strdup("");
     for (size_t i = 0; list && i < SPL_WEBHOOK_SENDERS; i++) {
@@ -167,7 +169,8 @@ static int claim(spl_jobs *jobs, unsigned held, spl_delivery *ret_delivery, spl_
                      &next_ms, ret_error);
 }
 
-/* The next delivery: of a key of which none is being made, or else of one that has not as many as it may. */
+/* The next delivery: of a key of which none is being made, or else of one that has not as many as
+ * it may. */
 static int claim_fairly(spl_jobs *jobs, spl_delivery *ret_delivery, spl_error *ret_error) {
     int status = 0;
     for (unsigned held = 1; held <= PER_KEY; held++) {
@@ -247,7 +250,8 @@ static bool take(spl_jobs *jobs, spl_delivery *ret_delivery, size_t *ret_place) 
     return false;
 }
 
-/* One sender at a time looks for a delivery; the others make theirs, or wait until it has found one. */
+/* One sender at a time looks for a delivery; the others make theirs, or wait until it has found
+ * one. */
 void *spl_webhooks_run(void *user) {
     spl_jobs *jobs = user;
     while (!atomic_load(&jobs->draining)) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Workers: each claims a job under a lease, separates it through the pipeline into outputs that can be read while they grow, and
- * ends it. What a worker does to a job counts only as long as its lease holds: a heartbeat thread renews it, brings the progress
- * along, and learns of cancels and of a lease that was lost; the engine asks several times a segment whether to stop.
+ * Workers: each claims a job under a lease, separates it through the pipeline into outputs that can
+ * be read while they grow, and ends it. What a worker does to a job counts only as long as its
+ * lease holds: a heartbeat thread renews it, brings the progress along, and learns of cancels and
+ * of a lease that was lost; the engine asks several times a segment whether to stop.
  */
 #include "base/clock.h"
 #include "base/pool.h"
@@ -319,7 +320,8 @@ static int commit_outputs(job_work *work, job_failure *failure) {
 
 /* ------------------------------------------------------------------------- ending ---- */
 
-/* How long the store may be out of order before a worker gives up telling it what became of a job: the lease of a shared one. */
+/* How long the store may be out of order before a worker gives up telling it what became of a job:
+ * the lease of a shared one. */
 static double patience_s(const spl_jobs *jobs) {
     return jobs->store->shared ? jobs->settings->lease_s : FINISH_S;
 }
@@ -356,8 +358,8 @@ static void remove_outputs(job_work *work) {
     work->committed = 0;
 }
 
-/* The job belongs to another worker now, or was deleted: then what this one made goes too. It removes nothing else, for a database that was
- * exchanged does not know the job either. */
+/* The job belongs to another worker now, or was deleted: then what this one made goes too. It
+ * removes nothing else, for a database that was exchanged does not know the job either. */
 static void leave(job_work *work) {
     spl_error error;
     bool holds;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writing and checking the chain. A mac covers the line's bytes as they stand in the file, so that checking needs no agreement on
- * how JSON is written:
+ * Writing and checking the chain. A mac covers the line's bytes as they stand in the file, so that
+ * checking needs no agreement on how JSON is written:
  *
- *     {"sequence":1,...,"detail":null,"mac":"..."}     mac = HMAC(key, mac before || {"sequence":1,...,"detail":null})
+ *     {"sequence":1,...,"detail":null,"mac":"..."}
+ *     mac = HMAC(key, mac before || {"sequence":1,...,"detail":null})
  */
 #include "service/observe/audit.h"
 
@@ -145,8 +146,8 @@ static const char *find_mac(const char *line) {
     return line + length - tail + strlen(TAIL);
 }
 
-/* Reads the next line into `line`, without its end; "" when it is too long or has a NUL in it. False at the end, which an
- * unfinished line is too. */
+/* Reads the next line into `line`, without its end; "" when it is too long or has a NUL in it.
+ * False at the end, which an unfinished line is too. */
 static bool read_line(FILE *file, char line[LINE_SIZE]) {
     if (!fgets(line, LINE_SIZE, file))
         return false;
@@ -185,7 +186,8 @@ static int seal(const spl_audit *audit, json_t *line, uint8_t mac[MAC_SIZE], cha
     return 0;
 }
 
-/* Keeps blocks ahead of the end allocated, so that a disk that others fill still has room for the log. */
+/* Keeps blocks ahead of the end allocated, so that a disk that others fill still has room for the
+ * log. */
 static void reserve(spl_audit *audit) {
     if (audit->size_bytes + RESERVE_BYTES / 2 < audit->reserved_bytes)
         return;
@@ -215,7 +217,8 @@ static int append(spl_audit *audit, json_t *line, spl_error *ret_error) {
     return 0;
 }
 
-/* Under both mutexes. The kernel tells of a lost page once only, so nothing more can be promised of what was not flushed. */
+/* Under both mutexes. The kernel tells of a lost page once only, so nothing more can be promised of
+ * what was not flushed. */
 static void lose(spl_audit *audit) {
     audit->spoiled = true;
     if (audit->flushed == audit->written)
@@ -273,7 +276,8 @@ static void add_previous(json_t *line, const char *folder, const unsigned *files
     json_object_set_new(line, "previous_mac", *hex ? json_string(hex) : json_null());
 }
 
-/* Removes the oldest of `files` until there is room for another one; the newest stays, for the chain goes on from it. */
+/* Removes the oldest of `files` until there is room for another one; the newest stays, for the
+ * chain goes on from it. */
 static void make_room(const spl_audit *audit, const unsigned *files, size_t count) {
     uint64_t total = (uint64_t)audit->file_max_bytes;
     char path[PATH_MAX];
@@ -525,7 +529,8 @@ static bool has_mac(const verification *v, unsigned number, const char *hex) {
     return found;
 }
 
-/* What is wrong with a file's first line, beyond its mac; NULL: nothing. `oldest`: files before it may have been put away. */
+/* What is wrong with a file's first line, beyond its mac; NULL: nothing. `oldest`: files before it
+ * may have been put away. */
 static const char *check_first(const verification *v, const char *text, unsigned number,
                                bool oldest) {
     json_t *line = spl_json_load_own(text);

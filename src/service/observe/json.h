@@ -9,12 +9,12 @@
 
 #define SPL_JSON_TEXT_SIZE 1025
 
-/* `text` as a JSON string of at most 1,024 bytes, cut between characters, what is not UTF-8 replaced by U+FFFD. NULL gives
- * null. Returns NULL when memory runs out. */
+/* `text` as a JSON string of at most 1,024 bytes, cut between characters, what is not UTF-8
+ * replaced by U+FFFD. NULL gives null. Returns NULL when memory runs out. */
 json_t *spl_json_text(const char *text);
 
-/* One line of ASCII without a line end, so that no text can end a line or reach a terminal as a control sequence. The
- * caller's; NULL when memory runs out. */
+/* One line of ASCII without a line end, so that no text can end a line or reach a terminal as a
+ * control sequence. The caller's; NULL when memory runs out. */
 char *spl_json_line(const json_t *object);
 
 #endif

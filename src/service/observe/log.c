@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Each line is made apart and goes out in one write to a file opened for appending. A line that can't be
- * written is lost, and counted (spleeter_log_lines_lost_total).
+ * Each line is made apart and goes out in one write to a file opened for appending. A line that
+ * can't be written is lost, and counted (spleeter_log_lines_lost_total).
  */
 #include "service/observe/log.h"
 
@@ -112,7 +112,8 @@ static char *make_line(spl_log_level level, const char *event, const spl_log_fie
     return text && asprintf(&whole, "%s\n", text) >= 0 ? whole : NULL;
 }
 
-/* Under the mutex: a file that has its size becomes PATH.1, in place of an older one. Where that fails, the file goes on. */
+/* Under the mutex: a file that has its size becomes PATH.1, in place of an older one. Where that
+ * fails, the file goes on. */
 static void rotate(void) {
     struct stat status;
     if (!sink.path || sink.max_bytes == 0 || fstat(sink.fd, &status) < 0 ||

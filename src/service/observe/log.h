@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * JSON logs, one line an event: {"time": "...Z", "level": "info", "event": "job.finished", "request_id": ..., "trace_id": ..., "key": ...,
- * "job": ..., and the event's own fields}. Any thread may log; lines never mix. Secrets are never passed here.
+ * JSON logs, one line an event: {"time": "...Z", "level": "info", "event": "job.finished",
+ * "request_id": ..., "trace_id": ..., "key": ..., "job": ..., and the event's own fields}. Any
+ * thread may log; lines never mix. Secrets are never passed here.
  */
 #ifndef SPL_SERVICE_OBSERVE_LOG_H
 #define SPL_SERVICE_OBSERVE_LOG_H
@@ -37,8 +38,9 @@ typedef struct spl_log_field {
     spl_log_write((level), (event),                                                                \
                   (const spl_log_field[]){__VA_ARGS__ __VA_OPT__(, ){.name = NULL}})
 
-/* Starts logging to `path` ("" or NULL: standard error, which whoever reads it rotates). A file of `max_bytes` (0: any) becomes PATH.1, so that both
- * together have twice that at most. Errors: IO, PERMISSION, NOT_FOUND. Not thread-safe; once, before the rest. */
+/* Starts logging to `path` ("" or NULL: standard error, which whoever reads it rotates). A file of
+ * `max_bytes` (0: any) becomes PATH.1, so that both together have twice that at most. Errors: IO,
+ * PERMISSION, NOT_FOUND. Not thread-safe; once, before the rest. */
 SPL_WARN_UNUSED int spl_log_open(const char *path, uint64_t max_bytes, spl_log_level level,
                                  spl_error *ret_error);
 /* Opens the file anew, for log rotation (SIGHUP). */
@@ -53,7 +55,8 @@ typedef struct spl_log_context {
     char job[37];
 } spl_log_context;
 
-/* The calling thread's own; all "" at first. Set the fields at the start of a piece of work, clear at its end. */
+/* The calling thread's own; all "" at first. Set the fields at the start of a piece of work, clear
+ * at its end. */
 spl_log_context *spl_log_context_get(void);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * All metrics lie in one static struct under one mutex; they are changed a few times a request, so that nobody waits for it.
+ * All metrics lie in one static struct under one mutex; they are changed a few times a request, so
+ * that nobody waits for it.
  *
- * Series with labels that are known in advance exist from the start, at zero, so that rates see their first event. Requests get theirs as routes
- * and statuses come up, in a table of fixed size; what does not fit is counted under method "other".
+ * Series with labels that are known in advance exist from the start, at zero, so that rates see
+ * their first event. Requests get theirs as routes and statuses come up, in a table of fixed size;
+ * what does not fit is counted under method "other".
  */
 #include "service/observe/metrics.h"
 

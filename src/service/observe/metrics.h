@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Prometheus metrics: one static table (metrics.c); label values come from small fixed sets, so that the number of series is bounded.
- * Thread-safe, without allocation.
+ * Prometheus metrics: one static table (metrics.c); label values come from small fixed sets, so
+ * that the number of series is bounded. Thread-safe, without allocation.
  */
 #ifndef SPL_SERVICE_OBSERVE_METRICS_H
 #define SPL_SERVICE_OBSERVE_METRICS_H
@@ -16,7 +16,8 @@ typedef struct spl_request_metrics {
     uint64_t received_bytes, sent_bytes;
 } spl_request_metrics;
 
-/* spleeter_requests_total{method,route,status}, spleeter_request_latency_seconds{route}; for 4xx and 5xx spleeter_errors_total{code}. */
+/* spleeter_requests_total{method,route,status}, spleeter_request_latency_seconds{route}; for 4xx
+ * and 5xx spleeter_errors_total{code}. */
 void spl_metrics_request(const spl_request_metrics *request, const char *problem_code);
 
 /* spleeter_phase_seconds{phase}: how long each phase took. */
@@ -31,7 +32,8 @@ typedef enum spl_phase {
 } spl_phase;
 void spl_metrics_phase(spl_phase phase, double seconds);
 
-/* spleeter_files_processed_total{outcome}, spleeter_audio_seconds_total, spleeter_real_time_factor (histogram). */
+/* spleeter_files_processed_total{outcome}, spleeter_audio_seconds_total, spleeter_real_time_factor
+ * (histogram). */
 typedef enum spl_job_outcome {
     SPL_OUTCOME_SUCCEEDED,
     SPL_OUTCOME_FAILED,
@@ -62,7 +64,8 @@ typedef enum spl_counter {
 } spl_counter;
 void spl_metrics_count(spl_counter counter, uint64_t more);
 
-/* Gauges: spleeter_current_jobs, spleeter_queue_depth, spleeter_queue_oldest_seconds, spleeter_connections, spleeter_disk_free_bytes, ... */
+/* Gauges: spleeter_current_jobs, spleeter_queue_depth, spleeter_queue_oldest_seconds,
+ * spleeter_connections, spleeter_disk_free_bytes, ... */
 typedef enum spl_gauge {
     SPL_GAUGE_CURRENT_JOBS,
     SPL_GAUGE_QUEUE_DEPTH,
@@ -76,7 +79,8 @@ typedef enum spl_gauge {
 void spl_metrics_set(spl_gauge gauge, double value);
 void spl_metrics_add(spl_gauge gauge, double more);
 
-/* All of it in the text format 0.0.4 (with spleeter_build_info and the usual process_* metrics). *ret_text is owned by the caller. */
+/* All of it in the text format 0.0.4 (with spleeter_build_info and the usual process_* metrics).
+ * *ret_text is owned by the caller. */
 SPL_WARN_UNUSED int spl_metrics_write(char **ret_text, size_t *ret_size, spl_error *ret_error);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * CIDR lists, and public addresses. IPv4 is public outside a list of blocks; IPv6 only inside 2000::/3 (all that is allocated for
- * global unicast) and outside a list of blocks there. Blocks: the IANA IPv4 and IPv6 Special-Purpose Address Registries;
- * what tunnels or translates to IPv4 counts as not public whatever it leads to.
+ * CIDR lists, and public addresses. IPv4 is public outside a list of blocks; IPv6 only inside
+ * 2000::/3 (all that is allocated for global unicast) and outside a list of blocks there. Blocks:
+ * the IANA IPv4 and IPv6 Special-Purpose Address Registries; what tunnels or translates to IPv4
+ * counts as not public whatever it leads to.
  */
 #include "service/outbound/address.h"
 
@@ -117,7 +118,8 @@ static bool next_entry(const char **list, char ret_entry[64], bool *ret_too_long
     return true;
 }
 
-/* "10.0.0.0/8", or an address alone. Bits beyond the prefix must be 0, so that 10.1.2.3/8 is not taken for 10.1.2.3. */
+/* "10.0.0.0/8", or an address alone. Bits beyond the prefix must be 0, so that 10.1.2.3/8 is not
+ * taken for 10.1.2.3. */
 static bool parse_cidr(char entry[64], raw_address *ret_network, unsigned *ret_bits) {
     raw_address network = {.family = strchr(entry, ':') ? AF_INET6 : AF_INET};
     const unsigned most = network.family == AF_INET6 ? 128 : 32;

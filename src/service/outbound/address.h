@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Network addresses: CIDR lists, and which addresses are public (globally reachable by the IANA special-purpose registries:
- * private, loopback, link-local, shared, mapped, NAT64, 6to4, Teredo, multicast, documentation, unspecified ones are not).
+ * Network addresses: CIDR lists, and which addresses are public (globally reachable by the IANA
+ * special-purpose registries: private, loopback, link-local, shared, mapped, NAT64, 6to4, Teredo,
+ * multicast, documentation, unspecified ones are not).
  */
 #ifndef SPL_SERVICE_OUTBOUND_ADDRESS_H
 #define SPL_SERVICE_OUTBOUND_ADDRESS_H
@@ -18,7 +19,8 @@ bool spl_address_public(const struct sockaddr *address);
 /* The numeric text without port, of an IPv4-mapped address that of the IPv4 address. */
 void spl_address_text(const struct sockaddr *address, char ret_text[64]);
 bool spl_address_is_loopback(const char *text);
-/* Who shares limits with a numeric address: of IPv6 the /64, which one host can have all of; any other text names itself. */
+/* Who shares limits with a numeric address: of IPv6 the /64, which one host can have all of; any
+ * other text names itself. */
 void spl_address_network(const char *text, char ret_network[64]);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * libcurl, with its choices taken away. A URL is judged twice: what can be seen in it before the request, and each address at the moment its
- * socket is made, which is after the name was resolved and cannot be talked around.
+ * libcurl, with its choices taken away. A URL is judged twice: what can be seen in it before the
+ * request, and each address at the moment its socket is made, which is after the name was resolved
+ * and cannot be talked around.
  */
 #include "service/outbound/outbound.h"
 
@@ -74,7 +75,8 @@ static bool parse_literal(const char *host, struct sockaddr_storage *ret_address
     return true;
 }
 
-/* What can be said of a URL without a connection. `any`: the operator's own, http and all addresses are allowed. */
+/* What can be said of a URL without a connection. `any`: the operator's own, http and all addresses
+ * are allowed. */
 static int check_url(const char *text, const char *allow, bool any, CURLU **ret_url,
                      bool *ret_plain, spl_error *ret_error) {
     if (strlen(text) > URL_MAX_LENGTH)
@@ -86,7 +88,8 @@ static int check_url(const char *text, const char *allow, bool any, CURLU **ret_
                             "the URL has a blank, a backslash or a character that is not ASCII; "
                             "encode it");
     }
-    /* libcurl also takes "https:/host" and "host" alone, which other programs read as something else. */
+    /* libcurl also takes "https:/host" and "host" alone, which other programs read as something
+     * else. */
     if (strncasecmp(text, "https://", 8) != 0 && strncasecmp(text, "http://", 7) != 0)
         return spl_fail(ret_error, SPL_E_ARGUMENT, "the URL must start with https://");
     SPL_CLEANUP(url_free_p) CURLU *url = curl_url();

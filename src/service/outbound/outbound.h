@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * HTTP requests that the service makes: webhooks, source URLs, JWKS. libcurl, with what it may reach cut down: https only (http too for
- * hosts in the allow-list), no redirects, no proxy variables, no credentials in the URL, the address checked when the socket opens
- * (so that DNS rebinding does not help), size and total time limited.
+ * HTTP requests that the service makes: webhooks, source URLs, JWKS. libcurl, with what it may
+ * reach cut down: https only (http too for hosts in the allow-list), no redirects, no proxy
+ * variables, no credentials in the URL, the address checked when the socket opens (so that DNS
+ * rebinding does not help), size and total time limited.
  */
 #ifndef SPL_SERVICE_OUTBOUND_OUTBOUND_H
 #define SPL_SERVICE_OUTBOUND_OUTBOUND_H
@@ -20,8 +21,8 @@ typedef struct spl_outbound {
     uint64_t max_bytes;        /* of the answer */
     unsigned timeout_s;        /* in all */
     unsigned min_rate_bytes_s; /* of the answer, over ten seconds each; 0: none */
-    /* Takes the answer's body; a negative status stops. NULL: it is thrown away, and one that is longer than max_bytes is cut
-     * without a failure. */
+    /* Takes the answer's body; a negative status stops. NULL: it is thrown away, and one that is
+     * longer than max_bytes is cut without a failure. */
     int (*write)(void *user, const void *data, size_t size);
     void *user;
     /* Asked now and then; a non-zero answer cancels (CANCELED). May be NULL. */
@@ -37,7 +38,8 @@ typedef struct spl_outbound_answer {
 /* Once, before other threads: curl_global_init. */
 SPL_WARN_UNUSED int spl_outbound_start(spl_error *ret_error);
 
-/* Errors: ARGUMENT (URL), PERMISSION (the address is denied), LIMIT (size), IO (all else), CANCELED. Any HTTP status is success. Thread-safe. */
+/* Errors: ARGUMENT (URL), PERMISSION (the address is denied), LIMIT (size), IO (all else),
+ * CANCELED. Any HTTP status is success. Thread-safe. */
 SPL_WARN_UNUSED int spl_outbound_run(const spl_outbound *request, spl_outbound_answer *ret_answer,
                                      spl_error *ret_error);
 /* The checks that need no connection. */

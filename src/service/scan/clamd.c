@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * clamd's INSTREAM command (clamd(8)): "zINSTREAM\0", then chunks of a 32-bit big-endian length and as many bytes, then a length of 0. The answer ends
- * with a NUL: "stream: OK", "stream: NAME FOUND", or an error. One deadline counts for connecting, sending and waiting.
+ * clamd's INSTREAM command (clamd(8)): "zINSTREAM\0", then chunks of a 32-bit big-endian length and
+ * as many bytes, then a length of 0. The answer ends with a NUL: "stream: OK", "stream: NAME
+ * FOUND", or an error. One deadline counts for connecting, sending and waiting.
  */
 #include "service/scan/clamd.h"
 

@@ -2,13 +2,14 @@
  *
  * PostgreSQL behind the job store.
  *
- * A pool of connections: a thread makes them when somebody waits for one, so that nobody waits longer than the deadline of his
- * transaction, however long a host does not answer. A connection that fails is closed; a transaction whose BEGIN failed on it goes on with another.
- * Another thread listens: other processes tell in the transaction what it changes (NOTIFY). When it has to connect anew, all waits end, for
- * something may have been missed.
+ * A pool of connections: a thread makes them when somebody waits for one, so that nobody waits
+ * longer than the deadline of his transaction, however long a host does not answer. A connection
+ * that fails is closed; a transaction whose BEGIN failed on it goes on with another. Another thread
+ * listens: other processes tell in the transaction what it changes (NOTIFY). When it has to connect
+ * anew, all waits end, for something may have been missed.
  *
- * Nothing outlives a transaction on a connection: statements are not prepared, settings are local. So a pooler in transaction mode may stand between,
- * except for processes that listen.
+ * Nothing outlives a transaction on a connection: statements are not prepared, settings are local.
+ * So a pooler in transaction mode may stand between, except for processes that listen.
  */
 #include "base/clock.h"
 #include "service/store/postgres_sql.h"
@@ -276,7 +277,8 @@ static bool wait_for_answer(PGconn *pg, double deadline_s) {
     }
 }
 
-/* Collects what was sent up to its end. The last result, or the first that failed; the connection is of no use any more when there is none. */
+/* Collects what was sent up to its end. The last result, or the first that failed; the connection
+ * is of no use any more when there is none. */
 static int finish_sent(spl_transaction *transaction, PGresult **ret_result, spl_error *ret_error) {
     pooled *connection = transaction->connection;
     PGresult *kept = NULL;
@@ -458,7 +460,8 @@ static int postgres_commit(spl_transaction *transaction, spl_error *ret_error) {
     write_commit(transaction, text, sizeof(text));
     connection->warned = false;
     int status = run_simple(transaction, text, ret_error);
-    /* The server says so when it stops waiting for its standby: then the change may be lost with the primary. */
+    /* The server says so when it stops waiting for its standby: then the change may be lost with
+     * the primary. */
     if (status == 0 && connection->warned)
         status = spl_fail(ret_error, SPL_E_IO,
                           "the job database did not confirm that its standby has the change");

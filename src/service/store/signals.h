@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * How threads of one process learn that something has changed: a counter and a condition variable. Who waits reads the counter, looks at
- * the data, and waits for the counter to move on; who changes moves it after the change is visible. So no change is missed.
+ * How threads of one process learn that something has changed: a counter and a condition variable.
+ * Who waits reads the counter, looks at the data, and waits for the counter to move on; who changes
+ * moves it after the change is visible. So no change is missed.
  */
 #ifndef SPL_SERVICE_STORE_SIGNALS_H
 #define SPL_SERVICE_STORE_SIGNALS_H

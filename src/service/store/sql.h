@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * A database as the job store (sql_store.c) uses it: transactions of the statements in statements.h. One table of functions; behind it are
- * SQLite (sqlite.c) and PostgreSQL (postgres.c).
+ * A database as the job store (sql_store.c) uses it: transactions of the statements in
+ * statements.h. One table of functions; behind it are SQLite (sqlite.c) and PostgreSQL
+ * (postgres.c).
  *
- * Handles are thread-safe, transactions and rows belong to one thread. Errors of all: IO (the database can't be used), NO_SPACE, PERMISSION, FORMAT,
- * MEMORY.
+ * Handles are thread-safe, transactions and rows belong to one thread. Errors of all: IO (the
+ * database can't be used), NO_SPACE, PERMISSION, FORMAT, MEMORY.
  */
 #ifndef SPL_SERVICE_STORE_SQL_H
 #define SPL_SERVICE_STORE_SQL_H
@@ -22,9 +23,10 @@ typedef enum spl_topic {
 } spl_topic;
 
 typedef enum spl_transaction_kind {
-    SPL_READ,  /* sees one state of the database */
-    SPL_WRITE, /* durable when commit returns */
-    SPL_WRITE_SOON, /* durable a moment later, at the latest with the next SPL_WRITE, where that is cheaper */
+    SPL_READ,       /* sees one state of the database */
+    SPL_WRITE,      /* durable when commit returns */
+    SPL_WRITE_SOON, /* durable a moment later, at the latest with the next SPL_WRITE, where that is
+                       cheaper */
 } spl_transaction_kind;
 
 #define SPL_TOLD_MAX 4
@@ -72,7 +74,8 @@ typedef struct spl_sql_functions {
     int (*begin)(spl_sql *sql, spl_transaction *transaction, spl_error *ret_error);
     int (*commit)(spl_transaction *transaction, spl_error *ret_error);
     void (*end)(spl_transaction *transaction);
-    /* Fills handle, and *ret_changed with the rows that were changed. Returns 1 when there is a row, else 0. */
+    /* Fills handle, and *ret_changed with the rows that were changed. Returns 1 when there is a
+     * row, else 0. */
     int (*query)(spl_transaction *transaction, spl_statement statement, const spl_value *values,
                  size_t value_count, spl_rows *rows, int *ret_changed, spl_error *ret_error);
     int (*next)(spl_rows *rows, spl_error *ret_error);
@@ -85,7 +88,8 @@ typedef struct spl_sql_functions {
 struct spl_sql {
     const spl_sql_functions *functions;
     bool shared; /* by several processes */
-    /* Called after each commit with what it told, and with what other processes told; set before the first transaction. */
+    /* Called after each commit with what it told, and with what other processes told; set before
+     * the first transaction. */
     void (*told)(void *user, spl_topic topic, const char *id);
     void *user;
 };
@@ -93,15 +97,18 @@ struct spl_sql {
 /* Nothing is to be ended when it fails. */
 SPL_WARN_UNUSED int spl_transaction_begin(spl_sql *sql, spl_transaction_kind kind,
                                           spl_transaction *ret_transaction, spl_error *ret_error);
-/* To be told to those who wait, in all processes, when it is committed; `id` is of a job, or NULL. At most SPL_TOLD_MAX. */
+/* To be told to those who wait, in all processes, when it is committed; `id` is of a job, or NULL.
+ * At most SPL_TOLD_MAX. */
 void spl_transaction_tell(spl_transaction *transaction, spl_topic topic, const char *id);
-/* On failure of a shared database what was to be committed may come true all the same, then or later. */
+/* On failure of a shared database what was to be committed may come true all the same, then or
+ * later. */
 SPL_WARN_UNUSED int spl_transaction_commit(spl_transaction *transaction, spl_error *ret_error);
 /* What was not committed is rolled back. */
 void spl_transaction_end(spl_transaction *transaction); /* for SPL_CLEANUP; zeroed: nothing */
 
-/* Runs a statement up to its first row. Returns 1 with *ret_rows there, 0 when there is none, or a negative status; *ret_rows (may be NULL)
- * is written also for 0, and is to be ended: SPL_CLEANUP(spl_rows_end) spl_rows row = {0}; */
+/* Runs a statement up to its first row. Returns 1 with *ret_rows there, 0 when there is none, or a
+ * negative status; *ret_rows (may be NULL) is written also for 0, and is to be ended:
+ * SPL_CLEANUP(spl_rows_end) spl_rows row = {0}; */
 SPL_WARN_UNUSED int spl_query(spl_transaction *transaction, spl_statement statement,
                               const spl_value *values, size_t value_count, spl_rows *ret_rows,
                               spl_error *ret_error);
@@ -117,7 +124,8 @@ SPL_WARN_UNUSED int spl_row_text(const spl_rows *rows, int column, char **ret_te
 /* Copies it into `size` bytes, cut if need be. */
 void spl_row_fill(const spl_rows *rows, int column, char *text, size_t size);
 
-/* Runs a statement without rows; *ret_changed (may be NULL) is the number of rows that it changed. */
+/* Runs a statement without rows; *ret_changed (may be NULL) is the number of rows that it changed.
+ */
 SPL_WARN_UNUSED int spl_change(spl_transaction *transaction, spl_statement statement,
                                const spl_value *values, size_t value_count, int *ret_changed,
                                spl_error *ret_error);

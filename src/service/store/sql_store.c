@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The job store on a database. Each function is one transaction. Threads that wait are told after the commit: one signal for the queue,
- * one for deliveries, and one for each of a fixed number of groups of jobs.
+ * The job store on a database. Each function is one transaction. Threads that wait are told after
+ * the commit: one signal for the queue, one for deliveries, and one for each of a fixed number of
+ * groups of jobs.
  */
 #include "service/store/signals.h"
 #include "service/store/sql.h"
@@ -479,7 +480,8 @@ static int store_stats(spl_store *base, spl_store_stats *ret_stats, spl_error *r
 
 /* ------------------------------------------------------------- ending ---- */
 
-/* Ends a job with what belongs to it. `fence` < 0: it is queued. CANCELED: it is not in the state that this needs. */
+/* Ends a job with what belongs to it. `fence` < 0: it is queued. CANCELED: it is not in the state
+ * that this needs. */
 static int end_job(spl_transaction *transaction, const char *id, int64_t fence,
                    const spl_store_finish *finish, spl_error *ret_error) {
     const spl_value values[] = {
@@ -616,7 +618,8 @@ static int expire_some(spl_transaction *transaction, int64_t now_ms, size_t limi
     return SPL_MIN(more, 0);
 }
 
-/* Rows that nobody asks for any more; `limit` of each kind, so that the room for the log is enough. */
+/* Rows that nobody asks for any more; `limit` of each kind, so that the room for the log is enough.
+ */
 static int clean(const sql_store *store, spl_transaction *transaction, int64_t now_ms,
                  int64_t keep_ms, size_t limit, spl_error *ret_error) {
     const spl_value oldest[] = {SPL_BIND_WHOLE(now_ms - keep_ms), SPL_BIND_WHOLE(limit)};
@@ -691,7 +694,8 @@ static int requeue_lost(spl_transaction *transaction, int64_t now_ms, unsigned *
     }
 }
 
-/* Ends one queued job that is not to be tried again. Returns 1 when there was one, 0 when there is none. */
+/* Ends one queued job that is not to be tried again. Returns 1 when there was one, 0 when there is
+ * none. */
 static int end_next(spl_transaction *transaction, const spl_store_claim *claim, bool *ret_dead,
                     spl_error *ret_error) {
     SPL_CLEANUP(spl_rows_end) spl_rows row = {0};

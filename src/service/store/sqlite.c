@@ -2,12 +2,14 @@
  *
  * SQLite behind the job store.
  *
- * The database is in WAL mode with synchronous=FULL: a commit returns after its pages are flushed, and readers see the last commit without
- * waiting for a writer. One connection writes, under its mutex; a few others read, each under its own, so that looking up a job waits neither
- * for a commit that is being flushed nor for a long list.
+ * The database is in WAL mode with synchronous=FULL: a commit returns after its pages are flushed,
+ * and readers see the last commit without waiting for a writer. One connection writes, under its
+ * mutex; a few others read, each under its own, so that looking up a job waits neither for a commit
+ * that is being flushed nor for a long list.
  *
- * The log, and the database beyond its last page, have some room that is taken in advance, and kept while the database is closed: so jobs end,
- * expire and are deleted while the disk is full, and the service starts.
+ * The log, and the database beyond its last page, have some room that is taken in advance, and kept
+ * while the database is closed: so jobs end, expire and are deleted while the disk is full, and the
+ * service starts.
  */
 #include "base/clock.h"
 #include "service/store/schema_2_sql.h"
@@ -30,8 +32,9 @@
 #define APPLICATION_ID  0x53504c4a /* "SPLJ" */
 #define BUSY_TIMEOUT_MS 5000       /* for other programs that look into the database */
 
-/* SQLite brings the log back into the database when it has so many pages (of 4 KiB), and then begins it anew. The log's room has a place for some
- * transactions more, for a reader may hold that up; the database's is for new pages that are still in the log. */
+/* SQLite brings the log back into the database when it has so many pages (of 4 KiB), and then
+ * begins it anew. The log's room has a place for some transactions more, for a reader may hold that
+ * up; the database's is for new pages that are still in the log. */
 #define PAGE_BYTES     4096
 #define LOG_PAGES      "250"
 #define LOG_BYTES      ((off_t)3 << 20)
@@ -244,7 +247,8 @@ static int open_reader(const char *data_dir, connection *ret_connection, spl_err
 
 /* ------------------------------------------------- room on the disk ---- */
 
-/* Whether the log has its room. Its size stays what it is: what SQLite reads in it does not change. */
+/* Whether the log has its room. Its size stays what it is: what SQLite reads in it does not change.
+ */
 static bool take_log_room(sqlite3 *db) {
     SPL_CLEANUP(spl_free_p) char *path = NULL;
     if (asprintf(&path, "%s-wal", sqlite3_db_filename(db, "main")) < 0)
@@ -254,7 +258,8 @@ static bool take_log_room(sqlite3 *db) {
                         errno == EOPNOTSUPP); /* then nothing helps */
 }
 
-/* Within a transaction. It grows in steps, and after it was cut back with the log empty it grows again at once. */
+/* Within a transaction. It grows in steps, and after it was cut back with the log empty it grows
+ * again at once. */
 static void take_database_room(const connection *own) {
     int step = DATABASE_BYTES;
     sqlite3_int64 bytes = 0;
@@ -265,7 +270,8 @@ static void take_database_room(const connection *own) {
     sqlite3_file_control(own->db, "main", SQLITE_FCNTL_SIZE_HINT, &bytes);
 }
 
-/* Empties the log, for one that lies beside a restored database must not change it, and leaves the file with its room. The last connection. */
+/* Empties the log, for one that lies beside a restored database must not change it, and leaves the
+ * file with its room. The last connection. */
 static void close_writer(connection *own) {
     if (own->db) {
         int keep = 1;

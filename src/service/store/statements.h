@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The statements of the job store, in the SQL that SQLite and PostgreSQL have in common; the tables are in schema.sql and what follows it.
- * Parameters are $1, $2 ...; CAST tells PostgreSQL the type of one that may be NULL. Where several may write at once, an implementation
- * defines, before it expands SPL_STATEMENTS: SPL_SKIP_LOCKED(of) and SPL_FOR_UPDATE, which end a SELECT; SPL_LOCK(space), SPL_LOCK_OF(space) of $1,
- * SPL_TRY_LOCK(space), statements that wait for a lock until the transaction ends, or say 0 or 1.
+ * The statements of the job store, in the SQL that SQLite and PostgreSQL have in common; the tables
+ * are in schema.sql and what follows it. Parameters are $1, $2 ...; CAST tells PostgreSQL the type
+ * of one that may be NULL. Where several may write at once, an implementation defines, before it
+ * expands SPL_STATEMENTS: SPL_SKIP_LOCKED(of) and SPL_FOR_UPDATE, which end a SELECT;
+ * SPL_LOCK(space), SPL_LOCK_OF(space) of $1, SPL_TRY_LOCK(space), statements that wait for a lock
+ * until the transaction ends, or say 0 or 1.
  *
- * States are written as numbers, since partial indexes want constants: 0 queued, 1 running, 2 succeeded, 3 failed, 4 canceled, 5 expired.
+ * States are written as numbers, since partial indexes want constants: 0 queued, 1 running, 2
+ * succeeded, 3 failed, 4 canceled, 5 expired.
  */
 #ifndef SPL_SERVICE_STORE_STATEMENTS_H
 #define SPL_SERVICE_STORE_STATEMENTS_H
@@ -53,7 +56,8 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
     WHOLE(suspect)
 
 #define SPL_JOB_COLUMN_NAME(name) ", " #name
-#define SPL_JOB                   "id" SPL_JOB_COLUMNS(SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME)
+
+#define SPL_JOB "id" SPL_JOB_COLUMNS(SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME)
 
 #define SPL_OF_OWNER "(CAST($2 AS TEXT) IS NULL OR owner = $2)"
 
@@ -69,8 +73,8 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
     " progress = CASE WHEN $2 = 2 THEN 1 ELSE progress END,"                                       \
     " worker = NULL, lease_until_ms = 0, version = version + 1 WHERE id = $1"
 
-/* Whether the time in `column` has come. One that is further away than anything waits (`most_ms`, with some room) was written before the clock
- * was set back. */
+/* Whether the time in `column` has come. One that is further away than anything waits (`most_ms`,
+ * with some room) was written before the clock was set back. */
 #define SPL_DUE(column, now, most_ms)                                                              \
     "(" column " <= " now " OR " column " > " now " + " most_ms ")"
 #define SPL_JOB_DUE(column, now) SPL_DUE(column, now, "120000")
@@ -81,159 +85,161 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
     " worker = NULL, lease_until_ms = 0, version = version + 1"
 
 /* X(name, text) */
-#define SPL_STATEMENTS(X)                                                                                             \
-    X(PING, "SELECT id FROM jobs LIMIT 1")                                                                            \
-                                                                                                                      \
-    X(COUNT_QUEUED, "SELECT count(*) FROM jobs WHERE state = 0")                                                      \
-    X(OWNER_USAGE, "SELECT coalesce(sum(CASE WHEN state IN (0, 1) THEN 1 ELSE 0 END), 0),"                            \
-                   " coalesce(sum(stored_bytes), 0) FROM jobs WHERE owner = $1")                                      \
-    X(INSERT_JOB, "INSERT INTO jobs (" SPL_JOB ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"                        \
-                  " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,"                       \
-                  " $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)")                                               \
-    X(GET_JOB, "SELECT " SPL_JOB " FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                                        \
-    X(LIST_ALL, "SELECT " SPL_JOB " FROM jobs WHERE" SPL_LIST)                                                        \
-    X(LIST_OWNED, "SELECT " SPL_JOB " FROM jobs WHERE owner = $7 AND" SPL_LIST)                                       \
-    X(JOB_STATE, "SELECT state, version FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                                   \
-    X(LOCK_JOB, "SELECT state FROM jobs WHERE id = $1 AND " SPL_OF_OWNER SPL_FOR_UPDATE)                              \
-    X(LOCK_OWNER, SPL_LOCK_OF("1"))                                                                                   \
-    X(LOCK_WORKER, SPL_LOCK_OF("2"))                                                                                  \
-    X(LOCK_QUEUE, SPL_LOCK("2"))                                                                                      \
-    X(LOCK_CLEANING, SPL_TRY_LOCK("3"))                                                                               \
-    X(FIND_RESULT, "SELECT " SPL_JOB " FROM jobs WHERE state = 2 AND owner = $1"                                      \
-                   " AND cache_key = $2 AND expires_ms > $3 ORDER BY expires_ms DESC LIMIT 1")                        \
-    X(REMOVE_JOB, "DELETE FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                                                 \
-                                                                                                                      \
-    X(PUT_OUTPUT, "INSERT INTO outputs (job, name, file, complete, bytes, samples, clipped,"                          \
-                  " peak_dbfs, sha256, position) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"                         \
-                  " (SELECT count(*) FROM outputs WHERE job = $1))"                                                   \
-                  " ON CONFLICT (job, name) DO UPDATE SET file = excluded.file,"                                      \
-                  " complete = excluded.complete, bytes = excluded.bytes,"                                            \
-                  " samples = excluded.samples, clipped = excluded.clipped,"                                          \
-                  " peak_dbfs = excluded.peak_dbfs, sha256 = excluded.sha256")                                        \
-    X(GET_OUTPUTS, "SELECT name, file, complete, bytes, samples, clipped, peak_dbfs, sha256"                          \
-                   " FROM outputs WHERE job = $1 ORDER BY position")                                                  \
-    X(FORGET_OUTPUTS, "DELETE FROM outputs WHERE job = $1")                                                           \
-                                                                                                                      \
-    /* An owner's jobs get turns 1, 2 ... in order of age; turn by turn, the owner who waited longest comes first. */ \
-    X(QUEUE_POSITION, "WITH waiting AS (SELECT j.id, j.priority, j.input_s,"                                          \
-                      " coalesce(o.last_claim, 0) AS last_claim,"                                                     \
-                      " min(j.id) OVER (PARTITION BY j.priority, j.owner) AS oldest,"                                 \
-                      " row_number() OVER (PARTITION BY j.priority, j.owner ORDER BY j.id)"                           \
-                      " AS turn FROM jobs j LEFT JOIN owners o ON o.owner = j.owner"                                  \
-                      " WHERE j.state = 0)"                                                                           \
-                      " SELECT count(*), coalesce(sum(w.input_s), 0)"                                                 \
-                      " + (SELECT coalesce(sum(input_s * (1 - progress)), 0) FROM jobs"                               \
-                      " WHERE state = 1)"                                                                             \
-                      " FROM waiting w JOIN waiting me ON me.id = $1"                                                 \
-                      " WHERE w.priority > me.priority OR (w.priority = me.priority"                                  \
-                      " AND (w.turn, w.last_claim, w.oldest)"                                                         \
-                      " < (me.turn, me.last_claim, me.oldest))")                                                      \
-    /* Whether a claim would find something to do. */                                                                 \
-    X(ANYTHING_TO_DO,                                                                                                 \
-      "SELECT CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE state = 0"                                                   \
-      " AND (" SPL_JOB_DUE("available_ms",                                                                            \
-                           "$1") " OR attempts - suspect >= $2 OR cancel_requested <> 0))"                            \
-                                 " OR EXISTS (SELECT 1 FROM jobs WHERE state = 1"                                     \
-                                 " AND lease_until_ms <= $1) THEN 1 ELSE 0 END")                                      \
-    X(NEXT_TO_END,                                                                                                    \
-      "SELECT id, owner, webhook_url, input_bytes, cancel_requested FROM jobs"                                        \
-      " WHERE state = 0 AND (attempts > 0 OR cancel_requested <> 0)"                                                  \
-      " AND (attempts - suspect >= $1 OR cancel_requested <> 0) LIMIT 1" SPL_SKIP_LOCKED("jobs"))                     \
-    /* A process that runs a suspect takes nothing; nor does one that runs anything, while a suspect waits. */        \
-    X(CLAIM, "UPDATE jobs SET state = 1, started_ms = $1, lease_until_ms = $2, worker = $3,"                          \
-             " attempts = attempts + 1, fence = fence + 1, progress = 0, version = version + 1"                       \
-             " WHERE id = (SELECT j.id FROM jobs j LEFT JOIN owners o ON o.owner = j.owner"                           \
-             " WHERE j.state = 0 AND " SPL_JOB_DUE(                                                                   \
-                 "j.available_ms",                                                                                    \
-                 "$1") " AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.state = 1 AND r.worker = $3"                    \
-                       " AND (r.suspect = 1 OR EXISTS (SELECT 1 FROM jobs s WHERE s.state = 0"                        \
-                       " AND s.suspect = 1 AND " SPL_JOB_DUE(                                                         \
-                           "s.available_ms",                                                                          \
-                           "$1") ")))"                                                                                \
-                                 " ORDER BY j.suspect DESC, j.priority DESC, "                                        \
-                                 "coalesce(o.last_claim, 0), j.id"                                                    \
-                                 " LIMIT 1" SPL_SKIP_LOCKED("j") ") RETURNING " SPL_JOB)                              \
-    X(TAKE_TURN, "INSERT INTO owners (owner, last_claim)"                                                             \
-                 " VALUES ($1, (SELECT coalesce(max(last_claim), 0) + 1 FROM owners))"                                \
-                 " ON CONFLICT (owner) DO UPDATE SET last_claim = excluded.last_claim")                               \
-    X(HEARTBEAT, "UPDATE jobs SET lease_until_ms = $4,"                                                               \
-                 " version = version + CASE WHEN progress <> $5 THEN 1 ELSE 0 END, progress = $5"                     \
-                 " WHERE id = $1 AND state = 1 AND fence = $2 AND lease_until_ms > $3"                                \
-                 " RETURNING cancel_requested")                                                                       \
-    X(TOUCH_CLAIMED, "UPDATE jobs SET version = version + 1"                                                          \
-                     " WHERE id = $1 AND state = 1 AND fence = $2")                                                   \
-    X(CLAIMED_STORAGE, "SELECT owner, stored_bytes, storage_max FROM jobs"                                            \
-                       " WHERE id = $1 AND state = 1 AND fence = $2")                                                 \
-    X(FINISH, SPL_END " AND state = 1 AND fence = $10 AND lease_until_ms > $3")                                       \
-    X(END_QUEUED, SPL_END " AND state = 0")                                                                           \
-    X(RELEASE, SPL_REQUEUE ", attempts = attempts - $4"                                                               \
-                           " WHERE id = $2 AND state = 1 AND fence = $3")                                             \
-    X(REQUEUE_LOST,                                                                                                   \
-      SPL_REQUEUE ", suspect = 1 WHERE id = (SELECT id FROM jobs WHERE state = 1"                                     \
-                  " AND lease_until_ms <= $2 LIMIT 1" SPL_SKIP_LOCKED("jobs") ") RETURNING id")                       \
-    X(RESCUE, SPL_REQUEUE ", suspect = 1 WHERE state = 1")                                                            \
-    X(FORGET_OUTPUTS_OF_QUEUED, "DELETE FROM outputs WHERE job IN"                                                    \
-                                " (SELECT id FROM jobs WHERE state = 0)")                                             \
-    X(ASK_TO_CANCEL, "UPDATE jobs SET version = version + 1 - cancel_requested,"                                      \
-                     " cancel_requested = 1 WHERE id = $1")                                                           \
-                                                                                                                      \
-    X(EXPIRE, "WITH due AS MATERIALIZED (SELECT id FROM jobs WHERE state IN (2, 3, 4)"                                \
-              " AND expires_ms > 0 AND expires_ms <= $1 LIMIT $2" SPL_SKIP_LOCKED(                                    \
-                  "jobs") ")"                                                                                         \
-                          " UPDATE jobs SET state = 5, stored_bytes = 0, version = version + 1"                       \
-                          " WHERE id IN (SELECT id FROM due) RETURNING id")                                           \
-    X(REMOVE_EXPIRED, "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 5"                             \
-                      " AND expires_ms <= $1 LIMIT $2)")                                                              \
-    X(REMOVE_OLD_KEYS, "DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key"                             \
-                       " FROM idempotency WHERE reserved_ms <= $1 LIMIT $2)")                                         \
-    X(REMOVE_IDLE_OWNERS, "DELETE FROM owners WHERE NOT EXISTS"                                                       \
-                          " (SELECT 1 FROM jobs WHERE jobs.owner = owners.owner)")                                    \
-                                                                                                                      \
-    X(RESERVE_KEY,                                                                                                    \
-      "INSERT INTO idempotency (owner, key, reserved_ms, holder) VALUES ($1, $2, $3, $4)"                             \
-      " ON CONFLICT (owner, key) DO UPDATE SET reserved_ms = excluded.reserved_ms,"                                   \
-      " holder = excluded.holder WHERE idempotency.answer IS NULL"                                                    \
-      " AND idempotency.reserved_ms <= $5")                                                                           \
-    X(RENEW_KEYS, "UPDATE idempotency SET reserved_ms = $2 WHERE holder = $1 AND answer IS NULL")                     \
-    X(GET_KEY, "SELECT fingerprint, answer FROM idempotency WHERE owner = $1 AND key = $2")                           \
-    X(ANSWER_KEY, "UPDATE idempotency SET fingerprint = $3, answer = $4"                                              \
-                  " WHERE owner = $1 AND key = $2 AND holder = $5 AND answer IS NULL")                                \
-    X(FREE_KEY,                                                                                                       \
-      "DELETE FROM idempotency WHERE owner = $1 AND key = $2 AND holder = $3 AND answer IS NULL")                     \
-    X(FREE_ALL_KEYS, "DELETE FROM idempotency WHERE answer IS NULL")                                                  \
-                                                                                                                      \
-    X(INSERT_DELIVERY, "INSERT INTO deliveries (id, job, owner, url, payload, attempts, next_ms)"                     \
-                       " VALUES ($1, $2, $3, $4, $5, 0, $6)")                                                         \
-    /* $3: owners that are left out, each between newlines. */                                                        \
-    X(COUNT_DELIVERIES, "SELECT count(*) FROM deliveries WHERE owner = $1")                                           \
-    X(CLAIM_DELIVERY,                                                                                                 \
-      "UPDATE deliveries SET next_ms = $2 WHERE id = (SELECT id FROM deliveries"                                      \
-      " WHERE " SPL_DELIVERY_DUE(                                                                                     \
-          "$1") " AND replace(CAST($3 AS TEXT), '\n' || owner || '\n', '') = $3"                                      \
-                " ORDER BY next_ms, id LIMIT 1" SPL_SKIP_LOCKED(                                                      \
-                    "deliveries") ")"                                                                                 \
-                                  " RETURNING id, job, owner, url, payload, attempts")                                \
-    X(NEXT_DELIVERY, "SELECT coalesce(min(next_ms), 0) FROM deliveries")                                              \
-    X(REMOVE_DELIVERY, "DELETE FROM deliveries WHERE id = $1")                                                        \
-    X(RETRY_DELIVERY, "UPDATE deliveries SET attempts = attempts + $3, next_ms = $2"                                  \
-                      " WHERE id = $1")                                                                               \
-                                                                                                                      \
-    /* In microseconds; 60000000 is a minute. Without a row: not granted. */                                          \
-    X(TAKE_RATE, "INSERT INTO rates (name, full_us) VALUES ($1, $2 + $3)"                                             \
-                 " ON CONFLICT (name) DO UPDATE SET full_us = greatest(rates.full_us, $2) + $3"                       \
-                 " WHERE greatest(rates.full_us, $2) + $3 <= $2 + 60000000 RETURNING full_us")                        \
-    X(GET_RATE, "SELECT full_us FROM rates WHERE name = $1")                                                          \
-    X(END_SESSION, "INSERT INTO ended_sessions (id, expires_ms) VALUES ($1, $2)"                                      \
-                   " ON CONFLICT (id) DO NOTHING")                                                                    \
-    X(SESSION_ENDED, "SELECT count(*) FROM ended_sessions WHERE id = $1")                                             \
-    X(REMOVE_OLD_SESSIONS, "DELETE FROM ended_sessions WHERE id IN"                                                   \
-                           " (SELECT id FROM ended_sessions WHERE expires_ms <= $1 LIMIT $2)")                        \
-    X(REMOVE_OLD_RATES, "DELETE FROM rates WHERE full_us < $1")                                                       \
-                                                                                                                      \
-    X(STATS, "SELECT (SELECT count(*) FROM jobs WHERE state = 0),"                                                    \
-             " (SELECT count(*) FROM jobs WHERE state = 1),"                                                          \
-             " (SELECT coalesce(min(created_ms), 0) FROM jobs WHERE state = 0),"                                      \
-             " (SELECT coalesce(sum(stored_bytes), 0) FROM jobs WHERE stored_bytes > 0),"                             \
+#define SPL_STATEMENTS(X)                                                                          \
+    X(PING, "SELECT id FROM jobs LIMIT 1")                                                         \
+                                                                                                   \
+    X(COUNT_QUEUED, "SELECT count(*) FROM jobs WHERE state = 0")                                   \
+    X(OWNER_USAGE, "SELECT coalesce(sum(CASE WHEN state IN (0, 1) THEN 1 ELSE 0 END), 0),"         \
+                   " coalesce(sum(stored_bytes), 0) FROM jobs WHERE owner = $1")                   \
+    X(INSERT_JOB, "INSERT INTO jobs (" SPL_JOB ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"     \
+                  " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,"    \
+                  " $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)")                            \
+    X(GET_JOB, "SELECT " SPL_JOB " FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                     \
+    X(LIST_ALL, "SELECT " SPL_JOB " FROM jobs WHERE" SPL_LIST)                                     \
+    X(LIST_OWNED, "SELECT " SPL_JOB " FROM jobs WHERE owner = $7 AND" SPL_LIST)                    \
+    X(JOB_STATE, "SELECT state, version FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                \
+    X(LOCK_JOB, "SELECT state FROM jobs WHERE id = $1 AND " SPL_OF_OWNER SPL_FOR_UPDATE)           \
+    X(LOCK_OWNER, SPL_LOCK_OF("1"))                                                                \
+    X(LOCK_WORKER, SPL_LOCK_OF("2"))                                                               \
+    X(LOCK_QUEUE, SPL_LOCK("2"))                                                                   \
+    X(LOCK_CLEANING, SPL_TRY_LOCK("3"))                                                            \
+    X(FIND_RESULT, "SELECT " SPL_JOB " FROM jobs WHERE state = 2 AND owner = $1"                   \
+                   " AND cache_key = $2 AND expires_ms > $3 ORDER BY expires_ms DESC LIMIT 1")     \
+    X(REMOVE_JOB, "DELETE FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                              \
+                                                                                                   \
+    X(PUT_OUTPUT, "INSERT INTO outputs (job, name, file, complete, bytes, samples, clipped,"       \
+                  " peak_dbfs, sha256, position) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"      \
+                  " (SELECT count(*) FROM outputs WHERE job = $1))"                                \
+                  " ON CONFLICT (job, name) DO UPDATE SET file = excluded.file,"                   \
+                  " complete = excluded.complete, bytes = excluded.bytes,"                         \
+                  " samples = excluded.samples, clipped = excluded.clipped,"                       \
+                  " peak_dbfs = excluded.peak_dbfs, sha256 = excluded.sha256")                     \
+    X(GET_OUTPUTS, "SELECT name, file, complete, bytes, samples, clipped, peak_dbfs, sha256"       \
+                   " FROM outputs WHERE job = $1 ORDER BY position")                               \
+    X(FORGET_OUTPUTS, "DELETE FROM outputs WHERE job = $1")                                        \
+                                                                                                   \
+    /* An owner's jobs get turns 1, 2 ... in order of age; turn by turn, the owner who waited      \
+     * longest comes first. */                                                                     \
+    X(QUEUE_POSITION, "WITH waiting AS (SELECT j.id, j.priority, j.input_s,"                       \
+                      " coalesce(o.last_claim, 0) AS last_claim,"                                  \
+                      " min(j.id) OVER (PARTITION BY j.priority, j.owner) AS oldest,"              \
+                      " row_number() OVER (PARTITION BY j.priority, j.owner ORDER BY j.id)"        \
+                      " AS turn FROM jobs j LEFT JOIN owners o ON o.owner = j.owner"               \
+                      " WHERE j.state = 0)"                                                        \
+                      " SELECT count(*), coalesce(sum(w.input_s), 0)"                              \
+                      " + (SELECT coalesce(sum(input_s * (1 - progress)), 0) FROM jobs"            \
+                      " WHERE state = 1)"                                                          \
+                      " FROM waiting w JOIN waiting me ON me.id = $1"                              \
+                      " WHERE w.priority > me.priority OR (w.priority = me.priority"               \
+                      " AND (w.turn, w.last_claim, w.oldest)"                                      \
+                      " < (me.turn, me.last_claim, me.oldest))")                                   \
+    /* Whether a claim would find something to do. */                                              \
+    X(ANYTHING_TO_DO,                                                                              \
+      "SELECT CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE state = 0"                                \
+      " AND (" SPL_JOB_DUE("available_ms",                                                         \
+                           "$1") " OR attempts - suspect >= $2 OR cancel_requested <> 0))"         \
+                                 " OR EXISTS (SELECT 1 FROM jobs WHERE state = 1"                  \
+                                 " AND lease_until_ms <= $1) THEN 1 ELSE 0 END")                   \
+    X(NEXT_TO_END,                                                                                 \
+      "SELECT id, owner, webhook_url, input_bytes, cancel_requested FROM jobs"                     \
+      " WHERE state = 0 AND (attempts > 0 OR cancel_requested <> 0)"                               \
+      " AND (attempts - suspect >= $1 OR cancel_requested <> 0) LIMIT 1" SPL_SKIP_LOCKED("jobs"))  \
+    /* A process that runs a suspect takes nothing; nor does one that runs anything, while a       \
+     * suspect waits. */                                                                           \
+    X(CLAIM, "UPDATE jobs SET state = 1, started_ms = $1, lease_until_ms = $2, worker = $3,"       \
+             " attempts = attempts + 1, fence = fence + 1, progress = 0, version = version + 1"    \
+             " WHERE id = (SELECT j.id FROM jobs j LEFT JOIN owners o ON o.owner = j.owner"        \
+             " WHERE j.state = 0 AND " SPL_JOB_DUE(                                                \
+                 "j.available_ms",                                                                 \
+                 "$1") " AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.state = 1 AND r.worker = $3" \
+                       " AND (r.suspect = 1 OR EXISTS (SELECT 1 FROM jobs s WHERE s.state = 0"     \
+                       " AND s.suspect = 1 AND " SPL_JOB_DUE(                                      \
+                           "s.available_ms",                                                       \
+                           "$1") ")))"                                                             \
+                                 " ORDER BY j.suspect DESC, j.priority DESC, "                     \
+                                 "coalesce(o.last_claim, 0), j.id"                                 \
+                                 " LIMIT 1" SPL_SKIP_LOCKED("j") ") RETURNING " SPL_JOB)           \
+    X(TAKE_TURN, "INSERT INTO owners (owner, last_claim)"                                          \
+                 " VALUES ($1, (SELECT coalesce(max(last_claim), 0) + 1 FROM owners))"             \
+                 " ON CONFLICT (owner) DO UPDATE SET last_claim = excluded.last_claim")            \
+    X(HEARTBEAT, "UPDATE jobs SET lease_until_ms = $4,"                                            \
+                 " version = version + CASE WHEN progress <> $5 THEN 1 ELSE 0 END, progress = $5"  \
+                 " WHERE id = $1 AND state = 1 AND fence = $2 AND lease_until_ms > $3"             \
+                 " RETURNING cancel_requested")                                                    \
+    X(TOUCH_CLAIMED, "UPDATE jobs SET version = version + 1"                                       \
+                     " WHERE id = $1 AND state = 1 AND fence = $2")                                \
+    X(CLAIMED_STORAGE, "SELECT owner, stored_bytes, storage_max FROM jobs"                         \
+                       " WHERE id = $1 AND state = 1 AND fence = $2")                              \
+    X(FINISH, SPL_END " AND state = 1 AND fence = $10 AND lease_until_ms > $3")                    \
+    X(END_QUEUED, SPL_END " AND state = 0")                                                        \
+    X(RELEASE, SPL_REQUEUE ", attempts = attempts - $4"                                            \
+                           " WHERE id = $2 AND state = 1 AND fence = $3")                          \
+    X(REQUEUE_LOST,                                                                                \
+      SPL_REQUEUE ", suspect = 1 WHERE id = (SELECT id FROM jobs WHERE state = 1"                  \
+                  " AND lease_until_ms <= $2 LIMIT 1" SPL_SKIP_LOCKED("jobs") ") RETURNING id")    \
+    X(RESCUE, SPL_REQUEUE ", suspect = 1 WHERE state = 1")                                         \
+    X(FORGET_OUTPUTS_OF_QUEUED, "DELETE FROM outputs WHERE job IN"                                 \
+                                " (SELECT id FROM jobs WHERE state = 0)")                          \
+    X(ASK_TO_CANCEL, "UPDATE jobs SET version = version + 1 - cancel_requested,"                   \
+                     " cancel_requested = 1 WHERE id = $1")                                        \
+                                                                                                   \
+    X(EXPIRE, "WITH due AS MATERIALIZED (SELECT id FROM jobs WHERE state IN (2, 3, 4)"             \
+              " AND expires_ms > 0 AND expires_ms <= $1 LIMIT $2" SPL_SKIP_LOCKED(                 \
+                  "jobs") ")"                                                                      \
+                          " UPDATE jobs SET state = 5, stored_bytes = 0, version = version + 1"    \
+                          " WHERE id IN (SELECT id FROM due) RETURNING id")                        \
+    X(REMOVE_EXPIRED, "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 5"          \
+                      " AND expires_ms <= $1 LIMIT $2)")                                           \
+    X(REMOVE_OLD_KEYS, "DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key"          \
+                       " FROM idempotency WHERE reserved_ms <= $1 LIMIT $2)")                      \
+    X(REMOVE_IDLE_OWNERS, "DELETE FROM owners WHERE NOT EXISTS"                                    \
+                          " (SELECT 1 FROM jobs WHERE jobs.owner = owners.owner)")                 \
+                                                                                                   \
+    X(RESERVE_KEY,                                                                                 \
+      "INSERT INTO idempotency (owner, key, reserved_ms, holder) VALUES ($1, $2, $3, $4)"          \
+      " ON CONFLICT (owner, key) DO UPDATE SET reserved_ms = excluded.reserved_ms,"                \
+      " holder = excluded.holder WHERE idempotency.answer IS NULL"                                 \
+      " AND idempotency.reserved_ms <= $5")                                                        \
+    X(RENEW_KEYS, "UPDATE idempotency SET reserved_ms = $2 WHERE holder = $1 AND answer IS NULL")  \
+    X(GET_KEY, "SELECT fingerprint, answer FROM idempotency WHERE owner = $1 AND key = $2")        \
+    X(ANSWER_KEY, "UPDATE idempotency SET fingerprint = $3, answer = $4"                           \
+                  " WHERE owner = $1 AND key = $2 AND holder = $5 AND answer IS NULL")             \
+    X(FREE_KEY,                                                                                    \
+      "DELETE FROM idempotency WHERE owner = $1 AND key = $2 AND holder = $3 AND answer IS NULL")  \
+    X(FREE_ALL_KEYS, "DELETE FROM idempotency WHERE answer IS NULL")                               \
+                                                                                                   \
+    X(INSERT_DELIVERY, "INSERT INTO deliveries (id, job, owner, url, payload, attempts, next_ms)"  \
+                       " VALUES ($1, $2, $3, $4, $5, 0, $6)")                                      \
+    /* $3: owners that are left out, each between newlines. */                                     \
+    X(COUNT_DELIVERIES, "SELECT count(*) FROM deliveries WHERE owner = $1")                        \
+    X(CLAIM_DELIVERY,                                                                              \
+      "UPDATE deliveries SET next_ms = $2 WHERE id = (SELECT id FROM deliveries"                   \
+      " WHERE " SPL_DELIVERY_DUE(                                                                  \
+          "$1") " AND replace(CAST($3 AS TEXT), '\n' || owner || '\n', '') = $3"                   \
+                " ORDER BY next_ms, id LIMIT 1" SPL_SKIP_LOCKED(                                   \
+                    "deliveries") ")"                                                              \
+                                  " RETURNING id, job, owner, url, payload, attempts")             \
+    X(NEXT_DELIVERY, "SELECT coalesce(min(next_ms), 0) FROM deliveries")                           \
+    X(REMOVE_DELIVERY, "DELETE FROM deliveries WHERE id = $1")                                     \
+    X(RETRY_DELIVERY, "UPDATE deliveries SET attempts = attempts + $3, next_ms = $2"               \
+                      " WHERE id = $1")                                                            \
+                                                                                                   \
+    /* In microseconds; 60000000 is a minute. Without a row: not granted. */                       \
+    X(TAKE_RATE, "INSERT INTO rates (name, full_us) VALUES ($1, $2 + $3)"                          \
+                 " ON CONFLICT (name) DO UPDATE SET full_us = greatest(rates.full_us, $2) + $3"    \
+                 " WHERE greatest(rates.full_us, $2) + $3 <= $2 + 60000000 RETURNING full_us")     \
+    X(GET_RATE, "SELECT full_us FROM rates WHERE name = $1")                                       \
+    X(END_SESSION, "INSERT INTO ended_sessions (id, expires_ms) VALUES ($1, $2)"                   \
+                   " ON CONFLICT (id) DO NOTHING")                                                 \
+    X(SESSION_ENDED, "SELECT count(*) FROM ended_sessions WHERE id = $1")                          \
+    X(REMOVE_OLD_SESSIONS, "DELETE FROM ended_sessions WHERE id IN"                                \
+                           " (SELECT id FROM ended_sessions WHERE expires_ms <= $1 LIMIT $2)")     \
+    X(REMOVE_OLD_RATES, "DELETE FROM rates WHERE full_us < $1")                                    \
+                                                                                                   \
+    X(STATS, "SELECT (SELECT count(*) FROM jobs WHERE state = 0),"                                 \
+             " (SELECT count(*) FROM jobs WHERE state = 1),"                                       \
+             " (SELECT coalesce(min(created_ms), 0) FROM jobs WHERE state = 0),"                   \
+             " (SELECT coalesce(sum(stored_bytes), 0) FROM jobs WHERE stored_bytes > 0),"          \
              " (SELECT count(*) FROM deliveries)")
 
 typedef enum spl_statement {

@@ -2,11 +2,12 @@
  *
  * Running a convolution layer: the direct way, and Winograd's.
  *
- * Winograd's tiles go through three stages, a group of tiles at a time: input transform, and for each two panels of
- * output channels one matrix product a point, and the output transform with bias, norm and activation. With few weights
- * a thread takes a block of tiles through all stages, in its own cache; with many, all threads transform all tiles, and
- * then take two panels after the other, so that weights are read from memory once. Their weights are transformed there
- * and then, a row of points at a time: that is done sooner than five times as many bytes are read.
+ * Winograd's tiles go through three stages, a group of tiles at a time: input transform, and for
+ * each two panels of output channels one matrix product a point, and the output transform with
+ * bias, norm and activation. With few weights a thread takes a block of tiles through all stages,
+ * in its own cache; with many, all threads transform all tiles, and then take two panels after the
+ * other, so that weights are read from memory once. Their weights are transformed there and then, a
+ * row of points at a time: that is done sooner than five times as many bytes are read.
  */
 #include "lib/networks/unet/layer_layout.h"
 
@@ -32,7 +33,8 @@ unsigned spl_layer_border_after(bool transposed) {
     return transposed ? 1 + 3 + 1 : 2 + 2 * 3 + 1;
 }
 
-/* At least `floats`, an odd number of cache lines: so far apart, neighbours do not fall into the same set of the cache. */
+/* At least `floats`, an odd number of cache lines: so far apart, neighbours do not fall into the
+ * same set of the cache. */
 static size_t odd_lines(size_t floats) {
     const size_t line = 16;
     return ((floats + line - 1) / line | 1) * line;
@@ -40,7 +42,8 @@ static size_t odd_lines(size_t floats) {
 
 /* ---- What both ways share ---- */
 
-/* Output columns of a layer for an input of so many, before a transposed layer interleaves its phases. */
+/* Output columns of a layer for an input of so many, before a transposed layer interleaves its
+ * phases. */
 static unsigned positions(const spl_layer *layer, unsigned input) {
     return layer->transposed ? input : input / 2;
 }
@@ -50,7 +53,8 @@ static unsigned wanted_rows(const spl_layer *layer, const spl_layer_run *run) {
     return layer->transposed ? (run->rows + 1) / 2 : run->rows;
 }
 
-/* Where phase `phase` writes position (row, column): its finish for that pixel and those right of it. */
+/* Where phase `phase` writes position (row, column): its finish for that pixel and those right of
+ * it. */
 static spl_finish finish_at(const spl_layer *layer, const spl_layer_run *run, unsigned phase,
                             unsigned row, unsigned column, unsigned channel) {
     const unsigned stride = layer->transposed ? 2 : 1;
@@ -124,8 +128,8 @@ static void direct_task(void *user, size_t task, unsigned thread) {
                 direct_row(d, phase, y, panel);
 }
 
-/* Floats between channels of a row with its pixels in the lanes, and of one such row; pixel 0 stands after one of the
- * border. */
+/* Floats between channels of a row with its pixels in the lanes, and of one such row; pixel 0
+ * stands after one of the border. */
 static size_t single_channel_step(unsigned columns) {
     return odd_lines(columns + 2);
 }
@@ -214,7 +218,8 @@ static tiles tiles_of(const spl_layer *layer, unsigned rows, unsigned columns) {
     t.block =
         (unsigned)spl_round_up(keeps_points(layer) ? block_bytes / tile_bytes : t.count, GROUP);
     t.blocks = (t.count + t.block - 1) / t.block;
-    /* a row of weights stays in the first cache, or with more tiles, for which it is used longer, the second */
+    /* a row of weights stays in the first cache, or with more tiles, for which it is used longer,
+     * the second */
     t.chunk = keeps_points(layer) ? layer->in : t.count <= 2 * GROUP ? 16 : 64;
     t.chunks = (layer->in + t.chunk - 1) / t.chunk;
     t.input_step = odd_lines((size_t)t.block * (keeps_points(layer) ? t.depth : t.chunk));
@@ -236,8 +241,8 @@ static size_t output_floats(const tiles *t) {
     return t->panels * (t->output_panel_step + t->weights_panel_step);
 }
 
-/* The points of a block's input, of each thread or shared, lie before those of each thread's output and, where they are not
- * kept, a row of a panel's weights. */
+/* The points of a block's input, of each thread or shared, lie before those of each thread's output
+ * and, where they are not kept, a row of a panel's weights. */
 static float *input_points(const tiles *t, unsigned thread) {
     return t->run->scratch + (keeps_points(t->layer) ? thread : 0) * input_floats(t);
 }
@@ -247,7 +252,8 @@ static float *output_points(const tiles *t, unsigned thread) {
            thread * output_floats(t);
 }
 
-/* Where in a block's input the points of a phase's `chunk`-th channels begin, for the block's tiles from `tile` on. */
+/* Where in a block's input the points of a phase's `chunk`-th channels begin, for the block's tiles
+ * from `tile` on. */
 static size_t input_place(const tiles *t, unsigned phase, unsigned chunk, unsigned tile) {
     if (keeps_points(t->layer))
         return (size_t)tile * t->depth + (size_t)phase * t->layer->in * GROUP;
@@ -321,8 +327,8 @@ static void transform_outputs(const tiles *t, unsigned first, unsigned count, un
 
 /* ---- Few weights: a block of tiles at a time, all panels ---- */
 
-/* The rows of pixels that the next block reads: they are fetched during the last products of this one, one in each panel's row of
- * points. */
+/* The rows of pixels that the next block reads: they are fetched during the last products of this
+ * one, one in each panel's row of points. */
 typedef struct pixel_rows {
     const float *row;
     size_t row_floats, floats; /* to the next, and that are read of each */
@@ -344,7 +350,8 @@ static pixel_rows pixel_rows_of(const tiles *t, unsigned first) {
     };
 }
 
-/* The products of `panels` panels in a row of points, those at infinity apart. Returns where the weights of the next row begin. */
+/* The products of `panels` panels in a row of points, those at infinity apart. Returns where the
+ * weights of the next row begin. */
 static const float *multiply_row(const tiles *t, unsigned row, unsigned columns, unsigned count,
                                  unsigned panels, const float *weights, size_t panel_floats,
                                  const float *input, float *output, pixel_rows *next) {
@@ -416,8 +423,8 @@ static void input_task(void *user, size_t task, unsigned thread) {
     transform_input(t, 0, (unsigned)task * GROUP, input_points(t, 0));
 }
 
-/* Adds to the output of `panels` panels what a chunk of a phase's channels gives; `taps` are theirs, and the next chunk's come
- * behind. */
+/* Adds to the output of `panels` panels what a chunk of a phase's channels gives; `taps` are
+ * theirs, and the next chunk's come behind. */
 static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, unsigned panels, bool add,
                       const float *taps, float *weights, float *output) {
     const spl_layer *layer = t->layer;

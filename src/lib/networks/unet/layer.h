@@ -5,10 +5,11 @@
  * Activations are [row][column][channel] with a border of zeros wide enough for
  * the layer that reads them, so that no layer treats edges apart.
  *
- * A layer with enough channels runs by Winograd's algorithm, others directly. A 5x5 convolution of stride 2 is the sum of four
- * of stride 1, one for each parity of the input row and column, with 3 or 2 taps each way. A transposed one is four
- * of stride 1, one for each parity of the output row and column: input row i and output row o meet in kernel
- * row k = o + 1 - 2 i, so output row 2 j + p takes input rows j - 1 + a with k = p + 3 - 2 a.
+ * A layer with enough channels runs by Winograd's algorithm, others directly. A 5x5 convolution of
+ * stride 2 is the sum of four of stride 1, one for each parity of the input row and column, with 3
+ * or 2 taps each way. A transposed one is four of stride 1, one for each parity of the output row
+ * and column: input row i and output row o meet in kernel row k = o + 1 - 2 i, so output row 2 j +
+ * p takes input rows j - 1 + a with k = p + 3 - 2 a.
  */
 #ifndef SPL_LIB_NETWORKS_UNET_LAYER_H
 #define SPL_LIB_NETWORKS_UNET_LAYER_H

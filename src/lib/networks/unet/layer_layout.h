@@ -2,16 +2,17 @@
  *
  * How a layer's weights lie in its memory.
  *
- * Phase f of a layer is one of its four convolutions of stride 1: it has 3 rows of taps for f < 2 and 2 for the
- * others, 3 columns for even f and 2 for odd.
+ * Phase f of a layer is one of its four convolutions of stride 1: it has 3 rows of taps for f < 2
+ * and 2 for the others, 3 columns for even f and 2 for odd.
  *
- *   direct     weights[parity] is [panel][row][column * in + channel][16]; a plain convolution has one window of 5x5
- *   single     a transposed layer with one output channel: [in][25], for each row and column of the window of 3x3
- *              inputs the taps from there
- *   Winograd   few weights are kept at their points: weights[0] of a transposed layer is [phase][panel][point][in][16],
- *              of the points that the phase has; the phases of a plain one are input channels to one product:
- *              [panel][point][f * in + channel][16]. Many are kept as taps, and become points when they are needed:
- *              [phase][panel][in][taps of the phase][16], or [panel][phase][in][taps of the phase][16] of a plain one
+ *   direct     weights[parity] is [panel][row][column * in + channel][16]; a plain convolution has
+ * one window of 5x5 single     a transposed layer with one output channel: [in][25], for each row
+ * and column of the window of 3x3 inputs the taps from there Winograd   few weights are kept at
+ * their points: weights[0] of a transposed layer is [phase][panel][point][in][16], of the points
+ * that the phase has; the phases of a plain one are input channels to one product: [panel][point][f
+ * * in + channel][16]. Many are kept as taps, and become points when they are needed:
+ *              [phase][panel][in][taps of the phase][16], or [panel][phase][in][taps of the
+ * phase][16] of a plain one
  */
 #ifndef SPL_LIB_NETWORKS_UNET_LAYER_LAYOUT_H
 #define SPL_LIB_NETWORKS_UNET_LAYER_LAYOUT_H
@@ -64,8 +65,9 @@ static inline unsigned point_columns(unsigned phase) {
     return three_columns(phase) ? SIDE : SIDE - 1;
 }
 
-/* A product at one point, as rows and runs of the input channels. That of a plain layer adds up those phases that have the
- * point: all, or 0 and 1 where rows are at infinity, 0 and 2 where columns are, 0 where both are. */
+/* A product at one point, as rows and runs of the input channels. That of a plain layer adds up
+ * those phases that have the point: all, or 0 and 1 where rows are at infinity, 0 and 2 where
+ * columns are, 0 where both are. */
 typedef struct product {
     unsigned rows, run; /* in units of `in` */
 } product;
@@ -108,7 +110,8 @@ static inline size_t taps_offset(const spl_layer *layer, unsigned phase, unsigne
                              : panel * all + before;
 }
 
-/* Transforms taps of `channels` input channels to a row of points, `step` floats a column; `last`: those at infinity. */
+/* Transforms taps of `channels` input channels to a row of points, `step` floats a column; `last`:
+ * those at infinity. */
 static inline void transform_taps(const spl_layer *layer, unsigned phase, unsigned row,
                                   unsigned channels, const float *taps, float *points, size_t step,
                                   float *last) {

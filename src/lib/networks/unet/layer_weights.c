@@ -12,7 +12,8 @@ static unsigned kernel_index(bool transposed, unsigned taps, unsigned tap) {
     return transposed ? taps + 1 - 2 * tap : 2 * tap + (taps == 2);
 }
 
-/* Weight from input channel i to output channel o: kernels are [5][5][in][out], transposed ones [5][5][out][in]. */
+/* Weight from input channel i to output channel o: kernels are [5][5][in][out], transposed ones
+ * [5][5][out][in]. */
 static float kernel_at(const spl_layer *layer, const float *kernel, unsigned row, unsigned column,
                        unsigned i, unsigned o) {
     if (o >= layer->out)
@@ -71,7 +72,8 @@ static void fill_single(const spl_layer *layer, const float *kernel) {
 
 /* ---- Winograd's weights ---- */
 
-/* Floats of the points before those of a panel of a phase; a plain layer's phases are together, as phase 0. */
+/* Floats of the points before those of a panel of a phase; a plain layer's phases are together, as
+ * phase 0. */
 static size_t panel_offset(const spl_layer *layer, unsigned phase, unsigned panel) {
     size_t floats = panel * point_offset(layer, phase, POINTS);
     for (unsigned f = 0; f < phase; f++)
@@ -81,7 +83,8 @@ static size_t panel_offset(const spl_layer *layer, unsigned phase, unsigned pane
 
 enum { PACKED = 16 /* channels at a time */ };
 
-/* Packs the taps of a phase from PACKED input channels, `first` the first, to a panel: [channel][tap row][tap column][16]. */
+/* Packs the taps of a phase from PACKED input channels, `first` the first, to a panel:
+ * [channel][tap row][tap column][16]. */
 static void pack_taps(const spl_layer *layer, const float *kernel, unsigned phase, unsigned panel,
                       unsigned first, float *packed) {
     const ptrdiff_t step = (ptrdiff_t)tap_rows(phase) * tap_columns(phase) * PANEL;

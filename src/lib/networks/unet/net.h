@@ -40,7 +40,8 @@ typedef struct spl_net_weights {
 /* Tensors in one net: 11 layers with kernel, bias and norm, 2 without norm. */
 #define SPL_NET_TENSORS (11 * 6 + 2 * 2)
 
-/* One tensor of a net: its name in our files, its shape, and where in spl_net_weights it belongs. */
+/* One tensor of a net: its name in our files, its shape, and where in spl_net_weights it belongs.
+ */
 typedef struct spl_net_tensor {
     char name[40]; /* "decoder.3.norm.moving_variance" */
     const float **data;
@@ -51,8 +52,9 @@ typedef struct spl_net_tensor {
 /* Lists the tensors of `weights`, whose filters are set, in the order of our files. */
 void spl_net_list_tensors(spl_net_weights *weights, spl_net_tensor ret_tensors[SPL_NET_TENSORS]);
 
-/* Fills *ret_weights (filters and tensors) from `source`; every shape is checked, every number is finite, and no
- * variance is negative. `activations` are taken as they are. *ret_parameters is the count of numbers. */
+/* Fills *ret_weights (filters and tensors) from `source`; every shape is checked, every number is
+ * finite, and no variance is negative. `activations` are taken as they are. *ret_parameters is the
+ * count of numbers. */
 SPL_WARN_UNUSED int spl_net_read(spl_tensor_source source, spl_activation conv_activation,
                                  spl_activation deconv_activation, spl_net_weights *ret_weights,
                                  uint64_t *ret_parameters, spl_error *ret_error);

@@ -2,8 +2,8 @@
  *
  * The U-Net's layers in order, and the planes between them.
  *
- * Rows are STFT frames, columns bins. The decoder's inputs hold [skip, result] side by side; encoder
- * and decoder write their channels straight into place.
+ * Rows are STFT frames, columns bins. The decoder's inputs hold [skip, result] side by side;
+ * encoder and decoder write their channels straight into place.
  */
 #include "lib/networks/unet/unet.h"
 
@@ -194,8 +194,8 @@ static needed_rows needed_for(const spl_unet_workspace *workspace, unsigned want
     return needed;
 }
 
-/* Tiles reach beyond the rows that are needed. What they find there has no part in what is wanted but its rounding
- * errors, so it must not be what a louder segment left. */
+/* Tiles reach beyond the rows that are needed. What they find there has no part in what is wanted
+ * but its rounding errors, so it must not be what a louder segment left. */
 static void clear_beyond(spl_plane *plane, unsigned rows) {
     enum { TILE_REACH = 8 };
     const unsigned end = SPL_MIN(rows + TILE_REACH, plane->rows);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What requests without a valid credential, or past their rate, may write. Each line of log or audit log that such a request causes is taken from two budgets, one of
- * its address and one of all together. What goes beyond is counted, and told in one line a minute.
+ * What requests without a valid credential, or past their rate, may write. Each line of log or
+ * audit log that such a request causes is taken from two budgets, one of its address and one of all
+ * together. What goes beyond is counted, and told in one line a minute.
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_ANONYMOUS_H
 #define SPL_SERVICE_HTTP_CONNECTION_ANONYMOUS_H
@@ -26,7 +27,8 @@ void spl_anonymous_free(spl_anonymous *anonymous);
 /* Whether `address` may cause one more line; otherwise it is counted. Thread-safe. */
 bool spl_anonymous_may_write(spl_anonymous *anonymous, spl_anonymous_line line, const char *address,
                              double now_s);
-/* Tells what was counted more than a minute before `now_s` (spl_now_s()). To be called every few seconds. Thread-safe. */
+/* Tells what was counted more than a minute before `now_s` (spl_now_s()). To be called every few
+ * seconds. Thread-safe. */
 void spl_anonymous_tell(spl_anonymous *anonymous, double now_s);
 
 #endif

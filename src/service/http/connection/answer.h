@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What goes back: JSON, problem documents (RFC 9457), or a response that a route has made; with the headers that all answers have.
+ * What goes back: JSON, problem documents (RFC 9457), or a response that a route has made; with the
+ * headers that all answers have.
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_ANSWER_H
 #define SPL_SERVICE_HTTP_CONNECTION_ANSWER_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What was read once is kept until the end, since a handshake may still use it; a new one is read only when the files changed.
+ * What was read once is kept until the end, since a handshake may still use it; a new one is read
+ * only when the files changed.
  */
 #include "service/http/connection/certificate.h"
 

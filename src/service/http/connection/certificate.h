@@ -11,12 +11,13 @@
 
 typedef struct spl_certificate spl_certificate;
 
-/* Reads chain and key, PEM files, which must belong together. The paths must outlive it. There is one for each process, because libmicrohttpd tells
- * the callback nothing but the connection. Errors: those of reading, FORMAT, MEMORY. */
+/* Reads chain and key, PEM files, which must belong together. The paths must outlive it. There is
+ * one for each process, because libmicrohttpd tells the callback nothing but the connection.
+ * Errors: those of reading, FORMAT, MEMORY. */
 SPL_WARN_UNUSED int spl_certificate_open(const char *chain_path, const char *key_path,
                                          spl_certificate **ret_certificate, spl_error *ret_error);
-/* Reads the files anew when they are others than at the last try; on failure, such as a chain whose key is still to come, the old ones stay.
- * Not thread-safe; handshakes may go on meanwhile. */
+/* Reads the files anew when they are others than at the last try; on failure, such as a chain whose
+ * key is still to come, the old ones stay. Not thread-safe; handshakes may go on meanwhile. */
 SPL_WARN_UNUSED int spl_certificate_refresh(spl_certificate *certificate, bool *ret_changed,
                                             spl_error *ret_error);
 /* No handshake may go on. NULL is allowed. */

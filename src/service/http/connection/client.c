@@ -45,7 +45,8 @@ static bool is_trusted(const struct sockaddr *address, const char *trusted) {
     return address->sa_family == AF_UNIX || spl_cidr_contains(trusted, address);
 }
 
-/* The entries of a header that holds a list, from the last one of its last line to the first one. */
+/* The entries of a header that holds a list, from the last one of its last line to the first one.
+ */
 typedef struct entry_walk {
     const spl_header *headers;
     size_t left; /* headers that are still to be looked at */

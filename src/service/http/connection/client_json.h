@@ -12,8 +12,9 @@
 #define SPL_CLIENT_JSON_DEPTH_MAX  32
 #define SPL_CLIENT_JSON_VALUES_MAX 10000 /* more than fit into metadata */
 
-/* A value of any type; `field` names the field of a form that holds it, NULL: it is a body. *ret_value is the caller's.
- * Problems: INVALID (nested too deep, too many values; a field that is not JSON), BAD_REQUEST (a body that is not JSON), UNAVAILABLE. */
+/* A value of any type; `field` names the field of a form that holds it, NULL: it is a body.
+ * *ret_value is the caller's. Problems: INVALID (nested too deep, too many values; a field that is
+ * not JSON), BAD_REQUEST (a body that is not JSON), UNAVAILABLE. */
 SPL_WARN_UNUSED int spl_client_json_parse(const char *text, size_t size, const char *field,
                                           json_t **ret_value, spl_problem *ret_problem);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where a request ends (RFC 9112, section 6). A request that another HTTP program could cut off elsewhere is refused, so that
- * nothing can be smuggled past a proxy: more than one Host, Content-Length or Transfer-Encoding, lengths that are not plain digits,
- * codings other than chunked, names that are no tokens, folded lines, control characters.
+ * Where a request ends (RFC 9112, section 6). A request that another HTTP program could cut off
+ * elsewhere is refused, so that nothing can be smuggled past a proxy: more than one Host,
+ * Content-Length or Transfer-Encoding, lengths that are not plain digits, codings other than
+ * chunked, names that are no tokens, folded lines, control characters.
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_FRAMING_H
 #define SPL_SERVICE_HTTP_CONNECTION_FRAMING_H
@@ -25,9 +26,10 @@ typedef struct spl_framing {
 SPL_WARN_UNUSED int spl_framing_check(const char *version, const spl_header *headers, size_t count,
                                       spl_framing *ret_framing, spl_problem *ret_problem);
 
-/* libmicrohttpd before 1.0.0 joins folded lines silently, takes lines that end in a bare LF, and cuts values at a NUL byte. It parses in place,
- * so the text of the request still shows it: between the version, each name and value, and the empty line at the end there are
- * just the two bytes of each CRLF, both overwritten by NUL. False when anything else lies there. */
+/* libmicrohttpd before 1.0.0 joins folded lines silently, takes lines that end in a bare LF, and
+ * cuts values at a NUL byte. It parses in place, so the text of the request still shows it: between
+ * the version, each name and value, and the empty line at the end there are just the two bytes of
+ * each CRLF, both overwritten by NUL. False when anything else lies there. */
 bool spl_framing_contiguous(const char *version, const spl_header *headers, size_t count);
 
 #endif

@@ -24,8 +24,8 @@
 
 /* A connection of the reserve has no longer for its headers. */
 #define RESERVE_HEADERS_S 2
-/* A connection that has waited for a request for so long is closed when another one needs its place, and at once when half of the reserve
- * is in use. */
+/* A connection that has waited for a request for so long is closed when another one needs its
+ * place, and at once when half of the reserve is in use. */
 #define IDLE_S            1
 
 typedef enum guard_phase {
@@ -64,7 +64,8 @@ struct spl_guard {
     pthread_t thread;
 };
 
-/* Bytes that the client has sent, or taken, and those that wait in the kernel for the service, or for the client. */
+/* Bytes that the client has sent, or taken, and those that wait in the kernel for the service, or
+ * for the client. */
 static bool count_traffic(const spl_guarded *guarded, uint64_t *ret_bytes, int *ret_waiting) {
     const bool answering = guarded->phase == PHASE_ANSWER;
     const size_t needed = offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(uint64_t);

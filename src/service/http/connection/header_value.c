@@ -13,7 +13,8 @@ static const char *skip_space(const char *text) {
     return text + strspn(text, " \t");
 }
 
-/* Writes the value at `text` to `out`, which has room for it. Returns its end, NULL: it is malformed. */
+/* Writes the value at `text` to `out`, which has room for it. Returns its end, NULL: it is
+ * malformed. */
 static const char *read_value(const char *text, char *out) {
     if (*text != '"') {
         const size_t length = strcspn(text, "; \t\"");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Socket activation is sd_listen_fds(3): LISTEN_PID names this process, LISTEN_FDS says how many sockets wait from descriptor 3 on.
+ * Socket activation is sd_listen_fds(3): LISTEN_PID names this process, LISTEN_FDS says how many
+ * sockets wait from descriptor 3 on.
  */
 #include "service/http/connection/listen.h"
 

@@ -7,7 +7,8 @@
 
 #include "service/core/settings.h"
 
-/* *ret_fd is the caller's; *ret_port is 0 for a Unix socket. Errors: ARGUMENT (the address; a socket of systemd that does not fit), IO, PERMISSION. */
+/* *ret_fd is the caller's; *ret_port is 0 for a Unix socket. Errors: ARGUMENT (the address; a
+ * socket of systemd that does not fit), IO, PERMISSION. */
 SPL_WARN_UNUSED int spl_listen(const spl_settings *settings, int *ret_fd, unsigned *ret_port,
                                spl_error *ret_error);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Cuts the body at its delimiters, collects texts, hands the file on. libmicrohttpd's post processor is not used: it reads only
- * quoted names, and a boundary only at the end of the Content-Type.
+ * Cuts the body at its delimiters, collects texts, hands the file on. libmicrohttpd's post
+ * processor is not used: it reads only quoted names, and a boundary only at the end of the
+ * Content-Type.
  */
 #include "service/http/connection/multipart.h"
 
@@ -19,7 +20,8 @@
 /* What the buffer starts with. */
 typedef enum form_place {
     PLACE_PREAMBLE,
-    PLACE_HEADERS, /* what follows a delimiter: the end of its line and the headers of a part, or "--" */
+    PLACE_HEADERS, /* what follows a delimiter: the end of its line and the headers of a part, or
+                      "--" */
     PLACE_START, /* the empty line below the headers, which may also be the start of a delimiter */
     PLACE_CONTENT,
     PLACE_END,
@@ -222,7 +224,8 @@ static int start_part(spl_multipart *form, part_headers *headers, spl_problem *r
 
 /* ---- Places ---- */
 
-/* Each of these looks at the `size` bytes at `data` and sets *ret_taken to how many are done with; 0: it needs more. */
+/* Each of these looks at the `size` bytes at `data` and sets *ret_taken to how many are done with;
+ * 0: it needs more. */
 
 static int pass_headers(spl_multipart *form, const char *data, size_t size, size_t *ret_taken,
                         spl_problem *ret_problem) {
@@ -254,7 +257,8 @@ static int pass_headers(spl_multipart *form, const char *data, size_t size, size
     return start_part(form, &headers, ret_problem);
 }
 
-/* Two line ends in a row: a part without content has no line end of its own before the delimiter. */
+/* Two line ends in a row: a part without content has no line end of its own before the delimiter.
+ */
 static int pass_empty_line(spl_multipart *form, const char *data, size_t size, size_t *ret_taken,
                            spl_problem *ret_problem) {
     const bool may_be_delimiter =

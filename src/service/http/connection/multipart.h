@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A form (multipart/form-data, RFC 7578) as it streams in: the part "file" goes on to a sink piece by piece, wherever it stands; the
- * other parts are small texts, which are kept. Names may be tokens or quoted, a file name also extended (filename*=).
+ * A form (multipart/form-data, RFC 7578) as it streams in: the part "file" goes on to a sink piece
+ * by piece, wherever it stands; the other parts are small texts, which are kept. Names may be
+ * tokens or quoted, a file name also extended (filename*=).
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_MULTIPART_H
 #define SPL_SERVICE_HTTP_CONNECTION_MULTIPART_H
@@ -27,10 +28,12 @@ typedef struct spl_multipart_sink {
 /* `type` is the Content-Type of the request. Problems: BAD_REQUEST (the boundary), UNAVAILABLE. */
 SPL_WARN_UNUSED int spl_multipart_open(const char *type, const spl_multipart_sink *sink,
                                        spl_multipart **ret_form, spl_problem *ret_problem);
-/* Problems: BAD_REQUEST, INVALID, UNAVAILABLE, and those of the sink. After one, no more may be given. */
+/* Problems: BAD_REQUEST, INVALID, UNAVAILABLE, and those of the sink. After one, no more may be
+ * given. */
 SPL_WARN_UNUSED int spl_multipart_take(spl_multipart *form, const char *data, size_t size,
                                        spl_problem *ret_problem);
-/* The body has ended: *ret_fields is an object of texts, the caller's. A field that came several times is joined by commas. */
+/* The body has ended: *ret_fields is an object of texts, the caller's. A field that came several
+ * times is joined by commas. */
 SPL_WARN_UNUSED int spl_multipart_finish(spl_multipart *form, json_t **ret_fields,
                                          spl_problem *ret_problem);
 void spl_multipart_free(spl_multipart *form);

@@ -70,8 +70,9 @@ bool spl_etag_listed(const char *list, const char *tag) {
     return false;
 }
 
-/* The length of the character at `text` if it must not get into the name of a file, else 0: C0 and C1 controls, separators of
- * paths, and what changes the direction of text, which can make "gpj.exe" look like "exe.jpg". */
+/* The length of the character at `text` if it must not get into the name of a file, else 0: C0 and
+ * C1 controls, separators of paths, and what changes the direction of text, which can make
+ * "gpj.exe" look like "exe.jpg". */
 static size_t unsafe_length(const char *text) {
     static const char *const directions[] = {
         "\xd8\x9c",                                     /* U+061C */

@@ -247,16 +247,17 @@ void *spl_request_begin(void *user, const char *target, struct MHD_Connection *c
     return request;
 }
 
-/* What libmicrohttpd 0.9.75 says before it answers twice: to a malformed Content-Length, and when there is no memory for cookies or
- * for more of them. For other headers it has the same words, but has read no cookie by then, and answers once. */
+/* What libmicrohttpd 0.9.75 says before it answers twice: to a malformed Content-Length, and when
+ * there is no memory for cookies or for more of them. For other headers it has the same words, but
+ * has read no cookie by then, and answers once. */
 static bool announces_two_answers(struct MHD_Connection *connection, const char *text) {
     return strstr(text, "Content-Length") || strstr(text, "parse cookies") ||
            (strstr(text, "header record") &&
             MHD_get_connection_values(connection, MHD_COOKIE_KIND, NULL, NULL) > 0);
 }
 
-/* libmicrohttpd refuses some requests before anybody else sees the headers. Nothing is sent yet, so the connection can be closed
- * before there are two answers. */
+/* libmicrohttpd refuses some requests before anybody else sees the headers. Nothing is sent yet, so
+ * the connection can be closed before there are two answers. */
 void spl_request_library_log(void *user, const char *format, va_list arguments) {
     (void)user;
     char text[512];
@@ -278,7 +279,8 @@ static bool is_secure(const spl_request *request, const struct sockaddr *peer,
 
 /* Names the client and the request. Problem: BAD_REQUEST. */
 static int identify(spl_request *request, const header_list *list) {
-    /* libmicrohttpd 1.0 answers from one slot a connection: each answer is read before the next question. */
+    /* libmicrohttpd 1.0 answers from one slot a connection: each answer is read before the next
+     * question. */
     request->guarded =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
             ->socket_context;
@@ -324,7 +326,8 @@ static int start_route(spl_request *request) {
     return request->route->start ? request->route->start(request, problem) : 0;
 }
 
-/* The headers are there. An answer that is queued now makes libmicrohttpd read no further, and close. */
+/* The headers are there. An answer that is queued now makes libmicrohttpd read no further, and
+ * close. */
 static enum MHD_Result open_request(spl_request *request, const char *method, const char *version) {
     request->opened = true;
     incoming = NULL;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * One request, from its first line to the end of its answer. libmicrohttpd calls for the request line, the headers, each piece of body, and
- * the end; this turns that into the three steps of a route: start (headers are there, the client is known), body, answer.
- * What a step refuses becomes a problem document. All runs on the connection's thread, so a step may block.
+ * One request, from its first line to the end of its answer. libmicrohttpd calls for the request
+ * line, the headers, each piece of body, and the end; this turns that into the three steps of a
+ * route: start (headers are there, the client is known), body, answer. What a step refuses becomes
+ * a problem document. All runs on the connection's thread, so a step may block.
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_REQUEST_H
 #define SPL_SERVICE_HTTP_CONNECTION_REQUEST_H
@@ -16,8 +17,9 @@
 #include <microhttpd.h>
 #include <stdarg.h>
 
-/* The cookie of a session, and the header that the web page sends: without it a session lets nobody change anything, for another site can't send
- * it unasked, and nobody is allowed to; and with it files come from here rather than by a redirect. */
+/* The cookie of a session, and the header that the web page sends: without it a session lets nobody
+ * change anything, for another site can't send it unasked, and nobody is allowed to; and with it
+ * files come from here rather than by a redirect. */
 #define SPL_SESSION_COOKIE "spleeterd_session"
 #define SPL_OAUTH_COOKIE   "spleeterd_oauth"
 #define SPL_SECURE_PREFIX  "__Host-"
@@ -58,25 +60,27 @@ typedef struct spl_request {
     void (*free_state)(void *state);
 } spl_request;
 
-/* The value of one of these cookies, or NULL. Where clients use TLS its name starts with "__Host-", so that no other host, and nobody without TLS, can
- * have set it. */
+/* The value of one of these cookies, or NULL. Where clients use TLS its name starts with "__Host-",
+ * so that no other host, and nobody without TLS, can have set it. */
 const char *spl_request_cookie(const spl_request *request, const char *name);
 /* NULL when it is not there. */
 const char *spl_request_header(const spl_request *request, const char *name);
 /* Whether nobody waits for the answer any more: the client has hung up, or the server stops. */
 bool spl_request_gone(const spl_request *request);
-/* Whether what let it in counts no more: a key that was revoked or rotated, a token, link or session that has ended. For answers that
- * take long; also asked while they are written. */
+/* Whether what let it in counts no more: a key that was revoked or rotated, a token, link or
+ * session that has ended. For answers that take long; also asked while they are written. */
 bool spl_request_revoked(spl_request *request);
 /* The owner whose jobs it may see; NULL: any, by a signed link. */
 const char *spl_request_owner(const spl_request *request);
-/* Notes in the audit log who did `action` to `id`. Problems: UNAVAILABLE, STORAGE_FULL: then it must not be done. */
+/* Notes in the audit log who did `action` to `id`. Problems: UNAVAILABLE, STORAGE_FULL: then it
+ * must not be done. */
 SPL_WARN_UNUSED int spl_request_audit(const spl_request *request, const char *action,
                                       const char *id, const char *detail, spl_problem *ret_problem);
 /* Notes who read a file of the job `id`; a full disk does not keep anybody from reading. */
 void spl_request_note_read(const spl_request *request, const char *id, const char *file);
 
-/* Logs why a person, who sees only where to go on, was refused; strangers cause some lines a minute. */
+/* Logs why a person, who sees only where to go on, was refused; strangers cause some lines a
+ * minute. */
 void spl_request_log_failure(const spl_request *request, const char *event,
                              const spl_problem *problem);
 

@@ -12,14 +12,15 @@ struct spl_route {
     const char *path;   /* "/v1/jobs/{id}": segments in braces match any one */
     unsigned scopes;    /* that the client needs; 0: open to all */
     bool links;         /* a signed link is enough */
-    /* Each returns 0 or a negative status with a problem. `start` and `body` may be NULL: nothing to do, takes no body. `answer` queues an answer. */
+    /* Each returns 0 or a negative status with a problem. `start` and `body` may be NULL: nothing
+     * to do, takes no body. `answer` queues an answer. */
     int (*start)(spl_request *request, spl_problem *ret_problem);
     int (*body)(spl_request *request, const char *data, size_t size, spl_problem *ret_problem);
     int (*answer)(spl_request *request, spl_problem *ret_problem);
 };
 
-/* Sets route, path_id and path_file of the request. Problems: NOT_FOUND, METHOD (then, and for OPTIONS, `allow` is set; OPTIONS
- * succeeds without a route). */
+/* Sets route, path_id and path_file of the request. Problems: NOT_FOUND, METHOD (then, and for
+ * OPTIONS, `allow` is set; OPTIONS succeeds without a route). */
 SPL_WARN_UNUSED int spl_route_find(spl_request *request, spl_problem *ret_problem);
 
 /* Whether it is health, readiness or metrics. */

@@ -24,7 +24,8 @@
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"                  \
     "-CIPHER-ALL:+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-GCM:-MAC-ALL:+AEAD:%SERVER_PRECEDENCE"
 
-/* Descriptors besides those of connections: database, log, audit, jobs and their helpers, listening. */
+/* Descriptors besides those of connections: database, log, audit, jobs and their helpers,
+ * listening. */
 #define OTHER_DESCRIPTORS          (256 + SPL_GUARD_RESERVE * DESCRIPTORS_PER_CONNECTION)
 /* A connection's socket, and a file or a lingering duplicate. */
 #define DESCRIPTORS_PER_CONNECTION 2

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The request's target: path segments and query, decoded strictly. What is not plain is refused rather than guessed at: percent signs
- * without two digits, control characters, text that is not UTF-8, empty, "." and ".." segments, encoded slashes, parameters given twice.
+ * The request's target: path segments and query, decoded strictly. What is not plain is refused
+ * rather than guessed at: percent signs without two digits, control characters, text that is not
+ * UTF-8, empty, "." and ".." segments, encoded slashes, parameters given twice.
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_TARGET_H
 #define SPL_SERVICE_HTTP_CONNECTION_TARGET_H
@@ -32,7 +33,8 @@ void spl_target_free(spl_target *target);
 /* NULL when it is not there. */
 const char *spl_target_parameter(const spl_target *target, const char *name);
 
-/* Decodes percent signs in place. False: one is without two digits, it hides a NUL, or the text is not valid (see below). */
+/* Decodes percent signs in place. False: one is without two digits, it hides a NUL, or the text is
+ * not valid (see below). */
 bool spl_percent_decode(char *text);
 
 /* Whether `size` bytes are UTF-8 without control characters. */

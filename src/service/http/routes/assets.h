@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files that the program carries with it, such as the web page. What they are is decided where they are made (tools/embed_assets.py).
+ * Files that the program carries with it, such as the web page. What they are is decided where they
+ * are made (tools/embed_assets.py).
  */
 #ifndef SPL_SERVICE_HTTP_ROUTES_ASSETS_H
 #define SPL_SERVICE_HTTP_ROUTES_ASSETS_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * One output of a job. A complete file has a strong entity tag (its SHA-256), and goes out in ranges and by sendfile. A file that
- * grows has neither tag nor length: without a Range the answer follows it to its end, with one it is what is there now.
+ * One output of a job. A complete file has a strong entity tag (its SHA-256), and goes out in
+ * ranges and by sendfile. A file that grows has neither tag nor length: without a Range the answer
+ * follows it to its end, with one it is what is there now.
  */
 #include "service/http/routes/files.h"
 

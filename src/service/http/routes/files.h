@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The files of jobs as answers: one output, whole or in part, also while it grows; or all of them as a zip.
+ * The files of jobs as answers: one output, whole or in part, also while it grows; or all of them
+ * as a zip.
  */
 #ifndef SPL_SERVICE_HTTP_ROUTES_FILES_H
 #define SPL_SERVICE_HTTP_ROUTES_FILES_H

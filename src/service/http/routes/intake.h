@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a client sends to make a job, in each of its forms: a form with a file, the audio alone with options in the query, or JSON with a source URL.
+ * What a client sends to make a job, in each of its forms: a form with a file, the audio alone with
+ * options in the query, or JSON with a source URL.
  */
 #ifndef SPL_SERVICE_HTTP_ROUTES_INTAKE_H
 #define SPL_SERVICE_HTTP_ROUTES_INTAKE_H
@@ -9,13 +10,14 @@
 
 typedef struct spl_intake spl_intake;
 
-/* Reserves the Idempotency-Key, and gets ready for the body by its Content-Type. `forms_only`: nothing but multipart/form-data will do. It becomes the
- * request's state. */
+/* Reserves the Idempotency-Key, and gets ready for the body by its Content-Type. `forms_only`:
+ * nothing but multipart/form-data will do. It becomes the request's state. */
 SPL_WARN_UNUSED int spl_intake_start(spl_request *request, bool forms_only,
                                      spl_problem *ret_problem);
 SPL_WARN_UNUSED int spl_intake_take(spl_request *request, const char *data, size_t size,
                                     spl_problem *ret_problem);
-/* The body is there. *ret_fields: what came besides the file, an object; the intake's. *ret_texts: its values are all texts, from a form or query. */
+/* The body is there. *ret_fields: what came besides the file, an object; the intake's. *ret_texts:
+ * its values are all texts, from a form or query. */
 SPL_WARN_UNUSED int spl_intake_finish(spl_request *request, json_t **ret_fields, bool *ret_texts,
                                       spl_problem *ret_problem);
 

@@ -33,7 +33,8 @@ int spl_jobs_create_body(spl_request *request, const char *data, size_t size,
     return spl_intake_take(request, data, size, ret_problem);
 }
 
-/* The value of a field that is JSON, in a form as its text. Takes it out of `fields`; NULL: not there. */
+/* The value of a field that is JSON, in a form as its text. Takes it out of `fields`; NULL: not
+ * there. */
 static int take_json_field(json_t *fields, const char *name, bool texts, json_t **ret_value,
                            spl_problem *ret_problem) {
     json_t *value = json_incref(json_object_get(fields, name));
@@ -68,7 +69,8 @@ static int take_text_field(json_t *fields, const char *name, json_t **ret_text,
     return 0;
 }
 
-/* Single fields and those of `options` are one set; naming one twice is an error. Empty ones were not given. */
+/* Single fields and those of `options` are one set; naming one twice is an error. Empty ones were
+ * not given. */
 static int merge_options(json_t *fields, json_t *options, spl_problem *ret_problem) {
     if (!json_is_object(options))
         return spl_refuse_about(ret_problem, SPL_PROBLEM_INVALID, "options", NULL,

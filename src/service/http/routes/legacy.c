@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * POST /separate, for clients of before there were jobs: a form with `file`, `stems` (2, 4 or 5), `stem` and `format`; the answer is a zip of all
- * stems, or the audio of `stem`. It is a job like any other, for which the answer waits. One that takes too long is answered by its
- * address; a client that leaves cancels it.
+ * POST /separate, for clients of before there were jobs: a form with `file`, `stems` (2, 4 or 5),
+ * `stem` and `format`; the answer is a zip of all stems, or the audio of `stem`. It is a job like
+ * any other, for which the answer waits. One that takes too long is answered by its address; a
+ * client that leaves cancels it.
  */
 #include "base/clock.h"
 #include "service/http/connection/answer.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of addresses: it decides which function answers, who may ask, and what 404 and 405 say; its templates are the labels of
- * metrics. tests/service compares it with openapi.json.
+ * The table of addresses: it decides which function answers, who may ask, and what 404 and 405 say;
+ * its templates are the labels of metrics. tests/service compares it with openapi.json.
  */
 #ifndef SPL_SERVICE_HTTP_ROUTES_ROUTES_H
 #define SPL_SERVICE_HTTP_ROUTES_ROUTES_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Signing in for browsers. A session is a cookie that scripts can't read and other sites can't use: HttpOnly, SameSite=Strict, and what
- * changes something also needs a header that no other site can send (request.c).
+ * Signing in for browsers. A session is a cookie that scripts can't read and other sites can't use:
+ * HttpOnly, SameSite=Strict, and what changes something also needs a header that no other site can
+ * send (request.c).
  */
 #include "base/clock.h"
 #include "service/auth/oauth.h"
@@ -178,7 +179,8 @@ static int finish_sign_in(spl_request *request, const char *code, spl_principal 
     return status;
 }
 
-/* A person stands before the answer, so that all ways lead to the page; it tells what has failed. */
+/* A person stands before the answer, so that all ways lead to the page; it tells what has failed.
+ */
 int spl_oauth_callback_answer(spl_request *request, spl_problem *ret_problem) {
     char gone[COOKIE_SIZE], cookie[COOKIE_SIZE], url[64] = "/";
     int64_t expires_s;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Server-sent events of a job (https://html.spec.whatwg.org/multipage/server-sent-events.html): each is the whole job, the first one
- * comes at once, the last one when the job has ended, and then the stream closes. A comment now and then keeps proxies from closing it.
+ * Server-sent events of a job (https://html.spec.whatwg.org/multipage/server-sent-events.html):
+ * each is the whole job, the first one comes at once, the last one when the job has ended, and then
+ * the stream closes. A comment now and then keeps proxies from closing it.
  */
 #include "base/clock.h"
 #include "service/http/connection/answer.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * All outputs of a job and its manifest as one zip. The files are opened first, so that an answer that has begun also ends.
+ * All outputs of a job and its manifest as one zip. The files are opened first, so that an answer
+ * that has begun also ends.
  */
 #include "service/http/connection/answer.h"
 #include "service/http/connection/range.h"

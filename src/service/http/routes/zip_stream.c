@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * libarchive pushes, HTTP pulls: each read makes it write one piece more into a buffer, until there is something to give.
+ * libarchive pushes, HTTP pulls: each read makes it write one piece more into a buffer, until there
+ * is something to give.
  */
 #include "service/http/routes/zip_stream.h"
 
