@@ -288,6 +288,41 @@ def test_health_is_answered_when_all_connections_are_taken(serve):
     wait_until(lambda: service.get("/v1/jobs").status == 200, what="an end of the connections")
 
 
+def half_sent(port, source, key=None):
+    """A connection from the address `source` with the beginning of a request."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(source, 0))
+    credential = f"X-API-KEY: {key}\r\n" if key else ""
+    connection.sendall(f"GET /v1/jobs HTTP/1.1\r\nHost: x\r\n{credential}".encode())
+    return connection
+
+
+def refused(port, source):
+    """A connection that stays open after a request without a valid key."""
+    connection = half_sent(port, source, "wrong")
+    connection.sendall(b"\r\n")
+    assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
+    return connection
+
+
+def test_connections_without_a_client_do_not_shut_out_clients(serve):
+    """They are closed whatever their age, first those of the address that holds most."""
+    service = serve(CONNECTIONS=16)
+    bob = service.add_key("bob")
+    with contextlib.ExitStack() as opened:
+        for _ in range(8):
+            opened.enter_context(unfinished(service.port, service.key))
+        early = opened.enter_context(half_sent(service.port, "127.0.0.1", bob.key))
+        for number in range(10):
+            for kind in (half_sent, refused):
+                for _ in range(5):
+                    with contextlib.suppress(OSError):
+                        opened.enter_context(kind(service.port, "127.0.0.2"))
+            assert bob.get("/v1/jobs").status == 200, number
+        early.sendall(b"\r\n")
+        assert early.recv(100).startswith(b"HTTP/1.1 200 ")
+        assert service.get("/v1/jobs").problem() == "quota-exceeded"  # its uploads go on
+
+
 def test_uploads_that_come_in_share_the_quota(serve, song):
     service = serve(STORAGE_PER_KEY_MB=10)
     bob = service.add_key("bob")

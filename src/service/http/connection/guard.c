@@ -24,8 +24,8 @@
 
 /* A connection of the reserve has no longer for its headers. */
 #define RESERVE_HEADERS_S 2
-/* A connection that has waited for a request for so long is closed when another one needs its
- * place, and at once when half of the reserve is in use. */
+/* A connection of a recognised client that has waited for a request for so long is closed when
+ * another one needs its place. */
 #define IDLE_S            1
 
 typedef enum guard_phase {
@@ -36,14 +36,20 @@ typedef enum guard_phase {
     PHASE_LINGER, /* its thread has ended; `fd` is a duplicate */
 } guard_phase;
 
+/* What counts as one address: an IPv4 address, or an IPv6 /64. Compared byte by byte. */
+typedef struct guard_network {
+    unsigned char family; /* AF_INET also for IPv4 mapped to IPv6 */
+    unsigned char bytes[8];
+} guard_network;
+
 struct spl_guarded {
     spl_guarded *previous, *next;
     spl_guard *guard;
     struct sockaddr_storage peer; /* who is connected */
-    struct sockaddr_storage
-        address;  /* whose request it carries: the peer's, or of the client behind a proxy */
-    char key[64]; /* whose request it carries; "" not known */
-    bool stream;  /* its answer is a stream of events */
+    guard_network network; /* whose request it carries: the peer's, or of the client of a proxy */
+    char key[64];          /* whose request it carries; "" not known */
+    bool recognised;       /* its last request came with a valid credential */
+    bool stream;           /* its answer is a stream of events */
     bool reserved;
     int fd;
     guard_phase phase;
@@ -61,6 +67,7 @@ struct spl_guard {
     pthread_cond_t stop;
     bool stopping;
     spl_guarded *first;
+    spl_guarded **strangers; /* room for all live connections, for find_stranger */
     pthread_t thread;
 };
 
@@ -167,6 +174,11 @@ int spl_guard_start(const spl_settings *settings, unsigned connections, spl_guar
         return spl_fail_memory(ret_error);
     guard->settings = settings;
     guard->connections = connections;
+    guard->strangers = calloc(connections + SPL_GUARD_RESERVE, sizeof(*guard->strangers));
+    if (!guard->strangers) {
+        free(guard);
+        return spl_fail_memory(ret_error);
+    }
     pthread_mutex_init(&guard->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -175,6 +187,7 @@ int spl_guard_start(const spl_settings *settings, unsigned connections, spl_guar
     pthread_condattr_destroy(&monotonic);
     int failed = pthread_create(&guard->thread, NULL, watch, guard);
     if (failed) {
+        free(guard->strangers);
         free(guard);
         return spl_fail_errno(ret_error, failed, "cannot start the thread that guards connections");
     }
@@ -192,20 +205,25 @@ void spl_guard_stop(spl_guard *guard) {
         forget(guard->first);
     pthread_cond_destroy(&guard->stop);
     pthread_mutex_destroy(&guard->lock);
+    free(guard->strangers);
     free(guard);
 }
 
-static bool same_client(const struct sockaddr_storage *a, const struct sockaddr *b) {
-    if (a->ss_family != b->sa_family)
-        return false;
-    if (b->sa_family == AF_INET)
-        return ((const struct sockaddr_in *)a)->sin_addr.s_addr ==
-               ((const struct sockaddr_in *)b)->sin_addr.s_addr;
-    if (b->sa_family != AF_INET6)
-        return true;
-    const struct in6_addr *left = &((const struct sockaddr_in6 *)a)->sin6_addr;
-    const struct in6_addr *right = &((const struct sockaddr_in6 *)b)->sin6_addr;
-    return memcmp(left, right, IN6_IS_ADDR_V4MAPPED(left) ? 16 : 8) == 0;
+static guard_network network_of(const struct sockaddr *address) {
+    guard_network network = {.family = (unsigned char)address->sa_family};
+    if (address->sa_family == AF_INET) {
+        memcpy(network.bytes, &((const struct sockaddr_in *)address)->sin_addr, 4);
+    } else if (address->sa_family == AF_INET6) {
+        const struct in6_addr *v6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
+        const bool mapped = IN6_IS_ADDR_V4MAPPED(v6);
+        network.family = mapped ? AF_INET : AF_INET6;
+        memcpy(network.bytes, v6->s6_addr + (mapped ? 12 : 0), mapped ? 4 : 8);
+    }
+    return network;
+}
+
+static int compare_networks(const guard_network *a, const guard_network *b) {
+    return memcmp(a, b, sizeof(*a));
 }
 
 static bool is_proxy(const spl_guard *guard, const struct sockaddr *address) {
@@ -214,11 +232,11 @@ static bool is_proxy(const spl_guard *guard, const struct sockaddr *address) {
 }
 
 /* Connections other than `self` (may be NULL) of a client. */
-static unsigned count_client(const spl_guard *guard, const struct sockaddr *address,
+static unsigned count_client(const spl_guard *guard, const guard_network *network,
                              const spl_guarded *self) {
     unsigned count = 0;
     for (const spl_guarded *other = guard->first; other; other = other->next)
-        count += other != self && same_client(&other->address, address);
+        count += other != self && compare_networks(&other->network, network) == 0;
     return count;
 }
 
@@ -226,25 +244,59 @@ bool spl_guard_admits(spl_guard *guard, const struct sockaddr *address) {
     const unsigned limit = guard->settings->connections_per_address;
     if (limit == 0 || is_proxy(guard, address))
         return true;
+    const guard_network network = network_of(address);
     pthread_mutex_lock(&guard->lock);
-    const unsigned count = count_client(guard, address, NULL);
+    const unsigned count = count_client(guard, &network, NULL);
     pthread_mutex_unlock(&guard->lock);
     return count < limit;
 }
 
-/* Connections that are not about to end. */
-static unsigned count_live(const spl_guard *guard) {
+/* Connections, of the reserve or not, that are not about to end. */
+static unsigned count_live(const spl_guard *guard, bool reserved) {
     unsigned count = 0;
     for (const spl_guarded *other = guard->first; other; other = other->next)
-        count += other->phase < PHASE_CUT;
+        count += other->phase < PHASE_CUT && other->reserved == reserved;
     return count;
 }
 
-/* The connection that has waited longest for a request, since before `until_s`; NULL: none. */
+/* By network, then from the one that has been in its phase for longest. */
+static int compare_strangers(const void *left, const void *right) {
+    const spl_guarded *a = *(spl_guarded *const *)left, *b = *(spl_guarded *const *)right;
+    const int order = compare_networks(&a->network, &b->network);
+    return order ? order
+                 : (a->phase_start_s > b->phase_start_s) - (a->phase_start_s < b->phase_start_s);
+}
+
+/* Of the connections without a recognised client, of the reserve or not, the oldest one of the
+ * network that has most of them. NULL: none. */
+static spl_guarded *find_stranger(const spl_guard *guard, bool reserved) {
+    spl_guarded **strangers = guard->strangers, *found = NULL;
+    const size_t room = guard->connections + SPL_GUARD_RESERVE;
+    size_t count = 0, most = 0;
+    for (spl_guarded *other = guard->first; other && count < room; other = other->next) {
+        if (other->phase < PHASE_CUT && other->reserved == reserved && !other->recognised)
+            strangers[count++] = other;
+    }
+    qsort(strangers, count, sizeof(*strangers), compare_strangers);
+    for (size_t start = 0, end; start < count; start = end) {
+        end = start + 1;
+        while (end < count &&
+               compare_networks(&strangers[start]->network, &strangers[end]->network) == 0)
+            end++;
+        if (end - start > most) {
+            most = end - start;
+            found = strangers[start];
+        }
+    }
+    return found;
+}
+
+/* The connection, not of the reserve, that has waited longest for a request, since before
+ * `until_s`; NULL: none. */
 static spl_guarded *find_idlest(const spl_guard *guard, double until_s) {
     spl_guarded *found = NULL;
     for (spl_guarded *other = guard->first; other; other = other->next) {
-        if (other->phase == PHASE_HEADERS && other->phase_start_s < until_s) {
+        if (other->phase == PHASE_HEADERS && !other->reserved && other->phase_start_s < until_s) {
             until_s = other->phase_start_s;
             found = other;
         }
@@ -254,14 +306,17 @@ static spl_guarded *find_idlest(const spl_guard *guard, double until_s) {
 
 /* Makes a place for one more connection. False: there is one in the reserve only. */
 static bool make_place(spl_guard *guard) {
-    const unsigned count = count_live(guard);
-    if (count < guard->connections)
+    if (count_live(guard, false) < guard->connections)
         return true;
-    const bool urgent = count >= guard->connections + SPL_GUARD_RESERVE / 2;
-    spl_guarded *idlest = find_idlest(guard, spl_now_s() - (urgent ? 0 : IDLE_S));
-    if (idlest)
-        cut(idlest);
-    return idlest && count == guard->connections;
+    spl_guarded *given_up = find_stranger(guard, false);
+    if (!given_up)
+        given_up = find_idlest(guard, spl_now_s() - IDLE_S);
+    const bool found = given_up;
+    if (!found && count_live(guard, true) >= SPL_GUARD_RESERVE / 2)
+        given_up = find_stranger(guard, true);
+    if (given_up)
+        cut(given_up);
+    return found;
 }
 
 spl_guarded *spl_guard_enter(spl_guard *guard, const struct sockaddr *address, int fd) {
@@ -274,7 +329,7 @@ spl_guarded *spl_guard_enter(spl_guard *guard, const struct sockaddr *address, i
            address->sa_family == AF_INET    ? sizeof(struct sockaddr_in)
            : address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
                                             : sizeof(sa_family_t));
-    guarded->address = guarded->peer;
+    guarded->network = network_of(address);
     pthread_mutex_lock(&guard->lock);
     guarded->reserved = !make_place(guard);
     enter_phase(guarded, PHASE_HEADERS,
@@ -323,7 +378,7 @@ void spl_guard_answer(spl_guarded *guarded, bool refused) {
 
 void spl_guard_idle(spl_guarded *guarded) {
     pthread_mutex_lock(&guarded->guard->lock);
-    guarded->address = guarded->peer;
+    guarded->network = network_of((const struct sockaddr *)&guarded->peer);
     guarded->key[0] = '\0';
     guarded->stream = false;
     pthread_mutex_unlock(&guarded->guard->lock);
@@ -351,15 +406,22 @@ bool spl_guard_client(spl_guarded *guarded, const char *address) {
     spl_guard *guard = guarded->guard;
     const unsigned limit = guard->settings->connections_per_address;
     struct sockaddr_storage client;
-    if (limit == 0 || !is_proxy(guard, (const struct sockaddr *)&guarded->peer) ||
+    if (!is_proxy(guard, (const struct sockaddr *)&guarded->peer) ||
         !parse_address(address, &client) || is_proxy(guard, (const struct sockaddr *)&client))
         return true;
+    const guard_network network = network_of((const struct sockaddr *)&client);
     pthread_mutex_lock(&guard->lock);
-    const bool admitted = count_client(guard, (const struct sockaddr *)&client, guarded) < limit;
+    const bool admitted = limit == 0 || count_client(guard, &network, guarded) < limit;
     if (admitted)
-        guarded->address = client;
+        guarded->network = network;
     pthread_mutex_unlock(&guard->lock);
     return admitted;
+}
+
+void spl_guard_recognise(spl_guarded *guarded, bool recognised) {
+    pthread_mutex_lock(&guarded->guard->lock);
+    guarded->recognised = recognised;
+    pthread_mutex_unlock(&guarded->guard->lock);
 }
 
 static unsigned limit_per_key(const spl_guard *guard) {

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a connection may cost: how many there may be, of an address and of a key, and how long each
- * may take. When there are as many as may be, the one that has waited longest for a request is
- * closed; when all are at work, a new one belongs to a small reserve, in which health, readiness
- * and metrics are answered and all else is refused. libmicrohttpd knows a timeout between two bytes
- * only, so one thread here looks at all connections and shuts those down that
+ * may take. When there are as many as may be, a new one takes the place of one without a recognised
+ * client, that is one whose last complete request, if any, had no valid credential; of these, the
+ * oldest one of the address that has most of them is closed. If there is none, the one that has
+ * waited longest for a request is closed. When all are at work, a new one belongs to a small
+ * reserve, in which health, readiness and metrics are answered and all else is refused.
+ *
+ * libmicrohttpd knows a timeout between two bytes only, so one thread here looks at all connections
+ * and shuts those down that
  *   - have not sent all headers by the deadline, which runs from the connection or from the end of
  * the last answer;
  *   - have not sent all of a body by its deadline;
@@ -49,6 +53,8 @@ void spl_guard_idle(spl_guarded *guarded);
 
 /* Whether the connection is one of the reserve. */
 bool spl_guard_reserved(const spl_guarded *guarded);
+/* Whether the request came with a valid credential; this holds until the next request. */
+void spl_guard_recognise(spl_guarded *guarded, bool recognised);
 /* Until spl_guard_idle, the connection counts for the client for whom a trusted proxy sent the
  * request, and for the key that it came with; at most half of the connections of a key may be
  * streams. False: that is over the limit, and the request is to be refused. */

@@ -319,6 +319,7 @@ static int start_route(spl_request *request) {
     status = check_place(request, problem);
     if (status == 0)
         status = authorize(request, problem);
+    spl_guard_recognise(request->guarded, request->authenticated || request->by_link);
     if (status < 0)
         return status;
     if (request->framing.has_body && !request->route->body)
