@@ -76,7 +76,7 @@ static spl_job make_job(const char *id) {
     spl_job job = {.owner = owner, .created_ms = 1000, .input_bytes = 1, .input_s = 1};
     snprintf(job.id, sizeof(job.id), "%s", id);
     const spl_store_create create = {
-        .job = &job, .queue_max = 1000, .owner_jobs_max = 1000, .owner_bytes_max = 1000};
+        .job = &job, .queue_max = 1000, .owner_jobs_max = 1000, .owner_bytes_max = INT64_MAX};
     spl_store_limit limit;
     assert_success(here->functions->create(here, &create, &limit, &error));
     job.owner = NULL;
@@ -175,7 +175,7 @@ static void keys_of_the_dead_are_taken_over(void **state) {
     const spl_store_create create = {.job = &job,
                                      .queue_max = 10,
                                      .owner_jobs_max = 10,
-                                     .owner_bytes_max = 10,
+                                     .owner_bytes_max = INT64_MAX,
                                      .idempotency_key = "k",
                                      .fingerprint = "f",
                                      .answer = "{}"};

@@ -194,7 +194,7 @@ static int create(spl_store *store, int which) {
     const spl_store_create create = {.job = &job,
                                      .queue_max = 10,
                                      .owner_jobs_max = 10,
-                                     .owner_bytes_max = 1000,
+                                     .owner_bytes_max = INT64_MAX,
                                      .idempotency_key = which == 0 ? "key" : NULL,
                                      .fingerprint = "print",
                                      .answer = "answer"};

@@ -980,24 +980,24 @@ static void limits(void **state) {
     FAILS(LIMIT, create, &create, &limit);
     assert_int_equal(limit, SPL_LIMIT_OWNER_JOBS);
     create = unlimited(&job);
-    create.owner_bytes_max = 99;
+    create.owner_bytes_max = SPL_JOB_ROW_BYTES + 99;
     FAILS(LIMIT, create, &create, &limit);
     assert_int_equal(limit, SPL_LIMIT_OWNER_BYTES);
-    create.owner_bytes_max = 100;
+    create.owner_bytes_max = SPL_JOB_ROW_BYTES + 100;
     OK(create, &create, &limit);
     assert_int_equal(limit, SPL_LIMIT_NONE);
 
     uint64_t jobs, bytes;
     OK(owner_usage, "a", &jobs, &bytes);
     assert_int_equal(jobs, 1);
-    assert_int_equal(bytes, 100);
+    assert_int_equal(bytes, SPL_JOB_ROW_BYTES + 100);
     OK(owner_usage, "b", &jobs, &bytes);
     assert_int_equal(jobs + bytes, 0);
 
     /* Another owner's jobs do not count; finished ones count with their bytes only. */
     job = plain_job("b");
     create = unlimited(&job);
-    create.owner_bytes_max = 100;
+    create.owner_bytes_max = SPL_JOB_ROW_BYTES + 100;
     create.owner_jobs_max = 1;
     create.queue_max = 2;
     OK(create, &create, &limit);
@@ -1008,7 +1008,7 @@ static void limits(void **state) {
     OK(finish, id.text, fence, &finish);
     OK(owner_usage, "a", &jobs, &bytes);
     assert_int_equal(jobs, 0);
-    assert_int_equal(bytes, 90);
+    assert_int_equal(bytes, SPL_JOB_ROW_BYTES + 90);
 
     /* A reused result waits in no queue. */
     job = plain_job("c");
@@ -1016,10 +1016,10 @@ static void limits(void **state) {
     job.stored_bytes = 7;
     create = unlimited(&job);
     create.queue_max = 0;
-    create.owner_bytes_max = 6;
+    create.owner_bytes_max = SPL_JOB_ROW_BYTES + 6;
     FAILS(LIMIT, create, &create, &limit);
     assert_int_equal(limit, SPL_LIMIT_OWNER_BYTES);
-    create.owner_bytes_max = 7;
+    create.owner_bytes_max = SPL_JOB_ROW_BYTES + 7;
     create.owner_jobs_max = 0; /* but it costs what others cost */
     FAILS(LIMIT, create, &create, &limit);
     assert_int_equal(limit, SPL_LIMIT_OWNER_JOBS);
@@ -1069,6 +1069,50 @@ static uint64_t bytes_of(const char *owner) {
     return bytes;
 }
 
+/* Or else reused results, canceled jobs and the keys of deleted ones would fill the database. */
+static void rows_count_towards_storage(void **state) {
+    (void)state;
+    spl_job job = plain_job("a");
+    job.state = SPL_JOB_SUCCEEDED;
+    job.expires_ms = 5000;
+    job.metadata = text("{\"order\":42}");
+    spl_store_create create = unlimited(&job);
+    create.idempotency_key = "k";
+    create.fingerprint = "f";
+    create.answer = "{}";
+    spl_idempotency key_state;
+    char *fingerprint, *answer;
+    OK(idempotency_reserve, "a", "k", 1000, &key_state, &fingerprint, &answer);
+    spl_store_limit limit;
+    create.owner_bytes_max = SPL_JOB_ROW_BYTES + SPL_KEY_ROW_BYTES - 1;
+    FAILS(LIMIT, create, &create, &limit);
+    assert_int_equal(limit, SPL_LIMIT_OWNER_BYTES);
+    create.owner_bytes_max++;
+    OK(create, &create, &limit);
+    assert_int_equal(bytes_of("a"), SPL_JOB_ROW_BYTES + SPL_KEY_ROW_BYTES);
+
+    const spl_job waiting = plain_job("b");
+    const job_id queued = create_job(&waiting);
+    const spl_store_finish finish = cancel_at(2000);
+    bool now;
+    OK(cancel, "b", queued.text, &finish, &now);
+    assert_int_equal(bytes_of("b"), SPL_JOB_ROW_BYTES);
+
+    char(*expired)[SPL_ID_SIZE];
+    size_t count;
+    OK(expire, 5000, 5000, 1, &expired, &count);
+    assert_int_equal(count, 1);
+    assert_string_equal(expired[0], job.id);
+    free(expired);
+    spl_job row;
+    OK(get, "a", job.id, &row);
+    assert_null(row.metadata);
+    spl_job_free(&row);
+    assert_int_equal(bytes_of("a"), SPL_EXPIRED_ROW_BYTES + SPL_KEY_ROW_BYTES);
+    OK(remove, "a", job.id);
+    assert_int_equal(bytes_of("a"), SPL_KEY_ROW_BYTES);
+}
+
 /* Jobs that wait count with what they are expected to make; a job that makes more needs room for
  * it. */
 static void outputs_are_expected(void **state) {
@@ -1076,13 +1120,13 @@ static void outputs_are_expected(void **state) {
     spl_job job = plain_job("a");
     spl_store_create create = unlimited(&job);
     spl_store_limit limit;
-    create.owner_bytes_max = 1000;
-    create.output_bytes = 901;
+    create.owner_bytes_max = 2 * SPL_JOB_ROW_BYTES + 1000;
+    create.output_bytes = SPL_JOB_ROW_BYTES + 901;
     FAILS(LIMIT, create, &create, &limit);
     assert_int_equal(limit, SPL_LIMIT_OWNER_BYTES);
     create.output_bytes = 400;
     OK(create, &create, &limit);
-    assert_int_equal(bytes_of("a"), 500);
+    assert_int_equal(bytes_of("a"), SPL_JOB_ROW_BYTES + 500);
     spl_job second = plain_job("a");
     create.job = &second;
     OK(create, &create, &limit);
@@ -1097,15 +1141,15 @@ static void outputs_are_expected(void **state) {
     FAILS(LIMIT, finish, id.text, fence, &finish);
     assert_int_equal(state_of(id), SPL_JOB_RUNNING);
     OK(release, id.text, fence, 2001, true);
-    assert_int_equal(bytes_of("a"), 1000);
+    assert_int_equal(bytes_of("a"), 2 * SPL_JOB_ROW_BYTES + 1000);
     id = claim(2002, &fence);
     finish.stored_bytes = 200;
     OK(finish, id.text, fence, &finish);
-    assert_int_equal(bytes_of("a"), 700);
+    assert_int_equal(bytes_of("a"), 2 * SPL_JOB_ROW_BYTES + 700);
     id = claim(2003, &fence);
     finish.stored_bytes = 800;
     OK(finish, id.text, fence, &finish);
-    assert_int_equal(bytes_of("a"), 1000);
+    assert_int_equal(bytes_of("a"), 2 * SPL_JOB_ROW_BYTES + 1000);
     finish.stored_bytes = 0;
     FAILS(CANCELED, finish, id.text, fence, &finish);
 }
@@ -1138,7 +1182,9 @@ static void limits_hold_for_threads(void **state) {
     const spl_store_create cases[] = {
         {.queue_max = 37, .owner_jobs_max = 1000, .owner_bytes_max = INT64_MAX},
         {.queue_max = 1000, .owner_jobs_max = 37, .owner_bytes_max = INT64_MAX},
-        {.queue_max = 1000, .owner_jobs_max = 1000, .owner_bytes_max = 3799}};
+        {.queue_max = 1000,
+         .owner_jobs_max = 1000,
+         .owner_bytes_max = 37 * (SPL_JOB_ROW_BYTES + 100) + 99}};
     static const char *const owners[] = {"x", "y", "z"};
     for (size_t c = 0; c < SPL_ARRAY_SIZE(cases); c++) {
         creator creators[THREADS];
@@ -1750,6 +1796,7 @@ int main(void) {
         TEST(fair_share),
         TEST(queue_position),
         TEST(limits),
+        TEST(rows_count_towards_storage),
         TEST(outputs_are_expected),
         TEST(webhooks_of_reused_results_are_limited),
         TEST(limits_hold_for_threads),

@@ -51,7 +51,7 @@ typedef struct spl_settings {
     /* Quotas of keys that name none of their own, and of JWT users */
     unsigned rate_per_minute;       /* SPLEETER_RATE_PER_MINUTE: requests; 600 */
     unsigned jobs_per_key;          /* SPLEETER_JOBS_PER_KEY: queued and running; 100 */
-    uint64_t storage_per_key_bytes; /* SPLEETER_STORAGE_PER_KEY_MB: inputs and outputs; 20480 */
+    uint64_t storage_per_key_bytes; /* SPLEETER_STORAGE_PER_KEY_MB: files and rows; 20480 */
 
     /* Uploads */
     uint64_t max_file_size_bytes; /* SPLEETER_MAX_FILE_SIZE_MB: 512 */

@@ -70,6 +70,7 @@ static int check_limits(spl_jobs *jobs, const spl_principal *principal, uint64_t
         return spl_jobs_refuse_limit(ret_problem, SPL_LIMIT_QUEUE);
     if (owner_jobs >= principal->quota.jobs)
         return spl_jobs_refuse_limit(ret_problem, SPL_LIMIT_OWNER_JOBS);
+    owner_bytes += SPL_JOB_ROW_BYTES;
     if (owner_bytes + bytes > principal->quota.storage_bytes)
         return spl_jobs_refuse_limit(ret_problem, SPL_LIMIT_OWNER_BYTES);
     *ret_room_bytes = principal->quota.storage_bytes - owner_bytes;

@@ -203,7 +203,7 @@ static int query_usage(spl_transaction *transaction, const char *owner, uint64_t
 /* ----------------------------------------------------------- creating ---- */
 
 static int check_limits(spl_transaction *transaction, const spl_store_create *create,
-                        uint64_t stored_bytes, spl_store_limit *ret_limit, spl_error *ret_error) {
+                        uint64_t more_bytes, spl_store_limit *ret_limit, spl_error *ret_error) {
     const spl_job *job = create->job;
     const bool queues = job->state == SPL_JOB_QUEUED;
     int64_t queued = 0;
@@ -231,8 +231,7 @@ static int check_limits(spl_transaction *transaction, const spl_store_create *cr
         limit = SPL_LIMIT_QUEUE;
     else if (jobs + (uint64_t)deliveries >= create->owner_jobs_max)
         limit = SPL_LIMIT_OWNER_JOBS;
-    else if (stored_bytes > create->owner_bytes_max ||
-             bytes > create->owner_bytes_max - stored_bytes)
+    else if (more_bytes > create->owner_bytes_max || bytes > create->owner_bytes_max - more_bytes)
         limit = SPL_LIMIT_OWNER_BYTES;
     *ret_limit = limit;
     return limit == SPL_LIMIT_NONE ? 0
@@ -302,7 +301,8 @@ static int store_create(spl_store *base, const spl_store_create *create, spl_sto
     SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
     int status = begin_write(store, &transaction, ret_error);
     if (status == 0)
-        status = check_limits(&transaction, create, job.stored_bytes, ret_limit, ret_error);
+        status = check_limits(&transaction, create, job.stored_bytes + SPL_JOB_ROW_BYTES, ret_limit,
+                              ret_error);
     if (status == 0)
         status = insert_job(&transaction, &job, ret_error);
     for (size_t i = 0; i < job.output_count && status == 0; i++)

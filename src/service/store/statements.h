@@ -18,6 +18,9 @@
 _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED == 2 &&
                    SPL_JOB_FAILED == 3 && SPL_JOB_CANCELED == 4 && SPL_JOB_EXPIRED == 5,
                "the statements and tables hold these numbers");
+_Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
+                   SPL_KEY_ROW_BYTES == 4096,
+               "OWNER_USAGE holds these numbers");
 
 /* The columns of a job that have a field of the same name in spl_job, after its id. */
 #define SPL_JOB_COLUMNS(TEXT, WHOLE, REAL)                                                         \
@@ -89,8 +92,11 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
     X(PING, "SELECT id FROM jobs LIMIT 1")                                                         \
                                                                                                    \
     X(COUNT_QUEUED, "SELECT count(*) FROM jobs WHERE state = 0")                                   \
-    X(OWNER_USAGE, "SELECT coalesce(sum(CASE WHEN state IN (0, 1) THEN 1 ELSE 0 END), 0),"         \
-                   " coalesce(sum(stored_bytes), 0) FROM jobs WHERE owner = $1")                   \
+    X(OWNER_USAGE,                                                                                 \
+      "SELECT coalesce(sum(CASE WHEN state IN (0, 1) THEN 1 ELSE 0 END), 0),"                      \
+      " coalesce(sum(stored_bytes + CASE WHEN state = 5 THEN 8192 ELSE 24576 END), 0)"             \
+      " + 4096 * (SELECT count(*) FROM idempotency WHERE owner = $1)"                              \
+      " FROM jobs WHERE owner = $1")                                                               \
     X(INSERT_JOB, "INSERT INTO jobs (" SPL_JOB ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"     \
                   " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,"    \
                   " $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)")                            \
@@ -186,7 +192,8 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
     X(EXPIRE, "WITH due AS MATERIALIZED (SELECT id FROM jobs WHERE state IN (2, 3, 4)"             \
               " AND expires_ms > 0 AND expires_ms <= $1 LIMIT $2" SPL_SKIP_LOCKED(                 \
                   "jobs") ")"                                                                      \
-                          " UPDATE jobs SET state = 5, stored_bytes = 0, version = version + 1"    \
+                          " UPDATE jobs SET state = 5, stored_bytes = 0, metadata = NULL, "        \
+                          "version = version + 1"                                                  \
                           " WHERE id IN (SELECT id FROM due) RETURNING id")                        \
     X(REMOVE_EXPIRED, "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 5"          \
                       " AND expires_ms <= $1 LIMIT $2)")                                           \

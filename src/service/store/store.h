@@ -26,6 +26,12 @@
 
 #define SPL_ID_SIZE 37 /* UUID version 7 and NUL */
 
+/* What rows of the database count as in the storage of their owner: at least what they may take
+ * up, so that the database has a limit for each owner. */
+#define SPL_JOB_ROW_BYTES     24576 /* of a job whose metadata and manifest are kept */
+#define SPL_EXPIRED_ROW_BYTES 8192  /* of an expired job */
+#define SPL_KEY_ROW_BYTES     4096  /* of an idempotency key with its answer */
+
 typedef enum spl_job_state {
     SPL_JOB_QUEUED,
     SPL_JOB_RUNNING,
@@ -171,7 +177,8 @@ typedef struct spl_store_functions {
     int (*ping)(spl_store *store, spl_error *ret_error);
 
     /* LIMIT: *ret_limit says which. A queued job's stored_bytes are its input_bytes and
-     * output_bytes. The outputs of a reused result are taken over too. */
+     * output_bytes; towards owner_bytes_max its row counts too. The outputs of a reused result are
+     * taken over too. */
     int (*create)(spl_store *store, const spl_store_create *create, spl_store_limit *ret_limit,
                   spl_error *ret_error);
     int (*get)(spl_store *store, const char *owner, const char *id, spl_job *ret_job,
@@ -190,6 +197,7 @@ typedef struct spl_store_functions {
     int (*find_result)(spl_store *store, const char *owner, const char *cache_key, int64_t now_ms,
                        spl_job *ret_job, spl_error *ret_error);
     int (*queue_length)(spl_store *store, uint64_t *ret_jobs, spl_error *ret_error);
+    /* *ret_jobs: queued and running ones. *ret_bytes: stored_bytes of all jobs, and their rows. */
     int (*owner_usage)(spl_store *store, const char *owner, uint64_t *ret_jobs, uint64_t *ret_bytes,
                        spl_error *ret_error);
 
@@ -227,9 +235,10 @@ typedef struct spl_store_functions {
                   const spl_store_finish *finish, bool *ret_now, spl_error *ret_error);
     /* Removes the job (a running one is fenced off). The caller then removes its blobs. */
     int (*remove)(spl_store *store, const char *owner, const char *id, spl_error *ret_error);
-    /* Makes finished jobs past expires_ms expired, and gives up to `limit` of their ids; the caller
-     * removes their blobs. Rows of jobs expired more than `keep_ms` ago go away, and so do
-     * idempotency keys of that age and ended sessions that have expired, up to `limit` of each. */
+    /* Makes finished jobs past expires_ms expired, forgets their metadata, and gives up to `limit`
+     * of their ids; the caller removes their blobs. Rows of jobs expired more than `keep_ms` ago go
+     * away, and so do idempotency keys of that age and ended sessions that have expired, up to
+     * `limit` of each. */
     int (*expire)(spl_store *store, int64_t now_ms, int64_t keep_ms, size_t limit,
                   char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, spl_error *ret_error);
     /* Whether the job has files worth keeping (not expired); for cleaning up after a crash.
