@@ -35,7 +35,8 @@ SEEDS = {
 }
 
 # Outcomes by the exit status of codec_tool, which is minus the spl_status.
-OUTCOMES = {0: "decoded", 5: "refused: damaged", 6: "refused: not supported", 9: "refused: limit"}
+OUTCOMES = {0: "decoded", 5: "refused: damaged", 6: "refused: not supported", 9: "refused: limit",
+            14: "refused: a sample out of range"}
 
 
 def make_seeds(folder):

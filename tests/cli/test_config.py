@@ -24,7 +24,7 @@ def check(spleeterd, tmp_path, *flags, env=None, code=0):
 
 def test_says_where_each_value_comes_from(spleeterd, tmp_path):
     secret = tmp_path / "secret"
-    secret.write_text("0123456789abcdefghij\n")
+    secret.write_text("k7Wq2ZtR9vLx4NbHs8Fd\n")
     result = check(spleeterd, tmp_path, "--port", "81", "--offline", env={"SPLEETER_API_KEY_FILE": str(secret),
                                                               "SPLEETER_QUEUE": "5"})
     rows = dict(line.split(maxsplit=1) for line in result.out.splitlines())
@@ -32,7 +32,7 @@ def test_says_where_each_value_comes_from(spleeterd, tmp_path):
     assert rows["SPLEETER_QUEUE"].split() == ["environment", "5"]
     assert rows["SPLEETER_BIND"].split() == ["default", "127.0.0.1"]
     assert rows["SPLEETER_API_KEY"] == "file named by the environment set"
-    assert "0123456789abcdefghij" not in result.out + result.err
+    assert "k7Wq2ZtR9vLx4NbHs8Fd" not in result.out + result.err
 
 
 def test_a_wrong_value_is_named(spleeterd, tmp_path):
@@ -150,7 +150,7 @@ def test_all_is_told_at_once(spleeterd, tmp_path):
 
 def test_json(spleeterd, tmp_path):
     result = check(spleeterd, tmp_path, "--json", "--port", "81", code=2,
-                   env={**FINE, "SPLEETER_RETENTIONS": "1", "SPLEETER_API_KEY": "0123456789abcdefghij"})
+                   env={**FINE, "SPLEETER_RETENTIONS": "1", "SPLEETER_API_KEY": "k7Wq2ZtR9vLx4NbHs8Fd"})
     told = json.loads(result.out)
     rows = {row.pop("name"): row for row in told["settings"]}
     assert rows["SPLEETER_PORT"] == {"from": "flag", "value": 81} and rows["SPLEETER_API_KEY"]["value"] == "set"

@@ -126,10 +126,10 @@ def test_program_takes_the_settings(values, part, tmp_path):
     container = one("Deployment", f"stems-spleeterd-{part}", values)["spec"]["template"]["spec"]["containers"][0]
     settings.update((item["name"], item.get("value", "an-id")) for item in container["env"])
     for name in ("database-url", "s3-secret-access-key", "secret", "api-key"):
-        (tmp_path / name).write_text("postgresql://u:p@host/db" if name == "database-url" else "0123456789abcdef0123456789abcdef")
+        (tmp_path / name).write_text("postgresql://u:p@host/db" if name == "database-url" else "d41f8a7c3be95062a1c7e4f09b8d6235")
     settings = {name: value.replace("/etc/spleeterd/secrets", str(tmp_path)) for name, value in settings.items()}
     done = tool(os.environ["SPLEETERD"], "config", "check", "--offline", env={**settings, "SPLEETER_DATA_DIR": str(tmp_path)})
-    assert "SPLEETER_DATABASE_URL" in done.stdout and "0123456789abcdef" not in done.stdout
+    assert "SPLEETER_DATABASE_URL" in done.stdout and "d41f8a7c3be95062" not in done.stdout
 
 
 def test_selectors_find_the_pods():
