@@ -8,6 +8,7 @@ import json
 import re
 import sqlite3
 import threading
+import urllib.parse
 import zipfile
 
 import pytest
@@ -69,6 +70,17 @@ def test_three_ways_to_create_are_one(service, song):
     assert len({json.dumps(job["options"], sort_keys=True) for job in results}) == 1
     assert len({job["outputs"][0]["sha256"] for job in results}) == 1
     assert results[0]["metadata"] == {"n": [1, "two"]} and results[1]["metadata"] is None
+
+
+def test_names_of_files_can_be_shown(service, song):
+    """What controls a terminal or the direction of text is replaced, in JSON as in Content-Disposition."""
+    for name, shown in {"a\u202egpj.wav": "a_gpj.wav", "\u061c\u200e\u200f\u2066\u2069.wav": "_____.wav",
+                        "\x1b[2Ja\x7f\x80\x9b.wav": "_[2Ja___.wav", "../C:\\music\\a.wav": "a.wav",
+                        "Björk 音楽.wav": "Björk 音楽.wav"}.items():
+        path = f"/v1/jobs?filename={urllib.parse.quote(name)}"
+        job = service.request("POST", path, song, {"Content-Type": "audio/wav"}).json()
+        assert job["input"]["name"] == shown
+        assert service.job(job["id"])["input"]["name"] == shown
 
 
 def test_a_source_url(serve, receiver, song):

@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "base/file.h"
+#include "service/core/file_name.h"
 #include "service/jobs/digest.h"
 #include "service/jobs/internal.h"
 #include "service/jobs/media.h"
@@ -28,10 +29,10 @@ static char *clean_name(const char *name) {
         base += length - NAME_MAX_BYTES;
     while (((unsigned char)*base & 0xc0) == 0x80)
         base++;
-    char *clean = strdup(base);
+    char *clean = spl_file_name_clean(base);
     json_auto_t *utf8 = clean ? json_string(clean) : NULL;
-    for (char *c = clean; clean && *c; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7f || (!utf8 && (unsigned char)*c >= 0x80))
+    for (char *c = clean; clean && !utf8 && *c; c++) {
+        if ((unsigned char)*c >= 0x80)
             *c = '_';
     }
     return clean;
