@@ -59,6 +59,12 @@ def test_mix_and_stems(separate, song, files):
     assert files() == ["song/everything.wav", "song/karaoke.wav", "song/vocals.wav"]
 
 
+def test_spaces_around_names(separate, song, files):
+    """As the service takes them."""
+    separate(song, "--stems", "vocals, accompaniment ", "--mix", " everything = vocals + accompaniment")
+    assert files() == ["song/accompaniment.wav", "song/everything.wav", "song/vocals.wav"]
+
+
 def test_summary_names_the_files(separate, song, tmp_path):
     result = separate(song)
     assert str(tmp_path / "out/song/vocals.wav") in result.err and "x real time" in result.err

@@ -7,6 +7,17 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *spl_names_next(const char *list, char separator, spl_name *ret_name) {
+    const size_t length = strcspn(list, (char[]){separator, '\0'});
+    const char *start = list, *end = list + length;
+    while (start < end && *start == ' ')
+        start++;
+    while (end > start && end[-1] == ' ')
+        end--;
+    *ret_name = (spl_name){start, (size_t)(end - start)};
+    return list[length] ? list + length + 1 : NULL;
+}
+
 /* "vocals, drums, bass, other" */
 static void list_stems(const spl_model_info *model, char *text, size_t size) {
     size_t used = 0;
@@ -16,27 +27,32 @@ static void list_stems(const spl_model_info *model, char *text, size_t size) {
             (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", model->stems[i].name);
 }
 
+/* The number of the stem, or `stem_count`. */
+static unsigned find_stem(const spl_model_info *model, const spl_name *name) {
+    unsigned stem = 0;
+    while (stem < model->stem_count &&
+           (strlen(model->stems[stem].name) != name->length ||
+            strncmp(model->stems[stem].name, name->text, name->length) != 0))
+        stem++;
+    return stem;
+}
+
 /* The bits of the stems in `list`, whose names are separated by `separator`. */
 static int parse_stems(const spl_model_info *model, const char *list, char separator,
                        uint64_t *ret_stems, spl_error *ret_error) {
     uint64_t stems = 0;
-    for (const char *name = list;;) {
-        size_t length = strcspn(name, (char[]){separator, '\0'});
-        unsigned stem = 0;
-        while (stem < model->stem_count && (strlen(model->stems[stem].name) != length ||
-                                            strncmp(model->stems[stem].name, name, length) != 0))
-            stem++;
+    while (list) {
+        spl_name name;
+        list = spl_names_next(list, separator, &name);
+        const unsigned stem = find_stem(model, &name);
         if (stem == model->stem_count) {
             char known[512];
             list_stems(model, known, sizeof(known));
             return spl_fail(ret_error, SPL_E_ARGUMENT,
                             "there is no stem \"%.*s\" in the model %s; its stems are %s",
-                            (int)length, name, model->name, known);
+                            (int)name.length, name.text, model->name, known);
         }
         stems |= UINT64_C(1) << stem;
-        if (name[length] == '\0')
-            break;
-        name += length + 1;
     }
     *ret_stems = stems;
     return 0;
@@ -44,18 +60,19 @@ static int parse_stems(const spl_model_info *model, const char *list, char separ
 
 static int add_mix(const spl_model_info *model, const char *mix, spl_parts *parts,
                    spl_error *ret_error) {
-    const char *equals = strchr(mix, '=');
-    if (!equals || equals == mix)
+    spl_name label;
+    const char *list = spl_names_next(mix, '=', &label);
+    if (!list || label.length == 0)
         return spl_fail(ret_error, SPL_E_ARGUMENT,
                         "the mix %s: write it as NAME=STEM+STEM, such as karaoke=drums+bass+other",
                         mix);
     uint64_t stems;
-    int status = parse_stems(model, equals + 1, '+', &stems, ret_error);
+    int status = parse_stems(model, list, '+', &stems, ret_error);
     if (status < 0)
         return status;
     if (parts->count == SPL_OUTPUTS_MAX)
         return spl_fail(ret_error, SPL_E_ARGUMENT, "more than %d stems and mixes", SPL_OUTPUTS_MAX);
-    char *name = strndup(mix, (size_t)(equals - mix));
+    char *name = strndup(label.text, label.length);
     if (!name)
         return spl_fail_memory(ret_error);
     parts->mix_names[parts->mix_count++] = name;

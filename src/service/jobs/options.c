@@ -48,29 +48,15 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(json_string_value(*(json_t *const *)a), json_string_value(*(json_t *const *)b));
 }
 
-/* Makes *text and *length those of the text without spaces at its ends. */
-static void trim(const char **text, size_t *length) {
-    while (*length > 0 && **text == ' ') {
-        (*text)++;
-        (*length)--;
-    }
-    while (*length > 0 && (*text)[*length - 1] == ' ')
-        (*length)--;
-}
-
 /* Appends the names in `text`, which `separator` separates, with or without spaces around it. */
 static int append_names(json_t *names, const char *text, char separator) {
-    for (;;) {
-        size_t length = strcspn(text, (char[]){separator, '\0'});
-        const char *name = text;
-        size_t name_length = length;
-        trim(&name, &name_length);
-        if (json_array_append_new(names, json_stringn(name, name_length)) < 0)
+    while (text) {
+        spl_name name;
+        text = spl_names_next(text, separator, &name);
+        if (json_array_append_new(names, json_stringn(name.text, name.length)) < 0)
             return SPL_E_MEMORY;
-        if (text[length] == '\0')
-            return 0;
-        text += length + 1;
     }
+    return 0;
 }
 
 /* `names`, sorted and each once. Takes the reference to it. */
@@ -171,9 +157,9 @@ static int take_mix_texts(options_reading *reading, const option_member *member,
             return refuse_value(reading, member,
                                 "write a mix as NAME=STEM+STEM, such as karaoke=drums+bass+other");
         json_t *stems = json_stringn(text + name_length + 1, length - name_length - 1);
-        const char *name = text;
-        trim(&name, &name_length);
-        int status = stems ? take_mix(reading, member, name, name_length, stems)
+        spl_name name;
+        spl_names_next(text, '=', &name);
+        int status = stems ? take_mix(reading, member, name.text, name.length, stems)
                            : refuse_memory(reading->problem);
         json_decref(stems);
         if (status < 0 || text[length] == '\0')
