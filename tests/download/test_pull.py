@@ -2,6 +2,7 @@
 """`spleeterd models pull` against servers that cut, corrupt, redirect and stall, and archives that are not what they should be:
 one clear line, and the model that was there stays. That a pulled model is Spleeter's is in tests/golden/test_pull.py."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -311,6 +312,18 @@ def bomb():
     return compress.compress(member.tobuf()) + b"".join(compress.compress(block) for _ in range(192)) + compress.flush()
 
 
+def sparse(realsize):
+    """A member in GNU's old format that is one hole but for its last byte."""
+    member = tarfile.TarInfo("model.data-00000-of-00001")
+    member.size, member.type = 512, tarfile.GNUTYPE_SPARSE
+    header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    for at, number in ((386, realsize - 512), (398, 512), (483, realsize)):
+        header[at:at + 12] = b"%011o\0" % number
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return gzip.compress(bytes(header) + b"x" * 512 + bytes(1024))
+
+
 BAD_ARCHIVES = {
     "not gzip": b"this is no archive" * 100,
     "empty": tar_gz(),
@@ -322,6 +335,7 @@ BAD_ARCHIVES = {
     "paths": tar_gz(("../model.index", b"x"), ("/tmp/spleeterd-escaped.index", b"x"), ("a/model.index", b"x")),
     "garbage index": tar_gz(("checkpoint", b'model_checkpoint_path: "model"\n'), ("model.index", b"x" * 5000),
                             ("model.data-00000-of-00001", b"y" * 5000)),
+    "sparse": sparse(1 << 28),
     "many": tar_gz(*((f"{i}.txt", b"") for i in range(100))),
     "cut": tar_gz(("model.data-00000-of-00001", os.urandom(100000)))[:-50000],
 }
@@ -332,6 +346,7 @@ def test_bad_archives(how, release, pull, models, old, tmp_path):
     archive = bomb() if how == "bomb" else BAD_ARCHIVES[how]
     message = pull(release(files_of(archive)).address, code=7 if how in ("bomb", "many") else 5)
     assert "no model was changed" in message
+    assert how != "sparse" or "holds a sparse file" in message
     assert old() and leftovers(models) is None
     assert not pathlib.Path("/tmp/spleeterd-escaped.index").exists()
     assert [p for p in tmp_path.rglob("*.index") if "models" in p.parts] == []

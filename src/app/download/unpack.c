@@ -43,19 +43,26 @@ static int check_size(struct archive *archive, const char *name, int64_t member_
     return 0;
 }
 
+/* Holes are refused: they are bytes that the archive does not hold, so that check_size() does not
+ * count them. */
 static int copy_member(struct archive *archive, const char *name, int fd, spl_error *ret_error) {
-    char bytes[READ_BYTES];
-    for (;;) {
-        const la_ssize_t got = archive_read_data(archive, bytes, sizeof(bytes));
-        if (got == 0)
-            return 0;
-        if (got < 0)
+    for (la_int64_t done = 0;;) {
+        const void *bytes;
+        size_t size;
+        la_int64_t offset;
+        const int code = archive_read_data_block(archive, &bytes, &size, &offset);
+        if (code != ARCHIVE_OK && code != ARCHIVE_EOF)
             return fail_archive(archive, name, ret_error);
+        if (offset != done)
+            return spl_fail(ret_error, SPL_E_FORMAT, "%s holds a sparse file", name);
+        if (code == ARCHIVE_EOF)
+            return 0;
         int status = check_size(archive, name, 0, ret_error);
         if (status == 0)
-            status = spl_write_all(fd, bytes, (size_t)got, "an unpacked model", ret_error);
+            status = spl_write_all(fd, bytes, size, "an unpacked model", ret_error);
         if (status < 0)
             return status;
+        done += (la_int64_t)size;
     }
 }
 
