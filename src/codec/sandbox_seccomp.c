@@ -14,12 +14,13 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 typedef struct rule {
     uint32_t action;
     int call;
     unsigned conditions;
-    struct scmp_arg_cmp condition[2];
+    struct scmp_arg_cmp condition[3];
 } rule;
 
 #define ALLOW(call)                                                                                \
@@ -37,6 +38,12 @@ typedef struct rule {
     {                                                                                              \
         SCMP_ACT_ALLOW, SCMP_SYS(call), 2, {                                                       \
             a, b                                                                                   \
+        }                                                                                          \
+    }
+#define ALLOW_IF3(call, a, b, c)                                                                   \
+    {                                                                                              \
+        SCMP_ACT_ALLOW, SCMP_SYS(call), 3, {                                                       \
+            a, b, c                                                                                \
         }                                                                                          \
     }
 #define DENY(call)                                                                                 \
@@ -62,16 +69,19 @@ static int add_rules(scmp_filter_ctx filter, const rule *rules, size_t count) {
 
 int spl_sandbox_seccomp(spl_sandbox_mode mode, spl_error *ret_error) {
     const rule common[] = {
-        /* the socket; no address, for it is connected */
-        ALLOW_IF2(sendto, ARGUMENT(0, SPL_HELPER_CHANNEL_FD), ARGUMENT(4, 0)),
-        ALLOW_IF(recvfrom, ARGUMENT(0, SPL_HELPER_CHANNEL_FD)),
+        /* the socket; no address, for it is connected, and only the flags that the protocol uses:
+         * the kernel's code for the others, such as MSG_OOB, has had holes */
+        ALLOW_IF3(sendto, ARGUMENT(0, SPL_HELPER_CHANNEL_FD), ARGUMENT(3, MSG_NOSIGNAL),
+                  ARGUMENT(4, 0)),
+        ALLOW_IF2(recvfrom, ARGUMENT(0, SPL_HELPER_CHANNEL_FD), ARGUMENT(3, 0)),
         /* memory */
         ALLOW(brk),
         ALLOW(munmap),
         ALLOW(mremap),
         ALLOW(madvise),
-        /* not shared, which RLIMIT_DATA does not count */
-        ALLOW_IF2(mmap, BITS(2, PROT_EXEC, 0), BITS(3, MAP_ANONYMOUS | MAP_SHARED, MAP_ANONYMOUS)),
+        /* neither shared nor growing downwards, which RLIMIT_DATA does not count */
+        ALLOW_IF2(mmap, BITS(2, PROT_EXEC, 0),
+                  BITS(3, MAP_ANONYMOUS | MAP_SHARED | MAP_GROWSDOWN, MAP_ANONYMOUS)),
         ALLOW_IF(mprotect, BITS(2, PROT_EXEC, 0)),
         /* clocks, random numbers, the size of memory (qsort), the number of CPUs (libavutil) */
         ALLOW(clock_gettime),

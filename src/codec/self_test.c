@@ -123,6 +123,22 @@ static long try_shared_memory(void) {
     return page == MAP_FAILED ? -1 : 0;
 }
 
+/* Memory that grows downwards counts as stack, which RLIMIT_DATA leaves out. */
+static long try_stack_memory(void) {
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0);
+    return page == MAP_FAILED ? -1 : 0;
+}
+
+static long try_sending_out_of_band(void) {
+    return send(SPL_HELPER_CHANNEL_FD, "x", 1, MSG_OOB | MSG_NOSIGNAL);
+}
+
+static long try_receiving_out_of_band(void) {
+    char byte;
+    return recv(SPL_HELPER_CHANNEL_FD, &byte, 1, MSG_OOB | MSG_DONTWAIT);
+}
+
 static long try_prctl(void) {
     return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
@@ -166,6 +182,9 @@ static const struct attempt {
     {"mprotect to executable", try_making_memory_executable},
     {"mmap of a file", try_mapping_file},
     {"mmap of shared memory", try_shared_memory},
+    {"mmap of memory that grows downwards", try_stack_memory},
+    {"send out of band", try_sending_out_of_band},
+    {"receive out of band", try_receiving_out_of_band},
     {"prctl", try_prctl},
     {"prlimit", try_raising_limit},
     {"bpf", try_bpf},
