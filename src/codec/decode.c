@@ -576,7 +576,7 @@ static int send_end(const decode *d) {
 static spl_sandbox_budget budget_of(const spl_decode_options *options) {
     if (options->probe)
         return (spl_sandbox_budget){.memory_mib = SPL_SANDBOX_PROBE_MEMORY_MIB,
-                                    .cpu_s = SPL_SANDBOX_PROBE_CPU_S};
+                                    .cpu_s = SPL_PROBE_CPU_S};
     const double longest_s = 6 * 3600;
     const double by_limit_s = 60 + options->limit_s / 5;
     return (spl_sandbox_budget){

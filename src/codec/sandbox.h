@@ -42,6 +42,5 @@ SPL_WARN_UNUSED int spl_sandbox_enter(spl_sandbox_mode mode, const spl_sandbox_b
 /* Some 35 MiB are libav's own; the index of 24 hours of AAC in MP4 takes 90 more. */
 #define SPL_SANDBOX_MEMORY_MIB       512
 #define SPL_SANDBOX_PROBE_MEMORY_MIB 256
-#define SPL_SANDBOX_PROBE_CPU_S      10
 
 #endif

@@ -13,8 +13,13 @@ import pytest
 from conftest import KEY, Server, wait_until, wav_bytes
 
 HELPER = r"""#!/bin/sh
-# The codec helper, but that it stands still while it is told to.
+# The codec helper, but that it stands still, or uses CPU time, while it is told to.
 cd FOLDER || exit 1
+if [ "$1" = decode ] && [ -e costly ]; then
+    exec python3 -c 'import os, sys, time
+while time.process_time() < 4.2: pass
+os.execv("HELPER", sys.argv[1:])' HELPER "$@"
+fi
 if [ "$1" = decode ] && [ -e hold ]; then
     while [ ! -e release ]; do sleep 0.05; done
 fi
@@ -40,6 +45,10 @@ class Helper:
     def let_pass(self):
         """Those that start from now on do not; those that stand still go on doing so."""
         (self.folder / "hold").unlink()
+
+    def cost_much(self):
+        """Those that start from now on use more CPU time than a look at an upload may."""
+        (self.folder / "costly").touch()
 
     def release(self):
         with contextlib.suppress(FileNotFoundError):
@@ -219,6 +228,13 @@ def test_a_probe_ends_in_time(shared, helper, song):
     answer = shared.post("/v1/jobs", {}, file=song)
     assert answer.status == 503 and answer.problem() == "unavailable" and answer.headers["Retry-After"]
     assert not helper.running()
+
+
+def test_a_file_that_costs_too_much_is_refused_for_good(shared, helper, song):
+    helper.cost_much()
+    answer = shared.post("/v1/jobs", {}, file=song)
+    assert (answer.status, answer.problem()) == (422, "unreadable-audio") and "CPU time" in answer.json()["detail"]
+    assert "Retry-After" not in answer.headers
 
 
 # --------------------------------------------------------------------- connections

@@ -51,6 +51,9 @@ typedef enum spl_channel_policy {
     SPL_CHANNELS_ALL,       /* all of the file's channels, in its order */
 } spl_channel_policy;
 
+/* CPU time of a helper for spl_decode_options.probe. */
+#define SPL_PROBE_CPU_S 4
+
 typedef struct spl_decode_options {
     spl_channel_policy channels;
     unsigned track;    /* 0: the audio track that ffmpeg takes; n: the n-th audio track */

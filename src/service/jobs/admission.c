@@ -21,6 +21,7 @@
 #include "service/outbound/outbound.h"
 #include "service/scan/clamd.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,10 @@
 #define PROBE_S             1.0
 #define PROBE_TIME_MAX_S    10
 #define PROBE_RETRY_AFTER_S 10
+
+/* A file that is too costly uses up its CPU time first, and is refused for good. One that reaches
+ * the limit on time met a busy machine, and may be sent again. */
+static_assert(2 * SPL_PROBE_CPU_S < PROBE_TIME_MAX_S, "CPU time is to end first");
 
 /* Sizes of outputs are expected to exceed what their format says by these factors, and by some
  * bytes for headers. */
