@@ -14,7 +14,7 @@ import time
 import pytest
 
 from client import Client
-from conftest import KEY, PROGRAM, environment, free_port, wait_until, wav_bytes
+from conftest import KEY, PROGRAM, REPOSITORY, environment, free_port, wait_until, wav_bytes
 
 
 def refuses_to_start(folder, *flags, **settings):
@@ -212,6 +212,25 @@ def test_a_lost_database_costs_no_file(service, song):
     (service.data / "jobs.db").write_bytes(newest)
     service.start()
     assert service.stem(new["id"], "vocals.wav").status == 200 and service.files("blobs") == before
+
+
+def test_a_model_damaged_while_the_service_runs(serve, song, tmp_path, monkeypatch):
+    """Uploads are refused as long as it is, and not accepted only to fail."""
+    folder = tmp_path / "models/spleeter-2stems"
+    shutil.copytree(REPOSITORY / "models/spleeter-2stems", folder)
+    monkeypatch.setenv("SPLEETER_MODEL_PATH", str(folder.parent))
+    service = serve(WORKERS=1)
+    net = folder / "vocals.safetensors"
+    whole = net.read_bytes()
+    for damaged in whole[:-1] + bytes([whole[-1] ^ 1]), whole[:1000], None:
+        net.unlink()
+        if damaged:
+            net.write_bytes(damaged)
+        answer = service.post("/v1/jobs", {}, file=song)
+        assert (answer.status, answer.problem(), answer.json()["field"]) == (503, "unavailable", "model")
+        assert answer.headers["Retry-After"] and service.log("job.model_refused")
+        net.write_bytes(whole)
+    assert service.separate(song)["status"] == "succeeded"
 
 
 # ------------------------------------------------------------------------ full disk

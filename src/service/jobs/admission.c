@@ -31,6 +31,7 @@
 #define PROBE_S             1.0
 #define PROBE_TIME_MAX_S    10
 #define PROBE_RETRY_AFTER_S 10
+#define MODEL_RETRY_AFTER_S 60
 
 /* A file that is too costly uses up its CPU time first, and is refused for good. One that reaches
  * the limit on time met a busy machine, and may be sent again. */
@@ -134,6 +135,23 @@ static int find_model(job_admission *admission) {
                                 error.message);
     admission->output_count = parts.count;
     return status < 0 ? fail(admission, &error) : 0;
+}
+
+/* Refuses a model whose files were damaged since the service started. */
+static int check_model(const job_admission *admission) {
+    spl_error error;
+    int status = spl_models_check(admission->jobs->models, &admission->model, &error);
+    if (status == SPL_E_MEMORY || status == SPL_E_IO)
+        return fail(admission, &error);
+    if (status == 0)
+        return 0;
+    spl_jobs_log_failure(SPL_LOG_ERROR, "job.model_refused", &error);
+    status = spl_refuse_about(admission->problem, SPL_PROBLEM_UNAVAILABLE, "model", NULL,
+                              "the files of the model %.100s are damaged; ask the operator of the "
+                              "service to install it again",
+                              admission->options.model);
+    admission->problem->retry_after_s = MODEL_RETRY_AFTER_S;
+    return status;
 }
 
 /* ---------------------------------------------------------------------- replay ---- */
@@ -544,6 +562,8 @@ static int fetch(job_admission *admission) {
 static int admit(job_admission *admission, json_t **ret_job) {
     const spl_submission *submission = admission->submission;
     int status = find_model(admission);
+    if (status == 0)
+        status = check_model(admission);
     if (status == 0 && submission->source_url) {
         status = fetch(admission);
         if (status == 0)

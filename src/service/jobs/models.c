@@ -12,8 +12,10 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define OPEN_MAX               2
+#define VERDICTS_MAX           8
 #define MANIFEST_NAME          "manifest.json"
 #define MANIFEST_MAX_BYTES     ((size_t)1 << 20)
 #define DEEZER_FOLDER_PREFIX   "spleeter-"
@@ -27,8 +29,17 @@ typedef struct open_model {
     uint64_t used; /* when, in uses */
 } open_model;
 
+/* What a check of a model's files said. */
+typedef struct model_verdict {
+    char sha256[65], files_id[65]; /* "": a free place */
+    spl_error error;               /* status OK: it is whole */
+} model_verdict;
+
 struct spl_models {
     char *search_path;
+    pthread_mutex_t check_lock; /* of the verdicts */
+    model_verdict verdicts[VERDICTS_MAX];
+    size_t next_verdict;
     pthread_mutex_t lock; /* of all below */
     open_model open[OPEN_MAX];
     uint64_t uses;
@@ -43,6 +54,7 @@ int spl_models_open(spl_models **ret_models, spl_error *ret_error) {
         free(models);
         return status;
     }
+    pthread_mutex_init(&models->check_lock, NULL);
     pthread_mutex_init(&models->lock, NULL);
     *ret_models = models;
     return 0;
@@ -53,6 +65,7 @@ void spl_models_free(spl_models *models) {
         return;
     for (size_t i = 0; i < OPEN_MAX; i++)
         spl_model_unref(models->open[i].model);
+    pthread_mutex_destroy(&models->check_lock);
     pthread_mutex_destroy(&models->lock);
     free(models->search_path);
     free(models);
@@ -82,6 +95,38 @@ static int read_manifest(const char *folder, json_t **ret_manifest, char ret_sha
     }
     *ret_manifest = manifest;
     return 0;
+}
+
+/* Writes to `out` what tells whether the file of each net is still the same. */
+static void write_files(FILE *out, const char *folder, const json_t *nets) {
+    size_t i;
+    const json_t *net;
+    json_array_foreach(nets, i, net) {
+        SPL_CLEANUP(spl_free_p) char *path = NULL;
+        const char *file = json_string_value(json_object_get(net, "net"));
+        struct stat is = {0};
+        if (asprintf(&path, "%s/%s", folder, file ? file : "") < 0)
+            path = NULL;
+        if (!path || stat(path, &is) < 0)
+            is.st_ino = 0;
+        fprintf(out, "%ju %ju %jd %jd.%09ld %jd.%09ld\n", (uintmax_t)is.st_dev,
+                (uintmax_t)is.st_ino, (intmax_t)is.st_size, (intmax_t)is.st_mtim.tv_sec,
+                is.st_mtim.tv_nsec, (intmax_t)is.st_ctim.tv_sec, is.st_ctim.tv_nsec);
+    }
+}
+
+static int identify_files(const char *folder, const json_t *manifest, char ret_id[65],
+                          spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return spl_fail_memory(ret_error);
+    write_files(out, folder, json_object_get(manifest, "stems"));
+    write_files(out, folder, json_object_get(manifest, "groups"));
+    if (fclose(out) != 0)
+        return spl_fail_memory(ret_error);
+    return spl_sha256_hex(text, size, ret_id, ret_error);
 }
 
 static int fill_entry(const json_t *manifest, spl_models_entry *entry, spl_error *ret_error) {
@@ -119,6 +164,8 @@ int spl_models_find(spl_models *models, const char *name, spl_models_entry *ret_
         status = read_manifest(entry.choice.path, &manifest, entry.sha256, ret_error);
     if (status == 0)
         status = fill_entry(manifest, &entry, ret_error);
+    if (status == 0)
+        status = identify_files(entry.choice.path, manifest, entry.files_id, ret_error);
     if (status == 0)
         *ret_entry = entry;
     return status;
@@ -195,6 +242,54 @@ int spl_models_use(spl_models *models, const char *name, const char *sha256, spl
     pthread_mutex_unlock(&models->lock);
     if (status == 0)
         *ret_entry = entry;
+    return status;
+}
+
+/* ------------------------------------------------------------------ checking ---- */
+
+static bool is_open(spl_models *models, const char *sha256) {
+    bool found = false;
+    pthread_mutex_lock(&models->lock);
+    for (size_t i = 0; i < OPEN_MAX; i++)
+        found |= models->open[i].model && strcmp(models->open[i].sha256, sha256) == 0;
+    pthread_mutex_unlock(&models->lock);
+    return found;
+}
+
+static model_verdict *find_verdict(spl_models *models, const spl_models_entry *entry) {
+    for (size_t i = 0; i < VERDICTS_MAX; i++) {
+        model_verdict *verdict = &models->verdicts[i];
+        if (strcmp(verdict->sha256, entry->sha256) == 0 &&
+            strcmp(verdict->files_id, entry->files_id) == 0)
+            return verdict;
+    }
+    return NULL;
+}
+
+static int check_locked(spl_models *models, const spl_models_entry *entry, spl_error *ret_error) {
+    const model_verdict *known = find_verdict(models, entry);
+    if (known) {
+        if (known->error.status < 0)
+            *ret_error = known->error;
+        return known->error.status;
+    }
+    model_verdict verdict = {.error = {.status = SPL_OK}};
+    snprintf(verdict.sha256, sizeof(verdict.sha256), "%s", entry->sha256);
+    snprintf(verdict.files_id, sizeof(verdict.files_id), "%s", entry->files_id);
+    const int status = spl_model_verify(entry->choice.path, &verdict.error);
+    if (status < 0)
+        *ret_error = verdict.error;
+    if (status != SPL_E_MEMORY && status != SPL_E_IO)
+        models->verdicts[models->next_verdict++ % VERDICTS_MAX] = verdict;
+    return status;
+}
+
+int spl_models_check(spl_models *models, const spl_models_entry *entry, spl_error *ret_error) {
+    if (is_open(models, entry->sha256))
+        return 0;
+    pthread_mutex_lock(&models->check_lock);
+    const int status = check_locked(models, entry, ret_error);
+    pthread_mutex_unlock(&models->check_lock);
     return status;
 }
 

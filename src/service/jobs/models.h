@@ -22,7 +22,8 @@ void spl_models_free(spl_models *models);
 typedef struct spl_models_entry {
     spl_model_choice choice;
     char sha256[65];
-    char name[256]; /* of the model folder's manifest: "spleeter-2stems" */
+    char files_id[65]; /* changes when a file of its nets is replaced or written */
+    char name[256];    /* of the model folder's manifest: "spleeter-2stems" */
     unsigned stem_count;
     char stems[SPL_STEMS_MAX][208];
 } spl_models_entry;
@@ -31,6 +32,11 @@ typedef struct spl_models_entry {
  * configurations are refused (ARGUMENT): clients name models, not files. */
 SPL_WARN_UNUSED int spl_models_find(spl_models *models, const char *name,
                                     spl_models_entry *ret_entry, spl_error *ret_error);
+
+/* Whether the model can be opened: its files are read once after each change of them, and not while
+ * it is open. Errors as for spl_model_verify. */
+SPL_WARN_UNUSED int spl_models_check(spl_models *models, const spl_models_entry *entry,
+                                     spl_error *ret_error);
 
 /* Name and stems of `entry`, which must outlive the result; all else is zero. */
 void spl_models_entry_info(const spl_models_entry *entry, spl_model_info *ret_info);
