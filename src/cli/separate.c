@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
     KEY_MWF = CLI_LONG_ONLY,
@@ -87,8 +88,8 @@ typedef struct separate_request {
     const char **inputs; /* of --inputs */
     size_t input_count;
     const char *model;
-    const char *folder;
-    const char *format; /* NULL: the default */
+    const char *folder, *default_folder; /* the same when none was given */
+    const char *format;                  /* NULL: the default */
     const char *stems;
     const char *mixes[SPL_OUTPUTS_MAX];
     size_t mix_count;
@@ -346,6 +347,20 @@ static cli_exit separate_files(separate_request *request, const cli_inputs *inpu
     return report->json_failed && code == CLI_EXIT_OK ? CLI_EXIT_OUTPUT : code;
 }
 
+/* Makes the default folder, whose name all users of the folder for temporary files know: links
+ * that another user put there would lead the stems to where that user wants them. */
+static int claim_default_folder(const char *folder, spl_error *ret_error) {
+    struct stat found;
+    if (mkdir(folder, 0777) == 0)
+        return 0;
+    if (errno != EEXIST || lstat(folder, &found) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot make the folder %s", folder);
+    if (!S_ISDIR(found.st_mode) || found.st_uid != geteuid())
+        return spl_fail(ret_error, SPL_E_PERMISSION,
+                        "%s is not a folder of yours; give another with -o", folder);
+    return 0;
+}
+
 /* What is left to do when the options are known. */
 static cli_exit run(separate_request *request, char **arguments, size_t argument_count,
                     spl_error *ret_error) {
@@ -376,6 +391,9 @@ static cli_exit run(separate_request *request, char **arguments, size_t argument
                                  spl_codec_name(request->pipeline.codec), &plan, ret_error);
     if (status < 0)
         return CLI_EXIT_USAGE;
+    if (request->folder == request->default_folder &&
+        claim_default_folder(request->folder, ret_error) < 0)
+        return CLI_EXIT_OUTPUT;
     cli_report_start(&report, inputs.count, inputs.skipped, model, &request->report);
     return separate_files(request, &inputs, &parts, &plan, &report);
 }
@@ -387,6 +405,7 @@ int cli_separate(int argc, char **argv) {
     separate_request request = {
         .model = "2stems",
         .folder = folder,
+        .default_folder = folder,
         .pipeline = {.codec = SPL_CODEC_WAV,
                      .sample_format = SPL_SAMPLES_16,
                      .bitrate_bps = 128000,

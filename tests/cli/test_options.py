@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Options of `separate`: Spleeter's own, ours, their defaults, and what is refused (exit code 2)."""
+import os
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,23 @@ def test_defaults_are_spleeters(spleeterd, song, tmp_path):
     assert sorted(path.name for path in out.iterdir()) == ["accompaniment.wav", "vocals.wav"]
     samples, rate, bits, _ = wav.read(out / "vocals.wav")
     assert samples.shape == (2 * 44100, 2) and rate == 44100 and bits == 16
+
+
+def test_default_folder_of_another_user(spleeterd, song, tmp_path):
+    """Everybody knows its name: what another user put there must not be followed."""
+    folder, elsewhere = tmp_path / "tmp" / "separated_audio", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    folder.symlink_to(elsewhere)
+    assert f"{folder} is not a folder of yours; give another with -o" in spleeterd("separate", song, code=6).err
+    folder.unlink()
+    folder.mkdir()
+    (folder / "song").symlink_to(elsewhere)
+    if os.geteuid() == 0:
+        os.chown(folder, 65534, 65534)
+        spleeterd("separate", song, code=6)
+    assert list(elsewhere.iterdir()) == []
+    spleeterd("separate", song, "-o", folder)
+    assert len(list(elsewhere.iterdir())) == 2
 
 
 @pytest.mark.parametrize("short, long", [
