@@ -140,3 +140,29 @@ def test_storage_dies_and_nothing_is_lost(cluster, death):
     load.finish(300)
     print(f"{len(load.failures)} requests failed and were sent again")
     assert max(seen["attempts"] for seen in load.seen.values()) <= 3
+
+
+def test_a_frozen_storage_holds_up_no_cancel_and_no_drain(cluster):
+    """An upload that stalls would last 20 s, and be tried four times."""
+    service = cluster(apis=1, workers=1, standby=False, DRAIN_S=0)
+    client, worker = service.apis[0].client(), service.workers[0]
+
+    def stall(number):
+        job = client.submit(short_song(number, 240), model="tiny")
+        wait_until(lambda: client.job(job["id"])["progress"] > 0.05, what="progress")
+        service.s3.signal(signal.SIGSTOP)
+        wait_until(lambda: client.job(job["id"])["progress"] == 1, what="the end of the separation")
+        return job["id"]
+
+    job = stall(1)
+    assert client.cancel(job).status == 202
+    assert client.wait(job, timeout=15)["status"] == "canceled"
+    service.s3.signal(signal.SIGCONT)
+
+    job = stall(2)
+    worker.process.terminate()
+    assert worker.process.wait(timeout=15) == 0
+    service.s3.signal(signal.SIGCONT)
+    assert (client.job(job)["status"], client.job(job)["attempts"]) == ("queued", 0)
+    worker.start()
+    assert client.wait(job)["status"] == "succeeded"

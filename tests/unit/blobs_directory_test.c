@@ -103,7 +103,7 @@ static int make_upload(void) {
     if (status < 0)
         return status;
     assert_int_equal(write(writer.fd, "sound", 5), 5);
-    return blobs->functions->commit(blobs, &writer, "a", "input", &error);
+    return blobs->functions->commit(blobs, &writer, "a", "input", NULL, &error);
 }
 
 static int make_output(void) {
@@ -112,7 +112,7 @@ static int make_output(void) {
     if (status < 0)
         return status;
     assert_int_equal(write(writer.fd, "sound", 5), 5);
-    return blobs->functions->commit(blobs, &writer, "a", "vocals.wav", &error);
+    return blobs->functions->commit(blobs, &writer, "a", "vocals.wav", NULL, &error);
 }
 
 static int make_link(void) {
@@ -129,7 +129,7 @@ static int make_copy(void) {
 static bool is_whole(const char *job, const char *name) {
     spl_blob blob;
     char content[6] = "";
-    int status = blobs->functions->open(blobs, job, name, 1, &blob, &error);
+    int status = blobs->functions->open(blobs, job, name, 1, NULL, &blob, &error);
     if (status == SPL_E_NOT_FOUND)
         return false;
     assert_int_equal(status, 0);
@@ -158,7 +158,8 @@ static void each_call_fails_in_turn(void **state) {
         const char *job = steps[s].job;
         for (size_t e = 0; e < SPL_ARRAY_SIZE(errors); e++) {
             for (int call = 0;; call++) {
-                assert_int_equal(blobs->functions->remove(blobs, job, steps[s].name, &error), 0);
+                assert_int_equal(blobs->functions->remove(blobs, job, steps[s].name, NULL, &error),
+                                 0);
                 failure_errno = errors[e].number;
                 until_failure = call;
                 int status = steps[s].make();
@@ -232,7 +233,7 @@ static void what_is_done_is_flushed(void **state) {
     assert_flushed("blobs/c/vocals.wav");
     assert_flushed("blobs/c");
     flushed_count = 0;
-    assert_int_equal(blobs->functions->remove(blobs, "a", "input", &error), 0);
+    assert_int_equal(blobs->functions->remove(blobs, "a", "input", NULL, &error), 0);
     assert_flushed("blobs/a");
     flushed_count = 0;
     assert_int_equal(blobs->functions->remove_job(blobs, "a", &error), 0);
@@ -271,22 +272,23 @@ static void links_are_not_followed(void **state) {
 
     in_folder("blobs/a/vocals.wav", link);
     assert_int_equal(symlink(secret, link), 0);
-    assert_int_equal(blobs->functions->open(blobs, "a", "vocals.wav", 1, &blob, &error), SPL_E_IO);
+    assert_int_equal(blobs->functions->open(blobs, "a", "vocals.wav", 1, NULL, &blob, &error),
+                     SPL_E_IO);
     in_folder("blobs/a/bass.wav.1.part", link);
     assert_int_equal(symlink(secret, link), 0);
     assert_int_equal(blobs->functions->output(blobs, "a", "bass.wav", 1, &writer, &error),
                      SPL_E_IO);
     in_folder("blobs/b", link);
     assert_int_equal(symlink(folder, link), 0);
-    assert_int_equal(blobs->functions->open(blobs, "b", "secret", 1, &blob, &error),
+    assert_int_equal(blobs->functions->open(blobs, "b", "secret", 1, NULL, &blob, &error),
                      SPL_E_NOT_FOUND);
-    assert_int_equal(blobs->functions->remove(blobs, "b", "secret", &error), 0);
+    assert_int_equal(blobs->functions->remove(blobs, "b", "secret", NULL, &error), 0);
     assert_int_equal(access(secret, F_OK), 0);
 
     /* What is no file is no blob, and opening it does not wait. */
     in_folder("blobs/a/fifo", link);
     assert_int_equal(mkfifo(link, 0600), 0);
-    assert_int_equal(blobs->functions->open(blobs, "a", "fifo", 0, &blob, &error), SPL_E_IO);
+    assert_int_equal(blobs->functions->open(blobs, "a", "fifo", 0, NULL, &blob, &error), SPL_E_IO);
 }
 
 static void a_stray_file_is_no_obstacle(void **state) {

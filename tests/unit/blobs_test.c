@@ -84,7 +84,7 @@ static void make_blob(const char *job, const char *name, const char *text) {
     spl_blob_writer writer;
     OK(upload, &writer);
     put(&writer, text);
-    OK(commit, &writer, job, name);
+    OK(commit, &writer, job, name, NULL);
 }
 
 static void assert_content(const spl_blob *blob, const char *text, bool complete) {
@@ -97,7 +97,7 @@ static void assert_content(const spl_blob *blob, const char *text, bool complete
 
 static void assert_blob(const char *job, const char *name, const char *text) {
     spl_blob blob;
-    OK(open, job, name, 0, &blob);
+    OK(open, job, name, 0, NULL, &blob);
     assert_content(&blob, text, true);
     close(blob.fd);
 }
@@ -105,12 +105,12 @@ static void assert_blob(const char *job, const char *name, const char *text) {
 static void assert_missing(const char *job, const char *name, int64_t fence) {
     spl_blob blob;
     if (!in_directory && fence > 0) { /* it may grow somewhere */
-        OK(open, job, name, fence, &blob);
+        OK(open, job, name, fence, NULL, &blob);
         assert_content(&blob, "", false);
         close(blob.fd);
         return;
     }
-    FAILS(NOT_FOUND, open, job, name, fence, &blob);
+    FAILS(NOT_FOUND, open, job, name, fence, NULL, &blob);
 }
 
 /* Counts the files, if they are files. */
@@ -150,9 +150,9 @@ static void uploads(void **state) {
     put(&first, "one");
     put(&second, "two");
     assert_jobs("");
-    OK(commit, &second, "b", "input");
+    OK(commit, &second, "b", "input", NULL);
     assert_missing("a", "input", 1);
-    OK(commit, &first, "a", "input");
+    OK(commit, &first, "a", "input", NULL);
     assert_int_equal(first.fd, -1);
     assert_blob("a", "input", "one");
     assert_blob("b", "input", "two");
@@ -172,7 +172,7 @@ static void a_writer_can_go_back(void **state) {
     char back[8] = "";
     assert_int_equal(pread(writer.fd, back, 7, 0), 7);
     assert_string_equal(back, "size: 7");
-    OK(commit, &writer, "a", "vocals.wav");
+    OK(commit, &writer, "a", "vocals.wav", NULL);
     assert_blob("a", "vocals.wav", "size: 7");
 }
 
@@ -186,17 +186,17 @@ static void outputs_can_be_read_while_they_grow(void **state) {
     assert_missing("a", "vocals.wav", 0);
     assert_missing("a", "vocals.wav", 2);
     spl_blob early, late;
-    OK(open, "a", "vocals.wav", 3, &early);
+    OK(open, "a", "vocals.wav", 3, NULL, &early);
     assert_content(&early, "abc", false);
     put(&writer, "def");
-    OK(open, "a", "vocals.wav", 3, &late);
+    OK(open, "a", "vocals.wav", 3, NULL, &late);
     assert_content(&late, "abcdef", false);
-    OK(commit, &writer, "a", "vocals.wav");
+    OK(commit, &writer, "a", "vocals.wav", NULL);
     early.bytes = 6; /* who has opened it early reads on */
     assert_content(&early, "abcdef", false);
     close(early.fd);
     close(late.fd);
-    OK(open, "a", "vocals.wav", 3, &late);
+    OK(open, "a", "vocals.wav", 3, NULL, &late);
     assert_content(&late, "abcdef", true);
     close(late.fd);
     assert_blob("a", "vocals.wav", "abcdef");
@@ -210,10 +210,10 @@ static void fences_keep_workers_apart(void **state) {
     put(&stale, "old");
     put(&fresh, "new");
     spl_blob blob;
-    OK(open, "a", "vocals.wav", 2, &blob);
+    OK(open, "a", "vocals.wav", 2, NULL, &blob);
     assert_content(&blob, in_directory ? "new" : "", false);
     close(blob.fd);
-    OK(commit, &fresh, "a", "vocals.wav");
+    OK(commit, &fresh, "a", "vocals.wav", NULL);
     blobs->functions->discard(blobs, &stale);
     assert_blob("a", "vocals.wav", "new");
 }
@@ -233,7 +233,7 @@ static void discarding_leaves_nothing(void **state) {
     assert_jobs("");
     assert_files(0);
     OK(upload, &writer);
-    OK(commit, &writer, "a", "input");
+    OK(commit, &writer, "a", "input", NULL);
     blobs->functions->discard(blobs, &writer);
     assert_blob("a", "input", "");
 }
@@ -275,16 +275,16 @@ static void names_are_checked(void **state) {
     spl_blob_writer writer;
     make_blob("a", "input", "x");
     for (size_t i = 0; i < SPL_ARRAY_SIZE(wrong); i++) {
-        FAILS(ARGUMENT, open, "a", wrong[i], 0, &blob);
-        FAILS(ARGUMENT, open, wrong[i], "input", 0, &blob);
+        FAILS(ARGUMENT, open, "a", wrong[i], 0, NULL, &blob);
+        FAILS(ARGUMENT, open, wrong[i], "input", 0, NULL, &blob);
         FAILS(ARGUMENT, output, "a", wrong[i], 1, &writer);
         FAILS(ARGUMENT, output, wrong[i], "a", 1, &writer);
-        FAILS(ARGUMENT, remove, "a", wrong[i]);
+        FAILS(ARGUMENT, remove, "a", wrong[i], NULL);
         FAILS(ARGUMENT, remove_job, wrong[i]);
         FAILS(ARGUMENT, copy, "a", wrong[i], "input");
         FAILS(ARGUMENT, copy, wrong[i], "b", "input");
         OK(upload, &writer);
-        FAILS(ARGUMENT, commit, &writer, "a", wrong[i]);
+        FAILS(ARGUMENT, commit, &writer, "a", wrong[i], NULL);
         assert_int_equal(writer.fd, -1);
     }
     assert_files(1);
@@ -315,21 +315,21 @@ static void removing(void **state) {
     make_blob("a", "input", "1");
     make_blob("a", "vocals.wav", "2");
     make_blob("b", "input", "3");
-    OK(remove, "a", "input");
-    OK(remove, "a", "input");
-    OK(remove, "z", "input");
+    OK(remove, "a", "input", NULL);
+    OK(remove, "a", "input", NULL);
+    OK(remove, "z", "input", NULL);
     OK(remove_job, "z");
     assert_missing("a", "input", 0);
     assert_blob("a", "vocals.wav", "2");
     spl_blob_writer writer;
     OK(output, "a", "bass.wav", 1, &writer);
     spl_blob blob;
-    OK(open, "a", "vocals.wav", 0, &blob);
+    OK(open, "a", "vocals.wav", 0, NULL, &blob);
     OK(remove_job, "a");
     assert_content(&blob, "2", true); /* who reads reads on */
     close(blob.fd);
     if (in_directory)
-        FAILS(NOT_FOUND, commit, &writer, "a", "bass.wav"); /* who writes, for nothing */
+        FAILS(NOT_FOUND, commit, &writer, "a", "bass.wav", NULL); /* who writes, for nothing */
     else
         blobs->functions->discard(blobs, &writer);
     assert_jobs("b");
@@ -408,11 +408,11 @@ static void *write_and_remove(void *user) {
         if (i % 3 == 0) {
             blobs->functions->discard(blobs, &writer);
         } else {
-            int status = blobs->functions->commit(blobs, &writer, "job", name, NULL);
+            int status = blobs->functions->commit(blobs, &writer, "job", name, NULL, NULL);
             wrong += status != 0 && status != SPL_E_NOT_FOUND;
         }
         wrong += blobs->functions->upload(blobs, &writer, NULL) != 0;
-        wrong += blobs->functions->commit(blobs, &writer, "job", name, NULL) != 0;
+        wrong += blobs->functions->commit(blobs, &writer, "job", name, NULL, NULL) != 0;
         if (i % 5 == 0)
             wrong += blobs->functions->remove_job(blobs, "job", NULL) != 0;
     }
@@ -446,10 +446,10 @@ static void large_blobs(void **state) {
             piece[k] = (i << 18 | k) * 2654435761u;
         assert_int_equal(write(writer.fd, piece, 1 << 20), 1 << 20);
     }
-    OK(commit, &writer, "a", "input");
+    OK(commit, &writer, "a", "input", NULL);
     spl_blob first, second;
-    OK(open, "a", "input", 0, &first);
-    OK(open, "a", "input", 0, &second);
+    OK(open, "a", "input", 0, NULL, &first);
+    OK(open, "a", "input", 0, NULL, &second);
     assert_int_equal(first.bytes, BYTES);
     uint32_t last;
     for (uint32_t i = 0; i < BYTES / 4; i += 100003) {

@@ -91,7 +91,8 @@ static void *create_jobs(void *user) {
         spl_blob_writer writer;
         expect_success(blobs->functions->upload(blobs, &writer, &error), "upload");
         expect(write(writer.fd, job.id, SPL_ID_SIZE - 1) == SPL_ID_SIZE - 1, "no space");
-        expect_success(blobs->functions->commit(blobs, &writer, job.id, INPUT, &error), "commit");
+        expect_success(blobs->functions->commit(blobs, &writer, job.id, INPUT, NULL, &error),
+                       "commit");
         const spl_store_create create = {.job = &job,
                                          .queue_max = QUEUE_MAX,
                                          .owner_jobs_max = 100000,
@@ -133,7 +134,7 @@ static bool do_one_job(void (*done)(char what, const char *id)) {
                                               0.5, &cancel, &error),
                   SPL_E_CANCELED, "heartbeat")) {
         expect(write(writer.fd, job.id, SPL_ID_SIZE - 1) == SPL_ID_SIZE - 1, "no space");
-        if (succeeded(blobs->functions->commit(blobs, &writer, job.id, OUTPUT, &error),
+        if (succeeded(blobs->functions->commit(blobs, &writer, job.id, OUTPUT, NULL, &error),
                       SPL_E_NOT_FOUND, "commit of an output") &&
             succeeded(store->functions->set_output(store, job.id, job.fence, &output, &error),
                       SPL_E_CANCELED, "set_output") &&
@@ -234,7 +235,7 @@ static void read_acknowledged(int fd) {
 
 static bool has_blob(const char *id, const char *name) {
     spl_blob blob;
-    if (!succeeded(blobs->functions->open(blobs, id, name, 0, &blob, &error), SPL_E_NOT_FOUND,
+    if (!succeeded(blobs->functions->open(blobs, id, name, 0, NULL, &blob, &error), SPL_E_NOT_FOUND,
                    "open"))
         return false;
     char content[SPL_ID_SIZE] = "";

@@ -28,6 +28,16 @@ typedef struct spl_blob_writer {
     void *state;
 } spl_blob_writer;
 
+/* What ends the wait for a storage on another machine early: then the call returns CANCELED. */
+typedef struct spl_blob_wait {
+    int (*canceled)(void *user); /* asked about once a second */
+    void *user;
+} spl_blob_wait;
+
+static inline bool spl_blob_wait_canceled(const spl_blob_wait *wait) {
+    return wait && wait->canceled(wait->user);
+}
+
 /* What an opened blob is. */
 typedef struct spl_blob {
     int fd;         /* regular; the caller closes it */
@@ -35,6 +45,7 @@ typedef struct spl_blob {
     bool complete;  /* false: it may still grow */
 } spl_blob;
 
+/* `wait` may be NULL. */
 typedef struct spl_blobs_functions {
     void (*close)(spl_blobs *blobs);
 
@@ -47,7 +58,7 @@ typedef struct spl_blobs_functions {
     /* Flushes to the disk and gives it its name, replacing what stood there. The writer is used up,
      * also on failure. */
     int (*commit)(spl_blobs *blobs, spl_blob_writer *writer, const char *job, const char *name,
-                  spl_error *ret_error);
+                  const spl_blob_wait *wait, spl_error *ret_error);
     void (*discard)(
         spl_blobs *blobs,
         spl_blob_writer *writer); /* safe on a zeroed (fd -1), committed or discarded one */
@@ -55,11 +66,11 @@ typedef struct spl_blobs_functions {
     /* `fence` > 0: when there is no complete one, the one that the worker with this fence is
      * writing. */
     int (*open)(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
-                spl_blob *ret_blob, spl_error *ret_error);
+                const spl_blob_wait *wait, spl_blob *ret_blob, spl_error *ret_error);
     /* The same content under another job, without using up space where the storage can. */
     int (*copy)(spl_blobs *blobs, const char *from_job, const char *to_job, const char *name,
                 spl_error *ret_error);
-    int (*remove)(spl_blobs *blobs, const char *job, const char *name,
+    int (*remove)(spl_blobs *blobs, const char *job, const char *name, const spl_blob_wait *wait,
                   spl_error *ret_error); /* a missing one is no error */
     int (*remove_job)(spl_blobs *blobs, const char *job, spl_error *ret_error);
     /* Takes all blobs of a job out of service without deleting them, for an operator to look at.

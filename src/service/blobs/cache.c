@@ -4,8 +4,6 @@
  */
 #include "service/blobs/cache.h"
 
-#include "service/blobs/blobs.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +13,12 @@
 #include <time.h>
 
 #define NEW_SUFFIX ".new"
+#define ASK_MS     100
+
+struct spl_cache_fetch {
+    const char *name;
+    struct spl_cache_fetch *next;
+};
 
 /* Whether the cache gave the name: JOB~NAME, perhaps with NEW_SUFFIX. */
 static bool is_own_name(const char *name) {
@@ -56,15 +60,19 @@ static void remove_one(void *user, const char *name, const struct stat *file) {
 void spl_cache_open(int folder, uint64_t most_bytes, spl_cache *ret_cache) {
     *ret_cache = (spl_cache){.folder = folder, .most_bytes = most_bytes};
     pthread_mutex_init(&ret_cache->lock, NULL);
-    for (size_t i = 0; i < SPL_CACHE_LANES; i++)
-        pthread_mutex_init(&ret_cache->lanes[i], NULL);
+    pthread_mutex_init(&ret_cache->fetches_lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&ret_cache->fetches_changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     visit_files(ret_cache, remove_one, ret_cache);
 }
 
 void spl_cache_close(spl_cache *cache) {
     pthread_mutex_destroy(&cache->lock);
-    for (size_t i = 0; i < SPL_CACHE_LANES; i++)
-        pthread_mutex_destroy(&cache->lanes[i]);
+    pthread_mutex_destroy(&cache->fetches_lock);
+    pthread_cond_destroy(&cache->fetches_changed);
     spl_close_p(&cache->folder);
 }
 
@@ -132,17 +140,61 @@ static int fetch_new(spl_cache *cache, const char *name,
     return 0;
 }
 
+static bool is_being_fetched(const spl_cache *cache, const char *name) {
+    const struct spl_cache_fetch *fetch = cache->fetches;
+    while (fetch && strcmp(fetch->name, name) != 0)
+        fetch = fetch->next;
+    return fetch;
+}
+
+/* Under fetches_lock: waits until nobody fetches the file. */
+static int wait_for_fetch(spl_cache *cache, const char *name, const spl_blob_wait *wait,
+                          spl_error *ret_error) {
+    while (is_being_fetched(cache, name)) {
+        if (spl_blob_wait_canceled(wait))
+            return spl_fail(ret_error, SPL_E_CANCELED, "the wait for a file was canceled");
+        struct timespec deadline;
+        clock_gettime(CLOCK_MONOTONIC, &deadline);
+        deadline.tv_nsec += ASK_MS * 1000000L;
+        deadline.tv_sec += deadline.tv_nsec / 1000000000;
+        deadline.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&cache->fetches_changed, &cache->fetches_lock, &deadline);
+    }
+    return 0;
+}
+
+static void begin_fetch(spl_cache *cache, struct spl_cache_fetch *fetch) {
+    fetch->next = cache->fetches;
+    cache->fetches = fetch;
+}
+
+static void end_fetch(spl_cache *cache, struct spl_cache_fetch *fetch) {
+    pthread_mutex_lock(&cache->fetches_lock);
+    struct spl_cache_fetch **at = &cache->fetches;
+    while (*at != fetch)
+        at = &(*at)->next;
+    *at = fetch->next;
+    pthread_cond_broadcast(&cache->fetches_changed);
+    pthread_mutex_unlock(&cache->fetches_lock);
+}
+
 int spl_cache_get(spl_cache *cache, const char *name,
-                  int (*fetch)(void *user, int fd, spl_error *ret_error), void *user, int *ret_fd,
-                  spl_error *ret_error) {
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    for (const char *c = name; *c; c++)
-        hash = (hash ^ (uint8_t)*c) * 16777619u;
-    pthread_mutex_t *lane = &cache->lanes[hash % SPL_CACHE_LANES];
-    pthread_mutex_lock(lane);
-    int fd = open_cached(cache, name);
-    int status = fd < 0 ? fetch_new(cache, name, fetch, user, &fd, ret_error) : 0;
-    pthread_mutex_unlock(lane);
+                  int (*fetch)(void *user, int fd, spl_error *ret_error), void *user,
+                  const spl_blob_wait *wait, int *ret_fd, spl_error *ret_error) {
+    struct spl_cache_fetch own = {.name = name};
+    int fd = -1;
+    pthread_mutex_lock(&cache->fetches_lock);
+    int status = wait_for_fetch(cache, name, wait, ret_error);
+    if (status == 0)
+        fd = open_cached(cache, name);
+    const bool fetches = status == 0 && fd < 0;
+    if (fetches)
+        begin_fetch(cache, &own);
+    pthread_mutex_unlock(&cache->fetches_lock);
+    if (fetches) {
+        status = fetch_new(cache, name, fetch, user, &fd, ret_error);
+        end_fetch(cache, &own);
+    }
     if (status == 0)
         *ret_fd = fd;
     return status;

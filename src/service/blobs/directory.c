@@ -232,7 +232,8 @@ static int commit_upload(directory *own, const unfinished *state, const char *jo
 }
 
 static int directory_commit(spl_blobs *blobs, spl_blob_writer *writer, const char *job,
-                            const char *name, spl_error *ret_error) {
+                            const char *name, const spl_blob_wait *wait, spl_error *ret_error) {
+    (void)wait;
     directory *own = of(blobs);
     const unfinished *state = writer->state;
     int status = spl_blob_check_names(job, name, ret_error);
@@ -264,7 +265,8 @@ static int open_job(spl_blobs *blobs, const char *job, int *ret_folder, spl_erro
 }
 
 static int directory_open(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
-                          spl_blob *ret_blob, spl_error *ret_error) {
+                          const spl_blob_wait *wait, spl_blob *ret_blob, spl_error *ret_error) {
+    (void)wait;
     int status = spl_blob_check_names(job, name, ret_error);
     SPL_CLEANUP(spl_close_p) int folder = -1;
     if (status == 0)
@@ -297,7 +299,7 @@ static int directory_open(spl_blobs *blobs, const char *job, const char *name, i
 static int copy_content(spl_blobs *blobs, const char *from_job, const char *to_job,
                         const char *name, spl_error *ret_error) {
     spl_blob blob;
-    int status = directory_open(blobs, from_job, name, 0, &blob, ret_error);
+    int status = directory_open(blobs, from_job, name, 0, NULL, &blob, ret_error);
     if (status < 0)
         return status;
     SPL_CLEANUP(spl_close_p) int from = blob.fd;
@@ -315,7 +317,7 @@ static int copy_content(spl_blobs *blobs, const char *from_job, const char *to_j
         directory_discard(blobs, &writer);
         return status;
     }
-    return directory_commit(blobs, &writer, to_job, name, ret_error);
+    return directory_commit(blobs, &writer, to_job, name, NULL, ret_error);
 }
 
 static int directory_copy(spl_blobs *blobs, const char *from_job, const char *to_job,
@@ -348,7 +350,8 @@ static int directory_copy(spl_blobs *blobs, const char *from_job, const char *to
 }
 
 static int directory_remove(spl_blobs *blobs, const char *job, const char *name,
-                            spl_error *ret_error) {
+                            const spl_blob_wait *wait, spl_error *ret_error) {
+    (void)wait;
     int status = spl_blob_check_names(job, name, ret_error);
     SPL_CLEANUP(spl_close_p) int folder = -1;
     if (status == 0)

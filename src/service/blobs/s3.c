@@ -88,12 +88,12 @@ static void s3_discard(spl_blobs *blobs, spl_blob_writer *writer) {
 }
 
 static int s3_commit(spl_blobs *blobs, spl_blob_writer *writer, const char *job, const char *name,
-                     spl_error *ret_error) {
+                     const spl_blob_wait *wait, spl_error *ret_error) {
     s3_blobs *own = of(blobs);
     char key[KEY_SIZE], cached[KEY_SIZE];
     int status = make_key(job, name, key, ret_error);
     if (status == 0) {
-        status = note(own, spl_s3_put(own->client, key, writer->fd, ret_error));
+        status = note(own, spl_s3_put(own->client, key, writer->fd, wait, ret_error));
         flatten(key, cached);
         spl_cache_forget(&own->cache, cached);
     }
@@ -106,24 +106,25 @@ static int s3_commit(spl_blobs *blobs, spl_blob_writer *writer, const char *job,
 typedef struct wanted {
     s3_blobs *own;
     const char *key;
+    const spl_blob_wait *wait;
 } wanted;
 
 static int fetch(void *user, int fd, spl_error *ret_error) {
     const wanted *what = user;
-    return note(what->own, spl_s3_get(what->own->client, what->key, fd, ret_error));
+    return note(what->own, spl_s3_get(what->own->client, what->key, fd, what->wait, ret_error));
 }
 
 static int s3_open(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
-                   spl_blob *ret_blob, spl_error *ret_error) {
+                   const spl_blob_wait *wait, spl_blob *ret_blob, spl_error *ret_error) {
     s3_blobs *own = of(blobs);
     char key[KEY_SIZE], cached[KEY_SIZE];
     int status = make_key(job, name, key, ret_error);
     if (status < 0)
         return status;
     flatten(key, cached);
-    wanted what = {own, key};
+    wanted what = {own, key, wait};
     SPL_CLEANUP(spl_close_p) int fd = -1;
-    status = spl_cache_get(&own->cache, cached, fetch, &what, &fd, ret_error);
+    status = spl_cache_get(&own->cache, cached, fetch, &what, wait, &fd, ret_error);
     const bool complete = status == 0;
     if (status == SPL_E_NOT_FOUND && fence > 0) {
         fd = fcntl(own->nothing, F_DUPFD_CLOEXEC, 0);
@@ -165,19 +166,21 @@ static int s3_copy(spl_blobs *blobs, const char *from_job, const char *to_job, c
     return status < 0 ? status : note(own, spl_s3_copy(own->client, from, to, ret_error));
 }
 
-static int remove_key(s3_blobs *own, const char *key, spl_error *ret_error) {
+static int remove_key(s3_blobs *own, const char *key, const spl_blob_wait *wait,
+                      spl_error *ret_error) {
     char cached[KEY_SIZE];
     if (strlen(key) >= KEY_SIZE || !strchr(key, '/')) /* not ours */
         return 0;
     flatten(key, cached);
     spl_cache_forget(&own->cache, cached);
-    return note(own, spl_s3_remove(own->client, key, ret_error));
+    return note(own, spl_s3_remove(own->client, key, wait, ret_error));
 }
 
-static int s3_remove(spl_blobs *blobs, const char *job, const char *name, spl_error *ret_error) {
+static int s3_remove(spl_blobs *blobs, const char *job, const char *name, const spl_blob_wait *wait,
+                     spl_error *ret_error) {
     char key[KEY_SIZE];
     int status = make_key(job, name, key, ret_error);
-    return status < 0 ? status : remove_key(of(blobs), key, ret_error);
+    return status < 0 ? status : remove_key(of(blobs), key, wait, ret_error);
 }
 
 typedef struct removal {
@@ -187,7 +190,7 @@ typedef struct removal {
 
 static int remove_visited(void *user, const char *key) {
     const removal *work = user;
-    return remove_key(work->own, key, work->ret_error);
+    return remove_key(work->own, key, NULL, work->ret_error);
 }
 
 static int s3_remove_job(spl_blobs *blobs, const char *job, spl_error *ret_error) {

@@ -21,6 +21,7 @@
 
 #define CONNECT_MS       3000L
 #define ANSWER_S         30L /* for a request without a body worth speaking of */
+#define ABORT_S          1L  /* for the end of an upload in parts that failed or was canceled */
 #define SLOW_BYTES_S     2048L
 #define SLOW_S           20L
 #define TRIES            4
@@ -55,6 +56,8 @@ typedef struct request {
     int to_fd;            /* -1: the answer is kept as text */
     uint64_t to_position; /* where what comes is written; grows */
     unsigned tries;
+    long answer_s; /* 0: ANSWER_S */
+    const spl_blob_wait *wait;
 } request;
 
 typedef struct answer {
@@ -72,6 +75,7 @@ typedef struct transfer {
     uint64_t sent;
     int number;              /* errno of what went wrong on our side */
     bool too_long, accepted; /* no other try; the status is known */
+    bool canceled;
 } transfer;
 
 static void answer_free(answer *own) {
@@ -94,14 +98,20 @@ static void context_free(EVP_MD_CTX **context) {
     EVP_MD_CTX_free(*context);
 }
 
+static int fail_canceled(spl_error *ret_error) {
+    return spl_fail(ret_error, SPL_E_CANCELED, "the request to S3 was canceled");
+}
+
 /* Of `size` bytes of the file from `start` on. */
-static int hash_file(int fd, uint64_t start, uint64_t size, char ret_hex[65],
-                     spl_error *ret_error) {
+static int hash_file(int fd, uint64_t start, uint64_t size, const spl_blob_wait *wait,
+                     char ret_hex[65], spl_error *ret_error) {
     SPL_CLEANUP(context_free) EVP_MD_CTX *context = EVP_MD_CTX_new();
     SPL_CLEANUP(spl_free_p) uint8_t *piece = malloc(PIECE_BYTES);
     if (!context || !piece || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1)
         return spl_fail_memory(ret_error);
     for (uint64_t done = 0; done < size;) {
+        if (spl_blob_wait_canceled(wait))
+            return fail_canceled(ret_error);
         const ssize_t got =
             pread(fd, piece, SPL_MIN(size - done, PIECE_BYTES), (off_t)(start + done));
         if (got <= 0)
@@ -188,6 +198,14 @@ static size_t take_body(char *data, size_t unit, size_t count, void *user) {
     return size;
 }
 
+static int ask_canceled(void *user, curl_off_t to_receive, curl_off_t received, curl_off_t to_send,
+                        curl_off_t sent) {
+    (void)to_receive, (void)received, (void)to_send, (void)sent;
+    transfer *own = user;
+    own->canceled = spl_blob_wait_canceled(own->request->wait);
+    return own->canceled;
+}
+
 static void copy_header(CURL *curl, const char *name, char *ret_value, size_t size) {
     struct curl_header *header;
     const bool found = curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK;
@@ -224,6 +242,7 @@ static CURLcode set_options(const spl_s3_client *client, transfer *own, const ch
     SET(PROTOCOLS_STR, "http,https");
     SET(NOPROXY, "*");
     SET(NOSIGNAL, 1L);
+    SET(QUICK_EXIT, 1L); /* or libcurl waits for a lookup after the request was canceled */
     SET(AWS_SIGV4, client->scope);
     SET(USERNAME, client->options->access_key_id);
     SET(PASSWORD, client->options->secret_access_key);
@@ -235,7 +254,12 @@ static CURLcode set_options(const spl_s3_client *client, transfer *own, const ch
         SET(LOW_SPEED_LIMIT, SLOW_BYTES_S);
         SET(LOW_SPEED_TIME, SLOW_S);
     } else {
-        SET(TIMEOUT, ANSWER_S);
+        SET(TIMEOUT, r->answer_s ? r->answer_s : ANSWER_S);
+    }
+    if (r->wait) {
+        SET(NOPROGRESS, 0L);
+        SET(XFERINFOFUNCTION, ask_canceled);
+        SET(XFERINFODATA, own);
     }
     if (strcmp(r->method, "HEAD") == 0) {
         SET(NOBODY, 1L);
@@ -328,6 +352,8 @@ static int try_once(spl_s3_client *client, request *r, answer *got, bool *ret_ag
         copy_header(own.curl, "x-amz-meta-sha256", got->sha256, sizeof(got->sha256));
     }
     give_handle(client, own.curl);
+    if (own.canceled)
+        return fail_canceled(ret_error);
     if (own.number)
         return spl_fail_errno(ret_error, own.number, "cannot read or write a blob's file");
     if (code == CURLE_OUT_OF_MEMORY)
@@ -357,6 +383,8 @@ static int run(spl_s3_client *client, request *r, answer *ret_answer, spl_error 
         if (!again || i == tries || r->to_position != position) /* who fetches goes on from there */
             return status;
         usleep((PAUSE_MS * 1000) << (i - 1));
+        if (spl_blob_wait_canceled(r->wait))
+            return fail_canceled(ret_error);
     }
 }
 
@@ -368,7 +396,7 @@ static int run_without_answer(spl_s3_client *client, request *r, spl_error *ret_
 /* -------------------------------------------------------------- storing ---- */
 
 static int put_whole(spl_s3_client *client, const char *key, int fd, uint64_t size,
-                     const char *sha256, spl_error *ret_error) {
+                     const char *sha256, const spl_blob_wait *wait, spl_error *ret_error) {
     char meta[100];
     snprintf(meta, sizeof(meta), "x-amz-meta-sha256: %s", sha256);
     return run_without_answer(client,
@@ -378,7 +406,8 @@ static int put_whole(spl_s3_client *client, const char *key, int fd, uint64_t si
                                          .from_fd = fd,
                                          .size = size,
                                          .sha256 = sha256,
-                                         .to_fd = -1},
+                                         .to_fd = -1,
+                                         .wait = wait},
                               ret_error);
 }
 
@@ -390,15 +419,18 @@ typedef struct multipart {
 } multipart;
 
 static int start_parts(spl_s3_client *client, const char *key, const char *sha256,
-                       char ret_id[1024], spl_error *ret_error) {
+                       const spl_blob_wait *wait, char ret_id[1024], spl_error *ret_error) {
     char meta[100];
     snprintf(meta, sizeof(meta), "x-amz-meta-sha256: %s", sha256);
     SPL_CLEANUP(answer_free) answer got = {0};
-    int status =
-        run(client,
-            &(request){
-                .method = "POST", .key = key, .query = "uploads=", .headers = {meta}, .to_fd = -1},
-            &got, ret_error);
+    int status = run(client,
+                     &(request){.method = "POST",
+                                .key = key,
+                                .query = "uploads=",
+                                .headers = {meta},
+                                .to_fd = -1,
+                                .wait = wait},
+                     &got, ret_error);
     if (status < 0)
         return status;
     char id[1000];
@@ -413,14 +445,14 @@ static int start_parts(spl_s3_client *client, const char *key, const char *sha25
 }
 
 static int put_parts(spl_s3_client *client, const char *key, int fd, uint64_t size,
-                     multipart *parts, spl_error *ret_error) {
+                     multipart *parts, const spl_blob_wait *wait, spl_error *ret_error) {
     const uint64_t part_bytes = SPL_MAX(PART_BYTES, size / PARTS_MAX + 1);
     fputs("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">",
           parts->listing);
     for (uint64_t start = 0, number = 1; start < size; start += part_bytes, number++) {
         char query[1100], sha256[65];
         const uint64_t bytes = SPL_MIN(part_bytes, size - start);
-        int status = hash_file(fd, start, bytes, sha256, ret_error);
+        int status = hash_file(fd, start, bytes, wait, sha256, ret_error);
         if (status < 0)
             return status;
         snprintf(query, sizeof(query), "partNumber=%" PRIu64 "&uploadId=%s", number, parts->id);
@@ -433,7 +465,8 @@ static int put_parts(spl_s3_client *client, const char *key, int fd, uint64_t si
                                 .start = start,
                                 .size = bytes,
                                 .sha256 = sha256,
-                                .to_fd = -1},
+                                .to_fd = -1,
+                                .wait = wait},
                      &got, ret_error);
         if (status < 0)
             return status;
@@ -447,7 +480,7 @@ static int put_parts(spl_s3_client *client, const char *key, int fd, uint64_t si
 }
 
 static int complete_parts(spl_s3_client *client, const char *key, const multipart *parts,
-                          spl_error *ret_error) {
+                          const spl_blob_wait *wait, spl_error *ret_error) {
     char query[1100], sha256[65];
     snprintf(query, sizeof(query), "uploadId=%s", parts->id);
     hash_text(parts->list, sha256);
@@ -459,7 +492,8 @@ static int complete_parts(spl_s3_client *client, const char *key, const multipar
                                 .headers = {"Content-Type: application/xml"},
                                 .body = parts->list,
                                 .sha256 = sha256,
-                                .to_fd = -1},
+                                .to_fd = -1,
+                                .wait = wait},
                      &got, ret_error);
     if (status == 0 && got.text && strstr(got.text, "<Error>"))
         status = fail_answer(&(request){.method = "POST", .key = key}, &got, ret_error);
@@ -467,51 +501,56 @@ static int complete_parts(spl_s3_client *client, const char *key, const multipar
 }
 
 static int put_in_parts(spl_s3_client *client, const char *key, int fd, uint64_t size,
-                        const char *sha256, spl_error *ret_error) {
+                        const char *sha256, const spl_blob_wait *wait, spl_error *ret_error) {
     multipart parts = {0};
-    int status = start_parts(client, key, sha256, parts.id, ret_error);
+    int status = start_parts(client, key, sha256, wait, parts.id, ret_error);
     if (status < 0)
         return status;
     parts.listing = open_memstream(&parts.list, &parts.list_size);
     if (!parts.listing)
         status = spl_fail_memory(ret_error);
     if (status == 0)
-        status = put_parts(client, key, fd, size, &parts, ret_error);
+        status = put_parts(client, key, fd, size, &parts, wait, ret_error);
     if (parts.listing)
         fclose(parts.listing);
     if (status == 0)
-        status = complete_parts(client, key, &parts, ret_error);
+        status = complete_parts(client, key, &parts, wait, ret_error);
     free(parts.list);
     if (status < 0) { /* if that fails too, the bucket's lifecycle does it */
         char query[1100];
         snprintf(query, sizeof(query), "uploadId=%s", parts.id);
-        (void)!run_without_answer(
-            client,
-            &(request){.method = "DELETE", .key = key, .query = query, .to_fd = -1, .tries = 1},
-            NULL);
+        (void)!run_without_answer(client,
+                                  &(request){.method = "DELETE",
+                                             .key = key,
+                                             .query = query,
+                                             .to_fd = -1,
+                                             .tries = 1,
+                                             .answer_s = ABORT_S},
+                                  NULL);
     }
     return status;
 }
 
-int spl_s3_put(spl_s3_client *client, const char *key, int fd, spl_error *ret_error) {
+int spl_s3_put(spl_s3_client *client, const char *key, int fd, const spl_blob_wait *wait,
+               spl_error *ret_error) {
     struct stat file;
     char sha256[65];
     if (fstat(fd, &file) < 0)
         return spl_fail_errno(ret_error, errno, "cannot read a blob");
     const uint64_t size = (uint64_t)file.st_size;
-    int status = hash_file(fd, 0, size, sha256, ret_error);
+    int status = hash_file(fd, 0, size, wait, sha256, ret_error);
     if (status < 0)
         return status;
-    return size <= SINGLE_MAX_BYTES ? put_whole(client, key, fd, size, sha256, ret_error)
-                                    : put_in_parts(client, key, fd, size, sha256, ret_error);
+    return size <= SINGLE_MAX_BYTES ? put_whole(client, key, fd, size, sha256, wait, ret_error)
+                                    : put_in_parts(client, key, fd, size, sha256, wait, ret_error);
 }
 
 /* ------------------------------------------------------------- fetching ---- */
 
 /* Fetches from `*position` on, and moves it. *ret_sha256 is what the object should have, "" when it
  * does not say. */
-static int get_rest(spl_s3_client *client, const char *key, int fd, uint64_t *position,
-                    char ret_sha256[65], spl_error *ret_error) {
+static int get_rest(spl_s3_client *client, const char *key, int fd, const spl_blob_wait *wait,
+                    uint64_t *position, char ret_sha256[65], spl_error *ret_error) {
     char range[64];
     snprintf(range, sizeof(range), "Range: bytes=%" PRIu64 "-", *position);
     request r = {.method = "GET",
@@ -519,7 +558,8 @@ static int get_rest(spl_s3_client *client, const char *key, int fd, uint64_t *po
                  .headers = {*position > 0 ? range : NULL},
                  .start = *position,
                  .to_fd = fd,
-                 .to_position = *position};
+                 .to_position = *position,
+                 .wait = wait};
     SPL_CLEANUP(answer_free) answer got = {0};
     int status = run(client, &r, &got, ret_error);
     *position = r.to_position;
@@ -528,13 +568,14 @@ static int get_rest(spl_s3_client *client, const char *key, int fd, uint64_t *po
     return status;
 }
 
-int spl_s3_get(spl_s3_client *client, const char *key, int fd, spl_error *ret_error) {
+int spl_s3_get(spl_s3_client *client, const char *key, int fd, const spl_blob_wait *wait,
+               spl_error *ret_error) {
     char expected[65] = "", actual[65];
     uint64_t position = 0;
     int status;
     for (unsigned stalled = 0;;) {
         const uint64_t before = position;
-        status = get_rest(client, key, fd, &position, expected, ret_error);
+        status = get_rest(client, key, fd, wait, &position, expected, ret_error);
         if (status != SPL_E_IO || position == 0)
             break;
         stalled = position > before ? 0 : stalled + 1;
@@ -542,7 +583,7 @@ int spl_s3_get(spl_s3_client *client, const char *key, int fd, spl_error *ret_er
             break;
     }
     if (status == 0)
-        status = hash_file(fd, 0, position, actual, ret_error);
+        status = hash_file(fd, 0, position, wait, actual, ret_error);
     if (status == 0 && strcmp(actual, expected) != 0)
         status =
             spl_fail(ret_error, SPL_E_IO,
@@ -571,9 +612,10 @@ int spl_s3_copy(spl_s3_client *client, const char *from_key, const char *to_key,
     return status;
 }
 
-int spl_s3_remove(spl_s3_client *client, const char *key, spl_error *ret_error) {
-    int status = run_without_answer(client, &(request){.method = "DELETE", .key = key, .to_fd = -1},
-                                    ret_error);
+int spl_s3_remove(spl_s3_client *client, const char *key, const spl_blob_wait *wait,
+                  spl_error *ret_error) {
+    int status = run_without_answer(
+        client, &(request){.method = "DELETE", .key = key, .to_fd = -1, .wait = wait}, ret_error);
     return status == SPL_E_NOT_FOUND ? 0 : status;
 }
 

@@ -4,7 +4,8 @@
  * server checks, and tried again when the server or the way to it fails. Buckets are addressed by
  * path. Keys are letters, digits, '.', '_', '-' and '/', so nothing needs escaping.
  *
- * Thread-safe; blocks. Errors of all: IO (no answer, or one that makes no sense), NOT_FOUND,
+ * Thread-safe; blocks, where a `wait` is given (it may be NULL) until that is canceled: CANCELED.
+ * Errors of all: IO (no answer, or one that makes no sense), NOT_FOUND,
  * PERMISSION, NO_SPACE, MEMORY.
  */
 #ifndef SPL_SERVICE_BLOBS_S3_CLIENT_H
@@ -24,15 +25,15 @@ SPL_WARN_UNUSED int spl_s3_ask(spl_s3_client *client, spl_error *ret_error);
 /* Stores the whole regular file, large ones in parts, and with it its SHA-256 as
  * "x-amz-meta-sha256". It is there whole or not at all. */
 SPL_WARN_UNUSED int spl_s3_put(spl_s3_client *client, const char *key, int fd,
-                               spl_error *ret_error);
+                               const spl_blob_wait *wait, spl_error *ret_error);
 /* Fetches it into the empty file and checks its SHA-256; goes on where a broken transfer stopped.
  */
 SPL_WARN_UNUSED int spl_s3_get(spl_s3_client *client, const char *key, int fd,
-                               spl_error *ret_error);
+                               const spl_blob_wait *wait, spl_error *ret_error);
 /* On the server, up to 5 GiB. */
 SPL_WARN_UNUSED int spl_s3_copy(spl_s3_client *client, const char *from_key, const char *to_key,
                                 spl_error *ret_error);
-SPL_WARN_UNUSED int spl_s3_remove(spl_s3_client *client, const char *key,
+SPL_WARN_UNUSED int spl_s3_remove(spl_s3_client *client, const char *key, const spl_blob_wait *wait,
                                   spl_error *ret_error); /* a missing one is no error */
 /* Calls `visit` for each key that starts with `prefix`, in order, until an answer is not 0, which
  * is returned. */

@@ -64,6 +64,8 @@ static int refuse_memory(const job_admission *admission) {
 }
 
 static int fail(const job_admission *admission, const spl_error *error) {
+    if (error->status == SPL_E_CANCELED)
+        return spl_refuse(admission->problem, SPL_PROBLEM_UNAVAILABLE, "the client has gone");
     return spl_jobs_refuse_failure(admission->problem, "job.refused", error);
 }
 
@@ -527,9 +529,11 @@ static int create(job_admission *admission) {
     spl_error error;
     int status = 0;
     bool unsure = false;
+    const spl_submission *submission = admission->submission;
+    const spl_blob_wait wait = {submission->canceled, submission->canceled_user};
     if (!job->reused)
-        status =
-            SPL_BLOBS(jobs, commit, &admission->upload->writer, job->id, SPL_INPUT_BLOB, &error);
+        status = SPL_BLOBS(jobs, commit, &admission->upload->writer, job->id, SPL_INPUT_BLOB,
+                           submission->canceled ? &wait : NULL, &error);
     if (status == 0)
         status = write_audit(admission, "ok", &error);
     status = status < 0 ? fail(admission, &error) : store_job(admission, &unsure);

@@ -440,7 +440,7 @@ int spl_jobs_open_file(spl_jobs *jobs, const char *owner, const char *id, const 
     spl_error error;
     char blob[SPL_BLOB_NAME_MAX + 1];
     spl_jobs_blob_name(jobs, job.fence, file, blob);
-    status = SPL_BLOBS(jobs, open, id, blob, job.state == SPL_JOB_RUNNING ? job.fence : 0,
+    status = SPL_BLOBS(jobs, open, id, blob, job.state == SPL_JOB_RUNNING ? job.fence : 0, NULL,
                        &opened.blob, &error);
     if (status == SPL_E_NOT_FOUND) /* it expired or the worker gave it up just now */
         return refuse_file(&job, ret_problem);

@@ -25,6 +25,7 @@
 #define RETRY_MOST_MS    60000
 #define FINISH_S         5
 #define FINISH_PAUSE_MS  1000
+#define REMOVE_S         1.0 /* for what a stopped job stored; what stays is removed with the job */
 #define OUTAGES_MAX      100 /* claims of a job up to which those that outages ended do not count */
 #define SPEED_NEW_WEIGHT 0.3
 
@@ -155,6 +156,11 @@ static bool ask_stop(void *user) {
     return atomic_load(&work->stop) != STOP_NONE;
 }
 
+/* spl_blob_wait.canceled */
+static int ask_blob_stop(void *user) {
+    return ask_stop(user);
+}
+
 /* spl_pipeline_options.progress */
 static int take_progress(void *user, const spl_progress *progress) {
     job_work *work = user;
@@ -212,11 +218,20 @@ static int open_model(job_work *work, job_failure *failure) {
     return 0;
 }
 
+static int set_output(job_work *work, const spl_job_output *output, spl_error *ret_error) {
+    int status =
+        SPL_STORE(work->jobs, set_output, work->job->id, work->job->fence, output, ret_error);
+    if (status == SPL_E_CANCELED)
+        stop(work, STOP_LOST);
+    return status;
+}
+
 static int open_files(job_work *work, job_failure *failure) {
     const spl_job *job = work->job;
     spl_error error;
     spl_blob input;
-    int status = SPL_BLOBS(work->jobs, open, job->id, SPL_INPUT_BLOB, 0, &input, &error);
+    const spl_blob_wait wait = {ask_blob_stop, work};
+    int status = SPL_BLOBS(work->jobs, open, job->id, SPL_INPUT_BLOB, 0, &wait, &input, &error);
     if (status == 0)
         work->input_fd = input.fd;
     for (size_t i = 0; status == 0 && i < work->parts.count; i++) {
@@ -228,11 +243,9 @@ static int open_files(job_work *work, job_failure *failure) {
         status =
             SPL_BLOBS(work->jobs, output, job->id, blob, job->fence, &work->writers[i], &error);
         if (status == 0)
-            status = SPL_STORE(work->jobs, set_output, job->id, job->fence, output, &error);
+            status = set_output(work, output, &error);
         work->parts.outputs[i].fd = work->writers[i].fd;
     }
-    if (status == SPL_E_CANCELED)
-        stop(work, STOP_LOST);
     return status < 0 ? fail_inside(work, failure, &error) : 0;
 }
 
@@ -295,6 +308,7 @@ static int separate(job_work *work, job_failure *failure) {
 /* Gives the outputs their places, and tells the store what they are. */
 static int commit_outputs(job_work *work, job_failure *failure) {
     const spl_job *job = work->job;
+    const spl_blob_wait wait = {ask_blob_stop, work};
     spl_error error;
     int status = beat(work, &error); /* a lost lease must not replace what another worker made */
     for (size_t i = 0; status == 0 && i < work->parts.count; i++) {
@@ -307,14 +321,12 @@ static int commit_outputs(job_work *work, job_failure *failure) {
         char blob[SPL_BLOB_NAME_MAX + 1];
         spl_jobs_blob_name(work->jobs, job->fence, output->file, blob);
         if (status == 0)
-            status = SPL_BLOBS(work->jobs, commit, &work->writers[i], job->id, blob, &error);
+            status = SPL_BLOBS(work->jobs, commit, &work->writers[i], job->id, blob, &wait, &error);
         if (status == 0) {
             work->committed = i + 1;
-            status = SPL_STORE(work->jobs, set_output, job->id, job->fence, output, &error);
+            status = set_output(work, output, &error);
         }
     }
-    if (status == SPL_E_CANCELED)
-        stop(work, STOP_LOST);
     return status < 0 ? fail_inside(work, failure, &error) : 0;
 }
 
@@ -349,11 +361,24 @@ static int finish(job_work *work, spl_store_finish *finish) {
     return status;
 }
 
+typedef struct removal {
+    job_work *work;
+    double end_s;
+} removal;
+
+/* spl_blob_wait.canceled: a stopped job does not wait for a storage that gives no answer. */
+static int ask_removal_stop(void *user) {
+    const removal *own = user;
+    return ask_stop(own->work) && spl_now_s() > own->end_s;
+}
+
 static void remove_outputs(job_work *work) {
+    removal own = {work, spl_now_s() + REMOVE_S};
+    const spl_blob_wait wait = {ask_removal_stop, &own};
     for (size_t i = 0; i < work->committed; i++) {
         char blob[SPL_BLOB_NAME_MAX + 1];
         spl_jobs_blob_name(work->jobs, work->job->fence, work->outputs[i].file, blob);
-        SPL_BLOBS(work->jobs, remove, work->job->id, blob, NULL);
+        SPL_BLOBS(work->jobs, remove, work->job->id, blob, &wait, NULL);
     }
     work->committed = 0;
 }
@@ -388,7 +413,9 @@ static void end_job(job_work *work, spl_store_finish *end, spl_job_outcome outco
             leave(work);
         return; /* or else the lease runs out, and the job is done again */
     }
-    SPL_BLOBS(work->jobs, remove, work->job->id, SPL_INPUT_BLOB, NULL);
+    removal own = {work, spl_now_s() + REMOVE_S};
+    SPL_BLOBS(work->jobs, remove, work->job->id, SPL_INPUT_BLOB,
+              &(spl_blob_wait){ask_removal_stop, &own}, NULL);
     const double seconds = spl_now_s() - work->started_s;
     const double audio_s = (double)work->result.samples / SPL_SAMPLE_RATE_HZ;
     spl_metrics_job(outcome, audio_s, seconds);

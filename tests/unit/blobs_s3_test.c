@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Blobs in an S3 server that gives no answer: waits end when they are canceled, and hold up nobody
+ * who wants something else.
+ */
+#include "folder.h"
+#include "service/blobs/blobs.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <microhttpd.h>
+
+#define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+/* "/bucket/hangs/..." is answered when `released` is posted, everything else at once, and so is the
+ * POST that starts an upload in parts. */
+static struct MHD_Daemon *server;
+static sem_t hanging, released;
+static char folder[256], endpoint[64];
+static spl_blobs_s3 options = {.public_endpoint = "",
+                               .endpoint = endpoint,
+                               .data_dir = folder,
+                               .bucket = "bucket",
+                               .region = "us-east-1",
+                               .access_key_id = "key",
+                               .secret_access_key = "secret",
+                               .cache_bytes = 1 << 20};
+static spl_blobs *blobs;
+static spl_error error;
+
+static enum MHD_Result answer(void *user, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *body,
+                              size_t *body_size, void **state) {
+    static int begun;
+    (void)user, (void)version, (void)body;
+    if (!*state) {
+        *state = &begun;
+        return MHD_YES;
+    }
+    if (*body_size > 0) {
+        *body_size = 0;
+        return MHD_YES;
+    }
+    const bool starts = strcmp(method, "POST") == 0;
+    if (!starts && strstr(url, "/hangs/")) {
+        sem_post(&hanging);
+        sem_wait(&released);
+    }
+    char *text = (char *)(uintptr_t)(starts ? "<UploadId>1</UploadId>" : "");
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_PERSISTENT);
+    MHD_add_response_header(response, "x-amz-meta-sha256", EMPTY_SHA256);
+    enum MHD_Result queued = MHD_queue_response(connection, MHD_HTTP_OK, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+static int set_up(void **state) {
+    (void)state;
+    sem_init(&hanging, 0, 0);
+    sem_init(&released, 0, 0);
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    server =
+        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION, 0, NULL,
+                         NULL, answer, NULL, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_END);
+    assert_non_null(server);
+    snprintf(endpoint, sizeof(endpoint), "http://127.0.0.1:%u",
+             MHD_get_daemon_info(server, MHD_DAEMON_INFO_BIND_PORT)->port);
+    folder_make(folder, sizeof(folder));
+    return spl_blobs_open_s3(&options, &blobs, &error);
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    blobs->functions->close(blobs);
+    for (int i = 0; i < 100; i++)
+        sem_post(&released);
+    MHD_stop_daemon(server);
+    folder_remove(folder);
+    return 0;
+}
+
+/* spl_blob_wait.canceled: as soon as the server has the request. */
+static int ask_hanging(void *user) {
+    (void)user;
+    int requests = 0;
+    sem_getvalue(&hanging, &requests);
+    return requests > 0;
+}
+
+static const spl_blob_wait wait_for_request = {ask_hanging, NULL};
+
+static void forget_requests(void) {
+    while (sem_trywait(&hanging) == 0)
+        ;
+}
+
+static void make_upload(uint64_t bytes, spl_blob_writer *ret_writer) {
+    assert_int_equal(blobs->functions->upload(blobs, ret_writer, &error), 0);
+    assert_int_equal(ftruncate(ret_writer->fd, (off_t)bytes), 0);
+}
+
+/* In one request without and with a check of the rate, and in parts. */
+static void uploads_are_canceled(void **state) {
+    (void)state;
+    static const uint64_t sizes[] = {10, 1 << 20, 70 << 20};
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(sizes); i++) {
+        spl_blob_writer writer;
+        make_upload(sizes[i], &writer);
+        assert_int_equal(
+            blobs->functions->commit(blobs, &writer, "hangs", "input", &wait_for_request, &error),
+            SPL_E_CANCELED);
+        assert_int_equal(writer.fd, -1);
+        forget_requests();
+    }
+}
+
+static void downloads_and_removals_are_canceled(void **state) {
+    (void)state;
+    spl_blob blob;
+    assert_int_equal(
+        blobs->functions->open(blobs, "hangs", "input", 0, &wait_for_request, &blob, &error),
+        SPL_E_CANCELED);
+    forget_requests();
+    assert_int_equal(blobs->functions->remove(blobs, "hangs", "input", &wait_for_request, &error),
+                     SPL_E_CANCELED);
+}
+
+static void *open_hanging(void *user) {
+    spl_blob *blob = user;
+    blob->fd = -1;
+    return (void *)(intptr_t)blobs->functions->open(blobs, "hangs", "input", 0, NULL, blob, NULL);
+}
+
+static void a_slow_download_holds_up_no_other_file(void **state) {
+    (void)state;
+    pthread_t first, second;
+    spl_blob blob, again;
+    pthread_create(&first, NULL, open_hanging, &blob);
+    sem_wait(&hanging);
+    for (int i = 0; i < 200; i++) {
+        char name[16];
+        spl_blob other;
+        snprintf(name, sizeof(name), "%d.wav", i);
+        assert_int_equal(blobs->functions->open(blobs, "works", name, 0, NULL, &other, &error), 0);
+        close(other.fd);
+    }
+    /* The same file is fetched once; who waits for it can go. */
+    sem_post(&hanging);
+    assert_int_equal(
+        blobs->functions->open(blobs, "hangs", "input", 0, &wait_for_request, &again, &error),
+        SPL_E_CANCELED);
+    sem_wait(&hanging);
+    pthread_create(&second, NULL, open_hanging, &again);
+    sem_post(&released);
+    void *status;
+    pthread_join(first, &status);
+    assert_null(status);
+    pthread_join(second, &status);
+    assert_null(status);
+    assert_int_equal(sem_trywait(&hanging), -1);
+    close(blob.fd);
+    close(again.fd);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(uploads_are_canceled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(downloads_and_removals_are_canceled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_slow_download_holds_up_no_other_file, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
