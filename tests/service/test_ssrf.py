@@ -174,6 +174,18 @@ def test_redirects_lead_nowhere(serve, song, tmp_path):
 
 
 @in_a_network_of_its_own
+def test_headers_without_end(serve, tmp_path):
+    """It is the other host's fault, and not memory that ran out here."""
+    sink = Sink(80)
+    service = serve(SOURCE_ALLOW="10.1.2.0/24")
+    sink.answer = lambda host: b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300000
+    answer = source(service, "http://10.1.2.4/song.wav")
+    assert answer.status == 422 and answer.problem() == "source-refused", answer
+    assert service.log("source.refused")[-1]["error"] != "out of memory"
+    sink.close()
+
+
+@in_a_network_of_its_own
 def test_proxies_of_the_environment_are_not_asked(serve, song, tmp_path, monkeypatch):
     """A proxy would connect on the service's behalf, to whatever it is told."""
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):

@@ -243,7 +243,15 @@ static CURLcode set_options(CURL *curl, CURLU *url, struct curl_slist *headers, 
     return code;
 }
 
-static int fail_transfer(const transfer *run, CURLcode code, spl_error *ret_error) {
+/* libcurl 7.88 says that memory ran out when a line of the headers is too long for it. */
+static bool is_headers_too_long(CURL *curl, CURLcode code) {
+    curl_off_t first_byte_us = 0;
+    return code == CURLE_OUT_OF_MEMORY &&
+           curl_easy_getinfo(curl, CURLINFO_STARTTRANSFER_TIME_T, &first_byte_us) == CURLE_OK &&
+           first_byte_us > 0;
+}
+
+static int fail_transfer(const transfer *run, CURL *curl, CURLcode code, spl_error *ret_error) {
     if (code == CURLE_COULDNT_CONNECT && run->denied[0])
         return spl_fail(ret_error, SPL_E_PERMISSION,
                         "the host's address %s is not allowed: it is not public, and not in the "
@@ -257,6 +265,8 @@ static int fail_transfer(const transfer *run, CURLcode code, spl_error *ret_erro
     if (run->stopped)
         return spl_fail(ret_error, (spl_status)run->stopped, "the answer could not be kept: %s",
                         spl_status_text(run->stopped));
+    if (is_headers_too_long(curl, code))
+        return spl_fail(ret_error, SPL_E_IO, "the answer's headers are too long");
     if (code == CURLE_OUT_OF_MEMORY)
         return spl_fail_memory(ret_error);
     if (code == CURLE_URL_MALFORMAT)
@@ -292,7 +302,7 @@ int spl_outbound_run(const spl_outbound *request, spl_outbound_answer *ret_answe
     if (code == CURLE_OK)
         code = curl_easy_perform(curl);
     if (code != CURLE_OK && !run.cut)
-        return fail_transfer(&run, code, ret_error);
+        return fail_transfer(&run, curl, code, ret_error);
 
     spl_outbound_answer answer = {.bytes = run.bytes};
     const char *type = NULL;
