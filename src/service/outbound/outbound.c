@@ -17,14 +17,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#define URL_MAX_LENGTH 2048
-#define RATE_WINDOW_S  10L
+#define URL_MAX_LENGTH    2048
+#define RATE_WINDOW_S     10L
+/* Of an answer, with its trailers: libcurl keeps them all in memory and limits those in front of
+ * the body only. */
+#define HEADERS_MAX_BYTES ((size_t)256 << 10)
 
 typedef struct transfer {
     const spl_outbound *request;
     bool plain;      /* http: the address must be in the allow-list */
     char denied[64]; /* the last address that was */
     uint64_t bytes;
+    size_t header_bytes;
     bool cut;    /* the rest of an answer that nobody takes was left */
     int stopped; /* the status of what ended it on our side, or 0 */
 } transfer;
@@ -174,6 +178,13 @@ static size_t take_data(char *data, size_t unit, size_t count, void *user) {
     return size;
 }
 
+static size_t take_header(char *data, size_t unit, size_t count, void *user) {
+    (void)data;
+    transfer *run = user;
+    run->header_bytes += unit * count;
+    return run->header_bytes <= HEADERS_MAX_BYTES ? unit * count : CURL_WRITEFUNC_ERROR;
+}
+
 static int ask_canceled(void *user, curl_off_t to_receive, curl_off_t received, curl_off_t to_send,
                         curl_off_t sent) {
     (void)to_receive, (void)received, (void)to_send, (void)sent;
@@ -227,6 +238,8 @@ static CURLcode set_options(CURL *curl, CURLU *url, struct curl_slist *headers, 
         SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)SPL_MIN(request->max_bytes, INT64_MAX));
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_OPENSOCKETDATA, run);
+    SET(CURLOPT_HEADERFUNCTION, take_header);
+    SET(CURLOPT_HEADERDATA, run);
     SET(CURLOPT_WRITEFUNCTION, take_data);
     SET(CURLOPT_WRITEDATA, run);
     if (request->body) {
@@ -265,7 +278,7 @@ static int fail_transfer(const transfer *run, CURL *curl, CURLcode code, spl_err
     if (run->stopped)
         return spl_fail(ret_error, (spl_status)run->stopped, "the answer could not be kept: %s",
                         spl_status_text(run->stopped));
-    if (is_headers_too_long(curl, code))
+    if (run->header_bytes > HEADERS_MAX_BYTES || is_headers_too_long(curl, code))
         return spl_fail(ret_error, SPL_E_IO, "the answer's headers are too long");
     if (code == CURLE_OUT_OF_MEMORY)
         return spl_fail_memory(ret_error);
