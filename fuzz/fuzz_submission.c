@@ -123,6 +123,8 @@ static void send_all(int fd, const void *data, size_t size) {
     const char *from = data;
     while (size > 0) {
         const ssize_t sent = send(fd, from, size, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
         if (sent < 0)
             return;
         from += sent;
@@ -143,8 +145,10 @@ static answer ask(const char *head, const void *body, size_t size, bool cut) {
     answer result = {.text = calloc(ANSWER_MAX_BYTES + 1, 1)};
     size_t used = 0;
     ssize_t got;
-    while ((got = recv(fd, result.text + used, ANSWER_MAX_BYTES - used, 0)) > 0)
-        used += (size_t)got;
+    do { /* libFuzzer's alarm interrupts */
+        got = recv(fd, result.text + used, ANSWER_MAX_BYTES - used, 0);
+        used += (size_t)SPL_MAX(got, 0);
+    } while (got > 0 || (got < 0 && errno == EINTR));
     demand(got == 0 || errno == ECONNRESET);
     close(fd);
     sscanf(result.text, "HTTP/1.1 %3u", &result.status);

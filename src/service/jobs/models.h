@@ -13,7 +13,7 @@
 
 typedef struct spl_models spl_models;
 
-/* Looks where the command looks (pipeline/models_path.h). All functions are thread-safe. */
+/* Looks where the command looks (app/models/search_path.h). All functions are thread-safe. */
 SPL_WARN_UNUSED int spl_models_open(spl_models **ret_models, spl_error *ret_error);
 void spl_models_free(spl_models *models);
 
