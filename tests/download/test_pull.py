@@ -2,6 +2,7 @@
 """`spleeterd models pull` against servers that cut, corrupt, redirect and stall, and archives that are not what they should be:
 one clear line, and the model that was there stays. That a pulled model is Spleeter's is in tests/golden/test_pull.py."""
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -11,9 +12,11 @@ import pathlib
 import pty
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 
 import pytest
@@ -177,6 +180,24 @@ def test_redirect_away_from_http(to, release, pull):
     server = release({})
     server.redirect_to = to
     assert "root" not in pull(server.address, code=5)
+
+
+def test_trailers_without_end(pull, models):
+    """They come after the body, in memory of the program."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def answer():
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+                for _ in range(20000):
+                    connection.sendall(b"X-a: " + b"b" * 1000 + b"\r\n")
+                connection.sendall(b"\r\n")
+        thread = threading.Thread(target=answer)
+        thread.start()
+        told = pull(f"http://127.0.0.1:{server.getsockname()[1]}", code=5)
+        thread.join()
+    assert "headers are too long" in told
 
 
 def test_cut_connections_are_taken_up(archives, release, pull, models):

@@ -20,6 +20,7 @@
 #define STALL_BYTES_PER_S   100L
 #define ATTEMPTS_MAX        5
 #define VALIDATOR_MAX_BYTES 256
+#define HEADERS_MAX_BYTES   ((size_t)256 << 10)
 
 /* What a transfer writes to, and how far it is. */
 typedef struct download {
@@ -31,6 +32,7 @@ typedef struct download {
     uint64_t offset;       /* where the body begins: what was there and is kept */
     uint64_t done;         /* bytes that are there, with `offset` */
     bool started;          /* the body has begun */
+    size_t header_bytes;   /* of this answer, with those of redirects and trailers */
     spl_error error;       /* of our own callbacks */
 } download;
 
@@ -102,6 +104,14 @@ static size_t take_body(char *bytes, size_t one, size_t size, void *user) {
     return size;
 }
 
+/* libcurl keeps trailers in memory and limits only the headers before the body. */
+static size_t take_header(char *data, size_t unit, size_t count, void *user) {
+    (void)data;
+    download *d = user;
+    d->header_bytes += unit * count;
+    return d->header_bytes <= HEADERS_MAX_BYTES ? unit * count : CURL_WRITEFUNC_ERROR;
+}
+
 static int tell(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up) {
     download *d = user;
     (void)now, (void)up_total, (void)up;
@@ -116,6 +126,9 @@ static int fail_transfer(const download *d, CURLcode code, const char *reason,
     const char *shown = d->transfer->shown;
     long http = 0;
     curl_easy_getinfo(d->curl, CURLINFO_RESPONSE_CODE, &http);
+    if (d->header_bytes > HEADERS_MAX_BYTES)
+        return spl_fail(ret_error, SPL_E_IO,
+                        "cannot download %s: the answer's headers are too long", shown);
     switch (code) {
     case CURLE_ABORTED_BY_CALLBACK:
         return spl_fail(ret_error, SPL_E_CANCELED, "the download of %s was interrupted", shown);
@@ -162,6 +175,8 @@ static void set_options(download *d, char reason[CURL_ERROR_SIZE]) {
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "spleeterd");
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, d);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, d);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
@@ -177,6 +192,7 @@ static CURLcode request(download *d, const char *version, char reason[CURL_ERROR
     set_options(d, reason);
     reason[0] = '\0';
     d->started = false;
+    d->header_bytes = 0;
     if (d->offset > 0) {
         snprintf(range, sizeof(range), "Range: bytes=%" PRIu64 "-", d->offset);
         snprintf(condition, sizeof(condition), "If-Range: %s", version);
