@@ -73,14 +73,19 @@ def test_three_ways_to_create_are_one(service, song):
 
 
 def test_names_of_files_can_be_shown(service, song):
-    """What controls a terminal or the direction of text is replaced, in JSON as in Content-Disposition."""
+    """Changes of text direction are replaced, in JSON as in Content-Disposition; control characters are refused."""
     for name, shown in {"a\u202egpj.wav": "a_gpj.wav", "\u061c\u200e\u200f\u2066\u2069.wav": "_____.wav",
-                        "\x1b[2Ja\x7f\x80\x9b.wav": "_[2Ja___.wav", "../C:\\music\\a.wav": "a.wav",
+                        "../C:\\music\\a.wav": "a.wav",
                         "Björk 音楽.wav": "Björk 音楽.wav"}.items():
         path = f"/v1/jobs?filename={urllib.parse.quote(name)}"
-        job = service.request("POST", path, song, {"Content-Type": "audio/wav"}).json()
+        answer = service.request("POST", path, song, {"Content-Type": "audio/wav"})
+        assert answer.status == 202, answer
+        job = answer.json()
         assert job["input"]["name"] == shown
         assert service.job(job["id"])["input"]["name"] == shown
+    for control in ("%1b%5b2J.wav", "a%c2%9b.wav"):
+        answer = service.request("POST", f"/v1/jobs?filename={control}", song, {"Content-Type": "audio/wav"})
+        assert answer.status == 400, answer
 
 
 def test_a_source_url(serve, receiver, song):
