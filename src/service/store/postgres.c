@@ -2,14 +2,15 @@
  *
  * PostgreSQL behind the job store.
  *
- * A pool of connections: a thread makes them when somebody waits for one, so that nobody waits
- * longer than the deadline of his transaction, however long a host does not answer. A connection
- * that fails is closed; a transaction whose BEGIN failed on it goes on with another. Another thread
- * listens: other processes tell in the transaction what it changes (NOTIFY). When it has to connect
- * anew, all waits end, for something may have been missed.
+ * Connections form a pool. A separate thread opens them on demand, so a caller waits no longer than
+ * its transaction's deadline, however long a host takes to answer. A failed connection is closed,
+ * and a transaction whose BEGIN failed on it continues with another one.
  *
- * Nothing outlives a transaction on a connection: statements are not prepared, settings are local.
- * So a pooler in transaction mode may stand between, except for processes that listen.
+ * A further thread listens for the changes that other processes announce within their transactions
+ * (NOTIFY). When it has to reconnect, it ends all waits, because it may have missed a notification.
+ *
+ * A connection keeps no state between transactions: statements are not prepared and settings are
+ * local. Processes that do not listen can therefore use a pooler in transaction mode.
  */
 #include "base/clock.h"
 #include "service/store/postgres_sql.h"
@@ -34,10 +35,10 @@
 #include <unistd.h>
 
 #define DEADLINE_S      3.5
-#define DOWN_S          0.4 /* the same, while the server is known to be away */
+#define DOWN_S          0.4 /* instead of DEADLINE_S, while the server is down */
 #define CONNECT_S       "2" /* for each address of each host */
 #define RECONNECT_MS    200
-#define LISTEN_CHECK_MS 10000 /* a listener that hears nothing asks whether the server is there */
+#define LISTEN_CHECK_MS 10000 /* after this silence the listener checks the connection */
 #define CHANNEL         "spleeterd"
 #define TEXT_OID        25
 #define INT8_OID        20
@@ -45,29 +46,30 @@
 #define PARAMETERS_MAX  40
 #define MIGRATION_LOCK  "1936747636"
 
-/* The i-th brings the tables from version i to i + 1. */
+/* The i-th migration upgrades the tables from version i to i + 1. */
 static const char *const migrations[] = {schema_sql, schema_2_sql, postgres_sql, schema_3_sql,
                                          schema_4_sql};
 
 typedef struct pooled {
     PGconn *pg;
     struct pooled *next;
-    bool warned; /* by the server, during the last statement */
-    bool late;   /* it gave no answer in time */
+    bool warned; /* the server sent a warning during the last statement */
+    bool late;   /* it did not answer in time */
 } pooled;
 
 typedef struct postgres {
     spl_sql base;
     char *url;
     unsigned most;
-    atomic_int_least64_t offset_ms; /* the server's clock less ours */
-    pthread_mutex_t lock;           /* of what follows */
+    atomic_int_least64_t offset_ms; /* the server's clock minus the local one */
+    pthread_mutex_t lock;           /* guards the members below */
     pthread_cond_t changed;         /* monotonic clock */
-    pooled *idle;                   /* the last one used first */
+    pooled *idle;                   /* a stack: the last used on top */
     unsigned made, waiting;
     bool ending;
-    bool down;        /* somebody waited for nothing, and nothing was heard from the server since */
-    char reason[512]; /* why the last connection was not made */
+    /* A wait for a connection or an answer failed, and no connection was made since. */
+    bool down;
+    char reason[512]; /* why the last attempt to connect failed */
     pthread_t connector, listener;
     bool listens, has_connector, has_listener;
     int end_listening; /* eventfd */
@@ -75,7 +77,7 @@ typedef struct postgres {
 
 /* ------------------------------------------------------------- errors ---- */
 
-/* The first line of what libpq says. */
+/* Copies the first line of a message of libpq. */
 static void first_line(const char *text, char *ret_line, size_t size) {
     snprintf(ret_line, size, "%.*s", (int)strcspn(text, "\n"), text);
 }
@@ -103,9 +105,9 @@ static void take_notice(void *user, const PGresult *result) {
 
 /* --------------------------------------------------------- connecting ---- */
 
-/* Blocks for CONNECT_S for each address at most. NULL with the reason. */
+/* Blocks for up to CONNECT_S for each address. Returns NULL on failure, with the reason. */
 static PGconn *connect_to(const char *url, char *ret_reason, size_t size) {
-    /* What the URL says wins over what stands before it. */
+    /* The URL overrides the settings that precede it. */
     static const char *const names[] = {"application_name", "target_session_attrs",
                                         "connect_timeout",  "tcp_user_timeout",
                                         "keepalives_idle",  "keepalives_interval",
@@ -171,7 +173,7 @@ static void deadline_after(double seconds, struct timespec *ret_deadline) {
     }
 }
 
-/* The thread that connects. */
+/* The thread that opens connections. */
 static void *connect_when_needed(void *user) {
     postgres *sql = user;
     char reason[sizeof(sql->reason)];
@@ -241,7 +243,7 @@ static void give_connection(postgres *sql, pooled *connection) {
         sql->idle = connection;
     } else {
         bad = connection;
-        bad->next = bad->late ? sql->idle : NULL; /* nor would the others give one */
+        bad->next = bad->late ? sql->idle : NULL; /* the idle ones would not answer either */
         sql->down = sql->down || bad->late;
         if (bad->late)
             sql->idle = NULL;
@@ -259,7 +261,7 @@ static void give_connection(postgres *sql, pooled *connection) {
 
 /* --------------------------------------------------------- statements ---- */
 
-/* Waits until the server has answered or the deadline passes. */
+/* Waits for the server's answer. Returns false if the deadline passes or the connection fails. */
 static bool wait_for_answer(PGconn *pg, double deadline_s) {
     for (;;) {
         const int unsent = PQflush(pg);
@@ -277,8 +279,9 @@ static bool wait_for_answer(PGconn *pg, double deadline_s) {
     }
 }
 
-/* Collects what was sent up to its end. The last result, or the first that failed; the connection
- * is of no use any more when there is none. */
+/* Reads all results of what was sent. *ret_result is the last one; the status is that of the first
+ * failure. If the answer is late or the connection breaks, the connection is unusable
+ * afterwards. */
 static int finish_sent(spl_transaction *transaction, PGresult **ret_result, spl_error *ret_error) {
     pooled *connection = transaction->connection;
     PGresult *kept = NULL;
@@ -291,7 +294,7 @@ static int finish_sent(spl_transaction *transaction, PGresult **ret_result, spl_
                                         "the job database gave no answer in %g s", DEADLINE_S)
                              : fail_postgres(connection->pg, NULL, ret_error);
             shutdown(PQsocket(connection->pg), SHUT_RDWR);
-            PQconsumeInput(connection->pg); /* so that it is seen to be bad */
+            PQconsumeInput(connection->pg); /* marks the connection as bad */
             return status;
         }
         PGresult *result = PQgetResult(connection->pg);
@@ -308,7 +311,7 @@ static int finish_sent(spl_transaction *transaction, PGresult **ret_result, spl_
     if (state != PGRES_COMMAND_OK && state != PGRES_TUPLES_OK) {
         int status = fail_postgres(connection->pg, kept, ret_error);
         const char *code = kept ? PQresultErrorField(kept, PG_DIAG_SQLSTATE) : NULL;
-        if (code && strcmp(code, "25006") == 0) /* a primary no more */
+        if (code && strcmp(code, "25006") == 0) /* read-only: not the primary any more */
             shutdown(PQsocket(connection->pg), SHUT_RDWR);
         PQclear(kept);
         return status;
@@ -406,7 +409,8 @@ static double postgres_real(const spl_rows *rows, int column) {
 
 /* ------------------------------------------------------- transactions ---- */
 
-/* A stopped process must not hold locks for long, and the server give up when we have. */
+/* The server ends the transaction of a stopped process soon, so that its locks are released, and
+ * abandons statements whose deadline has passed here. */
 #define LIMITS                                                                                     \
     "; SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL lock_timeout = '4s'"        \
     "; SET LOCAL statement_timeout = '4s'"
@@ -428,7 +432,7 @@ static int postgres_begin(spl_sql *base, spl_transaction *transaction, spl_error
         status = run_simple(transaction, begin_texts[transaction->kind], ret_error);
         if (status == 0)
             return 0;
-        give_connection(sql, connection); /* which closes it */
+        give_connection(sql, connection); /* closes the failed one */
         if (spl_now_s() >= transaction->deadline_s)
             return status;
     }
@@ -441,7 +445,7 @@ static const char *const topic_names[] = {
     [SPL_TOPIC_DELIVERIES] = "deliveries",
 };
 
-/* "COMMIT", and before it what is to be told. Ids are letters, digits and '-'. */
+/* Writes "COMMIT", preceded by the notifications. Ids are letters, digits and '-'. */
 static void write_commit(const spl_transaction *transaction, char *ret_text, size_t size) {
     size_t used = 0;
     for (size_t i = 0; i < transaction->told_count; i++) {
@@ -460,7 +464,7 @@ static int postgres_commit(spl_transaction *transaction, spl_error *ret_error) {
     write_commit(transaction, text, sizeof(text));
     connection->warned = false;
     int status = run_simple(transaction, text, ret_error);
-    /* The server says so when it stops waiting for its standby: then the change may be lost with
+    /* The server warns when it stops waiting for its standby. The change would then be lost with
      * the primary. */
     if (status == 0 && connection->warned)
         status = spl_fail(ret_error, SPL_E_IO,
@@ -498,7 +502,7 @@ static bool command(PGconn *pg, const char *text) {
     return state == PGRES_COMMAND_OK || state == PGRES_TUPLES_OK;
 }
 
-/* Until the connection fails or the listener is to end; true for that. */
+/* Handles notifications until the connection fails (false) or the listener must end (true). */
 static bool listen_on(postgres *sql, PGconn *pg) {
     for (;;) {
         struct pollfd sockets[] = {{.fd = PQsocket(pg), .events = POLLIN},
@@ -554,7 +558,7 @@ static int64_t ask(PGconn *pg, const char *text) {
     return number;
 }
 
-/* Within a transaction that has the lock. */
+/* The caller has begun a transaction that holds the migration lock. */
 static int migrate_locked(PGconn *pg, spl_error *ret_error) {
     const int64_t newest = SPL_ARRAY_SIZE(migrations);
     if (!command(pg, "CREATE TABLE IF NOT EXISTS spleeterd_schema (version INTEGER NOT NULL)"))

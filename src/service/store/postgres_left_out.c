@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The store of several machines in a build without libpq.
+ * The shared job store in a build without libpq.
  */
 #include "service/store/store.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A counter and a condition variable.
+ * A counter with a condition variable.
  */
 #include "service/store/signals.h"
 

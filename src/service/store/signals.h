@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * How threads of one process learn that something has changed: a counter and a condition variable.
- * Who waits reads the counter, looks at the data, and waits for the counter to move on; who changes
- * moves it after the change is visible. So no change is missed.
+ * A counter with a condition variable, which notifies threads of this process of changes. A waiting
+ * thread reads the counter, examines the data, and waits until the counter differs. A thread that
+ * makes a change increments the counter once the change is visible, so no change is missed.
  */
 #ifndef SPL_SERVICE_STORE_SIGNALS_H
 #define SPL_SERVICE_STORE_SIGNALS_H
@@ -21,7 +21,7 @@ void spl_signal_destroy(spl_signal *signal);
 
 void spl_signal_raise(spl_signal *signal);
 uint64_t spl_signal_count(spl_signal *signal);
-/* Returns when the counter is not `seen`, or after `timeout_ms`. */
+/* Returns when the counter differs from `seen`, or after `timeout_ms`. */
 void spl_signal_wait(spl_signal *signal, uint64_t seen, unsigned timeout_ms);
 
 #endif

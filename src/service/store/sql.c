@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the databases behind the job store have in common.
+ * Code that all databases behind the job store share.
  */
 #include "service/store/sql.h"
 

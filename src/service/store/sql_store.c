@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The job store on a database. Each function is one transaction. Threads that wait are told after
- * the commit: one signal for the queue, one for deliveries, and one for each of a fixed number of
- * groups of jobs.
+ * The job store on a database. Each function is one transaction. Waiting threads are notified after
+ * the commit: through one signal for the queue, one for deliveries, and one for each of a fixed
+ * number of groups of jobs.
  */
 #include "service/store/signals.h"
 #include "service/store/sql.h"
@@ -19,11 +19,11 @@
 #define LIST_MAX       200
 #define AFTER_EVERY_ID "~"
 #define EXHAUSTED_CODE "attempts-exhausted"
-#define NEARLY_FULL    256 /* places of the queue; closer, creations take turns */
+#define NEARLY_FULL    256 /* free places of the queue; with fewer, creations are serialized */
 #define KEY_LEASE_MS   60000
 #define UNFREED_MAX    1000
 
-/* What threads wait for, and what its counter was when the last claim found nothing. */
+/* A signal, and the value that its counter had when the last claim found nothing. */
 typedef struct supply {
     spl_signal signal;
     atomic_uint_least64_t seen;
@@ -32,12 +32,13 @@ typedef struct supply {
 typedef struct sql_store {
     spl_store base;
     spl_sql *sql;
-    char holder[SPL_ID_SIZE]; /* of idempotency keys: this store */
+    char holder[SPL_ID_SIZE]; /* the holder of idempotency keys: this store */
     supply queue, deliveries;
     atomic_bool idle; /* the last claim found nothing */
     spl_signal jobs[JOB_GROUPS];
     atomic_bool woken;
-    pthread_mutex_t lock; /* of what follows: keys that are to be freed when the database is back */
+    /* Guards the members below: the keys to free when the database is back. */
+    pthread_mutex_t lock;
     struct unfreed {
         char *owner, *key;
     } unfreed[UNFREED_MAX];
@@ -60,7 +61,7 @@ static void tell_all_jobs(sql_store *store) {
         spl_signal_raise(&store->jobs[i]);
 }
 
-/* spl_sql.told */
+/* Implements spl_sql.told. */
 static void hear(void *user, spl_topic topic, const char *id) {
     sql_store *store = user;
     switch (topic) {
@@ -97,7 +98,7 @@ static int lost(const char *id, spl_error *ret_error) {
 
 /* -------------------------------------------------------------- rows ---- */
 
-/* The outputs of a job that is being read. */
+/* Reads the outputs of a job. */
 static int read_outputs(spl_transaction *transaction, spl_job *job, spl_error *ret_error) {
     SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
     int more = spl_query(transaction, SPL_SQL_GET_OUTPUTS, SPL_BIND(SPL_BIND_TEXT(job->id)), &row,
@@ -123,7 +124,7 @@ static int read_outputs(spl_transaction *transaction, spl_job *job, spl_error *r
     return more;
 }
 
-/* The job of a row that starts with SPL_JOB, without its outputs. */
+/* Reads a job from a row that starts with SPL_JOB, without its outputs. */
 static int read_columns(spl_rows *row, spl_job *job, spl_error *ret_error) {
     int column = 0, status = 0;
     spl_row_fill(row, column++, job->id, sizeof(job->id));
@@ -152,7 +153,7 @@ static int read_job(spl_transaction *transaction, spl_rows *row, spl_job *ret_jo
     return 0;
 }
 
-/* The one job that the statement finds. */
+/* Reads the only job that the statement returns. Errors: NOT_FOUND. */
 static int query_job(spl_transaction *transaction, spl_statement statement, const spl_value *values,
                      size_t value_count, spl_job *ret_job, spl_error *ret_error) {
     SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
@@ -163,7 +164,7 @@ static int query_job(spl_transaction *transaction, spl_statement statement, cons
                  : spl_fail(ret_error, SPL_E_NOT_FOUND, "there is no such job");
 }
 
-/* The first column of the only row. */
+/* Reads the first column of the only row. *ret_whole is untouched if there is no row. */
 static int query_whole(spl_transaction *transaction, spl_statement statement,
                        const spl_value *values, size_t value_count, int64_t *ret_whole,
                        spl_error *ret_error) {
@@ -174,7 +175,7 @@ static int query_whole(spl_transaction *transaction, spl_statement statement,
     return SPL_MIN(found, 0);
 }
 
-/* The state of a job; NOT_FOUND. */
+/* The state of a job. Errors: NOT_FOUND. */
 static int query_state(spl_transaction *transaction, const char *owner, const char *id,
                        spl_job_state *ret_state, spl_error *ret_error) {
     int64_t state = -1;
@@ -480,8 +481,8 @@ static int store_stats(spl_store *base, spl_store_stats *ret_stats, spl_error *r
 
 /* ------------------------------------------------------------- ending ---- */
 
-/* Ends a job with what belongs to it. `fence` < 0: it is queued. CANCELED: it is not in the state
- * that this needs. */
+/* Ends a job, drops its outputs unless it succeeded, and stores its delivery. The job must be
+ * queued if `fence` < 0, else running with that fence. CANCELED: it is not. */
 static int end_job(spl_transaction *transaction, const char *id, int64_t fence,
                    const spl_store_finish *finish, spl_error *ret_error) {
     const spl_value values[] = {
@@ -513,14 +514,15 @@ static int end_job(spl_transaction *transaction, const char *id, int64_t fence,
     return status;
 }
 
-/* Whether the owner may store what the claimed job made, where that is more than was expected. */
+/* Checks that the owner may store the output of the claimed job, if that is larger than expected.
+ * Errors: LIMIT. */
 static int check_storage(spl_transaction *transaction, const char *id, int64_t fence,
                          uint64_t made_bytes, spl_error *ret_error) {
     SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
     SPL_CLEANUP(spl_free_p) char *owner = NULL;
     int found = spl_query(transaction, SPL_SQL_CLAIMED_STORAGE,
                           SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(fence)), &row, ret_error);
-    if (found <= 0) /* 0: it is lost */
+    if (found <= 0) /* 0: the lease is lost, which end_job reports */
         return found;
     const uint64_t expected_bytes = (uint64_t)spl_row_whole(&row, 1);
     const uint64_t most_bytes = (uint64_t)spl_row_whole(&row, 2);
@@ -605,7 +607,7 @@ static int store_remove(spl_store *base, const char *owner, const char *id, spl_
     return spl_transaction_commit(&transaction, ret_error);
 }
 
-/* The ids of the rows that EXPIRE gives, up to `limit`. */
+/* Expires up to `limit` jobs and returns their ids. */
 static int expire_some(spl_transaction *transaction, int64_t now_ms, size_t limit,
                        char (*ids)[SPL_ID_SIZE], size_t *ret_count, spl_error *ret_error) {
     SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
@@ -618,8 +620,8 @@ static int expire_some(spl_transaction *transaction, int64_t now_ms, size_t limi
     return SPL_MIN(more, 0);
 }
 
-/* Rows that nobody asks for any more; `limit` of each kind, so that the room for the log is enough.
- */
+/* Deletes rows that are no longer needed; `limit` keeps the transaction within the space that is
+ * reserved for the log. */
 static int clean(const sql_store *store, spl_transaction *transaction, int64_t now_ms,
                  int64_t keep_ms, size_t limit, spl_error *ret_error) {
     const spl_value oldest[] = {SPL_BIND_WHOLE(now_ms - keep_ms), SPL_BIND_WHOLE(limit)};
@@ -672,7 +674,7 @@ static int store_expire(spl_store *base, int64_t now_ms, int64_t keep_ms, size_t
 
 /* ------------------------------------------------------------ working ---- */
 
-/* Queues the jobs again whose leases ran out. */
+/* Requeues the jobs whose lease has expired. */
 static int requeue_lost(spl_transaction *transaction, int64_t now_ms, unsigned *ret_count,
                         spl_error *ret_error) {
     const spl_value now = SPL_BIND_WHOLE(now_ms);
@@ -694,8 +696,7 @@ static int requeue_lost(spl_transaction *transaction, int64_t now_ms, unsigned *
     }
 }
 
-/* Ends one queued job that is not to be tried again. Returns 1 when there was one, 0 when there is
- * none. */
+/* Ends one queued job that must not be tried again. Returns 1 if there was one, else 0. */
 static int end_next(spl_transaction *transaction, const spl_store_claim *claim, bool *ret_dead,
                     spl_error *ret_error) {
     SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
@@ -705,7 +706,7 @@ static int end_next(spl_transaction *transaction, const spl_store_claim *claim, 
         return found;
     const bool dead = spl_row_whole(&row, 4) == 0;
     SPL_CLEANUP(spl_delivery_free) spl_delivery delivery = {.next_ms = claim->now_ms};
-    spl_row_fill(&row, 0, delivery.id, sizeof(delivery.id)); /* a job ends once */
+    spl_row_fill(&row, 0, delivery.id, sizeof(delivery.id)); /* unique, because a job ends once */
     spl_row_fill(&row, 0, delivery.job, sizeof(delivery.job));
     int status = spl_row_text(&row, 1, &delivery.owner, ret_error);
     if (status == 0)
@@ -730,7 +731,8 @@ static int end_next(spl_transaction *transaction, const spl_store_claim *claim, 
     return 1;
 }
 
-/* What an idle worker asks again and again: cheaper than a claim. */
+/* Checks for work before the next claim. Idle workers poll this, because it is cheaper than a
+ * claim. */
 static int look_for_work(sql_store *store, const spl_store_claim *claim, bool *ret_found,
                          spl_error *ret_error) {
     SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
@@ -766,8 +768,9 @@ static int store_claim(spl_store *base, const spl_store_claim *claim, spl_job *r
     if (status < 0)
         return status;
     unsigned requeued = 0, ended = 0, dead = 0;
+    /* Without this lock, two threads could both find their process without a running job. */
     status = spl_change(&transaction, SPL_SQL_LOCK_WORKER, SPL_BIND(SPL_BIND_TEXT(claim->worker)),
-                        NULL, ret_error); /* or two threads could each think to be alone */
+                        NULL, ret_error);
     if (status == 0)
         status = requeue_lost(&transaction, claim->now_ms, &requeued, ret_error);
     if (status < 0)
@@ -904,7 +907,7 @@ static int store_rescue(spl_store *base, int64_t now_ms, uint64_t *ret_jobs, spl
 
 /* -------------------------------------------------------- idempotency ---- */
 
-/* What is stored with a key that was reserved before. */
+/* Reads the state of a key that is already reserved. */
 static int read_key(spl_transaction *transaction, const char *owner, const char *key,
                     spl_idempotency *ret_state, char **ret_fingerprint, char **ret_answer,
                     spl_error *ret_error) {
@@ -928,7 +931,7 @@ static int read_key(spl_transaction *transaction, const char *owner, const char 
     return 0;
 }
 
-/* Or else it would be renewed as long as this process lives. */
+/* Schedules a key to be freed; this process would otherwise renew it as long as it lives. */
 static void free_later(sql_store *store, const char *owner, const char *key) {
     struct unfreed later = {strdup(owner), strdup(key)};
     pthread_mutex_lock(&store->lock);
@@ -942,7 +945,7 @@ static void free_later(sql_store *store, const char *owner, const char *key) {
     }
 }
 
-/* It is reserved anew. */
+/* Takes a key off the list of keys to free, because it is reserved again. */
 static void keep_after_all(sql_store *store, const char *owner, const char *key) {
     pthread_mutex_lock(&store->lock);
     for (size_t i = store->unfreed_count; i-- > 0;) {
@@ -977,7 +980,8 @@ static int store_idempotency_reserve(spl_store *base, const char *owner, const c
                         ret_error);
     status = spl_transaction_commit(&transaction, ret_error);
     if (status < 0) {
-        free_later(store, owner, key); /* it may have come true */
+        /* The commit may have taken effect. */
+        free_later(store, owner, key);
         return status;
     }
     keep_after_all(store, owner, key);
@@ -1135,7 +1139,7 @@ static int store_delivery_claim(spl_store *base, int64_t now_ms, int64_t lease_m
     return 0;
 }
 
-/* Runs a statement on the delivery `id`, the first of `values`. */
+/* Runs a statement on the delivery whose id is the first of `values`. Errors: NOT_FOUND. */
 static int change_delivery(spl_store *base, spl_statement statement, const spl_value *values,
                            size_t value_count, spl_error *ret_error) {
     sql_store *store = of(base);
@@ -1169,7 +1173,7 @@ static unsigned wait_at_most(sql_store *store, unsigned timeout_ms) {
     return atomic_load(&store->woken) ? SPL_MIN(timeout_ms, WOKEN_WAIT_MS) : timeout_ms;
 }
 
-/* Whether the job is gone or not at this version; true also when that can't be found out. */
+/* Whether the job is gone or has another version. True also if that cannot be determined. */
 static bool has_changed(sql_store *store, const char *id, int64_t version) {
     SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
     SPL_CLEANUP(spl_rows_end) spl_rows row = {0};

@@ -4,12 +4,12 @@
  *
  * The database is in WAL mode with synchronous=FULL: a commit returns after its pages are flushed,
  * and readers see the last commit without waiting for a writer. One connection writes, under its
- * mutex; a few others read, each under its own, so that looking up a job waits neither for a commit
- * that is being flushed nor for a long list.
+ * mutex. A few others read, each under its own mutex, so that looking up a job waits neither for a
+ * commit's flush nor for a long list.
  *
- * The log, and the database beyond its last page, have some room that is taken in advance, and kept
- * while the database is closed: so jobs end, expire and are deleted while the disk is full, and the
- * service starts.
+ * Disk space is reserved in advance for the log, and for the database past its last page. It stays
+ * reserved while the database is closed. Jobs can therefore end, expire and be deleted while the
+ * disk is full, and the service can start.
  */
 #include "base/clock.h"
 #include "service/store/schema_2_sql.h"
@@ -30,24 +30,24 @@
 #define READERS 4
 
 #define APPLICATION_ID  0x53504c4a /* "SPLJ" */
-#define BUSY_TIMEOUT_MS 5000       /* for other programs that look into the database */
+#define BUSY_TIMEOUT_MS 5000       /* for locks of other programs that open the database */
 
-/* SQLite brings the log back into the database when it has so many pages (of 4 KiB), and then
- * begins it anew. The log's room has a place for some transactions more, for a reader may hold that
- * up; the database's is for new pages that are still in the log. */
+/* SQLite copies the log into the database when it has LOG_PAGES pages, and then starts it over.
+ * LOG_BYTES has room for more transactions, because a reader may delay that; DATABASE_BYTES is for
+ * new pages that are still in the log. */
 #define PAGE_BYTES     4096
 #define LOG_PAGES      "250"
 #define LOG_BYTES      ((off_t)3 << 20)
 #define DATABASE_BYTES (1 << 20)
 
-/* The i-th brings the tables from version i to i + 1. */
+/* The i-th migration upgrades the tables from version i to i + 1. */
 static const char *const migrations[] = {schema_sql, schema_2_sql, schema_3_sql, schema_4_sql};
 
 typedef struct connection {
     sqlite3 *db;
     pthread_mutex_t mutex; /* held during a transaction */
     sqlite3_stmt *begin, *commit, *rollback;
-    sqlite3_stmt *page_count;                      /* the writer's */
+    sqlite3_stmt *page_count;                      /* of the writer only */
     sqlite3_stmt *statements[SPL_STATEMENT_COUNT]; /* prepared at first use */
 } connection;
 
@@ -55,10 +55,10 @@ typedef struct sqlite_sql {
     spl_sql base;
     connection writer, readers[READERS];
     atomic_uint next_reader;
-    bool has_log_room; /* under the writer's mutex */
+    bool has_log_room; /* guarded by the writer's mutex */
 } sqlite_sql;
 
-/* Says what the last call on the connection failed with. */
+/* Reports the error of the last call on the connection. */
 static int fail_database(sqlite3 *db, spl_error *ret_error) {
     const int code = sqlite3_errcode(db) & 0xff;
     const int number = sqlite3_system_errno(db);
@@ -85,7 +85,7 @@ static int run(sqlite3 *db, const char *sql, spl_error *ret_error) {
     return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail_database(db, ret_error);
 }
 
-/* The first column of the first row. */
+/* Reads the first column of the first row; 0 if there is none. */
 static int ask(sqlite3 *db, const char *sql, int64_t *ret_number, spl_error *ret_error) {
     sqlite3_stmt *row;
     if (sqlite3_prepare_v2(db, sql, -1, &row, NULL) != SQLITE_OK)
@@ -97,7 +97,8 @@ static int ask(sqlite3 *db, const char *sql, int64_t *ret_number, spl_error *ret
     return 0;
 }
 
-/* Makes the file as ours alone (SQLite gives its others the same mode), and flushes its name. */
+/* Creates the file for its owner only (SQLite gives its other files the same mode), and flushes its
+ * directory entry. */
 static int make_file(const char *data_dir, const char *path, spl_error *ret_error) {
     SPL_CLEANUP(spl_close_p)
     int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
@@ -160,7 +161,7 @@ static int prepare_transactions(connection *own, const char *begin, spl_error *r
     return status;
 }
 
-/* Within a transaction. */
+/* The caller has begun a transaction. */
 static int migrate(sqlite3 *db, spl_error *ret_error) {
     int64_t application, version, tables;
     int status = ask(db, "PRAGMA application_id", &application, ret_error);
@@ -245,21 +246,21 @@ static int open_reader(const char *data_dir, connection *ret_connection, spl_err
     return 0;
 }
 
-/* ------------------------------------------------- room on the disk ---- */
+/* ---------------------------------------------- reserved disk space ---- */
 
-/* Whether the log has its room. Its size stays what it is: what SQLite reads in it does not change.
- */
+/* Reserves the log's disk space; returns whether it is reserved. The file size does not change, so
+ * SQLite still reads the same content. */
 static bool take_log_room(sqlite3 *db) {
     SPL_CLEANUP(spl_free_p) char *path = NULL;
     if (asprintf(&path, "%s-wal", sqlite3_db_filename(db, "main")) < 0)
         return false;
     SPL_CLEANUP(spl_close_p) int log = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
     return log >= 0 && (fallocate(log, FALLOC_FL_KEEP_SIZE, 0, LOG_BYTES) == 0 ||
-                        errno == EOPNOTSUPP); /* then nothing helps */
+                        errno == EOPNOTSUPP); /* the file system cannot reserve space */
 }
 
-/* Within a transaction. It grows in steps, and after it was cut back with the log empty it grows
- * again at once. */
+/* Reserves the database's disk space, within a transaction. SQLite extends the file in steps, and
+ * may truncate it when the log is empty, so each transaction reserves the space again. */
 static void take_database_room(const connection *own) {
     int step = DATABASE_BYTES;
     sqlite3_int64 bytes = 0;
@@ -270,8 +271,8 @@ static void take_database_room(const connection *own) {
     sqlite3_file_control(own->db, "main", SQLITE_FCNTL_SIZE_HINT, &bytes);
 }
 
-/* Empties the log, for one that lies beside a restored database must not change it, and leaves the
- * file with its room. The last connection. */
+/* Closes the last connection. Empties the log first, because a leftover log would change a database
+ * that is restored beside it, but keeps the log file with its reserved space. */
 static void close_writer(connection *own) {
     if (own->db) {
         int keep = 1;
@@ -320,7 +321,7 @@ static void sqlite_end(spl_transaction *transaction) {
 
 /* --------------------------------------------------------- statements ---- */
 
-/* The one writer has the whole database to itself. */
+/* The only writer has exclusive access to the database, so no statement locks. */
 #define SPL_SKIP_LOCKED(of) ""
 #define SPL_FOR_UPDATE      ""
 #define SPL_LOCK(space)     "SELECT 1"
@@ -332,7 +333,7 @@ static const char *const texts[] = {
 #undef STATEMENT_TEXT
 };
 
-/* SQLite numbers $1, $2 ... in the order in which they appear. */
+/* SQLite assigns indices in the order in which $1, $2 ... appear, so look them up by name. */
 static int bind(sqlite3_stmt *statement, size_t number, const spl_value *value) {
     char name[24];
     snprintf(name, sizeof(name), "$%zu", number);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * The statements of the job store, in the SQL that SQLite and PostgreSQL have in common; the tables
- * are in schema.sql and what follows it. Parameters are $1, $2 ...; CAST tells PostgreSQL the type
- * of one that may be NULL. Where several may write at once, an implementation defines, before it
- * expands SPL_STATEMENTS: SPL_SKIP_LOCKED(of) and SPL_FOR_UPDATE, which end a SELECT;
- * SPL_LOCK(space), SPL_LOCK_OF(space) of $1, SPL_TRY_LOCK(space), statements that wait for a lock
- * until the transaction ends, or say 0 or 1.
+ * The statements of the job store, in the SQL common to SQLite and PostgreSQL. The tables are in
+ * schema.sql and its migrations. Parameters are $1, $2 ...; a CAST gives PostgreSQL the type of a
+ * parameter that may be NULL.
  *
- * States are written as numbers, since partial indexes want constants: 0 queued, 1 running, 2
+ * Before it expands SPL_STATEMENTS, an implementation defines the locking of concurrent writers:
+ * SPL_SKIP_LOCKED(of) and SPL_FOR_UPDATE end a SELECT. SPL_LOCK(space) and SPL_LOCK_OF(space), the
+ * latter for the name $1, are statements that wait for a lock and hold it until the transaction
+ * ends. SPL_TRY_LOCK(space) does not wait, and returns 1 if it got the lock, else 0.
+ *
+ * States are literal numbers, because partial indexes need constants: 0 queued, 1 running, 2
  * succeeded, 3 failed, 4 canceled, 5 expired.
  */
 #ifndef SPL_SERVICE_STORE_STATEMENTS_H
@@ -22,7 +24,7 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
                    SPL_KEY_ROW_BYTES == 4096,
                "OWNER_USAGE holds these numbers");
 
-/* The columns of a job that have a field of the same name in spl_job, after its id. */
+/* The columns of a job after its id. Each has a field of the same name in spl_job. */
 #define SPL_JOB_COLUMNS(TEXT, WHOLE, REAL)                                                         \
     TEXT(owner)                                                                                    \
     WHOLE(state)                                                                                   \
@@ -76,8 +78,8 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
     " progress = CASE WHEN $2 = 2 THEN 1 ELSE progress END,"                                       \
     " worker = NULL, lease_until_ms = 0, version = version + 1 WHERE id = $1"
 
-/* Whether the time in `column` has come. One that is further away than anything waits (`most_ms`,
- * with some room) was written before the clock was set back. */
+/* Whether the time in `column` has come. A time beyond the longest possible wait (`most_ms`, with a
+ * margin) was written before the clock was set back, so it counts as due. */
 #define SPL_DUE(column, now, most_ms)                                                              \
     "(" column " <= " now " OR " column " > " now " + " most_ms ")"
 #define SPL_JOB_DUE(column, now) SPL_DUE(column, now, "120000")
@@ -124,8 +126,8 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
                    " FROM outputs WHERE job = $1 ORDER BY position")                               \
     X(FORGET_OUTPUTS, "DELETE FROM outputs WHERE job = $1")                                        \
                                                                                                    \
-    /* An owner's jobs get turns 1, 2 ... in order of age; turn by turn, the owner who waited      \
-     * longest comes first. */                                                                     \
+    /* An owner's jobs get turns 1, 2 ... by age. Within a turn, the owner whose last claim is     \
+     * longest ago comes first. */                                                                 \
     X(QUEUE_POSITION, "WITH waiting AS (SELECT j.id, j.priority, j.input_s,"                       \
                       " coalesce(o.last_claim, 0) AS last_claim,"                                  \
                       " min(j.id) OVER (PARTITION BY j.priority, j.owner) AS oldest,"              \
@@ -139,7 +141,7 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
                       " WHERE w.priority > me.priority OR (w.priority = me.priority"               \
                       " AND (w.turn, w.last_claim, w.oldest)"                                      \
                       " < (me.turn, me.last_claim, me.oldest))")                                   \
-    /* Whether a claim would find something to do. */                                              \
+    /* Whether a claim would find anything to do. */                                               \
     X(ANYTHING_TO_DO,                                                                              \
       "SELECT CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE state = 0"                                \
       " AND (" SPL_JOB_DUE("available_ms",                                                         \
@@ -150,8 +152,8 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
       "SELECT id, owner, webhook_url, input_bytes, cancel_requested FROM jobs"                     \
       " WHERE state = 0 AND (attempts > 0 OR cancel_requested <> 0)"                               \
       " AND (attempts - suspect >= $1 OR cancel_requested <> 0) LIMIT 1" SPL_SKIP_LOCKED("jobs"))  \
-    /* A process that runs a suspect takes nothing; nor does one that runs anything, while a       \
-     * suspect waits. */                                                                           \
+    /* A process that runs a suspect claims nothing. While a suspect is queued, a process that     \
+     * runs any job claims nothing. */                                                             \
     X(CLAIM, "UPDATE jobs SET state = 1, started_ms = $1, lease_until_ms = $2, worker = $3,"       \
              " attempts = attempts + 1, fence = fence + 1, progress = 0, version = version + 1"    \
              " WHERE id = (SELECT j.id FROM jobs j LEFT JOIN owners o ON o.owner = j.owner"        \
@@ -217,8 +219,8 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
                                                                                                    \
     X(INSERT_DELIVERY, "INSERT INTO deliveries (id, job, owner, url, payload, attempts, next_ms)"  \
                        " VALUES ($1, $2, $3, $4, $5, 0, $6)")                                      \
-    /* $3: owners that are left out, each between newlines. */                                     \
     X(COUNT_DELIVERIES, "SELECT count(*) FROM deliveries WHERE owner = $1")                        \
+    /* $3: the excluded owners, each between newlines. */                                          \
     X(CLAIM_DELIVERY,                                                                              \
       "UPDATE deliveries SET next_ms = $2 WHERE id = (SELECT id FROM deliveries"                   \
       " WHERE " SPL_DELIVERY_DUE(                                                                  \
@@ -231,7 +233,7 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
     X(RETRY_DELIVERY, "UPDATE deliveries SET attempts = attempts + $3, next_ms = $2"               \
                       " WHERE id = $1")                                                            \
                                                                                                    \
-    /* In microseconds; 60000000 is a minute. Without a row: not granted. */                       \
+    /* In microseconds; 60000000 is a minute. No row: not granted. */                              \
     X(TAKE_RATE, "INSERT INTO rates (name, full_us) VALUES ($1, $2 + $3)"                          \
                  " ON CONFLICT (name) DO UPDATE SET full_us = greatest(rates.full_us, $2) + $3"    \
                  " WHERE greatest(rates.full_us, $2) + $3 <= $2 + 60000000 RETURNING full_us")     \

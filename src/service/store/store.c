@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What all implementations of the job store share.
+ * Code that all implementations of the job store share.
  */
 #include "service/store/store.h"
 

@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * The job store: jobs with their state, outputs, idempotency keys and webhook deliveries. One table
- * of functions; SQLite is the embedded implementation, PostgreSQL the one that several processes
- * share. Everything that must happen together happens in one call, and is durable when it returns.
+ * The job store: jobs with their state, outputs, idempotency keys and webhook deliveries, behind a
+ * table of functions. SQLite is the embedded implementation; PostgreSQL is the one that several
+ * processes share. A call makes all changes that belong together, and they are durable when it
+ * returns.
  *
- * Times are milliseconds since 1970 and come from the caller, who has them from now_ms.
- * Durable means that it survives a power loss. A change whose call failed with IO or NO_SPACE is
- * undone, but one that failed while it was being flushed may come back when the process dies before
- * the next change: what the call would have made must be looked up, not assumed away. In a shared
- * store it may even come true a moment later. Heartbeats, outputs and rates are durable only with
- * what follows them. Functions are thread-safe. An `owner` parameter that is not NULL hides what
- * belongs to others: it is NOT_FOUND. Errors of all: NOT_FOUND, IO (the database can't be used),
- * NO_SPACE, MEMORY, and those named.
+ * Times are milliseconds since 1970. The caller passes them in and obtains them from now_ms.
+ *
+ * A durable change survives a power loss. A call that fails with IO or NO_SPACE is rolled back. If
+ * it failed during the flush, however, its change may reappear when the process dies before the
+ * next change; in a shared store it may even take effect a moment later. Callers must therefore
+ * look up the outcome of such a call. Heartbeats, outputs and rates may become durable only with
+ * the next durable change.
+ *
+ * All functions are thread-safe. An `owner` that is not NULL hides the jobs of other owners: they
+ * are NOT_FOUND. Every function can return NOT_FOUND, IO (the database is unusable), NO_SPACE and
+ * MEMORY, besides the errors named with it.
  *
  * Life of a job: queued -> running (claimed under a lease, with a fence number that grows with each
- * claim) -> succeeded | failed | canceled; running -> queued when the lease ran out, on a retry
- * (later, backoff) or when a worker gives it back; at last expired, when its files are gone. A job
- * whose attempts are used up is failed with dead_letter set; one that was to be canceled when its
- * worker was lost is canceled.
+ * claim) -> succeeded | failed | canceled -> expired, when its files are deleted. A job goes from
+ * running back to queued when its lease expires, for a retry (after a backoff), or when the worker
+ * gives it back. A job that has used up its attempts fails with dead_letter set; a job whose worker
+ * is lost while a cancel is pending is canceled.
  */
 #ifndef SPL_SERVICE_STORE_STORE_H
 #define SPL_SERVICE_STORE_STORE_H
@@ -26,11 +30,11 @@
 
 #define SPL_ID_SIZE 37 /* UUID version 7 and NUL */
 
-/* What rows of the database count as in the storage of their owner: at least what they may take
- * up, so that the database has a limit for each owner. */
-#define SPL_JOB_ROW_BYTES     24576 /* of a job whose metadata and manifest are kept */
-#define SPL_EXPIRED_ROW_BYTES 8192  /* of an expired job */
-#define SPL_KEY_ROW_BYTES     4096  /* of an idempotency key with its answer */
+/* The bytes that a database row counts towards its owner's storage. Each is an upper bound on the
+ * row's size, so the storage limit also bounds the database. */
+#define SPL_JOB_ROW_BYTES     24576 /* a job with its metadata and manifest */
+#define SPL_EXPIRED_ROW_BYTES 8192  /* an expired job */
+#define SPL_KEY_ROW_BYTES     4096  /* an idempotency key with its answer */
 
 typedef enum spl_job_state {
     SPL_JOB_QUEUED,
@@ -46,8 +50,8 @@ bool spl_job_state_from_text(const char *text, spl_job_state *ret_state);
 
 /* One file of a job. */
 typedef struct spl_job_output {
-    char name[64];    /* of the stem or mix: "vocals" */
-    char file[80];    /* "vocals.wav": its name in URLs and its blob's */
+    char name[64];    /* the stem or mix: "vocals" */
+    char file[80];    /* the name in URLs and of the blob: "vocals.wav" */
     bool complete;    /* false: still growing */
     uint64_t bytes;   /* of the complete file */
     uint64_t samples; /* per channel */
@@ -56,7 +60,7 @@ typedef struct spl_job_output {
     char sha256[65];  /* of the complete file */
 } spl_job_output;
 
-/* Strings are owned by the struct; NULL means not given. */
+/* The struct owns its strings; NULL means not given. */
 typedef struct spl_job {
     char id[SPL_ID_SIZE];
     char *owner;
@@ -64,35 +68,37 @@ typedef struct spl_job {
     int priority;
     int64_t created_ms, started_ms, finished_ms, expires_ms; /* 0: not yet */
     int64_t available_ms;                                    /* a retry waits until then */
-    unsigned attempts; /* claims so far, but for those given back */
+    unsigned attempts; /* claims so far, without those given back */
     bool cancel_requested, dead_letter, reused;
     char *options;      /* JSON, canonical (jobs/options.h) */
-    char *model;        /* name that was asked for */
-    char *model_sha256; /* at admission */
+    char *model;        /* the requested name */
+    char *model_sha256; /* at the time of admission */
     char *input_name;   /* the client's file name, for display only */
     char *input_sha256;
     uint64_t input_bytes;
-    double input_s; /* seconds of audio, by the probe */
+    double input_s; /* seconds of audio, as probed */
     char *cache_key;
-    char *metadata; /* the client's JSON, echoed */
+    char *metadata; /* the client's JSON, returned unchanged */
     char *webhook_url;
     char *request_id, *traceparent;
     double progress;                 /* 0 to 1 */
-    char *error_code, *error_detail; /* when failed: a problem code, and a sentence */
-    char *result;                    /* when succeeded: the manifest, JSON */
-    int64_t fence;         /* of the last claim; of a reused result, of the one that made it */
-    int64_t version;       /* grows with each change that a client can see */
-    uint64_t stored_bytes; /* inputs and outputs that it holds now, or is expected to make */
-    uint64_t storage_max;  /* what its owner might store when it was made; 0: not known */
-    bool suspect; /* a worker was lost with it; the first such attempt does not count against
-                     attempts_max */
+    char *error_code, *error_detail; /* if failed: a problem code and a sentence */
+    char *result;                    /* if succeeded: the manifest, JSON */
+    /* Of the last claim; for a reused result, of the claim that produced it. */
+    int64_t fence;
+    int64_t version;       /* grows with every change that a client can see */
+    uint64_t stored_bytes; /* inputs and outputs: held now, or expected */
+    uint64_t storage_max;  /* the owner's storage limit at creation; 0: unknown */
+    /* A worker was lost while running this job. The first such attempt does not count against
+     * attempts_max. */
+    bool suspect;
     spl_job_output *outputs;
     size_t output_count;
 } spl_job;
 
-void spl_job_free(spl_job *job); /* what it owns; leaves it zeroed */
+void spl_job_free(spl_job *job); /* frees the fields and zeroes the job */
 
-/* Which limit stopped a creation. */
+/* The limit that rejected a creation. */
 typedef enum spl_store_limit {
     SPL_LIMIT_NONE,
     SPL_LIMIT_QUEUE,
@@ -100,49 +106,49 @@ typedef enum spl_store_limit {
     SPL_LIMIT_OWNER_BYTES
 } spl_store_limit;
 
-/* A webhook that waits. Written in the transaction that ends the job. */
+/* A pending webhook delivery, written in the transaction that ends the job. */
 typedef struct spl_delivery {
     char id[SPL_ID_SIZE]; /* webhook-id */
     char job[SPL_ID_SIZE];
     char *owner, *url;
-    char *payload; /* NULL: made when it is sent (a job that the store ended itself) */
+    char *payload; /* NULL: built when sent (the store itself ended the job) */
     unsigned attempts;
     int64_t next_ms;
 } spl_delivery;
 void spl_delivery_free(spl_delivery *delivery);
 
 typedef struct spl_store_create {
-    const spl_job *job; /* id, owner, priority, created_ms, options ... input_s as above; state
-                           QUEUED, or SUCCEEDED for a reused result (then with outputs, result,
-                           finished_ms, expires_ms) */
-    size_t queue_max;   /* for a job that will be queued */
-    /* Queued and running ones. A reused result needs a place among them too, and with a delivery
-     * among them and the deliveries that wait. */
+    /* id, owner, priority, created_ms, and options to input_s as above. The state is QUEUED, or
+     * SUCCEEDED for a reused result, which also has outputs, result, finished_ms and expires_ms. */
+    const spl_job *job;
+    size_t queue_max; /* applies to a job that will be queued */
+    /* Limit on queued and running jobs. It also applies to a reused result; if that has a delivery,
+     * the owner's pending deliveries count as well. */
     size_t owner_jobs_max;
     uint64_t owner_bytes_max;
-    uint64_t output_bytes;            /* that a job that will be queued is expected to make */
-    const char *idempotency_key;      /* reserved before; NULL none */
+    uint64_t output_bytes;            /* expected output of a job that will be queued */
+    const char *idempotency_key;      /* already reserved; NULL: none */
     const char *fingerprint, *answer; /* stored with the key */
-    const spl_delivery *delivery;     /* of a job that has ended already; NULL: no webhook */
+    const spl_delivery *delivery;     /* for a job that has already ended; NULL: no webhook */
 } spl_store_create;
 
 typedef struct spl_store_filter {
     const char *owner;
-    int states;                                  /* bit per spl_job_state; 0: all */
+    int states;                                  /* one bit per spl_job_state; 0: all */
     const char *model;                           /* NULL: any */
     int64_t created_after_ms, created_before_ms; /* 0: any */
-    const char *before_id; /* the cursor: jobs older than this one; NULL: from the newest */
+    const char *before_id; /* the cursor: list older jobs only; NULL: start at the newest */
     size_t limit;          /* 1 to 200 */
 } spl_store_filter;
 
 typedef struct spl_store_claim {
-    const char *worker; /* the process; for people, too */
+    const char *worker; /* identifies the process, also to people */
     int64_t now_ms, lease_ms;
     unsigned attempts_max;
-    int64_t retention_ms; /* of jobs that are ended because nothing is left to try */
+    int64_t retention_ms; /* of jobs that the claim itself ends */
 } spl_store_claim;
 
-/* How a worker ends its work on a job. */
+/* The outcome that a worker records for a job. */
 typedef struct spl_store_finish {
     spl_job_state state; /* SUCCEEDED, FAILED or CANCELED */
     int64_t now_ms, expires_ms;
@@ -161,130 +167,132 @@ typedef enum spl_idempotency {
 
 typedef struct spl_store_stats {
     uint64_t queued, running;
-    int64_t oldest_queued_ms; /* created; 0: none */
+    int64_t oldest_queued_ms; /* when it was created; 0: none */
     uint64_t stored_bytes;
     uint64_t deliveries;
 } spl_store_stats;
 
 typedef struct spl_store spl_store;
 
-/* All functions of an implementation: store->functions->get(store, ...). */
+/* The functions of an implementation: store->functions->get(store, ...). */
 typedef struct spl_store_functions {
     void (*close)(spl_store *store);
-    /* Now, by the clock that all users of the store share; it never jumps while the process runs
-     * and talks to the same database. */
+    /* The current time, by the clock that all users of the store share. It does not jump while the
+     * process runs and uses the same database. */
     int64_t (*now_ms)(spl_store *store);
     int (*ping)(spl_store *store, spl_error *ret_error);
 
-    /* LIMIT: *ret_limit says which. A queued job's stored_bytes are its input_bytes and
-     * output_bytes; towards owner_bytes_max its row counts too. The outputs of a reused result are
-     * taken over too. */
+    /* LIMIT: *ret_limit is the limit that was reached. The stored_bytes of a queued job are its
+     * input_bytes plus output_bytes; its row also counts towards owner_bytes_max. The outputs of a
+     * reused result are copied with it. */
     int (*create)(spl_store *store, const spl_store_create *create, spl_store_limit *ret_limit,
                   spl_error *ret_error);
     int (*get)(spl_store *store, const char *owner, const char *id, spl_job *ret_job,
                spl_error *ret_error);
-    /* Newest first; *ret_jobs (an array, and what each owns) is the caller's. `*ret_more`: there
-     * are older ones. */
+    /* Newest first. The caller owns the array *ret_jobs and the contents of its jobs. *ret_more:
+     * older jobs remain. */
     int (*list)(spl_store *store, const spl_store_filter *filter, spl_job **ret_jobs,
                 size_t *ret_count, bool *ret_more, spl_error *ret_error);
-    /* Queued jobs that will be claimed before this one if nothing else comes (an estimate when
-     * priorities differ), and their seconds of audio with what is left of the running ones. Both 0
-     * when it is not queued. */
+    /* *ret_before: the number of queued jobs that will be claimed before this one if no more arrive
+     * (an estimate when priorities differ). *ret_audio_s: their seconds of audio plus the rest of
+     * the running jobs. Both are 0 for a job that is not queued. */
     int (*queue_position)(spl_store *store, const char *id, uint64_t *ret_before,
                           double *ret_audio_s, spl_error *ret_error);
-    /* A finished job of this owner with the same cache key whose files are still there. NOT_FOUND:
-     * none. */
+    /* A succeeded job of this owner with the same cache key whose files have not expired.
+     * NOT_FOUND: none. */
     int (*find_result)(spl_store *store, const char *owner, const char *cache_key, int64_t now_ms,
                        spl_job *ret_job, spl_error *ret_error);
     int (*queue_length)(spl_store *store, uint64_t *ret_jobs, spl_error *ret_error);
-    /* *ret_jobs: queued and running ones. *ret_bytes: stored_bytes of all jobs, and their rows. */
+    /* *ret_jobs: queued and running jobs. *ret_bytes: stored_bytes of all jobs, plus their rows. */
     int (*owner_usage)(spl_store *store, const char *owner, uint64_t *ret_jobs, uint64_t *ret_bytes,
                        spl_error *ret_error);
 
-    /* Takes the next job: among those available, the highest priority, of them the owner whose last
-     * claim is longest ago, of them the oldest. Suspects come first, and each has a process to
-     * itself: it is claimed by a worker that runs nothing, and nothing is claimed beside it. So
-     * when the process is lost again, it is clear with which job. Workers of one process have the
-     * same name. Before that, running ones whose lease ran out are queued again, as suspects, and
-     * queued ones that used up their attempts become failed, dead_letter, "attempts-exhausted"
-     * (*ret_dead counts those), those that were to be canceled canceled, each with a delivery if it
-     * has a webhook. NOT_FOUND: nothing to do; *ret_dead is set then too. */
+    /* Claims the next available job: highest priority first, then the owner whose last claim is
+     * longest ago, then the oldest job. Suspects precede all others and run alone in their process:
+     * a process claims one only while it runs nothing else, and claims nothing while it runs one.
+     * If the process is lost again, the job at fault is therefore known. All workers of a process
+     * use the same `worker` name. Before claiming, the call requeues running jobs whose lease has
+     * expired, as suspects. It then ends queued jobs that have used up their attempts (failed,
+     * dead_letter, "attempts-exhausted"; counted in *ret_dead) and those with a pending cancel
+     * (canceled), each with a delivery if it has a webhook. NOT_FOUND: no job to claim; *ret_dead
+     * is set nevertheless. */
     int (*claim)(spl_store *store, const spl_store_claim *claim, spl_job *ret_job,
                  unsigned *ret_dead, spl_error *ret_error);
-    /* The following need the fence of the claim. CANCELED: the job is not this worker's any more
-     * (lease ran out, taken, deleted); nothing was changed. */
+    /* The next functions take the fence of the claim. CANCELED: the lease is lost (expired, claimed
+     * by another worker, or the job was deleted); nothing was changed. */
     int (*heartbeat)(spl_store *store, const char *id, int64_t fence, int64_t now_ms,
                      int64_t lease_ms, double progress, bool *ret_cancel, spl_error *ret_error);
     int (*set_output)(spl_store *store, const char *id, int64_t fence, const spl_job_output *output,
                       spl_error *ret_error);
-    /* LIMIT: the job made more than was expected, and more than its owner may store; nothing was
+    /* LIMIT: the outputs are larger than expected and exceed the owner's storage limit; nothing was
      * changed. */
     int (*finish)(spl_store *store, const char *id, int64_t fence, const spl_store_finish *finish,
                   spl_error *ret_error);
-    /* Back to the queue, available at `available_ms`; outputs so far are forgotten. `counts`: false
-     * when the attempt is not to count (drain). */
+    /* Requeues the job, available at `available_ms`, and drops its outputs. `counts` is false if
+     * the attempt should not count (drain). */
     int (*release)(spl_store *store, const char *id, int64_t fence, int64_t available_ms,
                    bool counts, spl_error *ret_error);
-    /* All jobs that workers of an earlier process held are queued again, as suspects. Idempotency
-     * keys that it reserved and did not answer are free. At start of a store that is not shared. */
+    /* Requeues, as suspects, all jobs that an earlier process was running, and frees the
+     * idempotency keys that it reserved without storing an answer. Called at the start of a store
+     * that is not shared. */
     int (*rescue)(spl_store *store, int64_t now_ms, uint64_t *ret_jobs, spl_error *ret_error);
 
-    /* A queued job is canceled at once (ret_now), a running one is asked to (its worker sees it at
-     * the next heartbeat); a finished one: ARGUMENT. */
+    /* Cancels a queued job at once (*ret_now is true). For a running job it sets a flag, which its
+     * worker receives with the next heartbeat. ARGUMENT: the job has already ended. */
     int (*cancel)(spl_store *store, const char *owner, const char *id,
                   const spl_store_finish *finish, bool *ret_now, spl_error *ret_error);
-    /* Removes the job (a running one is fenced off). The caller then removes its blobs. */
+    /* Removes the job and fences off its worker, if any. The caller then removes its blobs. */
     int (*remove)(spl_store *store, const char *owner, const char *id, spl_error *ret_error);
-    /* Makes finished jobs past expires_ms expired, forgets their metadata, and gives up to `limit`
-     * of their ids; the caller removes their blobs. Rows of jobs expired more than `keep_ms` ago go
-     * away, and so do idempotency keys of that age and ended sessions that have expired, up to
-     * `limit` of each. */
+    /* Expires up to `limit` ended jobs whose expires_ms has passed, drops their metadata and
+     * returns their ids; the caller removes their blobs. It also deletes the rows of jobs that
+     * expired more than `keep_ms` ago, idempotency keys of that age, and ended sessions that have
+     * expired, up to `limit` of each. */
     int (*expire)(spl_store *store, int64_t now_ms, int64_t keep_ms, size_t limit,
                   char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, spl_error *ret_error);
-    /* Whether the job has files worth keeping (not expired); for cleaning up after a crash.
-     * NOT_FOUND: the store doesn't know it, and can't say whose files they are. */
+    /* Whether the job's files must be kept (it has not expired); for the cleanup after a crash.
+     * NOT_FOUND: the store has no such job, so the owner of the files is unknown. */
     int (*holds_files)(spl_store *store, const char *id, bool *ret_holds, spl_error *ret_error);
 
-    /* Reserves (owner, key) for this process. DONE: *ret_fingerprint and *ret_answer (the caller's)
-     * are what was stored. BUSY: reserved, not stored yet; after a minute in which its process did
-     * not renew it, it is free. */
+    /* Reserves (owner, key) for this process. DONE: *ret_fingerprint and *ret_answer are the stored
+     * values, which the caller owns. BUSY: another request has reserved the key and not answered
+     * yet; the key is free once its process has not renewed it for a minute. */
     int (*idempotency_reserve)(spl_store *store, const char *owner, const char *key, int64_t now_ms,
                                spl_idempotency *ret_state, char **ret_fingerprint,
                                char **ret_answer, spl_error *ret_error);
+    /* Frees a reserved key after a failure. */
     int (*idempotency_release)(spl_store *store, const char *owner, const char *key,
-                               spl_error *ret_error); /* after a failure, of a reserved one */
-    /* Keys that this process reserved and did not answer stay its own for another minute; to be
-     * called every few seconds. */
+                               spl_error *ret_error);
+    /* Extends the reservations of this process that have no answer yet by a minute. Call it every
+     * few seconds. */
     int (*idempotency_renew)(spl_store *store, int64_t now_ms, spl_error *ret_error);
 
-    /* Of a shared store: takes one of the requests that `name` may have in a minute, each of which
-     * takes `one_us` to come back. *ret_full_us is when all will have. Times in microseconds. */
+    /* Shared stores only: takes one of the requests per minute that `name` is allowed. A request is
+     * regained after `one_us`; all are at *ret_full_us. Times in microseconds. */
     int (*take_rate)(spl_store *store, const char *name, int64_t one_us, int64_t now_us,
                      bool *ret_granted, int64_t *ret_full_us, spl_error *ret_error);
 
-    /* Notes that a browser's session ended before `expires_ms`, when it would have ended by itself;
-     * twice is no error. */
+    /* Records that a browser's session ended before `expires_ms`, when it would have expired.
+     * Ending a session twice is not an error. */
     int (*end_session)(spl_store *store, const char *id, int64_t expires_ms, spl_error *ret_error);
     int (*session_ended)(spl_store *store, const char *id, bool *ret_ended, spl_error *ret_error);
 
-    /* Takes the next delivery that is due, for `lease_ms`, but none of the owners in `busy`, each
-     * of which stands between newlines
-     * ("\nkey:a\nkey:b\n"; "": none). NOT_FOUND: none; then *ret_next_ms is when the next one is
-     * due (0: there is none). */
+    /* Claims the next due delivery for `lease_ms`, except those of the owners in `busy`, a list in
+     * which each owner stands between newlines ("\nkey:a\nkey:b\n"; "": none). NOT_FOUND: none is
+     * due; *ret_next_ms is when the next one will be (0: there is none). */
     int (*delivery_claim)(spl_store *store, int64_t now_ms, int64_t lease_ms, const char *busy,
                           spl_delivery *ret_delivery, int64_t *ret_next_ms, spl_error *ret_error);
-    int (*delivery_done)(spl_store *store, const char *id,
-                         spl_error *ret_error); /* delivered, or given up */
-    /* `counts`: false when the attempt is not to count. */
+    /* Removes a delivery that was delivered or given up. */
+    int (*delivery_done)(spl_store *store, const char *id, spl_error *ret_error);
+    /* `counts` is false if the attempt should not count. */
     int (*delivery_retry)(spl_store *store, const char *id, int64_t next_ms, bool counts,
                           spl_error *ret_error);
 
     int (*stats)(spl_store *store, spl_store_stats *ret_stats, spl_error *ret_error);
 
-    /* Wait, at most `timeout_ms`, for: a change of the job past `version` (its removal too);
-     * something new since a claim found nothing; a delivery likewise. They may return early. What
-     * only time makes available (a retry, a lost lease) ends no wait. For shutting down, `wake`
-     * returns all of them; from then on none takes longer than 20 ms. */
+    /* Wait up to `timeout_ms` for a change of the job past `version` (removal included), for new
+     * work since a claim found nothing, or for new deliveries likewise. They may return early. Jobs
+     * and deliveries that become available merely because time passes (a retry, an expired lease)
+     * do not end a wait. For shutdown, `wake` ends all waits; later ones last 20 ms at most. */
     void (*wait_job)(spl_store *store, const char *id, int64_t version, unsigned timeout_ms);
     void (*wait_queue)(spl_store *store, unsigned timeout_ms);
     void (*wait_delivery)(spl_store *store, unsigned timeout_ms);
@@ -296,25 +304,26 @@ struct spl_store {
     bool shared; /* by several processes */
 };
 
-/* Opens DATA_DIR/jobs.db (made when missing; schema versions move forward only, an unknown newer
- * one is refused: UNSUPPORTED; what is not such a database: FORMAT). */
+/* Opens DATA_DIR/jobs.db, and creates it if it is missing. Older schemas are upgraded. Errors also:
+ * UNSUPPORTED (a newer schema), FORMAT (not such a database). */
 SPL_WARN_UNUSED int spl_store_open_sqlite(const char *data_dir, spl_store **ret_store,
                                           spl_error *ret_error);
 
 typedef struct spl_store_postgres {
-    const char *url; /* postgresql://...; with several hosts, the one that takes writes is found */
-    unsigned connections; /* at most; they open when needed */
-    bool listens; /* hears at once what other processes change; or else waits end by their timeouts
-                   */
+    const char *url; /* postgresql://...; of several hosts, the one that accepts writes is used */
+    unsigned connections; /* at most; opened on demand */
+    /* Receives changes by other processes at once; without it, waits for them last until their
+     * timeout. */
+    bool listens;
 } spl_store_postgres;
 
-/* Connects and brings the tables to this version, under a lock; a newer version is refused:
- * UNSUPPORTED. Every function fails with IO when the database gives no answer for 4 seconds;
- * connections are made anew by themselves. */
+/* Connects and upgrades the tables under a lock. Errors also: UNSUPPORTED (newer tables). Every
+ * function of the store fails with IO when the database does not answer within 4 seconds; lost
+ * connections are replaced automatically. */
 SPL_WARN_UNUSED int spl_store_open_postgres(const spl_store_postgres *options,
                                             spl_store **ret_store, spl_error *ret_error);
 
-/* Whether the database answers; changes nothing. Errors: IO. */
+/* Whether the database answers. Changes nothing. Errors: IO. */
 SPL_WARN_UNUSED int spl_store_ask_postgres(const char *url, spl_error *ret_error);
 
 #endif
