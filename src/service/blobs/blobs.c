@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What all implementations of blobs share.
+ * Code that all implementations of blobs share.
  */
 #include "service/blobs/blobs.h"
 

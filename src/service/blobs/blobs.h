@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blobs: the files of jobs, by job id and file name ("input", "vocals.wav"). One table of
- * functions; a directory (directory.c) is the embedded implementation: DATA_DIR/blobs/JOB/NAME, and
- * unfinished uploads in DATA_DIR/incoming. S3 (s3.c) is the one that several machines share.
- * Implementations remove only what has a name that they give; files that somebody else put into
- * their folders stay.
+ * Blobs: the files of jobs, addressed by job id and file name ("input", "vocals.wav"), behind a
+ * table of functions. The embedded implementation is a directory (directory.c):
+ * DATA_DIR/blobs/JOB/NAME, with unfinished uploads in DATA_DIR/incoming. Several machines share an
+ * S3 bucket (s3.c). Implementations remove only files whose names they could have given; foreign
+ * files in their folders stay.
  *
- * A blob appears whole or not at all; an output that is still being written can be read as far as
- * it has grown where it is written into the directory; with S3, an empty file stands for it. Names
- * are made by the service: up to 104 letters, digits, '.', '_', '-', not starting with '.' nor
- * ending in ".part"; anything else is refused (ARGUMENT). Files are 0600, made with O_EXCL and
- * O_NOFOLLOW. Thread-safe. Errors: NO_SPACE, IO, NOT_FOUND, MEMORY, PERMISSION.
+ * A blob appears completely or not at all. In a directory, an output that is still being written
+ * can be read up to its current size; with S3, an empty file stands for it.
+ *
+ * The service makes the names: up to 104 letters, digits, '.', '_' and '-', not starting with '.'
+ * nor ending in ".part". Other names are refused (ARGUMENT). Files have mode 0600 and are created
+ * with O_EXCL and O_NOFOLLOW.
+ *
+ * All functions are thread-safe. Errors: NO_SPACE, IO, NOT_FOUND, MEMORY, PERMISSION.
  */
 #ifndef SPL_SERVICE_BLOBS_BLOBS_H
 #define SPL_SERVICE_BLOBS_BLOBS_H
@@ -24,13 +27,13 @@ typedef struct spl_blobs spl_blobs;
 
 /* A blob that is being written. */
 typedef struct spl_blob_writer {
-    int fd; /* regular, seekable, read and write; the writer's */
+    int fd; /* regular, seekable, readable and writable; owned by the writer */
     void *state;
 } spl_blob_writer;
 
-/* What ends the wait for a storage on another machine early: then the call returns CANCELED. */
+/* Ends the wait for a remote storage early; the call then returns CANCELED. */
 typedef struct spl_blob_wait {
-    int (*canceled)(void *user); /* asked about once a second */
+    int (*canceled)(void *user); /* polled at least about once a second */
     void *user;
 } spl_blob_wait;
 
@@ -38,10 +41,10 @@ static inline bool spl_blob_wait_canceled(const spl_blob_wait *wait) {
     return wait && wait->canceled(wait->user);
 }
 
-/* What an opened blob is. */
+/* An opened blob. */
 typedef struct spl_blob {
     int fd;         /* regular; the caller closes it */
-    uint64_t bytes; /* so far */
+    uint64_t bytes; /* its current size */
     bool complete;  /* false: it may still grow */
 } spl_blob;
 
@@ -49,48 +52,49 @@ typedef struct spl_blob {
 typedef struct spl_blobs_functions {
     void (*close)(spl_blobs *blobs);
 
-    /* An upload that belongs to no job yet: nobody can read it. commit gives it its place. */
+    /* Starts an upload, which belongs to no job yet and cannot be read. commit gives it a name. */
     int (*upload)(spl_blobs *blobs, spl_blob_writer *ret_writer, spl_error *ret_error);
-    /* An output of a running job, readable while it grows. `fence` keeps two workers apart while
-     * they write; that only the right one commits is up to them, by the job store. */
+    /* Starts an output of a running job, which can be read while it grows. `fence` separates the
+     * files of two writing workers; they must check in the job store which of them may commit. */
     int (*output)(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
                   spl_blob_writer *ret_writer, spl_error *ret_error);
-    /* Flushes to the disk and gives it its name, replacing what stood there. The writer is used up,
-     * also on failure. */
+    /* Flushes the file to disk and gives it its name, replacing an existing blob. The writer is
+     * used up, also on failure. */
     int (*commit)(spl_blobs *blobs, spl_blob_writer *writer, const char *job, const char *name,
                   const spl_blob_wait *wait, spl_error *ret_error);
-    void (*discard)(
-        spl_blobs *blobs,
-        spl_blob_writer *writer); /* safe on a zeroed (fd -1), committed or discarded one */
+    /* Safe on a writer that is zeroed (fd -1), committed or discarded. */
+    void (*discard)(spl_blobs *blobs, spl_blob_writer *writer);
 
-    /* `fence` > 0: when there is no complete one, the one that the worker with this fence is
-     * writing. */
+    /* If there is no complete blob and `fence` > 0, opens the one that the worker with this fence
+     * is writing. */
     int (*open)(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
                 const spl_blob_wait *wait, spl_blob *ret_blob, spl_error *ret_error);
-    /* The same content under another job, without using up space where the storage can. */
+    /* Makes the same content available under another job, without using disk space where the
+     * storage supports that. */
     int (*copy)(spl_blobs *blobs, const char *from_job, const char *to_job, const char *name,
                 spl_error *ret_error);
+    /* A missing blob is not an error. */
     int (*remove)(spl_blobs *blobs, const char *job, const char *name, const spl_blob_wait *wait,
-                  spl_error *ret_error); /* a missing one is no error */
+                  spl_error *ret_error);
     int (*remove_job)(spl_blobs *blobs, const char *job, spl_error *ret_error);
-    /* Takes all blobs of a job out of service without deleting them, for an operator to look at.
-     * S3: leaves them where they are. */
+    /* Quarantines all blobs of a job: they become unavailable, but are kept for an operator to
+     * inspect. S3 leaves them in place. */
     int (*set_aside)(spl_blobs *blobs, const char *job, spl_error *ret_error);
-    /* Of the jobs that were set aside, puts back those that `judge` answers 1 for, and removes
-     * those that it answers 0 for and that were set aside more than `keep_s` seconds ago; a
-     * negative answer leaves the job where it is. Goes on after a failure, and returns the first
+    /* Reviews the quarantined jobs. Restores those for which `judge` returns 1; removes those for
+     * which it returns 0 and that were quarantined more than `keep_s` seconds ago; leaves the
+     * others and those with a negative result. Continues after a failure and returns the first
      * one. */
     int (*review_aside)(spl_blobs *blobs, int (*judge)(void *user, const char *job), void *user,
                         unsigned keep_s, spl_error *ret_error);
-    /* Jobs that have blobs, but not those set aside; for cleaning up after a crash. Stops at the
-     * first non-zero answer and returns it. */
+    /* Visits the jobs that have blobs, except quarantined ones; for the cleanup after a crash.
+     * Stops at the first nonzero result of `visit` and returns it. */
     int (*list_jobs)(spl_blobs *blobs, int (*visit)(void *user, const char *job), void *user,
                      spl_error *ret_error);
-    /* On this machine's disk. IO too when the storage can't be used. */
+    /* Free space on this machine's disk. IO also if the storage is unusable. */
     int (*free_bytes)(spl_blobs *blobs, uint64_t *ret_bytes, spl_error *ret_error);
-    /* A URL by which a client gets the complete blob from the storage itself; NULL when it has to
-     * come from `open`. `type` and `disposition` (Content-Type, Content-Disposition) are what that
-     * answers; *ret_url is the caller's. */
+    /* A URL from which a client gets the complete blob directly from the storage; NULL if it must
+     * be read through `open`. `type` and `disposition` are the Content-Type and Content-Disposition
+     * of its response. The caller owns *ret_url. */
     int (*link)(spl_blobs *blobs, const char *job, const char *name, const char *type,
                 const char *disposition, char **ret_url, spl_error *ret_error);
 } spl_blobs_functions;
@@ -99,30 +103,30 @@ struct spl_blobs {
     const spl_blobs_functions *functions;
 };
 
-/* The folder of jobs that were set aside, in the folder of the jobs; no job has that name. */
+/* The folder of quarantined jobs, inside the folder of the jobs. No job has this name. */
 #define SPL_BLOBS_ASIDE "quarantine"
 
-/* Makes the folders, and removes unfinished uploads and outputs of an earlier process. One process
- * a folder: the caller holds DATA_DIR/lock. */
+/* Creates the folders, and removes unfinished uploads and outputs of an earlier process. Only one
+ * process may use a folder; the caller holds DATA_DIR/lock. */
 SPL_WARN_UNUSED int spl_blobs_open_directory(const char *data_dir, spl_blobs **ret_blobs,
                                              spl_error *ret_error);
 
-/* Texts must outlive the blobs. */
+/* The strings must outlive the blobs. */
 typedef struct spl_blobs_s3 {
-    const char *data_dir; /* DATA_DIR/incoming for what is being written, DATA_DIR/cache for what
-                             was fetched */
-    const char *endpoint; /* http or https URL without a slash at its end */
+    /* Unfinished files are in DATA_DIR/incoming, fetched ones in DATA_DIR/cache. */
+    const char *data_dir;
+    const char *endpoint;        /* http or https URL without a trailing slash */
     const char *public_endpoint; /* "": no links */
     const char *bucket, *region, *access_key_id, *secret_access_key;
-    uint64_t cache_bytes; /* at most, but for what is being read */
+    uint64_t cache_bytes; /* the cache's limit, besides files that are being read */
 } spl_blobs_s3;
 
-/* Objects JOB/NAME in the bucket. Empties the cache. curl_global_init (net/outbound.h) comes first.
- * One process a DATA_DIR. */
+/* Stores blobs as objects JOB/NAME in the bucket. Empties the cache. Call curl_global_init
+ * (net/outbound.h) first. Only one process may use a DATA_DIR. */
 SPL_WARN_UNUSED int spl_blobs_open_s3(const spl_blobs_s3 *options, spl_blobs **ret_blobs,
                                       spl_error *ret_error);
 
-/* For implementations: whether it is a name. ARGUMENT. */
+/* For implementations: check names. Errors: ARGUMENT. */
 SPL_WARN_UNUSED int spl_blob_check_name(const char *name, spl_error *ret_error);
 SPL_WARN_UNUSED int spl_blob_check_names(const char *job, const char *name, spl_error *ret_error);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A file's time of change is when it was last used.
+ * The modification time of a file is the time of its last use.
  */
 #include "service/blobs/cache.h"
 
@@ -20,7 +20,7 @@ struct spl_cache_fetch {
     struct spl_cache_fetch *next;
 };
 
-/* Whether the cache gave the name: JOB~NAME, perhaps with NEW_SUFFIX. */
+/* Whether the name is one of the cache's: JOB~NAME, possibly with NEW_SUFFIX. */
 static bool is_own_name(const char *name) {
     char job[SPL_BLOB_NAME_MAX + 1];
     const char *tilde = strchr(name, '~');
@@ -95,7 +95,7 @@ static void look_for_oldest(void *user, const char *name, const struct stat *fil
     oldest->bytes = (uint64_t)file->st_size;
 }
 
-/* Makes room for what has just come. */
+/* Accounts for a new file, and removes the least recently used ones above the limit. */
 static void account(spl_cache *cache, uint64_t bytes) {
     pthread_mutex_lock(&cache->lock);
     cache->bytes += bytes;
@@ -147,7 +147,7 @@ static bool is_being_fetched(const spl_cache *cache, const char *name) {
     return fetch;
 }
 
-/* Under fetches_lock: waits until nobody fetches the file. */
+/* Waits until no thread fetches the file. The caller holds fetches_lock. */
 static int wait_for_fetch(spl_cache *cache, const char *name, const spl_blob_wait *wait,
                           spl_error *ret_error) {
     while (is_being_fetched(cache, name)) {

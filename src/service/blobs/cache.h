@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A folder of files that can be had again: when it holds more than it may, those that were used
- * longest ago go. Thread-safe.
+ * A folder of files that can be fetched again. When it exceeds its size limit, the least recently
+ * used files are removed. Thread-safe.
  */
 #ifndef SPL_SERVICE_BLOBS_CACHE_H
 #define SPL_SERVICE_BLOBS_CACHE_H
@@ -13,26 +13,26 @@
 typedef struct spl_cache {
     int folder;
     uint64_t most_bytes, bytes;
-    pthread_mutex_t lock; /* of `bytes` */
+    pthread_mutex_t lock; /* guards `bytes` */
     pthread_mutex_t fetches_lock;
     pthread_cond_t fetches_changed;
-    struct spl_cache_fetch *fetches; /* under fetches_lock; one of a file at a time */
+    struct spl_cache_fetch *fetches; /* guarded by fetches_lock; at most one per file */
 } spl_cache;
 
-/* Takes over the descriptor of the folder, and empties it. */
+/* Takes ownership of the folder's descriptor, and empties the folder. */
 void spl_cache_open(int folder, uint64_t most_bytes, spl_cache *ret_cache);
 void spl_cache_close(spl_cache *cache);
 
-/* Opens the file for reading; when it is not there, `fetch` fills a new one first; one that is
- * being fetched already is waited for. The descriptor stays good also when the file goes. CANCELED:
- * by `wait`, which may be NULL. */
+/* Opens a file for reading. If it is missing, `fetch` fills a new one; if another thread is already
+ * fetching it, the call waits. The descriptor stays valid when the file is removed. Errors also:
+ * CANCELED (by `wait`, which may be NULL). */
 SPL_WARN_UNUSED int spl_cache_get(spl_cache *cache, const char *name,
                                   int (*fetch)(void *user, int fd, spl_error *ret_error),
                                   void *user, const spl_blob_wait *wait, int *ret_fd,
                                   spl_error *ret_error);
-/* What the name stands for is gone, or another. */
+/* Removes a file whose original was deleted or replaced. */
 void spl_cache_forget(spl_cache *cache, const char *name);
-/* Forgets what nobody asked for in the last `unused_s` seconds. */
+/* Removes the files that were not used in the last `unused_s` seconds. */
 void spl_cache_sweep(spl_cache *cache, unsigned unused_s);
 
 #endif

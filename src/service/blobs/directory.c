@@ -4,12 +4,12 @@
  *
  *     blobs/JOB/NAME               complete
  *     blobs/JOB/NAME.FENCE.part    an output that the worker with this fence is writing
- *     blobs/quarantine/JOB         set aside; the folder's time of change says when
+ *     blobs/quarantine/JOB         quarantined; the folder's modification time says since when
  *     incoming/NUMBER              an upload
  *
- * Everything is reached from two open folders, by one checked name at a time and without following
- * links. A blob gets its name by a rename after its content is flushed, and the folder is flushed
- * after that.
+ * All accesses start at two open folders and use one checked name at a time, without following
+ * symbolic links. A blob's content is flushed before the rename that names it, and the folder is
+ * flushed after it.
  */
 #include "service/blobs/blobs.h"
 
@@ -25,7 +25,7 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
-#define RACES_MAX 100 /* how often another thread may make or remove a folder under our hands */
+#define RACES_MAX 100 /* retries when another thread creates or removes a folder meanwhile */
 
 typedef struct directory {
     spl_blobs base;
@@ -33,10 +33,10 @@ typedef struct directory {
     atomic_uint_least64_t next_upload;
 } directory;
 
-/* What a writer holds besides its descriptor. */
+/* The state of a writer besides its descriptor. */
 typedef struct unfinished {
     char job[SPL_BLOB_NAME_MAX + 1]; /* "" for an upload */
-    int folder;                      /* where it is */
+    int folder;                      /* the one that contains the file */
     char name[NAME_MAX + 1];
 } unfinished;
 
@@ -54,7 +54,7 @@ static int open_folder(int parent, const char *name) {
     return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Opens a folder that is made when it is missing, and flushes its name. */
+/* Opens a folder, which is created if it is missing, and flushes its name. */
 static int make_folder(int parent, const char *name, int *ret_folder, spl_error *ret_error) {
     for (int races = 0;; races++) {
         if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
@@ -73,7 +73,7 @@ static bool is_dots(const char *name) {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* Calls `visit` for each entry of a folder until an answer is not 0, which is returned. */
+/* Visits each entry of a folder. Stops at the first nonzero result of `visit` and returns it. */
 static int visit_folder(int folder, int (*visit)(void *user, int folder, const char *name),
                         void *user, spl_error *ret_error) {
     int again = open_folder(folder, ".");
@@ -107,7 +107,7 @@ static int unlink_entry(void *user, int folder, const char *name) {
 
 #define DIGITS "0123456789"
 
-/* NAME.FENCE.part */
+/* Whether the name is NAME.FENCE.part. */
 static bool is_part_name(const char *name) {
     const size_t length = strlen(name), suffix = strlen(SPL_BLOB_PART_SUFFIX);
     if (length <= suffix || strcmp(name + length - suffix, SPL_BLOB_PART_SUFFIX) != 0)
@@ -126,14 +126,14 @@ static int unlink_upload(void *user, int folder, const char *name) {
     return name[strspn(name, DIGITS)] == '\0' ? unlink_entry(user, folder, name) : 0;
 }
 
-/* Removes what an earlier process did not finish in a job's folder, and the folder when nothing is
- * left. */
+/* Removes the unfinished files of an earlier process from a job's folder, and the folder if it is
+ * empty then. */
 static int clean_job(void *user, int jobs, const char *name) {
     if (spl_blob_check_name(name, NULL) < 0 || strcmp(name, SPL_BLOBS_ASIDE) == 0)
         return 0; /* such as lost+found */
     SPL_CLEANUP(spl_close_p) int folder = open_folder(jobs, name);
     if (folder < 0 && errno == ENOTDIR)
-        return 0; /* nothing of ours */
+        return 0; /* a foreign file */
     if (folder < 0)
         return spl_fail_errno(user, errno, "cannot open the folder of the job %s", name);
     int status = visit_folder(folder, unlink_part, user, user);
@@ -145,7 +145,7 @@ static int clean_job(void *user, int jobs, const char *name) {
 
 /* ------------------------------------------------------------ writing ---- */
 
-/* Makes the file of a writer; takes over *folder. */
+/* Creates the file of a writer; takes ownership of *folder. */
 static int start_writer(int *folder, const char *job, const char *name, spl_blob_writer *ret_writer,
                         spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) unfinished *state = malloc(sizeof(*state));
@@ -202,11 +202,11 @@ static void directory_discard(spl_blobs *blobs, spl_blob_writer *writer) {
         return;
     unlinkat(state->folder, state->name, 0);
     if (state->job[0])
-        unlinkat(of(blobs)->jobs, state->job, AT_REMOVEDIR); /* when it was the only one */
+        unlinkat(of(blobs)->jobs, state->job, AT_REMOVEDIR); /* succeeds if it is empty */
     free_writer(writer);
 }
 
-/* Moves a flushed file to its place in `folder`. */
+/* Moves a flushed file into `folder` under its final name. */
 static int move_into(const unfinished *state, int folder, const char *job, const char *name,
                      spl_error *ret_error) {
     if (renameat(state->folder, state->name, folder, name) < 0)
@@ -280,7 +280,7 @@ static int directory_open(spl_blobs *blobs, const char *job, const char *name, i
         make_part_name(name, fence, part);
         fd = open_file(folder, part);
         complete = fd < 0;
-        if (fd < 0 && errno == ENOENT) /* or has it just been completed? */
+        if (fd < 0 && errno == ENOENT) /* it may have been completed meanwhile */
             fd = open_file(folder, name);
     }
     struct stat file;
@@ -295,7 +295,7 @@ static int directory_open(spl_blobs *blobs, const char *job, const char *name, i
 
 /* ------------------------------------------------- copying, removing ---- */
 
-/* For file systems without links. */
+/* For file systems without hard links. */
 static int copy_content(spl_blobs *blobs, const char *from_job, const char *to_job,
                         const char *name, spl_error *ret_error) {
     spl_blob blob;
@@ -345,7 +345,7 @@ static int directory_copy(spl_blobs *blobs, const char *from_job, const char *to
                                 from_job);
     }
     if (status < 0)
-        unlinkat(of(blobs)->jobs, to_job, AT_REMOVEDIR); /* when there is nothing else in it */
+        unlinkat(of(blobs)->jobs, to_job, AT_REMOVEDIR); /* succeeds if it is empty */
     return status;
 }
 
@@ -364,7 +364,7 @@ static int directory_remove(spl_blobs *blobs, const char *job, const char *name,
     return status;
 }
 
-/* Removes the folder of a job from the folder `jobs`, with all that is in it. */
+/* Removes a job's folder and its content from the folder `jobs`. */
 static int remove_from(int jobs, const char *job, spl_error *ret_error) {
     int status = spl_blob_check_name(job, ret_error);
     for (int races = 0; status == 0; races++) {
@@ -392,7 +392,7 @@ static int directory_remove_job(spl_blobs *blobs, const char *job, spl_error *re
 
 /* ------------------------------------------------------------ quarantine ---- */
 
-/* Moves the folder of a job, and flushes both folders. */
+/* Moves a job's folder, and flushes both parent folders. */
 static int move_job(int from, int to, const char *job, spl_error *ret_error) {
     if (renameat(from, job, to, job) < 0 || fsync(to) < 0 || fsync(from) < 0)
         return spl_fail_errno(ret_error, errno, "cannot move the blobs of the job %s", job);
@@ -416,8 +416,8 @@ typedef struct review {
     int jobs;
     int (*judge)(void *user, const char *job);
     void *user;
-    time_t before; /* what was set aside earlier is removed */
-    int failed;    /* the first failure, told in *ret_error */
+    time_t before; /* jobs quarantined earlier are removed */
+    int failed;    /* the first failure, reported in *ret_error */
     spl_error *ret_error;
 } review;
 
@@ -452,7 +452,7 @@ static int directory_review_aside(spl_blobs *blobs, int (*judge)(void *user, con
         return spl_fail_errno(ret_error, errno, "cannot open the folder " SPL_BLOBS_ASIDE);
     review own = {jobs, judge, user, time(NULL) - (time_t)keep_s, 0, ret_error};
     int status = visit_folder(aside, review_job, &own, ret_error);
-    unlinkat(jobs, SPL_BLOBS_ASIDE, AT_REMOVEDIR); /* when nothing is left */
+    unlinkat(jobs, SPL_BLOBS_ASIDE, AT_REMOVEDIR); /* succeeds if it is empty */
     return status < 0 ? status : own.failed;
 }
 

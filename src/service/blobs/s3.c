@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blobs in a bucket: objects JOB/NAME. What is being written lies in an unnamed file in
- * DATA_DIR/incoming until commit stores it. What is opened is fetched whole into a cache, and its
- * SHA-256 checked, before anybody reads a byte of it; so ranges, archives and repeated reads cost
- * one transfer. Objects that a crash leaves behind are for the bucket's lifecycle.
+ * Blobs in a bucket: objects JOB/NAME.
+ *
+ * An unfinished blob is an unnamed file in DATA_DIR/incoming until commit stores it. Opening a blob
+ * fetches the whole object into a cache and checks its SHA-256 before any byte is read, so ranges,
+ * archives and repeated reads cost one transfer. The bucket's lifecycle removes objects that a
+ * crash leaves behind.
  */
 #include "base/clock.h"
 #include "service/blobs/cache.h"
@@ -18,18 +20,18 @@
 #include <sys/statvfs.h>
 
 #define KEY_SIZE  (2 * SPL_BLOB_NAME_MAX + 2)
-#define ASK_AFTER 10.0 /* seconds without a word from the server */
+#define ASK_AFTER 10.0 /* seconds without an answer before the server is probed */
 #define SWEEP_S   60.0
-#define UNUSED_S  900 /* after which a copy goes: jobs are also deleted by other machines */
-#define LINK_S    300 /* life of a link: for a client that follows it at once */
+#define UNUSED_S  900 /* unused copies are removed: other machines delete jobs, too */
+#define LINK_S    300 /* life of a link, which the client follows at once */
 
 typedef struct s3_blobs {
     spl_blobs base;
     spl_s3_client *client;
     int incoming; /* folder */
-    int nothing;  /* an empty file, for outputs that grow elsewhere */
+    int nothing;  /* an empty file, for outputs that another machine writes */
     spl_cache cache;
-    _Atomic double answered_s; /* when the server last did, of spl_now_s */
+    _Atomic double answered_s; /* time of the last answer, by spl_now_s; 0: failed */
     _Atomic double swept_s;
     spl_blobs_s3 options;
 } s3_blobs;
@@ -46,7 +48,7 @@ static int make_key(const char *job, const char *name, char ret_key[KEY_SIZE],
     return status;
 }
 
-/* Notes from how it ended whether the server is there. */
+/* Records whether the server answered, from the status of a request; returns the status. */
 static int note(s3_blobs *own, int status) {
     if (status == 0 || status == SPL_E_NOT_FOUND)
         atomic_store(&own->answered_s, spl_now_s());
@@ -55,7 +57,7 @@ static int note(s3_blobs *own, int status) {
     return status;
 }
 
-/* The name in the cache. */
+/* Makes the file name in the cache. */
 static void flatten(const char *key, char ret_name[KEY_SIZE]) {
     snprintf(ret_name, KEY_SIZE, "%s", key);
     *strchr(ret_name, '/') = '~';
@@ -64,7 +66,7 @@ static void flatten(const char *key, char ret_name[KEY_SIZE]) {
 /* ------------------------------------------------------------ writing ---- */
 
 static int s3_upload(spl_blobs *blobs, spl_blob_writer *ret_writer, spl_error *ret_error) {
-    static char something; /* `state` is not NULL as long as it is to be discarded */
+    static char something; /* a non-NULL state marks a writer to discard */
     int fd = openat(of(blobs)->incoming, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
         return spl_fail_errno(ret_error, errno, "cannot make a blob");
@@ -74,7 +76,7 @@ static int s3_upload(spl_blobs *blobs, spl_blob_writer *ret_writer, spl_error *r
 
 static int s3_output(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
                      spl_blob_writer *ret_writer, spl_error *ret_error) {
-    (void)fence; /* nobody else sees it */
+    (void)fence; /* the file has no name, so writers cannot collide */
     int status = spl_blob_check_names(job, name, ret_error);
     return status < 0 ? status : s3_upload(blobs, ret_writer, ret_error);
 }
@@ -169,7 +171,7 @@ static int s3_copy(spl_blobs *blobs, const char *from_job, const char *to_job, c
 static int remove_key(s3_blobs *own, const char *key, const spl_blob_wait *wait,
                       spl_error *ret_error) {
     char cached[KEY_SIZE];
-    if (strlen(key) >= KEY_SIZE || !strchr(key, '/')) /* not ours */
+    if (strlen(key) >= KEY_SIZE || !strchr(key, '/')) /* a foreign object */
         return 0;
     flatten(key, cached);
     spl_cache_forget(&own->cache, cached);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * S3 with libcurl, which signs. Presigned URLs are signed here:
+ * S3 with libcurl, which signs the requests. Presigned URLs are signed here:
  * https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
  */
 #include "service/blobs/s3_client.h"
@@ -20,12 +20,12 @@
 #include <time.h>
 
 #define CONNECT_MS       3000L
-#define ANSWER_S         30L /* for a request without a body worth speaking of */
-#define ABORT_S          1L  /* for the end of an upload in parts that failed or was canceled */
+#define ANSWER_S         30L /* for requests with a small body or none */
+#define ABORT_S          1L  /* for aborting a failed or canceled upload in parts */
 #define SLOW_BYTES_S     2048L
 #define SLOW_S           20L
 #define TRIES            4
-#define PAUSE_MS         200 /* before the second try, then twice as long each time */
+#define PAUSE_MS         200 /* before the second try; doubles with each further one */
 #define ANSWER_MAX_BYTES ((size_t)4 << 20)
 #define PART_BYTES       ((uint64_t)16 << 20)
 #define PARTS_MAX        9000
@@ -40,21 +40,21 @@ struct spl_s3_client {
     const spl_blobs_s3 *options;
     char *scope; /* for CURLOPT_AWS_SIGV4 */
     pthread_mutex_t lock;
-    CURL *handles[HANDLES_KEPT]; /* with open connections */
+    CURL *handles[HANDLES_KEPT]; /* with open connections, for reuse */
     size_t handle_count;
 };
 
 typedef struct request {
     const char *method; /* GET, HEAD, PUT, POST, DELETE */
-    const char *key;    /* "": of the bucket */
+    const char *key;    /* "": the bucket itself */
     const char *query;  /* sorted and escaped; NULL: none */
     const char *headers[4];
-    const char *body;     /* of POST */
-    int from_fd;          /* of PUT: `size` bytes from `start` on */
-    uint64_t start, size; /* of GET into a file: where that goes on */
-    const char *sha256;   /* of the body; NULL: of nothing */
+    const char *body;     /* for POST */
+    int from_fd;          /* for PUT: `size` bytes, beginning at `start` */
+    uint64_t start, size; /* `start` for GET into a file: where to resume */
+    const char *sha256;   /* of the body; NULL: the body is empty */
     int to_fd;            /* -1: the answer is kept as text */
-    uint64_t to_position; /* where what comes is written; grows */
+    uint64_t to_position; /* where the next byte is written; advances */
     unsigned tries;
     long answer_s; /* 0: ANSWER_S */
     const spl_blob_wait *wait;
@@ -67,14 +67,14 @@ typedef struct answer {
     size_t text_size;
 } answer;
 
-/* What one try needs. */
+/* The state of one try. */
 typedef struct transfer {
     request *request;
     answer *answer;
     CURL *curl;
     uint64_t sent;
-    int number;              /* errno of what went wrong on our side */
-    bool too_long, accepted; /* no other try; the status is known */
+    int number;              /* errno of a local failure */
+    bool too_long, accepted; /* too_long: do not retry; accepted: the status is known */
     bool canceled;
 } transfer;
 
@@ -102,7 +102,7 @@ static int fail_canceled(spl_error *ret_error) {
     return spl_fail(ret_error, SPL_E_CANCELED, "the request to S3 was canceled");
 }
 
-/* Of `size` bytes of the file from `start` on. */
+/* Hashes `size` bytes of the file, beginning at `start`. */
 static int hash_file(int fd, uint64_t start, uint64_t size, const spl_blob_wait *wait,
                      char ret_hex[65], spl_error *ret_error) {
     SPL_CLEANUP(context_free) EVP_MD_CTX *context = EVP_MD_CTX_new();
@@ -175,7 +175,7 @@ static size_t take_body(char *data, size_t unit, size_t count, void *user) {
         curl_easy_getinfo(own->curl, CURLINFO_RESPONSE_CODE, &own->answer->status);
         own->accepted = true;
         if (r->to_fd >= 0 && r->start > 0 && own->answer->status == 200) {
-            own->too_long = true; /* all of it instead of the rest */
+            own->too_long = true; /* the whole object instead of the requested range */
             return CURL_WRITEFUNC_ERROR;
         }
     }
@@ -242,7 +242,7 @@ static CURLcode set_options(const spl_s3_client *client, transfer *own, const ch
     SET(PROTOCOLS_STR, "http,https");
     SET(NOPROXY, "*");
     SET(NOSIGNAL, 1L);
-    SET(QUICK_EXIT, 1L); /* or libcurl waits for a lookup after the request was canceled */
+    SET(QUICK_EXIT, 1L); /* else libcurl finishes a name lookup after a cancel */
     SET(AWS_SIGV4, client->scope);
     SET(USERNAME, client->options->access_key_id);
     SET(PASSWORD, client->options->secret_access_key);
@@ -288,7 +288,7 @@ static CURL *take_handle(spl_s3_client *client) {
 }
 
 static void give_handle(spl_s3_client *client, CURL *curl) {
-    curl_easy_reset(curl); /* which keeps its connections */
+    curl_easy_reset(curl); /* keeps its connections */
     pthread_mutex_lock(&client->lock);
     const bool kept = client->handle_count < HANDLES_KEPT;
     if (kept)
@@ -298,7 +298,8 @@ static void give_handle(spl_s3_client *client, CURL *curl) {
         curl_easy_cleanup(curl);
 }
 
-/* The text of the first element `name` in `xml`; false when it is not there or longer. */
+/* Copies the text of the first element `name` of `xml`. False if it is missing, contains an entity,
+ * or does not fit. */
 static bool find_text(const char *xml, const char *name, char *ret_text, size_t size) {
     char tag[64];
     snprintf(tag, sizeof(tag), "<%s>", name);
@@ -328,7 +329,7 @@ static int fail_answer(const request *r, const answer *got, spl_error *ret_error
                     *r->key ? r->key : "of the bucket", got->status, *code ? " " : "", code);
 }
 
-/* *ret_again: another try may help. The answer is to be freed in any case. */
+/* *ret_again: a retry may help. The caller frees the answer in any case. */
 static int try_once(spl_s3_client *client, request *r, answer *got, bool *ret_again,
                     spl_error *ret_error) {
     *ret_again = false;
@@ -380,7 +381,8 @@ static int run(spl_s3_client *client, request *r, answer *ret_answer, spl_error 
             got = (answer){0};
             return 0;
         }
-        if (!again || i == tries || r->to_position != position) /* who fetches goes on from there */
+        /* After progress, spl_s3_get resumes from the new position. */
+        if (!again || i == tries || r->to_position != position)
             return status;
         usleep((PAUSE_MS * 1000) << (i - 1));
         if (spl_blob_wait_canceled(r->wait))
@@ -413,7 +415,7 @@ static int put_whole(spl_s3_client *client, const char *key, int fd, uint64_t si
 
 typedef struct multipart {
     char id[1024];
-    char *list; /* what completes it */
+    char *list; /* the body of the completing request */
     size_t list_size;
     FILE *listing;
 } multipart;
@@ -516,7 +518,7 @@ static int put_in_parts(spl_s3_client *client, const char *key, int fd, uint64_t
     if (status == 0)
         status = complete_parts(client, key, &parts, wait, ret_error);
     free(parts.list);
-    if (status < 0) { /* if that fails too, the bucket's lifecycle does it */
+    if (status < 0) { /* if the abort fails too, the bucket's lifecycle removes the parts */
         char query[1100];
         snprintf(query, sizeof(query), "uploadId=%s", parts.id);
         (void)!run_without_answer(client,
@@ -547,8 +549,8 @@ int spl_s3_put(spl_s3_client *client, const char *key, int fd, const spl_blob_wa
 
 /* ------------------------------------------------------------- fetching ---- */
 
-/* Fetches from `*position` on, and moves it. *ret_sha256 is what the object should have, "" when it
- * does not say. */
+/* Fetches the object from `*position` on, and advances it. *ret_sha256 is the hash stored with the
+ * object, "" if there is none. */
 static int get_rest(spl_s3_client *client, const char *key, int fd, const spl_blob_wait *wait,
                     uint64_t *position, char ret_sha256[65], spl_error *ret_error) {
     char range[64];
@@ -619,7 +621,7 @@ int spl_s3_remove(spl_s3_client *client, const char *key, const spl_blob_wait *w
     return status == SPL_E_NOT_FOUND ? 0 : status;
 }
 
-/* Visits the keys of one page; *last is its last key, "" when it has none. */
+/* Visits the keys of one page. *last is the last key, "" if there is none. */
 static int visit_page(const char *xml, int (*visit)(void *user, const char *key), void *user,
                       char last[KEY_MAX]) {
     int status = 0;
