@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What blobs in a directory owe their disk: each system call fails once in turn, and no blob is
- * there in part, none is reported that is not there, nothing is left lying about. Linked with
- * --wrap for those calls. Also: modes, and links that lead elsewhere.
+ * Blobs in a directory on faulty disks. Each system call fails once in turn: no blob may exist in
+ * part, every reported success must exist, and no file may be left behind. Linked with --wrap for
+ * those calls. Also: file modes, and symbolic links that lead elsewhere.
  */
 #include "folder.h"
 #include "service/blobs/blobs.h"
@@ -23,7 +23,7 @@ static spl_error error;
 
 /* ---------------------------------------------- system calls that fail ---- */
 
-static int until_failure = -1, failure_errno; /* -1: none fails */
+static int until_failure = -1, failure_errno; /* -1: no failure is scheduled */
 static bool links_fail;
 
 static bool fails(void) {
@@ -212,7 +212,7 @@ static void assert_flushed(const char *name) {
         fail_msg("%s was not flushed", name);
 }
 
-/* A power loss takes neither the content, nor the name, nor the folder. */
+/* A power loss affects neither the content, nor the name, nor the folder. */
 static void what_is_done_is_flushed(void **state) {
     (void)state;
     flushed_count = 0;
@@ -285,7 +285,7 @@ static void links_are_not_followed(void **state) {
     assert_int_equal(blobs->functions->remove(blobs, "b", "secret", NULL, &error), 0);
     assert_int_equal(access(secret, F_OK), 0);
 
-    /* What is no file is no blob, and opening it does not wait. */
+    /* A FIFO is not a blob, and opening it does not block. */
     in_folder("blobs/a/fifo", link);
     assert_int_equal(mkfifo(link, 0600), 0);
     assert_int_equal(blobs->functions->open(blobs, "a", "fifo", 0, NULL, &blob, &error), SPL_E_IO);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blobs in an S3 server that gives no answer: waits end when they are canceled, and hold up nobody
- * who wants something else.
+ * Blobs in an S3 server that does not answer: a cancel ends the wait, and a wait does not delay
+ * requests for other blobs.
  */
 #include "folder.h"
 #include "service/blobs/blobs.h"
@@ -20,8 +20,8 @@
 
 #define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-/* "/bucket/hangs/..." is answered when `released` is posted, everything else at once, and so is the
- * POST that starts an upload in parts. */
+/* Requests for "/bucket/hangs/..." are answered once `released` is posted; all others, and the POST
+ * that starts an upload in parts, at once. */
 static struct MHD_Daemon *server;
 static sem_t hanging, released;
 static char folder[256], endpoint[64];
@@ -89,7 +89,7 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* spl_blob_wait.canceled: as soon as the server has the request. */
+/* Implements spl_blob_wait.canceled: true once the server has received the request. */
 static int ask_hanging(void *user) {
     (void)user;
     int requests = 0;
@@ -109,7 +109,7 @@ static void make_upload(uint64_t bytes, spl_blob_writer *ret_writer) {
     assert_int_equal(ftruncate(ret_writer->fd, (off_t)bytes), 0);
 }
 
-/* In one request without and with a check of the rate, and in parts. */
+/* The sizes: one request with a time limit, one with a minimum rate, and an upload in parts. */
 static void uploads_are_canceled(void **state) {
     (void)state;
     static const uint64_t sizes[] = {10, 1 << 20, 70 << 20};
@@ -154,7 +154,7 @@ static void a_slow_download_holds_up_no_other_file(void **state) {
         assert_int_equal(blobs->functions->open(blobs, "works", name, 0, NULL, &other, &error), 0);
         close(other.fd);
     }
-    /* The same file is fetched once; who waits for it can go. */
+    /* Two threads share one fetch, and the waiting one can be canceled. */
     sem_post(&hanging);
     assert_int_equal(
         blobs->functions->open(blobs, "hangs", "input", 0, &wait_for_request, &again, &error),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What every implementation of blobs must keep. `openers` lists the implementations; each test runs
- * on each of them, in a fresh folder, or in the bucket "spleeterd" of the S3 server that
+ * The contract of blobs, checked on every implementation. `openers` lists the implementations; each
+ * test runs on each of them, in a new folder, or in the bucket "spleeterd" of the S3 server that
  * SPL_TEST_S3 names, which is emptied.
  */
 #include "folder.h"
@@ -36,7 +36,7 @@ static const struct {
     opener open;
 } openers[] = {{"directory", spl_blobs_open_directory}, {"S3", open_s3}};
 static opener open_blobs;
-static bool in_directory; /* what grows is seen, and what is there can be counted */
+static bool in_directory; /* growing outputs are visible, and files can be counted */
 
 static char folder[256];
 static spl_blobs *blobs;
@@ -104,7 +104,7 @@ static void assert_blob(const char *job, const char *name, const char *text) {
 
 static void assert_missing(const char *job, const char *name, int64_t fence) {
     spl_blob blob;
-    if (!in_directory && fence > 0) { /* it may grow somewhere */
+    if (!in_directory && fence > 0) { /* another machine might be writing it */
         OK(open, job, name, fence, NULL, &blob);
         assert_content(&blob, "", false);
         close(blob.fd);
@@ -113,13 +113,13 @@ static void assert_missing(const char *job, const char *name, int64_t fence) {
     FAILS(NOT_FOUND, open, job, name, fence, NULL, &blob);
 }
 
-/* Counts the files, if they are files. */
+/* Checks the number of files, where blobs are files. */
 static void assert_files(unsigned count) {
     if (in_directory)
         assert_int_equal(folder_count(folder, ""), count);
 }
 
-/* Collects the jobs as "abc" (their names are letters); stops after `most`. */
+/* Collects the jobs, whose names are letters, as "abc"; stops after `most`. */
 typedef struct visited {
     char jobs[32];
     size_t count, most;
@@ -159,7 +159,7 @@ static void uploads(void **state) {
     assert_jobs("ab");
     reopen();
     assert_blob("a", "input", "one");
-    make_blob("a", "input", "three"); /* takes the place */
+    make_blob("a", "input", "three"); /* replaces the blob */
     assert_blob("a", "input", "three");
 }
 
@@ -192,7 +192,7 @@ static void outputs_can_be_read_while_they_grow(void **state) {
     OK(open, "a", "vocals.wav", 3, NULL, &late);
     assert_content(&late, "abcdef", false);
     OK(commit, &writer, "a", "vocals.wav", NULL);
-    early.bytes = 6; /* who has opened it early reads on */
+    early.bytes = 6; /* a descriptor opened earlier stays readable */
     assert_content(&early, "abcdef", false);
     close(early.fd);
     close(late.fd);
@@ -326,10 +326,11 @@ static void removing(void **state) {
     spl_blob blob;
     OK(open, "a", "vocals.wav", 0, NULL, &blob);
     OK(remove_job, "a");
-    assert_content(&blob, "2", true); /* who reads reads on */
+    assert_content(&blob, "2", true); /* an open descriptor stays readable */
     close(blob.fd);
     if (in_directory)
-        FAILS(NOT_FOUND, commit, &writer, "a", "bass.wav", NULL); /* who writes, for nothing */
+        /* The writer's folder is gone. */
+        FAILS(NOT_FOUND, commit, &writer, "a", "bass.wav", NULL);
     else
         blobs->functions->discard(blobs, &writer);
     assert_jobs("b");
@@ -345,7 +346,7 @@ static void listing_stops(void **state) {
     assert_int_equal(one.count, 1);
 }
 
-/* What a dead process did not finish is gone. */
+/* Unfinished files of a dead process are removed. */
 static void unfinished_work_is_cleaned_up(void **state) {
     (void)state;
     make_blob("a", "input", "1");
@@ -365,7 +366,7 @@ static void unfinished_work_is_cleaned_up(void **state) {
     assert_blob("a", "input", "1");
 }
 
-/* Whoever put them there. */
+/* Files that the implementations did not name stay. */
 static void foreign_files_stay(void **state) {
     (void)state;
     static const char *const foreign[] = {"incoming/read.me", "incoming/12a",   "cache/read.me",
@@ -379,7 +380,7 @@ static void foreign_files_stay(void **state) {
         if (file)
             fclose(file);
         else
-            assert_true(in_directory); /* which has no cache */
+            assert_true(in_directory); /* a directory has no cache */
     }
     blobs->functions->close(blobs);
     assert_success(open_blobs(folder, &blobs, &error), "open");
@@ -419,7 +420,7 @@ static void *write_and_remove(void *user) {
     return NULL;
 }
 
-/* Folders come and go under the hands of those who write. */
+/* Folders appear and disappear while other threads write. */
 static void many_at_once(void **state) {
     (void)state;
     enum { THREADS = 6 };
@@ -433,7 +434,7 @@ static void many_at_once(void **state) {
     assert_files(0);
 }
 
-/* More than a part, and more than the cache. */
+/* A blob larger than a part, and larger than the cache. */
 static void large_blobs(void **state) {
     (void)state;
     enum { BYTES = 70 << 20 };
@@ -461,7 +462,7 @@ static void large_blobs(void **state) {
     free(piece);
 }
 
-/* Anybody who has the URL gets the blob, under a name, and nobody who changes it. */
+/* Everybody who has the URL gets the blob, under the given file name. A modified URL is refused. */
 static void links(void **state) {
     (void)state;
     make_blob("a", "vocals.wav", "la la");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A disk for SQLite that fails, is slow, or loses what was not flushed.
+ * A disk for SQLite that fails, is slow, or loses unflushed data.
  */
 #include "faulty_vfs.h"
 
@@ -14,12 +14,12 @@
 
 typedef struct faulty_file {
     sqlite3_file base;
-    const char *path; /* SQLite keeps it as long as the file is open */
+    const char *path; /* valid while the file is open */
     sqlite3_file *real;
 } faulty_file;
 
 static sqlite3_vfs *usual;
-static atomic_int until_failure = -1; /* -1: none is planned */
+static atomic_int until_failure = -1; /* -1: no failure is scheduled */
 static atomic_bool failing, has_failed, stays_failing, keeps_durable;
 static atomic_int failure_code;
 static atomic_uint flush_delay_ms;

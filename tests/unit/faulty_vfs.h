@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A disk for SQLite that fails, is slow, or loses what was not flushed: a VFS around the usual one
+ * A disk for SQLite that fails, is slow, or loses unflushed data: a VFS that wraps the default one
  * (https://www.sqlite.org/vfs.html).
  */
 #ifndef SPL_TESTS_UNIT_FAULTY_VFS_H
@@ -8,23 +8,23 @@
 
 #include <stdbool.h>
 
-/* Makes it the default of databases opened from now on. */
+/* Becomes the default VFS of databases opened from now on. */
 void faulty_vfs_install(void);
 
 /* The `number`-th write, flush, truncation, deletion or opening from now (0: the next) fails with
- * the SQLite code `code`; with `stays` all after it too. */
+ * the SQLite code `code`; if `stays`, all later ones fail, too. */
 void faulty_vfs_fail(int number, int code, bool stays);
-/* Ends that. Returns whether one has failed. */
+/* Stops the failures. Returns whether any operation has failed. */
 bool faulty_vfs_heal(void);
 
-/* How long each flush takes in addition. */
+/* Adds `ms` to the duration of each flush. */
 void faulty_vfs_delay_flushes(unsigned ms);
 
-/* From now on FILE.durable is what a power loss would leave of FILE: what it was when it was last
- * flushed. */
+/* From now on, FILE.durable holds what a power loss would leave of FILE: its content at the last
+ * flush. */
 void faulty_vfs_keep_durable(void);
-/* The power loss: puts the durable files of the database at `path` in the place of the real ones.
- * No connection may be open. */
+/* Simulates a power loss: replaces the files of the database at `path` by their durable copies. No
+ * connection may be open. */
 void faulty_vfs_lose_power(const char *path);
 
 #endif

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Kills a process that works on jobs and blobs, again and again at random moments: what it has
- * acknowledged is there afterwards, each job has one result, and no file is left that belongs to no
- * job.
+ * Repeatedly kills, at random moments, a process that works on jobs and blobs. Everything that it
+ * acknowledged must exist afterwards, each job must have one result, and no file may be left
+ * without a job.
  *
  *     store_kills_test [KILLS [SEED]]
  *
  * The process creates, claims, finishes and removes jobs in several threads, and writes a line to a
- * pipe after each call that succeeded. Every second kill is a power loss for the database: what
- * SQLite had not flushed is gone too.
+ * pipe after each successful call. Every second kill is a power loss for the database: unflushed
+ * data of SQLite is lost, too.
  */
 #include "base/clock.h"
 #include "faulty_vfs.h"
@@ -61,10 +61,10 @@ static void close_all(void) {
     blobs->functions->close(blobs);
 }
 
-/* ---------------------------------------------- the process that dies ---- */
+/* ------------------------------------------------ the killed process ---- */
 
 static int acknowledge_fd;
-static pid_t parent; /* without it, the process ends by itself */
+static pid_t parent; /* the process exits when it is gone */
 static unsigned run;
 static atomic_uint jobs_begun, jobs_created;
 
@@ -78,7 +78,7 @@ static void make_id(unsigned number, char ret_id[SPL_ID_SIZE]) {
     snprintf(ret_id, SPL_ID_SIZE, "0190d5a0-%04x-7000-8000-%012u", run & 0xffff, number);
 }
 
-/* Whether it is said to be so: any other failure is one of the test. */
+/* Whether the call succeeded. Any status but success and `allowed` fails the test. */
 static bool succeeded(int status, int allowed, const char *what) {
     expect(status == 0 || status == allowed, "%s: %s", what, error.message);
     return status == 0;
@@ -107,7 +107,7 @@ static void *create_jobs(void *user) {
     return NULL;
 }
 
-/* Does one job. Returns whether there was one. */
+/* Runs one job. Returns whether there was one. */
 static bool do_one_job(void (*done)(char what, const char *id)) {
     const spl_store_claim claim = {.worker = "w",
                                    .now_ms = spl_wall_ms(),
@@ -141,7 +141,7 @@ static bool do_one_job(void (*done)(char what, const char *id)) {
             succeeded(store->functions->finish(store, job.id, job.fence, &finish, &error),
                       SPL_E_CANCELED, "finish"))
             done('f', job.id);
-        else /* it was removed meanwhile */
+        else /* the job was removed meanwhile */
             expect_success(blobs->functions->remove_job(blobs, job.id, &error), "remove_job");
     }
     blobs->functions->discard(blobs, &writer);
@@ -191,7 +191,7 @@ static void work_until_killed(void) {
     _exit(1);
 }
 
-/* ------------------------------------------------------- who looks on ---- */
+/* ---------------------------------------------- the checking process ---- */
 
 typedef struct known_job {
     char id[SPL_ID_SIZE];
@@ -245,7 +245,7 @@ static bool has_blob(const char *id, const char *name) {
     return true;
 }
 
-/* What no job has, which the service sets aside at its start. */
+/* Removes the blobs that belong to no job; the service quarantines those at its start. */
 static int remove_orphan(void *user, const char *id) {
     (void)user;
     bool holds;

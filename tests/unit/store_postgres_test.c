@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the job store on PostgreSQL owes several processes: they hear of each other's changes at
- * once, share rates, take over what the dead reserved, and bring the tables to their version once.
- * Two stores in one process stand for two processes. The server is the one that SPL_TEST_POSTGRES
- * names.
+ * The guarantees of the job store on PostgreSQL to several processes: notifications of each other's
+ * changes, shared rates, takeover of the keys of dead processes, and a single upgrade of the
+ * tables. Two stores in one process stand for two processes. SPL_TEST_POSTGRES names the server.
  */
 #include "base/clock.h"
 #include "service/store/store.h"
@@ -128,7 +127,7 @@ static void others_hear_at_once(void **state) {
 
 static void rates_are_shared(void **state) {
     (void)state;
-    const int64_t one_us = 6000000; /* ten a minute */
+    const int64_t one_us = 6000000; /* ten requests a minute */
     unsigned granted = 0;
     int64_t full_us = 0;
     bool one = false;
@@ -158,16 +157,16 @@ static spl_idempotency reserve(spl_store *store, int64_t now_ms) {
     return state;
 }
 
-/* A key in flight stays with the process that renews it; when that dies, another gets it, and only
- * that one may answer. */
+/* A reserved key stays with the process that renews it. After that process dies another one can
+ * reserve the key, and only that one may store an answer. */
 static void keys_of_the_dead_are_taken_over(void **state) {
     (void)state;
     assert_int_equal(reserve(here, 1000), SPL_IDEMPOTENCY_NEW);
     assert_success(here->functions->idempotency_renew(here, 50000, &error));
     assert_int_equal(reserve(there, 100000), SPL_IDEMPOTENCY_BUSY);
     assert_int_equal(reserve(there, 110000), SPL_IDEMPOTENCY_NEW);
-    assert_success(here->functions->idempotency_release(here, "a", "k",
-                                                        &error)); /* it wakes, and has no say */
+    /* The first process resumes, but no longer holds the key. */
+    assert_success(here->functions->idempotency_release(here, "a", "k", &error));
     assert_int_equal(reserve(here, 110001), SPL_IDEMPOTENCY_BUSY);
 
     char owner[] = "a";
@@ -195,8 +194,8 @@ static void *reserve_in_vain(void *user) {
     return status == SPL_E_IO ? here : NULL;
 }
 
-/* A key whose reservation came true although its process was told that it failed is not kept from
- * everyone by that process. */
+/* If a reservation was committed although its process received an error, that process frees the
+ * key. */
 static void keys_reserved_unawares_are_freed(void **state) {
     (void)state;
     run_sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");

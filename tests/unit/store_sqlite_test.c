@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the SQLite job store owes its disk: whatever fails, no success is reported that is not there
- * afterwards, nothing is corrupted, and it goes on when the disk is well again. Also: which
+ * The SQLite job store on faulty disks: after any failure, every reported success is in the
+ * database, nothing is corrupted, and the store continues once the disk works again. Also: which
  * databases it opens, and that readers do not wait for a flush.
  */
 #include "faulty_vfs.h"
@@ -77,7 +77,7 @@ static void assert_refused(int expected) {
     assert_non_null(strstr(error.message, path));
 }
 
-/* A database that the first release made keeps its jobs, and gets what is new. */
+/* A database of the first release keeps its jobs and is upgraded. */
 static void older_databases_are_brought_forward(void **state) {
     (void)state;
     FILE *file = fopen(SPL_TEST_SCHEMA, "r");
@@ -160,10 +160,10 @@ static void files_are_private(void **state) {
     store->functions->close(store);
 }
 
-/* ------------------------------------------------------- a bad disk ---- */
+/* ----------------------------------------------------- a faulty disk ---- */
 
-/* A story in which each kind of change happens. `attempt` does one step of it; a step that failed
- * is done again when the disk is well. */
+/* A scenario with every kind of change. attempt() runs one step; a failed step is repeated once the
+ * disk works again. */
 enum {
     OPEN,
     RESERVE,
@@ -317,8 +317,8 @@ static void assert_end_of_story(spl_store *store) {
     free(answer);
 }
 
-/* The story with the `number`-th operation of the disk failing. Returns whether there was so much
- * as that to fail. */
+/* Runs the scenario with a failure of the `number`-th disk operation. Returns whether it had that
+ * many operations. */
 static bool tell_story(int number, int code, bool stays, int expected) {
     spl_store *store = NULL;
     unsigned failures = 0;
@@ -332,7 +332,7 @@ static bool tell_story(int number, int code, bool stays, int expected) {
             fail_msg("step %d failed on a good disk: %s", step, error.message);
         if (step != OPEN)
             assert_int_equal(status, expected);
-        /* A failed change has not happened: it can be made. */
+        /* The failed change was rolled back, so it can be repeated. */
         status = attempt(&store, step);
         if (status < 0)
             fail_msg("operation %d: step %d does not work on the healed disk: %s", number, step,
@@ -357,7 +357,8 @@ static void each_failure_of_the_disk(void **state) {
     } kinds[] = {{SQLITE_IOERR_WRITE, SPL_E_IO, false},
                  {SQLITE_IOERR_FSYNC, SPL_E_IO, true},
                  {SQLITE_FULL, SPL_E_NO_SPACE, true}};
-    /* No file has a megabyte, but for the room that is taken in advance, which takes its time. */
+    /* Limit files to 1 MiB. Only the space that is reserved in advance needs more, and reserving it
+     * is slow. */
     struct rlimit usual;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &usual), 0);
     signal(SIGXFSZ, SIG_IGN);
@@ -369,7 +370,7 @@ static void each_failure_of_the_disk(void **state) {
             set_up(NULL);
             number++;
         }
-        assert_true(number > 2 * STEPS); /* it writes and flushes for each step */
+        assert_true(number > 2 * STEPS); /* at least one write and one flush per step */
         folder_remove(folder);
         set_up(NULL);
     }
@@ -386,7 +387,7 @@ static void *create_slowly(void *user) {
     return NULL;
 }
 
-/* A job can be looked up while a commit is being flushed. */
+/* Jobs can be read while a commit is being flushed. */
 static void readers_do_not_wait(void **state) {
     (void)state;
     spl_store *store = open_store();
@@ -439,12 +440,13 @@ static void assert_damaged(int status) {
     error = (spl_error){0};
 }
 
-/* Whatever comes upon a damaged page says which file that is and what to do. */
+/* Every function that reads a damaged page reports which file is damaged and what to do. */
 static void a_damaged_database_is_named(void **state) {
     (void)state;
     spl_store *store = open_store();
     for (int i = 0; i < 3; i++)
-        assert_int_equal(create(store, i), i == 0 ? SPL_E_ARGUMENT : 0); /* no key is reserved */
+        /* The first one fails, because its idempotency key is not reserved. */
+        assert_int_equal(create(store, i), i == 0 ? SPL_E_ARGUMENT : 0);
     store->functions->close(store);
     damage();
     store = open_store();
@@ -486,8 +488,8 @@ static blkcnt_t blocks_of_log(void) {
     return status.st_blocks;
 }
 
-/* The log has its room before it is needed, also while the database is closed; and then it holds
- * nothing that another database could take for its own. */
+/* The log's space is reserved before it is needed, and stays reserved while the database is closed.
+ * A closed database's log is empty, so that no other database can use its content. */
 static void the_log_has_its_room(void **state) {
     (void)state;
     const blkcnt_t room = (3 << 20) / 512;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What every implementation of the job store must keep. `openers` lists the implementations; each
- * test runs on each of them, in a fresh folder or, on the PostgreSQL server that SPL_TEST_POSTGRES
- * names, a fresh schema, and time is what the test says it is.
+ * The contract of the job store, checked on every implementation. `openers` lists the
+ * implementations; each test runs on each of them with a clock that it controls, in a new folder or
+ * in a new schema of the PostgreSQL server that SPL_TEST_POSTGRES names.
  */
 #include "folder.h"
 #include "service/store/store.h"
@@ -25,7 +25,7 @@
 typedef int (*opener)(const char *folder, spl_store **ret_store, spl_error *ret_error);
 
 #ifdef SPL_WITH_POSTGRES
-/* In a schema named like the folder, which is made when it is missing. */
+/* Uses a schema named like the folder, and creates it if it is missing. */
 static int open_postgres(const char *folder, spl_store **ret_store, spl_error *ret_error) {
     const char *server = getenv("SPL_TEST_POSTGRES"), *name = strrchr(folder, '/') + 1;
     char url[400], sql[200];
@@ -45,7 +45,7 @@ static int open_postgres(const char *folder, spl_store **ret_store, spl_error *r
 static const struct {
     const char *name;
     opener open;
-    const char *server; /* the environment variable without which it is left out; NULL: none */
+    const char *server; /* the variable without which the tests are skipped; NULL: none */
 } openers[] = {
     {"SQLite", spl_store_open_sqlite, NULL},
 #ifdef SPL_WITH_POSTGRES
@@ -94,7 +94,7 @@ typedef struct job_id {
 
 static atomic_uint ids_made;
 
-/* Ids grow with time, as UUIDs of version 7 do. */
+/* Ids grow with time, like UUIDs version 7. */
 static job_id new_id(void) {
     job_id id;
     snprintf(id.text, sizeof(id.text), "0190d5a0-0000-7000-8000-%012u",
@@ -135,7 +135,7 @@ static job_id create(const char *owner) {
 static const spl_store_claim usual_claim = {
     .worker = "w", .now_ms = 2000, .lease_ms = 1000, .attempts_max = 3, .retention_ms = 60000};
 
-/* Claims at `now_ms` for 1,000 ms; the job's id, "" when there is nothing. */
+/* Claims at `now_ms` for 1,000 ms. Returns the job's id, or "" if there is none. */
 static job_id claim(int64_t now_ms, int64_t *ret_fence) {
     spl_store_claim claim = usual_claim;
     claim.now_ms = now_ms;
@@ -325,7 +325,7 @@ static void life_of_a_job(void **state) {
     FAILS(NOT_FOUND, remove, NULL, id.text);
 }
 
-/* A job ends with an error, and what it had written is forgotten. */
+/* A job ends with an error, and its outputs are dropped. */
 static void failure(void **state) {
     (void)state;
     int64_t fence = 0;
@@ -373,7 +373,7 @@ static void owners_do_not_see_each_other(void **state) {
 
 /* ------------------------------------------------------------ working ---- */
 
-/* Whoever lost a job can't change it any more, in a hundred of a hundred cases. */
+/* A worker whose lease is lost can no longer change the job. */
 static void fencing(void **state) {
     (void)state;
     for (int i = 0; i < 100; i++) {
@@ -416,7 +416,7 @@ static void leases_run_out(void **state) {
     OK(heartbeat, id.text, fence, 2999, 1000, 0, &cancel);
     assert_string_equal(claim(3998, &other).text, "");
 
-    /* It ran out, though nobody has taken the job yet. */
+    /* The lease has expired, although no other worker has claimed the job. */
     const spl_store_finish late = success_at(3999), in_time = success_at(3998);
     FAILS(CANCELED, heartbeat, id.text, fence, 3999, 1000, 0, &cancel);
     FAILS(CANCELED, finish, id.text, fence, &late);
@@ -450,7 +450,8 @@ static void retries_wait(void **state) {
     assert_string_equal(claim(9000, &fence).text, id.text);
 }
 
-/* Started again with a clock that was set back: what waits is not waited for until the old time. */
+/* After a restart with a clock that was set back, waiting jobs and deliveries do not wait until the
+ * old time. */
 static void a_clock_that_was_set_back(void **state) {
     (void)state;
     const int64_t before_ms = 100000000, after_ms = 1000000;
@@ -463,7 +464,8 @@ static void a_clock_that_was_set_back(void **state) {
     uint64_t rescued;
     OK(rescue, before_ms, &rescued);
     assert_string_equal(claim(after_ms, &fence).text, id.text);
-    OK(release, id.text, fence, after_ms + 60000, true); /* the longest wait of a job */
+    /* The longest wait of a job. */
+    OK(release, id.text, fence, after_ms + 60000, true);
     assert_string_equal(claim(after_ms, &fence).text, "");
     assert_string_equal(claim(after_ms + 60000, &fence).text, id.text);
 
@@ -482,8 +484,8 @@ static void a_clock_that_was_set_back(void **state) {
     FAILS(NOT_FOUND, delivery_claim, after_ms, 1000, "", &taken, &next);
 }
 
-/* However an attempt is lost, a job is begun `max` times, and then it is a dead letter; other jobs
- * are not held up. */
+/* However its attempts are lost, a job starts `max` times, plus once if its worker was lost, and
+ * then becomes a dead letter. Other jobs are not delayed. */
 static void attempts_are_counted(void **state) {
     (void)state;
     enum { BY_LEASE, BY_RELEASE, BY_CRASH, WAYS };
@@ -512,7 +514,8 @@ static void attempts_are_counted(void **state) {
                     OK(rescue, claim.now_ms, &rescued);
                 spl_job_free(&job);
             }
-            assert_int_equal(begun, way == BY_RELEASE ? max : max + 1); /* one crash is no proof */
+            /* The first loss of a worker does not count. */
+            assert_int_equal(begun, way == BY_RELEASE ? max : max + 1);
             assert_int_equal(dead, 1);
             spl_job job = get(id);
             assert_int_equal(job.state, SPL_JOB_FAILED);
@@ -533,7 +536,7 @@ static void attempts_are_counted(void **state) {
             spl_delivery_free(&delivery);
         }
     }
-    /* In the claim in which one dies, the next one is given out. */
+    /* A claim that ends a dead letter also returns the next job. */
     create("a");
     int64_t fence = 0;
     for (int i = 1; i <= 4; i++)
@@ -584,14 +587,14 @@ static void rescue_after_a_crash(void **state) {
     assert_int_equal(job.output_count, 0);
     spl_job_free(&job);
     assert_string_equal(claim(2300, &fence).text, running.text);
-    assert_string_equal(claim(2300, &fence).text, ""); /* it runs alone */
+    assert_string_equal(claim(2300, &fence).text, ""); /* a suspect runs alone */
     assert_int_equal(state_of(canceling), SPL_JOB_CANCELED);
     spl_store_finish done = success_at(2400);
     OK(finish, running.text, fence, &done);
     assert_string_equal(claim(2400, &fence).text, queued.text);
 }
 
-/* A job that takes its process along ends alone, though others ran beside it. */
+/* Only the job that crashes its process fails, even if other jobs ran beside it. */
 static void a_crash_ends_no_job_of_others(void **state) {
     (void)state;
     const job_id poison = create("a"), others[] = {create("b"), create("c")};
@@ -604,7 +607,8 @@ static void a_crash_ends_no_job_of_others(void **state) {
     unsigned crashes = 1, done = 0;
     for (job_id id; (id = claim(now_ms, &fence)).text[0];) {
         int64_t none;
-        assert_string_equal(claim(now_ms, &none).text, ""); /* nothing runs beside a suspect */
+        /* Nothing runs beside a suspect. */
+        assert_string_equal(claim(now_ms, &none).text, "");
         if (strcmp(id.text, poison.text) == 0) {
             OK(rescue, now_ms, &rescued);
             assert_int_equal(rescued, 1);
@@ -620,15 +624,15 @@ static void a_crash_ends_no_job_of_others(void **state) {
     assert_int_equal(done, SPL_ARRAY_SIZE(others));
 }
 
-/* A suspect waits until its process has nothing else to do, and nothing else is begun meanwhile;
- * other processes are not held up. */
+/* A suspect waits until its process runs nothing else, and that process starts nothing meanwhile.
+ * Other processes are not delayed. */
 static void a_suspect_runs_alone(void **state) {
     (void)state;
     const job_id suspect = create("a"), other = create("b"), third = create("c");
     int64_t fence = 0, of_other;
     assert_string_equal(claim(1000, &fence).text, suspect.text);
     assert_string_equal(claim(1999, &of_other).text, other.text);
-    assert_string_equal(claim(2000, &fence).text, ""); /* the lease of the first has run out */
+    assert_string_equal(claim(2000, &fence).text, ""); /* the first lease has expired */
     const spl_store_claim elsewhere = {
         .worker = "x", .now_ms = 2001, .lease_ms = 1000, .attempts_max = 3};
     spl_job job;
@@ -677,9 +681,9 @@ static void removing_a_running_job(void **state) {
     FAILS(NOT_FOUND, get, NULL, id.text, &job);
 }
 
-/* ------------------------------------------------------- who is next ---- */
+/* ---------------------------------------------------- order of claims ---- */
 
-/* A model of the queue: plain arrays and loops. */
+/* A model of the queue, made of plain arrays and loops. */
 typedef struct model_job {
     job_id id;
     unsigned owner, attempts;
@@ -703,7 +707,7 @@ static void model_end(model_job *job, int64_t now_ms, spl_job_state state) {
     job->expires_ms = now_ms + usual_claim.retention_ms;
 }
 
-/* What a claim does first. */
+/* The cleanup at the start of a claim. */
 static void model_sweep(model_job *jobs, unsigned count, int64_t now_ms) {
     for (unsigned i = 0; i < count; i++) {
         model_job *job = &jobs[i];
@@ -739,7 +743,7 @@ static model_job *model_next(model_job *jobs, unsigned count, const unsigned *la
              (job->priority > best->priority ||
               (job->priority == best->priority &&
                last_claims[job->owner] < last_claims[best->owner]))))
-            best = job; /* of the same owner the first, which is the oldest */
+            best = job; /* the first, hence oldest, of its owner */
     }
     return runs_suspect || (runs && best && best->suspect) ? NULL : best;
 }
@@ -769,7 +773,7 @@ static void check_against_model(const model_job *jobs, unsigned count) {
     assert_int_equal(stats.running, running);
 }
 
-/* Random operations on the store and on the model give the same, claim by claim. */
+/* The store and the model give the same results for random operations. */
 static void random_operations_against_a_model(void **state) {
     (void)state;
     static model_job jobs[MODEL_JOBS];
@@ -884,7 +888,7 @@ static void random_operations_against_a_model(void **state) {
     assert_int_equal(count, MODEL_JOBS);
 }
 
-/* An owner with many jobs does not keep the others waiting. */
+/* An owner with many jobs does not delay the other owners. */
 static void fair_share(void **state) {
     (void)state;
     for (int i = 0; i < 6; i++)
@@ -912,7 +916,7 @@ static void fair_share(void **state) {
     assert_string_equal(claim(2000, &fence).text, id.text);
 }
 
-/* What queue_position foretells is what comes. */
+/* Jobs are claimed in the order that queue_position predicts. */
 static void queue_position(void **state) {
     (void)state;
     enum { JOBS = 40 };
@@ -931,7 +935,7 @@ static void queue_position(void **state) {
     double audio_s[JOBS];
     for (unsigned i = 0; i < JOBS; i++)
         OK(queue_position, ids[i].text, &before[i], &audio_s[i]);
-    double audio_so_far_s = 10; /* the running one's */
+    double audio_so_far_s = 10; /* of the running job */
     for (unsigned turn = 0; turn < JOBS; turn++) {
         const job_id id = claim(2001, &fence);
         unsigned i = 0;
@@ -941,7 +945,7 @@ static void queue_position(void **state) {
         assert_true(fabs(audio_s[i] - audio_so_far_s) < 1e-9);
         audio_so_far_s += 1 + i;
     }
-    /* All are running now; of one a quarter is done. */
+    /* All jobs are running now; a quarter of one is done. */
     const job_id last = create("z");
     uint64_t waits = 9;
     double wait_s = 0;
@@ -994,7 +998,7 @@ static void limits(void **state) {
     OK(owner_usage, "b", &jobs, &bytes);
     assert_int_equal(jobs + bytes, 0);
 
-    /* Another owner's jobs do not count; finished ones count with their bytes only. */
+    /* Jobs of other owners do not count; ended jobs count with their bytes only. */
     job = plain_job("b");
     create = unlimited(&job);
     create.owner_bytes_max = SPL_JOB_ROW_BYTES + 100;
@@ -1010,7 +1014,7 @@ static void limits(void **state) {
     assert_int_equal(jobs, 0);
     assert_int_equal(bytes, SPL_JOB_ROW_BYTES + 90);
 
-    /* A reused result waits in no queue. */
+    /* The queue limit does not apply to a reused result. */
     job = plain_job("c");
     job.state = SPL_JOB_SUCCEEDED;
     job.stored_bytes = 7;
@@ -1020,7 +1024,7 @@ static void limits(void **state) {
     FAILS(LIMIT, create, &create, &limit);
     assert_int_equal(limit, SPL_LIMIT_OWNER_BYTES);
     create.owner_bytes_max = SPL_JOB_ROW_BYTES + 7;
-    create.owner_jobs_max = 0; /* but it costs what others cost */
+    create.owner_jobs_max = 0; /* the owner's limit does, however */
     FAILS(LIMIT, create, &create, &limit);
     assert_int_equal(limit, SPL_LIMIT_OWNER_JOBS);
     create.owner_jobs_max = 1;
@@ -1035,7 +1039,7 @@ static void limits(void **state) {
     assert_int_equal(stats.oldest_queued_ms, 1000);
 }
 
-/* Or else what costs no work would make any number of them. */
+/* A reused result costs no work, so only this limit bounds the number of its webhooks. */
 static void webhooks_of_reused_results_are_limited(void **state) {
     (void)state;
     spl_job job = plain_job("a");
@@ -1069,7 +1073,7 @@ static uint64_t bytes_of(const char *owner) {
     return bytes;
 }
 
-/* Or else reused results, canceled jobs and the keys of deleted ones would fill the database. */
+/* Reused results, canceled jobs and the keys of deleted jobs could otherwise fill the database. */
 static void rows_count_towards_storage(void **state) {
     (void)state;
     spl_job job = plain_job("a");
@@ -1113,7 +1117,7 @@ static void rows_count_towards_storage(void **state) {
     assert_int_equal(bytes_of("a"), SPL_KEY_ROW_BYTES);
 }
 
-/* Jobs that wait count with what they are expected to make; a job that makes more needs room for
+/* Queued jobs count with their expected output. A job with a larger output needs free storage for
  * it. */
 static void outputs_are_expected(void **state) {
     (void)state;
@@ -1175,7 +1179,7 @@ static void *create_many(void *user) {
     return NULL;
 }
 
-/* Many create at once, and a limit is reached exactly. */
+/* Concurrent creations reach a limit exactly. */
 static void limits_hold_for_threads(void **state) {
     (void)state;
     enum { THREADS = 8 };
@@ -1244,7 +1248,7 @@ static void each_job_is_claimed_once(void **state) {
 
 /* ------------------------------------------------------------- lists ---- */
 
-/* Walks through pages of 7 while new jobs come in; each old one is there once, newest first. */
+/* Reads pages of 7 while new jobs are created. Each old job appears exactly once, newest first. */
 static void cursors_stay_in_place(void **state) {
     (void)state;
     enum { JOBS = 50 };
@@ -1263,7 +1267,7 @@ static void cursors_stay_in_place(void **state) {
             OK(list, &filter, &jobs, &count, &more);
             assert_true(count == 7 || !more);
             for (size_t i = 0; i < count; i++) {
-                /* New ones appear in the first page only, before all else. */
+                /* New jobs appear before all others, on the first page only. */
                 do
                     at--;
                 while (owners[o] && at % 5 == 0);
@@ -1278,7 +1282,7 @@ static void cursors_stay_in_place(void **state) {
             create("z");
         }
         assert_int_equal(at, owners[o] ? 1 : 0);
-        /* The newer ones would be in the way of the second round. */
+        /* Remove the new jobs before the second round. */
         spl_job *jobs;
         size_t count;
         do {
@@ -1354,7 +1358,7 @@ static void results_are_reused(void **state) {
     assert_string_equal(job.id, id.text);
     assert_int_equal(job.output_count, 1);
 
-    /* Its outputs go over to a new job. */
+    /* A new job takes over the outputs. */
     const job_id second = new_id();
     memcpy(job.id, second.text, sizeof(job.id));
     job.reused = true;
@@ -1414,7 +1418,8 @@ static void files_expire(void **state) {
     OK(expire, 4000, 1000, 10, &expired, &count);
     assert_int_equal(count, 2);
     free(expired);
-    FAILS(NOT_FOUND, get, NULL, ids[0].text, &job); /* expired a second ago */
+    /* It expired a second ago. */
+    FAILS(NOT_FOUND, get, NULL, ids[0].text, &job);
     assert_int_equal(state_of(ids[1]), SPL_JOB_EXPIRED);
     OK(expire, 100000, 1000, 10, &expired, &count);
     free(expired);
@@ -1424,7 +1429,7 @@ static void files_expire(void **state) {
 
 /* -------------------------------------------------------- idempotency ---- */
 
-/* A transaction has a bounded size, whatever has gathered. */
+/* A transaction has a bounded size, no matter how many rows are due. */
 static void old_rows_go_a_few_at_a_time(void **state) {
     (void)state;
     enum { JOBS = 5, AT_ONCE = 2 };
@@ -1482,7 +1487,7 @@ static void ended_sessions(void **state) {
     OK(expire, 5500, 1000, 10, &ids, &count);
     free(ids);
     OK(session_ended, "s", &ended);
-    assert_false(ended); /* it has expired by itself */
+    assert_false(ended); /* it would have expired by now */
     OK(session_ended, "t", &ended);
     assert_true(ended);
 }
@@ -1507,13 +1512,14 @@ static void idempotency(void **state) {
     FAILS(NOT_FOUND, get, NULL, job.id, &untouched);
     create.idempotency_key = "k";
     OK(create, &create, &limit);
-    OK(idempotency_release, "a", "k"); /* an answered one stays */
+    OK(idempotency_release, "a", "k"); /* an answered key is kept */
     assert_int_equal(reserve("a", "k", &answer), SPL_IDEMPOTENCY_DONE);
     assert_string_equal(answer, "answer");
     free(answer);
     assert_int_equal(reserve("b", "k", &answer), SPL_IDEMPOTENCY_BUSY);
 
-    /* What a dead process had in flight is free; what it answered is kept, until it is old. */
+    /* Keys of a dead process that have no answer are free; answered ones are kept until they are
+     * old. */
     reopen();
     uint64_t rescued;
     OK(rescue, 6000, &rescued);
@@ -1572,7 +1578,7 @@ static void end_with_delivery(const char *delivery_id, int64_t next_ms) {
     OK(finish, id.text, fence, &finish);
 }
 
-/* Takes what is due; its id, or "" with when the next one is. */
+/* Claims the next due delivery. Returns its id, or "" and the time of the next one. */
 static job_id take_delivery(int64_t now_ms, unsigned attempts, int64_t *ret_next_ms) {
     spl_delivery delivery;
     job_id id = {""};
@@ -1599,7 +1605,8 @@ static void deliveries(void **state) {
     assert_string_equal(take_delivery(3000, 0, &next).text, "second");
     assert_string_equal(take_delivery(3099, 0, &next).text, "");
     assert_int_equal(next, 3100);
-    assert_string_equal(take_delivery(3100, 0, &next).text, "first"); /* its sender has died */
+    /* The lease of its sender has expired. */
+    assert_string_equal(take_delivery(3100, 0, &next).text, "first");
     OK(delivery_retry, "first", 8000, true);
     OK(delivery_done, "second");
     FAILS(NOT_FOUND, delivery_done, "second");
@@ -1658,8 +1665,8 @@ static void waiting_for_a_job(void **state) {
     claim(2000, &fence);
     spl_job job = get(id);
     const double start_s = spl_now_s();
-    store->functions->wait_job(store, id.text, job.version - 1,
-                               LONG_MS); /* it has changed already */
+    /* The job has changed already. */
+    store->functions->wait_job(store, id.text, job.version - 1, LONG_MS);
     pthread_t thread;
     pthread_create(&thread, NULL, finish_later, &id);
     while (job.state == SPL_JOB_RUNNING) {
@@ -1672,7 +1679,8 @@ static void waiting_for_a_job(void **state) {
     for (spl_job left; CALL(get, NULL, id.text, &left, &error) == 0; spl_job_free(&left))
         store->functions->wait_job(store, id.text, job.version, LONG_MS);
     pthread_join(thread, NULL);
-    store->functions->wait_job(store, id.text, job.version, LONG_MS); /* there is none */
+    /* The job does not exist. */
+    store->functions->wait_job(store, id.text, job.version, LONG_MS);
     assert_true(spl_now_s() - start_s < LONG_MS / 2000.0);
     spl_job_free(&job);
 }
@@ -1684,7 +1692,7 @@ static void waiting_lasts_as_long_as_is_said(void **state) {
     claim(2000, &fence);
     spl_job job = get(id);
     double seconds = 0;
-    /* A wait ends at once when a notification arrived since the last claim, and the listener may
+    /* A wait returns at once if a notification arrived after the last claim, and the listener may
      * deliver that of `create` late. */
     for (int tries = 0; seconds < 0.119 && tries < 10; tries++) {
         claim(2000, &fence);
@@ -1711,7 +1719,7 @@ static void *claim_and_count(void *user) {
     return NULL;
 }
 
-/* A worker that found nothing is woken by each job that comes; none is missed. */
+/* Every new job ends the wait of a worker that found nothing. */
 static void waiting_for_the_queue(void **state) {
     (void)state;
     unsigned done = 0;
