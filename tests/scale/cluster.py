@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A whole service on loopback: a PostgreSQL primary with a synchronous standby, an S3 server, API replicas and workers, each a process of its own.
+"""A whole service on loopback: a PostgreSQL primary with a synchronous standby, an S3 server, API
+replicas and workers, each in its own process.
 
-The program is $SPLEETERD; it finds its codec helper and models by SPLEETER_CODEC and SPLEETER_MODEL_PATH.
+$SPLEETERD is the program. SPLEETER_CODEC and SPLEETER_MODEL_PATH locate its codec helper and its
+models.
 """
 import contextlib
 import hashlib
@@ -29,14 +31,15 @@ SOAK = os.environ.get("SPLEETERD_SOAK") == "1"
 
 
 def short_song(number, seconds=0.1):
-    """WAV that no other number has."""
+    """A WAV file of noise that is unique to `number`."""
     noise = random.Random(number)
     samples = noise.randbytes(4 * round(44100 * seconds))
     return wav.header(len(samples), 44100, 2, 16, wav.PCM) + samples
 
 
 def make_tiny_model(folder):
-    """A model "tiny" with the nets of 2stems over segments of 64 frames and 64 bins: of no use but that it is quick."""
+    """Makes a model "tiny": the networks of 2stems with segments of 64 frames and 64 bins. It is
+    fast, but otherwise useless."""
     shipped, tiny = REPOSITORY / "models/spleeter-2stems", folder / "tiny"
     tiny.mkdir(parents=True)
     manifest = json.loads((shipped / "manifest.json").read_text())
@@ -48,7 +51,7 @@ def make_tiny_model(folder):
 
 
 class Process:
-    """`spleeterd serve` or `spleeterd worker`."""
+    """A process `spleeterd serve` or `spleeterd worker`."""
 
     def __init__(self, role, folder, settings, address="127.0.0.1", prefix=()):
         self.role, self.address, self.prefix = role, address, list(prefix)
@@ -86,7 +89,7 @@ class Process:
         self.process.wait()
 
     def stop(self):
-        """Drains; the exit code."""
+        """Drains the process. Returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
@@ -111,7 +114,7 @@ class Cluster:
         if standby:
             self.standby = Postgres(folder / "standby", self.primary, fsync=fsync)
             self.ends.callback(self.standby.stop)
-            # Set on the primary alone: the standby, once promoted, has none of its own.
+            # Set on the primary only: once promoted, the standby has no standby of its own.
             self.primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
             self.primary.sql("SELECT pg_reload_conf()")
             wait_until(lambda: self.primary.sql("SELECT sync_state FROM pg_stat_replication") == [["sync"]], what="a synchronous standby")
@@ -138,15 +141,16 @@ class Cluster:
 
 
 class Load:
-    """Clients that submit jobs through all API replicas and follow them, and hold the service to its word: what was acknowledged comes to an end
-    once, and what was seen of it stays so. A request that fails is sent again with its Idempotency-Key."""
+    """Clients that submit jobs through all API replicas, follow them, and check the service: every
+    acknowledged job ends exactly once, and its result never changes. A failed request is repeated
+    with its Idempotency-Key."""
 
     def __init__(self, apis, jobs, threads=8, seconds=0.1, first=0, options=None):
         self.apis, self.seconds, self.options = apis, seconds, options or {}
         self.numbers = iter(range(first, first + jobs))
         self.lock = threading.Lock()
-        self.acknowledged = {}  # number: id
-        self.seen = {}  # id: what was seen at its end
+        self.acknowledged = {}  # id by number
+        self.seen = {}  # result by id, as of its end
         self.failures, self.wrong = [], []
         self.count = jobs
         self.threads = [threading.Thread(target=self.run, args=(i,), daemon=True) for i in range(threads)]
@@ -179,7 +183,8 @@ class Load:
             turn += 1
             try:
                 answer = client.request("POST", "/v1/jobs", body=body, headers=headers, timeout=30)
-            except (OSError, Exception) as error:  # noqa: B014 what http.client raises of a connection that breaks
+            # For a broken connection, http.client raises several kinds of exceptions.
+            except (OSError, Exception) as error:  # noqa: B014
                 self.note_failure(repr(error))
                 time.sleep(0.2)
                 continue
@@ -193,7 +198,7 @@ class Load:
             time.sleep(0.2)
 
     def look(self):
-        """Asks for every acknowledged job; how many have ended."""
+        """Polls every acknowledged job. Returns how many have ended."""
         with self.lock:
             ids = [id for id in self.acknowledged.values() if id]
         for turn, id in enumerate(ids):
@@ -214,7 +219,7 @@ class Load:
                 "outputs": {output["file"]: output["sha256"] for output in job["outputs"]}}
 
     def finish(self, timeout):
-        """Waits for the end of all, and checks it."""
+        """Waits until all jobs have ended, and checks them."""
         deadline = time.monotonic() + timeout
         for thread in self.threads:
             thread.join(max(deadline - time.monotonic(), 0.1))

@@ -13,13 +13,13 @@ from servers import Postgres, Versitygw  # noqa: E402
 
 @pytest.fixture
 def cluster():
-    """cluster(NAME=value, ...) starts one with these settings."""
+    """A function: cluster(NAME=value, ...) starts a cluster with these settings."""
     if not (Postgres.programs and Versitygw.program):
         pytest.skip("PostgreSQL or versitygw is not installed; see tests/scale/install.sh")
     with contextlib.ExitStack() as ends:
 
         def start(**settings):
-            # Not in pytest's folder, which is closed to the user that PostgreSQL runs as.
+            # Not in pytest's folder, which PostgreSQL's user may not enter.
             folder = ends.enter_context(tempfile.TemporaryDirectory(prefix="spleeterd-scale-", ignore_cleanup_errors=True))
             started = Cluster(pathlib.Path(folder), **settings)
             ends.callback(started.close)

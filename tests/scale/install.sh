@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Installs what the tests of several machines need and what is missing: PostgreSQL and pgbouncer from Debian, versitygw (an S3 server) built from
-# its Go module into /usr/local/lib/spleeterd-tests. Without Go it says so; those tests are then skipped.
+# Installs the missing servers for the cluster tests: PostgreSQL and pgbouncer from Debian, and
+# versitygw (an S3 server), built from its Go module into /usr/local/lib/spleeterd-tests. Without Go
+# it prints a warning, and those tests are skipped.
 set -eu
 version=v1.8.0
 folder=/usr/local/lib/spleeterd-tests

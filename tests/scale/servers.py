@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The real servers behind several machines: PostgreSQL clusters with standbys, and versitygw, an S3 server whose objects are files.
+"""The real servers behind a cluster: PostgreSQL with standbys, and versitygw, an S3 server that
+stores objects as files.
 
-As a program it runs a command with both, each fresh: `servers.py COMMAND...` sets SPL_TEST_POSTGRES to a URL and SPL_TEST_S3 to the endpoint
-of a server that has the bucket "spleeterd" and takes S3_SETTINGS.
+As a program, `servers.py COMMAND...` runs a command with a new server of each kind. It sets
+SPL_TEST_POSTGRES to a URL, and SPL_TEST_S3 to the endpoint of a server that has the bucket
+"spleeterd" and accepts S3_SETTINGS.
 """
 import contextlib
 import datetime
@@ -29,20 +31,21 @@ S3_SETTINGS = {"S3_BUCKET": "spleeterd", "S3_ACCESS_KEY_ID": "test-access-key", 
 
 
 def find_postgres():
-    """The folder of PostgreSQL's programs, or None."""
+    """The folder of PostgreSQL's programs, or None if it is not installed."""
     folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(path.split("/")[4]))
     on_path = shutil.which("initdb")
     return pathlib.Path(folders[-1]) if folders else pathlib.Path(on_path).resolve().parent if on_path else None
 
 
 def find_versitygw():
-    """The program, or None."""
+    """The path of the program, or None if it is not installed."""
     path = os.environ.get("VERSITYGW") or shutil.which("versitygw", path=f"{os.environ.get('PATH', '')}:/usr/local/lib/spleeterd-tests")
     return path if path and os.access(path, os.X_OK) else None
 
 
 class Postgres:
-    """A PostgreSQL server with a database "spleeterd"; a standby when `primary` is given. Root runs it as the user postgres."""
+    """A PostgreSQL server with a database "spleeterd", or a standby of `primary`. Root runs it as
+    the user postgres."""
 
     programs = find_postgres()
 
@@ -96,7 +99,7 @@ class Postgres:
         return f"postgresql://spleeterd@{self.address}:{self.port}/{database}"
 
     def sql(self, text, database="spleeterd"):
-        """The rows as lists of texts."""
+        """Runs SQL. Returns the rows as lists of strings."""
         done = self.run("psql", "-X", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-c", text, "-d", self.url(database))
         return [line.split("\t") for line in done.stdout.splitlines()]
 
@@ -104,14 +107,14 @@ class Postgres:
         assert self.sql("SELECT pg_promote()", "postgres") == [["t"]]
 
     def signal(self, number):
-        """To the server and all its processes."""
+        """Sends a signal to the server and its child processes."""
         children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True).stdout.split()
         for pid in [self.process.pid, *map(int, children)]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     def kill(self):
-        """As a machine dies: nothing more is flushed or answered."""
+        """Stops like a machine that dies: nothing more is flushed or answered."""
         self.signal(signal.SIGKILL)
         self.process.wait()
 
@@ -159,7 +162,7 @@ class Versitygw:
         return {"S3_ENDPOINT": self.endpoint, **S3_SETTINGS}
 
     def request(self, method, path):
-        """The status of a request without body and query, signed."""
+        """Sends a signed request without body and query. Returns the status."""
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         host, nothing = f"{self.address}:{self.port}", hashlib.sha256(b"").hexdigest()
         scope = f"{now[:8]}/us-east-1/s3/aws4_request"
@@ -177,7 +180,7 @@ class Versitygw:
         return connection.getresponse().status
 
     def objects(self, bucket="spleeterd"):
-        """{key: path}"""
+        """The objects of a bucket: a dictionary of paths by key."""
         root = self.folder / "objects" / bucket
         return {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file() and not path.relative_to(root).parts[0].startswith(".")}
 
@@ -198,7 +201,7 @@ class Versitygw:
 def main():
     if not (Postgres.programs and Versitygw.program):
         print("PostgreSQL or versitygw is not installed; see tests/scale/install.sh", file=sys.stderr)
-        return 77  # skipped, to Meson
+        return 77  # Meson reports 77 as skipped
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as ends:
         os.chmod(folder, 0o755)
         database = Postgres(f"{folder}/postgres", fsync="off", max_prepared_transactions=0)

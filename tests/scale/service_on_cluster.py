@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A plugin of pytest: the tests in tests/service run against a cluster instead of one process.
+"""A pytest plugin that runs the tests in tests/service against a cluster instead of one process.
 
     PYTHONPATH=tests/scale pytest -p service_on_cluster tests/service/test_api.py
 
-A service is then two API replicas and three workers over PostgreSQL (a primary with a synchronous standby) and S3; each request goes to the next replica. They log to one file.
+A service is then two API replicas and three workers, which share PostgreSQL (a primary with a
+synchronous standby) and S3. Requests go to the replicas in turn. All processes log to one file.
 Tests with the marker one_process are skipped.
 """
 import atexit
@@ -28,7 +29,7 @@ def pytest_collection_modifyitems(items):
 
 
 class Backends:
-    """The servers, started with the first service and shared by all."""
+    """The servers, which start with the first service and are shared by all services."""
 
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="spleeterd-scale-"))
@@ -42,7 +43,7 @@ class Backends:
         atexit.register(self.close)
 
     def settings(self):
-        """Of a service with a schema and a bucket of its own."""
+        """The settings of a new service, which gets its own schema and bucket."""
         self.schemas += 1
         name = f"service{self.schemas}"
         self.primary.sql(f"CREATE SCHEMA {name}")
@@ -62,12 +63,12 @@ backends = None
 
 
 def alternating(client, service):
-    """The class of a client whose requests go to the replicas in turn."""
+    """A subclass of `client` that sends its requests to the replicas of `service` in turn."""
     return type("Alternating", (client,), {"port": property(lambda self: service.port, lambda self, _: None)})
 
 
 def on_cluster(module):
-    """The class Service of tests/service/conftest.py, on a cluster."""
+    """A subclass of Service of tests/service/conftest.py that runs on a cluster."""
 
     class Service(module.Service):
         def __init__(self, folder, settings):
@@ -79,7 +80,7 @@ def on_cluster(module):
             self.all_settings = [{**self.settings, "WORKERS": 0}, {**self.settings, "WORKERS": 0, "PORT": free_port(), "DATA_DIR": beside / "data2"}]
             self.all_settings += [{"THREADS": 1, **self.settings, "PORT": free_port(), "DATA_DIR": beside / f"worker{number}"}
                                   for number in range(WORKERS)]
-            for folder in self.data_folders[1:]:  # the keys are a file that all share
+            for folder in self.data_folders[1:]:  # all processes share the key file
                 folder.mkdir(mode=0o700, exist_ok=True)
                 (folder / "keys.json").unlink(missing_ok=True)
                 (folder / "keys.json").symlink_to(self.data / "keys.json")
@@ -102,11 +103,11 @@ def on_cluster(module):
             return super().files(below) + (self.unnamed_files() if below == "incoming" else [])
 
         def orphans(self, jobs):
-            """None of the service's: the bucket's lifecycle removes them (docs/scale.md)."""
+            """None: the bucket's lifecycle removes orphans, not the service (docs/scale.md)."""
             return []
 
         def unnamed_files(self):
-            """What is being written to them until S3 gets it."""
+            """The nonempty unnamed files that hold blobs until S3 stores them."""
             found = []
             for process in self.processes:
                 with contextlib.suppress(OSError):

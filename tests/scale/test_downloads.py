@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How stems come out of a cluster."""
+"""Downloads of stems from a cluster."""
 import hashlib
 import urllib.error
 import urllib.request
@@ -13,7 +13,8 @@ def test_stems_come_whole_or_by_a_signed_address(cluster):
     service = cluster(apis=1, workers=1, standby=False)
     client = service.apis[0].client()
     job = client.submit(short_song(1, 30), name="Some song.wav")
-    early = client.get(f"/v1/jobs/{job['id']}/stems/vocals.wav")  # waits for the end, unless it has none yet
+    # The response lasts until the job ends, or is a 409 if there is no stem yet.
+    early = client.get(f"/v1/jobs/{job['id']}/stems/vocals.wav")
     assert early.status in (200, 409)
     done = client.wait(job["id"])
     output = next(each for each in done["outputs"] if each["file"] == "vocals.wav")

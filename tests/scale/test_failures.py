@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What is acknowledged is done once, whatever fails: the database's primary, workers, storage, each under load."""
+"""Every acknowledged job ends exactly once, whatever fails under load: the database's primary,
+workers, or the storage."""
 import hashlib
 import random
 import signal
@@ -10,7 +11,8 @@ import pytest
 from cluster import SOAK, Load, short_song, wait_until
 
 
-DEATHS = ["killed", "frozen"] if SOAK else ["killed"]  # frozen: it takes connections and gives no answer
+# Frozen servers accept connections but do not answer.
+DEATHS = ["killed", "frozen"] if SOAK else ["killed"]
 
 
 def acknowledged(load, count):
@@ -32,7 +34,7 @@ def test_primary_dies_and_its_standby_takes_over(cluster, death):
     promoted = time.monotonic()
     if death == "frozen":
         time.sleep(1)
-        service.primary.kill()  # fenced before it wakes, as every failover must
+        service.primary.kill()  # fenced before it resumes, as in every failover
     load.finish(900 if SOAK else 240)
     late = [when - promoted for when, _ in load.failures if when > promoted]
     print(f"{jobs} jobs, {len(load.failures)} requests failed and were sent again, the last {max(late, default=0):.1f} s after the promotion; "
@@ -45,7 +47,7 @@ def test_workers_are_killed(cluster):
     load = Load(service.apis, jobs, seconds=5).start()
     acknowledged(load, 5)
     chance = random.Random(jobs)
-    for number in range(kills):  # from the first job to the last
+    for number in range(kills):  # spread the kills over all jobs
         wait_until(lambda: sum(len(worker.log("job.finished")) for worker in service.workers) >= number * jobs // (kills + 1), what="progress")
         time.sleep(chance.uniform(0.05, 0.6))
         worker = chance.choice(service.workers)
@@ -77,7 +79,8 @@ def test_a_stopped_worker_that_wakes_past_its_lease_commits_nothing(cluster):
 
 
 def test_a_database_without_the_jobs_costs_no_object(cluster):
-    """A wrong URL, an old backup: neither those who run nor those who start remove what they do not know."""
+    """With a wrong URL or an old backup, neither running nor starting processes remove the objects
+    of unknown jobs."""
     service = cluster(apis=1, workers=1, standby=False, DRAIN_S=0)
     client = service.apis[0].client()
     client.wait(client.submit(short_song(1), model="tiny")["id"])
@@ -143,7 +146,7 @@ def test_storage_dies_and_nothing_is_lost(cluster, death):
 
 
 def test_a_frozen_storage_holds_up_no_cancel_and_no_drain(cluster):
-    """An upload that stalls would last 20 s, and be tried four times."""
+    """Without a cancel, a stalled upload would last 20 s for each of four tries."""
     service = cluster(apis=1, workers=1, standby=False, DRAIN_S=0)
     client, worker = service.apis[0].client(), service.workers[0]
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Workers reach PostgreSQL through pgbouncer in transaction mode, with fewer connections than there are workers."""
+"""Workers use PostgreSQL through pgbouncer in transaction mode, with fewer connections than
+workers."""
 import os
 import pwd
 import shutil
