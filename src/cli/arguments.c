@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Translates a command's option table for getopt_long, and prints it.
+ * Converts a command's option table for getopt_long, and prints it.
  */
 #include "cli/arguments.h"
 
@@ -10,9 +10,9 @@
 #define HELP_COLUMN 34
 #define HELP_WIDTH  80
 
-#define FORM_SEPARATOR " | " /* between the forms of a synopsis */
+#define FORM_SEPARATOR " | " /* between the forms in a synopsis */
 
-/* getopt_long's tables, made from ours. */
+/* The tables of getopt_long, built from a cli_command. */
 typedef struct getopt_tables {
     char *shorts;
     struct option *longs;
@@ -29,7 +29,7 @@ static int getopt_tables_make(const cli_command *command, getopt_tables *tables)
     if (!tables->shorts || !tables->longs)
         return SPL_E_MEMORY;
     char *next = tables->shorts;
-    *next++ = ':'; /* tell a missing value from an unknown option */
+    *next++ = ':'; /* distinguishes a missing value from an unknown option */
     for (size_t i = 0; i < command->option_count; i++) {
         const cli_option *option = &command->options[i];
         tables->longs[i] = (struct option){
@@ -46,8 +46,8 @@ static int getopt_tables_make(const cli_command *command, getopt_tables *tables)
     return 0;
 }
 
-/* What getopt_long stumbled over: a short option is in optopt, a long one is the argument before
- * optind. */
+/* Reports the option that getopt_long rejected: a short one is in optopt, a long one is the
+ * argument before optind. */
 static int fail_option(const cli_command *command, char **argv, int found, spl_error *ret_error) {
     char short_name[] = {'-', (char)optopt, '\0'};
     bool is_short = optopt > 0 && optopt < CLI_LONG_ONLY && strncmp(argv[optind - 1], "--", 2) != 0;
@@ -80,7 +80,8 @@ int cli_parse(const cli_command *command, int argc, char **argv, cli_take_option
     return 0;
 }
 
-/* Prints `text` from `indent` on, broken at white space; `column` is where the cursor stands. */
+/* Prints `text` from column `indent` on, wrapped at white space; `column` is the cursor
+ * position. */
 static void print_wrapped(FILE *stream, const char *text, int indent, int column) {
     if (column > indent) {
         fputc('\n', stream);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd audit verify`: whether the service's audit log stands as it was written.
+ * `spleeterd audit verify`: checks that the service's audit log is unchanged.
  */
 #include "service/observe/audit.h"
 #include "cli/commands.h"
@@ -46,8 +46,8 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
     return 0;
 }
 
-/* The audit key of SPLEETER_SECRET (`shared`), or of the secret in `data_dir`, which must be there.
- */
+/* Derives the audit key from SPLEETER_SECRET (`shared`), or from the secret in `data_dir`, which
+ * must exist. */
 static int read_key(const char *shared, const char *data_dir, uint8_t ret_key[32],
                     spl_error *ret_error) {
     char path[PATH_MAX];

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd bench`: how fast this machine separates, layer by layer, as a share of its measured
+ * `spleeterd bench`: the speed of separation on this machine, by layer, as a share of the measured
  * peak.
  *
  * The peak is measured before and after, in the same run. Operations are those of direct
- * convolution, two a multiply-add, so that a better algorithm shows as more than the peak.
+ * convolution, two per multiply-add, so a better algorithm can exceed the peak.
  */
 #include "app/models/search_path.h"
 #include "app/request/values.h"
@@ -27,7 +27,7 @@
 
 enum { KEY_BANDWIDTH = CLI_LONG_ONLY, KEY_THREADS, KEY_JSON, KEY_COMPARE };
 
-enum { FRAME = 4096, HOP = 1024 }; /* samples of the STFT's frames, and between them */
+enum { FRAME = 4096, HOP = 1024 }; /* the STFT's frame length and hop, in samples */
 
 static const cli_option options[] = {
     {'p', "params_filename", "MODEL", "Model, as for separate. Default: spleeter:2stems"},
@@ -97,7 +97,7 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
     }
 }
 
-/* A song of a few sliding tones and noise, made up as it is read. */
+/* A synthetic song of sliding tones and noise, generated as it is read. */
 typedef struct made_up_song {
     uint64_t position, count;
     uint32_t random;
@@ -128,7 +128,8 @@ static int stop_on_signal(void *user, const spl_progress *progress) {
     return cli_signals_caught() != 0;
 }
 
-/* Samples of a song of whole segments, so that what one segment costs can be told. */
+/* Returns the length in samples of a song of whole segments, so that the time per segment is
+ * exact. */
 static uint64_t whole_segments(const spl_model_info *info, double duration_s) {
     const uint64_t segment = (uint64_t)info->frames * HOP;
     const double count = round(duration_s * SPL_SAMPLE_RATE_HZ / (double)segment);
@@ -227,7 +228,7 @@ static double number_in(const json_t *object, const char *key) {
     return json_number_value(json_object_get(object, key));
 }
 
-/* "  +3.1 %" against an earlier number; "" without one. */
+/* Formats the change against an earlier number, such as " +3.1 %"; "" without one. */
 static const char *change(double now, double before, char text[32]) {
     text[0] = '\0';
     if (before > 0)

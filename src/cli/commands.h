@@ -32,7 +32,7 @@ int cli_serve(int argc, char **argv);
 int cli_worker(int argc, char **argv);
 int cli_health(int argc, char **argv);
 
-/* Prints name, version and instruction set. */
+/* Prints the name, the version and the instruction set. */
 void cli_print_version(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd config`: what settings the service would run with, and what settings there are.
+ * `spleeterd config`: the settings that the service would run with, and a table of all settings.
  */
 #include "cli/commands.h"
 #include "cli/exit_code.h"
@@ -33,10 +33,10 @@ const cli_command cli_config_command = {
     .option_count = SPL_ARRAY_SIZE(options),
 };
 
-/* What is wrong: told at once, or collected for JSON. */
+/* Counts problems, and prints them at once or collects them for JSON. */
 typedef struct problems {
     size_t count;
-    json_t *texts; /* NULL: to standard error */
+    json_t *texts; /* NULL: print to standard error */
 } problems;
 
 static void add_problem(void *user, const char *problem) {
@@ -48,7 +48,7 @@ static void add_problem(void *user, const char *problem) {
         cli_complain("%s", problem);
 }
 
-/* Takes the option `name` out of the arguments; whether it was there. */
+/* Removes the option `name` from the arguments and returns whether it was present. */
 static bool take_flag(int *argc, char **argv, const char *name) {
     for (int i = 1; i < *argc; i++) {
         if (strcmp(argv[i], name) != 0)
@@ -61,7 +61,8 @@ static bool take_flag(int *argc, char **argv, const char *name) {
 }
 
 static int check(int argc, char **argv, spl_error *ret_error) {
-    static spl_settings settings; /* what gives no answer in time still reads it */
+    /* Static, because a check that exceeds its time limit may still read it. */
+    static spl_settings settings;
     const bool json = take_flag(&argc, argv, "--json");
     const bool offline = take_flag(&argc, argv, "--offline");
     problems found = {.texts = json ? json_array() : NULL};
@@ -97,7 +98,7 @@ int cli_config(int argc, char **argv) {
     int status = 0;
     if (strcmp(action, "check") == 0) {
         status = check(argc - 1, argv + 1, &error);
-        if (status == 0 || status == SPL_E_ARGUMENT) /* told already */
+        if (status == 0 || status == SPL_E_ARGUMENT) /* already reported */
             return status < 0 ? CLI_EXIT_USAGE : CLI_EXIT_OK;
         cli_complain("%s", error.message);
         return CLI_EXIT_OUTPUT;

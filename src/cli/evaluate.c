@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd evaluate`: how good estimates of stems are, or how well a model separates, over songs
- * whose true stems are known.
+ * `spleeterd evaluate`: the quality of estimated stems, or of a model's separation, on songs whose
+ * true stems are available.
  */
 #include "app/evaluate/summary.h"
 #include "app/models/search_path.h"
@@ -207,7 +207,7 @@ static int width_of(const char *title) {
     return SPL_MAX((int)strlen(title), 7);
 }
 
-/* A song's name, shortened or padded to `columns`. */
+/* Prints a song's name, shortened or padded to `columns`. */
 static void print_name(const char *name, size_t columns) {
     SPL_CLEANUP(spl_free_p) char *clean = cli_text_clean(name);
     SPL_CLEANUP(spl_free_p) char *fitting = clean ? cli_text_fit(clean, columns) : NULL;
@@ -252,7 +252,7 @@ static void print_table(const spl_songs *songs, const spl_song_scores *scores,
     }
 }
 
-/* Explains the SIR and SAR that are missing. */
+/* Explains missing SIR and SAR values. */
 static void explain_ill_conditioned(const spl_songs *songs, const spl_song_scores *scores) {
     for (size_t i = 0; i < songs->count; i++) {
         bool any = false;
@@ -266,7 +266,7 @@ static void explain_ill_conditioned(const spl_songs *songs, const spl_song_score
     }
 }
 
-/* Tells which songs failed, and returns the exit code. */
+/* Prints the error of each failed song and returns the exit code. */
 static cli_exit complain_of_failures(const spl_song_scores *scores, size_t count) {
     size_t failed = 0;
     cli_exit code = CLI_EXIT_OK;

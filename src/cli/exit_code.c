@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The exit codes and what they mean.
+ * Maps statuses to exit codes and describes them.
  */
 #include "cli/exit_code.h"
 
@@ -19,7 +19,7 @@ static const struct {
     {"129, 130, 131, 143", "interrupted (SIGHUP, SIGINT, SIGQUIT, SIGTERM)"},
 };
 
-/* Failures that mean the same wherever they happen; CLI_EXIT_OK for the others. */
+/* Maps the failures with the same code in every stage; returns CLI_EXIT_OK for the others. */
 static cli_exit exit_of_status(int status) {
     switch ((spl_status)status) {
     case SPL_E_MEMORY:

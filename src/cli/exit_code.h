@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the program's exit code says. One table feeds the code, the help text and the tests.
+ * The program's exit codes. One table feeds the code, the help text and the tests.
  */
 #ifndef SPL_CLI_EXIT_CODE_H
 #define SPL_CLI_EXIT_CODE_H
@@ -19,16 +19,16 @@ typedef enum cli_exit {
     CLI_EXIT_OUTPUT = 6,
     CLI_EXIT_RESOURCES = 7,
     CLI_EXIT_HELPER = 8,
-    CLI_EXIT_SIGNAL = 128, /* plus the number of the signal */
+    CLI_EXIT_SIGNAL = 128, /* plus the signal number */
 } cli_exit;
 
-/* The code for a failure with `status` (negative) on one side of the pipeline. */
+/* Returns the exit code for a pipeline failure with `status` (negative) in `stage`. */
 cli_exit cli_exit_of_stage(int status, spl_pipeline_stage stage);
 
-/* The code for a failure with `status` (negative) of a model function. */
+/* Returns the exit code for `status` (negative) of a model function. */
 cli_exit cli_exit_of_model(int status);
 
-/* Lists all codes, for the help text. */
+/* Lists all exit codes for the help text. */
 void cli_print_exit_codes(FILE *stream);
 
 #endif

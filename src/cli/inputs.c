@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Finds the input files, and opens them.
+ * Finds and opens the input files.
  */
 #include "cli/inputs.h"
 
@@ -42,7 +42,7 @@ static bool same_file(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Whether an entry below the root is left out: a hidden one, or the output folder. */
+/* Returns whether to skip an entry below the root: a hidden entry or the output folder. */
 static bool is_left_out(const FTSENT *entry, const struct stat *output) {
     if (entry->fts_level == 0)
         return false;
@@ -55,7 +55,7 @@ static int take_entry(cli_inputs *inputs, const FTSENT *entry, size_t folder_len
     cli_input *input;
     switch (entry->fts_info) {
     case FTS_F:
-    case FTS_SLNONE: /* a link to nothing: opening it says so */
+    case FTS_SLNONE: /* a dangling link: opening it reports the error */
         if (audio)
             return append(inputs, entry->fts_path, folder_length) ? 0 : SPL_E_MEMORY;
         if (inputs->skipped++ == 0)

@@ -9,34 +9,36 @@
 #include "base/error.h"
 
 typedef struct cli_input {
-    char *path;           /* "-" is standard input; it may not exist */
-    size_t folder_length; /* of the part of the path that was given; 0: it was itself given */
-    bool unreadable;      /* a folder in such a folder that cannot be read; opening it says why */
+    char *path; /* "-" for standard input; the file may not exist */
+    /* Length of the folder argument at the start of `path`; 0 if `path` itself was the argument. */
+    size_t folder_length;
+    /* A subfolder that cannot be read; opening it reports the reason. */
+    bool unreadable;
 } cli_input;
 
 typedef struct cli_inputs {
     cli_input *items;
     size_t count;
-    size_t skipped;      /* files of folders that are not songs by their names */
+    /* Files in folders whose names are not those of audio files. */
+    size_t skipped;
     char *first_skipped; /* NULL: none */
 } cli_inputs;
 
-/* Adds what `argument` stands for: a folder gives its audio files, recursively and sorted, without
- * hidden ones and without those in `output_folder`, and the folders in it that cannot be read; a
- * pattern that is not a file gives the files that match it. What gives nothing is added as it is,
- * so that opening it tells what is wrong. */
+/* Adds the inputs that `argument` names. A folder adds its audio files, recursively and sorted, and
+ * its unreadable subfolders; hidden entries and `output_folder` are skipped. A pattern that is not
+ * a file adds the files that match it. An argument that yields nothing is added unchanged, so that
+ * opening it reports the error. */
 SPL_WARN_UNUSED int cli_inputs_add(cli_inputs *inputs, const char *argument,
                                    const char *output_folder, spl_error *ret_error);
 
 void cli_inputs_free(cli_inputs *inputs);
 
-/* Opens the input `path` for the pipeline. Standard input is copied to an unlinked temporary file
- * first. *ret_fd is owned by the caller. Errors: NOT_FOUND, PERMISSION, IO, CANCELED (a signal
- * came). */
+/* Opens the input `path` for the pipeline. Standard input is first copied to an unlinked temporary
+ * file. The caller owns *ret_fd. Errors: NOT_FOUND, PERMISSION, IO, CANCELED (a signal arrived). */
 SPL_WARN_UNUSED int cli_input_open(const char *path, int *ret_fd, spl_error *ret_error);
 
-/* The folder for temporary files, as Python's gettempdir: the first of $TMPDIR, $TEMP, $TMP and
- * /tmp that can be written to. */
+/* Returns the folder for temporary files, chosen as Python's gettempdir does: the first writable
+ * one of $TMPDIR, $TEMP, $TMP and /tmp. */
 const char *cli_temporary_folder(void);
 
 #endif

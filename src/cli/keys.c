@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd keys`: the API keys of the service, in keys.json of its data folder.
+ * `spleeterd keys`: the service's API keys, in keys.json of its data folder.
  */
 #include "service/auth/keys.h"
 #include "cli/commands.h"
@@ -108,7 +108,7 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
     return status;
 }
 
-/* Makes a key for `name`, and with `rotate` takes away the one before. */
+/* Creates a key for `name`; with `rotate`, it replaces the previous one. */
 static int make(const char *data_dir, const char *name, bool rotate, const keys_request *request,
                 spl_error *ret_error) {
     char key[64];

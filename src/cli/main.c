@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * spleeterd: the command. Finds the subcommand and runs it.
+ * The command spleeterd: finds the subcommand and runs it.
  */
 #include "cli/commands.h"
 #include "cli/exit_code.h"
@@ -16,7 +16,7 @@
 static const struct {
     const cli_command *command;
     int (*run)(int argc, char **argv);
-    bool asks; /* whether a signal came, so it can stop cleanly; others end at once */
+    bool asks; /* polls cli_signals_caught to stop cleanly; the others end at once */
 } commands[] = {
     {&cli_separate_command, cli_separate, true},  {&cli_models_command, cli_models, true},
     {&cli_evaluate_command, cli_evaluate, true},  {&cli_bench_command, cli_bench, true},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd models`: what models there are, whether they are whole, which one a name means, and
- * how to make one from a TensorFlow checkpoint of Spleeter.
+ * `spleeterd models`: lists, describes and verifies models, selects the model of a name, downloads
+ * Deezer's models, and converts TensorFlow checkpoints of Spleeter.
  */
 #include "cli/models.h"
 #include "app/models/search_path.h"
@@ -191,7 +191,7 @@ typedef struct verification {
     json_t *results; /* NULL: text */
 } verification;
 
-/* Checks the folder at `path` and tells; a signal ends it. */
+/* Verifies the folder at `path` and reports the result; a signal stops the walk. */
 static int verify_folder(void *user, const char *path) {
     verification *checks = user;
     spl_error error;
@@ -234,8 +234,8 @@ static cli_exit verify_models(const char *search_path, char **names, int name_co
     return checks.failed > 0 ? CLI_EXIT_MODEL : CLI_EXIT_OK;
 }
 
-/* Deezer's own models, which need no --config, are named spleeter-2stems and so on: names like
- * spleeter:2stems look for that. *ret_name is owned by the caller. */
+/* Deezer's own models, which need no --config, are named spleeter-2stems and so on, because names
+ * such as spleeter:2stems resolve to that. The caller owns *ret_name. */
 static int default_name(const spl_model_import_options *import, char **ret_name) {
     size_t length = strlen(import->checkpoint);
     while (length > 1 && import->checkpoint[length - 1] == '/')
@@ -247,7 +247,8 @@ static int default_name(const spl_model_import_options *import, char **ret_name)
                     import->checkpoint + begin);
 }
 
-/* The folder of that name among the user's models; *ret_folder is owned by the caller. */
+/* Returns the path of the folder `name` in the user's model folder, which is created if missing.
+ * The caller owns *ret_folder. */
 static int default_folder(const char *name, char **ret_folder, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *models = NULL;
     int status = spl_models_user_folder(&models, ret_error);
@@ -280,7 +281,7 @@ static cli_exit import_model(spl_model_import_options *import, const char *check
     return CLI_EXIT_OK;
 }
 
-/* Makes a plain name mean another model, and says what it means now. */
+/* Makes a plain name resolve to another model, and prints the path that it resolves to now. */
 static cli_exit use_model(const char *search_path, const char *name, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *folder = NULL;
     const char *plain = strncmp(name, "spleeter", strlen("spleeter")) == 0 &&

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The parts of `spleeterd models` that have a file of their own.
+ * Parts of `spleeterd models` that live in separate files.
  */
 #ifndef SPL_CLI_MODELS_H
 #define SPL_CLI_MODELS_H
@@ -10,20 +10,21 @@
 #include <jansson.h>
 #include <spleeter/model.h>
 
-/* Lists all models of the search path: a table of names, stems, sizes and the names for -p that
- * mean it; or JSON with all of it. */
+/* Lists all models on the search path, either as a table of names, stems, sizes and names for -p
+ * that resolve to each model, or as JSON with all properties. */
 cli_exit cli_models_list(const char *search_path, bool json, spl_error *ret_error);
 
-/* name, folder, stems, called (the names for -p that mean it), size_bytes, licence, source, path.
- * The caller's; NULL when memory runs out. */
+/* Returns an object with the keys name, folder, stems, called (the names for -p that resolve to the
+ * model), size_bytes, licence, source and path. The caller owns it; NULL when out of memory. */
 json_t *cli_model_to_json(const char *search_path, const spl_model_info *info);
 
 typedef struct cli_pull_request {
-    const char *base; /* of --from; NULL: $SPLEETER_MODEL_URL, or Deezer's release */
-    unsigned stall_s; /* of --timeout; 0: the default */
+    /* From --from; NULL for $SPLEETER_MODEL_URL, or Deezer's release if that is unset. */
+    const char *base;
+    unsigned stall_s; /* from --timeout; 0 for the default */
 } cli_pull_request;
 
-/* Downloads Deezer's models into the user's models, and prints their folders. */
+/* Downloads Deezer's models into the user's model folder and prints the folder of each. */
 cli_exit cli_models_pull(const cli_pull_request *request, char **names, int name_count,
                          spl_error *ret_error);
 

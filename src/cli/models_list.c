@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd models list`: a table of what there is, and which names mean it.
+ * `spleeterd models list`: a table of the models and the names that resolve to them.
  */
 #include "cli/models.h"
 #include "cli/report.h"
@@ -24,7 +24,7 @@ static const struct {
 } columns[] = {
     {"NAME", "folder"}, {"STEMS", "stems"}, {"SIZE", "size_bytes"}, {"CALLED", "called"}};
 
-/* Of the nets' files, each counted once. */
+/* Returns the total size in bytes of the network files, counting each file once. */
 static uint64_t size_of(const spl_model_info *info) {
     uint64_t bytes = 0;
     for (unsigned i = 0; i < info->stem_count + info->group_count; i++) {
@@ -40,7 +40,7 @@ static uint64_t size_of(const spl_model_info *info) {
     return bytes;
 }
 
-/* Adds PREFIX NAME SUFFIX if it is a name for -p that means the model in the folder `path`. */
+/* Adds PREFIX NAME SUFFIX if -p resolves it to the model in the folder `path`. */
 static void add_name(json_t *names, const char *search_path, const char *path, const char *prefix,
                      const char *name, const char *suffix) {
     SPL_CLEANUP(spl_free_p) char *full = NULL;
@@ -93,8 +93,8 @@ static int add_model(void *user, const char *path) {
 
 /* ---- As a table ---- */
 
-/* What stands in a column: a text, a size, or the elements of an array, without the name that only
- * adds a bandwidth to another. The caller's. */
+/* Formats a cell: a string, a size, or the elements of an array except names that only add a
+ * bandwidth (-16kHz). The caller owns it; NULL when out of memory. */
 static char *cell_of(const json_t *model, size_t column) {
     const json_t *value = json_object_get(model, columns[column].key);
     char *text = NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd models pull`: Deezer's models from the internet, a mirror or a folder.
+ * `spleeterd models pull`: downloads Deezer's models from the internet or a mirror, or reads them
+ * from a folder.
  */
 #include "app/download/pull.h"
 #include "app/models/search_path.h"
@@ -19,8 +20,8 @@ typedef struct pull_bar {
     const char *name;
     bool shown;
     double last_s;
-    uint64_t first_bytes; /* what an earlier try had already */
-    double started_s;     /* 0: nothing has come yet */
+    uint64_t first_bytes; /* already present from an earlier attempt */
+    double started_s;     /* 0: no bytes have arrived yet */
 } pull_bar;
 
 static void draw_download(pull_bar *bar, const spl_pull_progress *progress, double now) {
@@ -62,7 +63,7 @@ static cli_exit exit_of_pull(int status) {
     return status == SPL_E_NO_SPACE ? CLI_EXIT_OUTPUT : cli_exit_of_model(status);
 }
 
-/* Pulls one model; the message ends with what that means for the user. */
+/* Pulls one model; the error message ends with the consequence for the user. */
 static int pull(const cli_pull_request *request, const char *name, const char *folder,
                 spl_error *ret_error) {
     const char *variable = getenv(BASE_VARIABLE);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd models pull` of a build without the service, which has no libcurl and libarchive.
+ * `spleeterd models pull` in a build without the service, which lacks libcurl and libarchive.
  */
 #include "cli/models.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Names the files of a song, and refuses names that would destroy something.
+ * Names the output files of each song, and rejects names that would overwrite something.
  */
 #include "cli/outputs.h"
 
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What the fields of a format stand for; the strings are the struct's. */
+/* Values of the fields of a format. The struct owns the strings. */
 typedef struct input_names {
     char *filename, *foldername, *relpath, *path, *ext;
 } input_names;
@@ -25,7 +25,7 @@ static void clear_names(input_names *names) {
     free(names->ext);
 }
 
-/* The folder that the file `path` lies in, without links and "..". */
+/* Returns the folder that contains the file `path`, with links and ".." resolved. */
 static char *folder_of(const char *path) {
     const char *slash = strrchr(path, '/');
     SPL_CLEANUP(spl_free_p)
@@ -42,7 +42,8 @@ static bool has_parent_part(const char *path) {
     return false;
 }
 
-/* `path` as it can stand below another folder: without a leading slash, and without "..". */
+/* Returns `path` in a form that can be appended to another folder: without a leading slash and
+ * "..". */
 static char *make_relative(const char *path, const char *folder, const char *base) {
     SPL_CLEANUP(spl_free_p) char *real = NULL;
     if (has_parent_part(path) && asprintf(&real, "%s/%s", folder, base) >= 0)
@@ -146,7 +147,7 @@ static int compare_outputs(const void *a, const void *b) {
     return order ? order : (left->input > right->input) - (left->input < right->input);
 }
 
-/* Finds two files of one name; ret_pair[0].path is NULL when there are none. */
+/* Finds two outputs with the same name; ret_pair[0].path is NULL if there are none. */
 static int find_conflict(const cli_plan *plan, size_t parts, named_output ret_pair[2],
                          spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) named_output *sorted = calloc(plan->count, sizeof(*sorted));
@@ -166,7 +167,7 @@ static int find_conflict(const cli_plan *plan, size_t parts, named_output ret_pa
     return 0;
 }
 
-/* Refuses to replace an input. */
+/* Rejects outputs that would replace an input. */
 static int check_inputs_survive(const cli_plan *plan, const cli_inputs *inputs,
                                 spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) struct stat *found = calloc(inputs->count, sizeof(*found));
@@ -191,7 +192,7 @@ static int check_inputs_survive(const cli_plan *plan, const cli_inputs *inputs,
     return 0;
 }
 
-/* As Python's os.path.join; *ret_path is owned by the caller. */
+/* Joins as Python's os.path.join does. The caller owns *ret_path. */
 static int join(const char *folder, const char *name, bool absolute, char **ret_path) {
     size_t length = strlen(folder);
     if (absolute)
@@ -200,7 +201,7 @@ static int join(const char *folder, const char *name, bool absolute, char **ret_
     return asprintf(ret_path, "%.*s%s%s", (int)length, folder, slash ? "/" : "", name);
 }
 
-/* What files are named after, but for the format. */
+/* Everything that determines the output names, except the format. */
 typedef struct plan_request {
     const cli_inputs *inputs;
     const spl_parts *parts;
@@ -234,8 +235,8 @@ static int name_outputs(const plan_request *request, const char *format, cli_pla
     return 0;
 }
 
-/* The first of some formats that gives each file a name of its own, and keeps the tree of folders;
- * NULL when none does. */
+/* Returns the first known format that gives each file a unique name and preserves the folder tree;
+ * NULL if none does. */
 static const char *find_format(const plan_request *request) {
     static const char *const formats[] = {
         "{filename}.{ext}/{instrument}.{codec}", "{relpath}/{instrument}.{codec}",
@@ -254,7 +255,7 @@ static const char *find_format(const plan_request *request) {
     return NULL;
 }
 
-/* Refuses two files of one name, and says what to do about it. */
+/* Rejects two outputs with the same name and suggests a remedy. */
 static int check_conflicts(const plan_request *request, const cli_plan *plan,
                            spl_error *ret_error) {
     named_output pair[2];
@@ -307,7 +308,7 @@ void cli_plan_free(cli_plan *plan) {
     *plan = (cli_plan){0};
 }
 
-/* Cuts the last part off; false when there is none left. */
+/* Removes the last component; returns false if none is left. */
 static bool cut_last_part(char *path) {
     char *slash = strrchr(path, '/');
     if (!slash || slash == path)

@@ -14,9 +14,10 @@
 
 #define PROGRESS_INTERVAL_S 0.1
 #define BAR_CELLS           20
-#define NAME_COLUMNS_MIN    12 /* that a name keeps, if it has them; the bar makes room for them */
+/* Columns reserved for the name, if it is that long; the bar is dropped to keep them. */
+#define NAME_COLUMNS_MIN    12
 
-/* Writes one JSON line, and takes over `object`. */
+/* Writes one JSON line and takes ownership of `object`. */
 static void emit(cli_report *report, json_t *object) {
     bool failed = !object || json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) < 0 ||
                   fputc('\n', stdout) == EOF || fflush(stdout) == EOF;
@@ -26,7 +27,7 @@ static void emit(cli_report *report, json_t *object) {
     report->json_failed |= failed;
 }
 
-/* Writes one JSON line on the current input, and takes over `rest`. */
+/* Writes one JSON line about the current input and takes ownership of `rest`. */
 static void emit_about_input(cli_report *report, const char *event, json_t *rest) {
     json_t *object = json_pack("{s:s}", "event", event);
     if (object && rest) {
@@ -98,7 +99,7 @@ void cli_report_input(cli_report *report, const char *input) {
     report->shown_s = -INFINITY;
 }
 
-/* "1:02:03", "2:03" */
+/* Formats a duration as "1:02:03" or "2:03". */
 static const char *clock_text(double seconds, char text[32]) {
     unsigned long s = (unsigned long)fmin(fmax(seconds, 0), 1e9);
     if (s >= 3600)
@@ -113,10 +114,10 @@ static void clear_bar(const cli_report *report) {
         fputs("\r\033[K", stderr);
 }
 
-/* How far a song is, over all its passes. */
+/* Progress of a song over all its passes. */
 typedef struct song_progress {
-    double fraction; /* 0 to 1; NAN when the length is not known */
-    double speed;    /* times real time */
+    double fraction; /* 0 to 1; NAN when the length is unknown */
+    double speed;    /* as a multiple of real time */
     double elapsed_s, left_s;
 } song_progress;
 
@@ -135,7 +136,7 @@ static song_progress measure(const cli_report *report, const spl_progress *progr
     return song;
 }
 
-/* How far it is, in words; `cells` is the bar, or "". */
+/* Formats the progress as text; `cells` is the bar, or "" for none. */
 static void describe(const spl_progress *progress, const song_progress *song, const char *cells,
                      char ret_text[160]) {
     char done[32], left[32];
@@ -149,8 +150,8 @@ static void describe(const spl_progress *progress, const song_progress *song, co
                  isnan(song->left_s) ? "-:--" : clock_text(song->left_s, left));
 }
 
-/* One line that fits into the terminal: first the bar goes, then the middle of the name, and at
- * last the end of the line. */
+/* Draws one line that fits the terminal. If space is short, it drops the bar first, then the middle
+ * of the name, and finally the end of the line. */
 static void draw_bar(const cli_report *report, const spl_progress *progress,
                      const song_progress *song) {
     const size_t columns = cli_terminal_columns(stderr) - 1;
@@ -228,7 +229,7 @@ static void emit_success(cli_report *report, const char *model, const spl_output
                       *report->weights_id ? cli_json_text(report->weights_id) : json_null(),
                       "licence", cli_json_text(weights->licence), "source",
                       cli_json_text(weights->source)));
-    /* Left out when it was not measured; null when nothing at all is left. */
+    /* Absent if it was not measured; null if the residual is exactly zero. */
     if (object && !isnan(result->residual_db))
         json_object_set_new(object, "residual_db", cli_json_number(result->residual_db));
     emit_about_input(report, "result", object);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd separate`: options, checks before anything is written, then one song after the other.
+ * `spleeterd separate`: parses options, checks everything before writing, then separates one song
+ * after another.
  */
 #include "cli/commands.h"
 #include "cli/exit_code.h"
@@ -83,12 +84,12 @@ const cli_command cli_separate_command = {
     .option_count = SPL_ARRAY_SIZE(options),
 };
 
-/* What the command line asks for. */
+/* The parsed command line. */
 typedef struct separate_request {
-    const char **inputs; /* of --inputs */
+    const char **inputs; /* from --inputs */
     size_t input_count;
     const char *model;
-    const char *folder, *default_folder; /* the same when none was given */
+    const char *folder, *default_folder; /* equal if no folder was given */
     const char *format;                  /* NULL: the default */
     const char *stems;
     const char *mixes[SPL_OUTPUTS_MAX];
@@ -96,7 +97,8 @@ typedef struct separate_request {
     bool has_bandwidth, has_bit_depth, version, help;
     cli_report_options report;
     spl_pipeline_options pipeline;
-    int first_fd; /* the first input, started while the model was opened; -1: it was not */
+    /* The first input, whose decoder starts while the model opens; -1: not started. */
+    int first_fd;
     spl_decoder *first_decoder;
 } separate_request;
 
@@ -202,8 +204,8 @@ static int find_inputs(const separate_request *request, char **arguments, size_t
     return 0;
 }
 
-/* Starts decoding the first input, beside the opening of the model. What goes wrong is told when it
- * is that input's turn. */
+/* Starts decoding the first input while the model opens. Errors are reported when that input is
+ * processed. */
 static void start_first_input(separate_request *request, const cli_inputs *inputs) {
     const char *path = inputs->items[0].path;
     if (strcmp(path, "-") == 0 || cli_input_open(path, &request->first_fd, NULL) < 0)
@@ -274,8 +276,8 @@ static int check_standard_output(const separate_request *request, const cli_inpu
     return 0;
 }
 
-/* Separates one input, perhaps started already, into outputs with their paths filled in. Returns 0
- * or a negative status, and what exit code that means. */
+/* Separates one input, whose decoder may already run, into outputs whose paths are set. Returns 0,
+ * or a negative status with the exit code in *ret_code. */
 static int separate_file(separate_request *request, const char *input, const spl_output *outputs,
                          size_t output_count, spl_pipeline_result *ret_result, cli_exit *ret_code,
                          spl_error *ret_error) {
@@ -308,7 +310,7 @@ static int separate_file(separate_request *request, const char *input, const spl
     return status;
 }
 
-/* Separates all inputs; goes on after one that fails, stops when a signal came. */
+/* Separates all inputs. Continues after a failed input; stops when a signal arrives. */
 static cli_exit separate_files(separate_request *request, const cli_inputs *inputs,
                                spl_parts *parts, const cli_plan *plan, cli_report *report) {
     cli_exit code = CLI_EXIT_OK;
@@ -347,8 +349,8 @@ static cli_exit separate_files(separate_request *request, const cli_inputs *inpu
     return report->json_failed && code == CLI_EXIT_OK ? CLI_EXIT_OUTPUT : code;
 }
 
-/* Makes the default folder, whose name all users of the folder for temporary files know: links
- * that another user put there would lead the stems to where that user wants them. */
+/* Creates the default folder. Its path is predictable, so another user could have placed a link
+ * there that redirects the stems; only a real folder owned by this user is accepted. */
 static int claim_default_folder(const char *folder, spl_error *ret_error) {
     struct stat found;
     if (mkdir(folder, 0777) == 0)
@@ -361,7 +363,7 @@ static int claim_default_folder(const char *folder, spl_error *ret_error) {
     return 0;
 }
 
-/* What is left to do when the options are known. */
+/* Runs the command after the options are parsed. */
 static cli_exit run(separate_request *request, char **arguments, size_t argument_count,
                     spl_error *ret_error) {
     SPL_CLEANUP(cli_inputs_free) cli_inputs inputs = {0};

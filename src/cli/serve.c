@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd serve` runs the service, `spleeterd worker` its jobs on another machine, `spleeterd
- * health` asks one how it is. All take the service's settings as options.
+ * `spleeterd serve` runs the service, `spleeterd worker` runs its jobs on another machine, and
+ * `spleeterd health` checks whether a service is alive. All take the service's settings as options.
  */
 #include "cli/commands.h"
 #include "cli/exit_code.h"

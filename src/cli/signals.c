@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The handler notes the signal; SA_RESETHAND gives the second one its default effect.
+ * The handler records the signal; SA_RESETHAND restores the default action for the second one.
  */
 #include "cli/signals.h"
 

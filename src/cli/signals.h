@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * Signals ask the program to stop cleanly; a second one of the same kind kills it.
+ * The first signal requests a clean stop; a second one of the same kind kills the program.
  */
 #ifndef SPL_CLI_SIGNALS_H
 #define SPL_CLI_SIGNALS_H
 
 #include <stdbool.h>
 
-/* Ignores SIGPIPE and SIGXFSZ, so that a closed pipe and a file beyond `ulimit -f` are errors of
- * write like any other. */
+/* Ignores SIGPIPE and SIGXFSZ, so that a closed pipe or a file beyond `ulimit -f` becomes an
+ * ordinary write error. */
 void cli_signals_ignore(void);
 
-/* Watches for SIGINT, SIGTERM, SIGHUP and SIGQUIT, as far as they are not ignored (nohup). For
- * commands that ask cli_signals_caught while they work. */
+/* Watches for SIGINT, SIGTERM, SIGHUP and SIGQUIT, except those that are ignored (nohup). For
+ * commands that poll cli_signals_caught while they work. */
 void cli_signals_watch(void);
 
-/* The signal that came, or 0. */
+/* Returns the signal that arrived, or 0. */
 int cli_signals_caught(void);
 
-/* Whether one came: spl_stop.ask. */
+/* Returns whether a signal arrived; a callback for spl_stop.ask. */
 bool cli_signals_stop(void *user);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The C library's multibyte functions, in the locale C.UTF-8. Where that is missing, all bytes
+ * Uses the C library's multibyte functions in the locale C.UTF-8. Without that locale, all bytes
  * above ASCII are escaped.
  */
 #include "cli/text.h"
@@ -20,7 +20,8 @@ void cli_text_start(void) {
     setlocale(LC_CTYPE, "C.UTF-8");
 }
 
-/* The bytes of the next character; 1 for a byte that starts none, with *ret_character WEOF. */
+/* Returns the length of the next character; for an invalid byte, 1 with *ret_character set to
+ * WEOF. */
 static size_t next_character(const char *text, wint_t *ret_character) {
     mbstate_t state = {0};
     wchar_t character;
@@ -72,7 +73,7 @@ size_t cli_text_columns(const char *text) {
     return columns;
 }
 
-/* The bytes of `text` that take `columns` columns at most. */
+/* Returns how many bytes of `text` fit into `columns` columns. */
 static size_t bytes_in(const char *text, size_t columns) {
     const char *end = text;
     wint_t character;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `spleeterd webhooks verify`: whether a webhook that came is from the service, for receivers that
- * are scripts.
+ * `spleeterd webhooks verify`: checks that a received webhook is from the service, for receivers
+ * that are scripts.
  */
 #include "cli/commands.h"
 #include "cli/exit_code.h"
@@ -89,7 +89,7 @@ static int read_secret(const char *path, char ret_secret[SECRET_MAX_BYTES], spl_
     return 0;
 }
 
-/* All of standard input; *ret_payload is owned by the caller. */
+/* Reads all of standard input. The caller owns *ret_payload. */
 static int read_payload(char **ret_payload, size_t *ret_size, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *payload = malloc(PAYLOAD_MAX_BYTES + 1);
     if (!payload)
