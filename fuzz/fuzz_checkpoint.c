@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The index of a TensorFlow checkpoint. No mutation gets past a CRC, so the
- * first byte of the input says what the rest is: a whole file, or
- * the content of a data block or of an index block, around which this program
- * puts the rest of a file with right CRCs.
+ * Fuzzes the index of a TensorFlow checkpoint. Mutations do not survive a CRC, so the first byte
+ * selects the meaning of the rest: a whole file, or the content of a data block or an index block,
+ * around which the harness builds a file with correct CRCs.
  */
 #include "lib/formats/checkpoint_index.h"
 
@@ -21,7 +20,7 @@ static size_t put_varint(uint8_t *at, uint64_t value) {
     return size;
 }
 
-/* Puts a block with its trailer; sets its handle, and returns the trailer's end. */
+/* Writes a block with its trailer, sets its handle and returns the end of the trailer. */
 static uint8_t *put_block(const spl_crc32c_tables *crc, uint8_t *file, uint8_t *at,
                           const uint8_t *content, size_t size, uint8_t handle[20],
                           size_t *ret_handle_size) {
@@ -35,7 +34,7 @@ static uint8_t *put_block(const spl_crc32c_tables *crc, uint8_t *file, uint8_t *
     return at + size + 1 + sizeof(masked);
 }
 
-/* Puts a file together in `file`, which is large enough, and returns its size. */
+/* Builds a file in `file`, which must hold size + 256 bytes, and returns its size. */
 static size_t make_file(const spl_crc32c_tables *crc, int kind, const uint8_t *content, size_t size,
                         uint8_t *file) {
     /* "" -> one shard; "a" -> a float tensor [2] at offset 0 */
@@ -53,7 +52,7 @@ static size_t make_file(const spl_crc32c_tables *crc, int kind, const uint8_t *c
     index[2] = (uint8_t)handle_size;
     index[3] = 'z';
     memcpy(index + 4, handle, handle_size);
-    index[4 + handle_size + 4] = 1; /* one restart, at 0 */
+    index[4 + handle_size + 4] = 1; /* one restart point, at 0 */
     size_t index_size = 4 + handle_size + 8;
     if (kind == INDEX_BLOCK)
         at = put_block(crc, file, at, content, size, handle, &handle_size);
@@ -61,7 +60,7 @@ static size_t make_file(const spl_crc32c_tables *crc, int kind, const uint8_t *c
         at = put_block(crc, file, at, index, index_size, handle, &handle_size);
 
     memset(at, 0, 48);
-    memcpy(at + 2, handle, handle_size); /* after a metaindex at 0 of size 0 */
+    memcpy(at + 2, handle, handle_size); /* after the handle of a metaindex: offset 0, size 0 */
     memcpy(at + 40, magic, sizeof(magic));
     return (size_t)(at + 48 - file);
 }

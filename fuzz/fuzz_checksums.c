@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * checksum.json of a release: any bytes. What is found is 64 lower-case hex digits.
+ * Fuzzes the checksum.json of a release with arbitrary bytes. Any checksum found must be 64
+ * lower-case hex digits.
  */
 #include "app/download/checksums.h"
 

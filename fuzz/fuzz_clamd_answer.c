@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * clamd's answers: only "stream: OK" after the whole file is clean. The first byte says whether the
- * whole file was sent.
+ * Fuzzes clamd's responses. Only "stream: OK" after the whole file means clean. The first byte
+ * selects whether the whole file was sent.
  */
 #include "service/scan/clamd.h"
 

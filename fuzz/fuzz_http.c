@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Headers and targets of requests: any text. The first byte chooses the parser. What is accepted
- * keeps its promises: targets without control characters and dots, ranges inside the file, one
- * length, names for saving that stay one header line.
+ * Fuzzes the parsers of request headers and targets with arbitrary text; the first byte selects the
+ * parser. Accepted input must satisfy the invariants: target segments are not empty, hold no "/"
+ * and are not "..", ranges lie inside the file, there is at most one body length, and download
+ * names fit in one header line.
  */
 #include "service/http/connection/client.h"
 #include "service/http/connection/framing.h"
@@ -49,7 +50,7 @@ static void try_disposition(const char *text) {
         demand(*c >= 0x20 && *c < 0x7f);
 }
 
-/* Lines "Name:value". */
+/* Parses lines of the form "Name:value". */
 static void try_framing(char *text) {
     spl_header headers[SPL_HEADERS_MAX];
     size_t count = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tags at both ends of a media file, and the chunks of WAV. The first byte says how many GiB of
- * zeros follow the rest.
+ * Fuzzes the tags at both ends of a media file, and the chunks of WAV files. The first byte selects
+ * how many GiB of zeros follow the rest.
  */
 #include "app/pipeline/spool.h"
 #include "codec/input.h"
@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Reads the part from its start, with a limit, and one byte of its end. */
+/* Reads the part from its start, up to a budget, and then its last byte. */
 static void read_part(spl_input *input) {
     static uint8_t bytes[1 << 16];
     input->budget_bytes = 1 << 20;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Options of a job: any JSON. What is accepted has a canonical text, which is accepted again and
- * gives the same text, and its files have names that blobs and URLs can hold.
+ * Fuzzes job options with arbitrary JSON. Accepted options have a canonical text that is accepted
+ * again and yields the same text, and file names that are valid in blobs and URLs.
  */
 #include "service/jobs/options.h"
 

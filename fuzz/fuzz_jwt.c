@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bearer tokens and JWK sets. An input is three parts, each ended by a line end: the JSON of a
- * token's header, that of its claims, a JWK set; the token is signed with a key of the harness, so
- * that the claims are reached. The input as it is is also taken for a token.
+ * Fuzzes bearer tokens and JWK sets. An input has three parts, each ended by a newline: the JSON of
+ * a token's header, the JSON of its claims, and a JWK set. The harness signs the token with its own
+ * key, so that the claims are checked. The raw input is also parsed as a token.
  */
 #include "service/auth/jwt.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * keys.json: what is taken holds only names, roles and numbers that are allowed.
+ * Fuzzes keys.json. Accepted files contain only valid names, roles and numbers.
  */
 #include "service/auth/keys_file.h"
 

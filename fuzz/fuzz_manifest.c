@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * manifest.json: any bytes. A manifest that is accepted is within what the
- * engine can serve, and names files of its own folder and of those beside it only.
+ * Fuzzes manifest.json with arbitrary bytes. An accepted manifest is within the engine's limits,
+ * and names only files in its own folder and in sibling folders.
  */
 #include "lib/model/manifest.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a client declares of a file: the input up to its first line break is the name, up to the
- * second the type.
+ * Fuzzes a client's declaration of a file: the input up to its first newline is the name, and up to
+ * the second the media type.
  */
 #include "service/jobs/media.h"
 

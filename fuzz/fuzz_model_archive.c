@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The tar.gz of a release: any bytes. Only files of a checkpoint come out, and only as plain files
- * in the folder. The first byte says whether the rest is the whole file, or a tar that is
- * compressed here, since no mutation would get its checksum right.
+ * Fuzzes the tar.gz of a release with arbitrary bytes. Only checkpoint files may be extracted, and
+ * only as regular files in the folder. The first byte selects whether the rest is the whole file or
+ * a tar that the harness compresses, because mutations do not survive gzip's checksum.
  */
 #include "app/download/unpack.h"
 #include "base/file.h"
@@ -33,7 +33,7 @@ static int write_gzip(int fd, const uint8_t *data, size_t size) {
     return written ? 0 : -1;
 }
 
-/* Removes what is in `folder`, and traps when it is not a plain file of a checkpoint. */
+/* Empties `folder`; traps on anything but a regular file of a checkpoint. */
 static void empty_folder(const char *folder) {
     struct dirent **entries;
     const int count = scandir(folder, &entries, NULL, NULL);

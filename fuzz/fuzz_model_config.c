@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Spleeter's configuration: any bytes. One that is accepted is within what the
- * engine can serve.
+ * Fuzzes Spleeter's configuration with arbitrary bytes. An accepted configuration is within the
+ * engine's limits.
  */
 #include "lib/model/spleeter_config.h"
 

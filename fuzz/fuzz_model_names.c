@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * names.json: any bytes. A name is found as the folder of a model beside the file, or not at all.
+ * Fuzzes names.json with arbitrary bytes. A name resolves to the folder of a model beside the file,
+ * or not at all.
  */
 #include "base/file.h"
 #include "lib/model/names.h"
@@ -38,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         __builtin_trap();
     if (status == 0 && (strchr(folder, '/') || folder[0] == '.'))
         __builtin_trap();
-    /* What is chosen is found, beside whatever else the file holds. */
+    /* A name that was set must be found, whatever else the file contains. */
     if (spl_names_set(parent, "5stems", "mine", &error) == 0 &&
         (spl_names_find(parent, "5stems", folder, &error) < 0 || strcmp(folder, "mine") != 0))
         __builtin_trap();

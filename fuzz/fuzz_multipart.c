@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A form, boundary "bb": any bytes. In pieces of the first byte's size it gives the same as in one
- * piece.
+ * Fuzzes a form with the boundary "bb". The result must be the same whether the form arrives in one
+ * piece or in pieces of as many bytes as the first byte plus one.
  */
 #include "service/http/connection/multipart.h"
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The program's side of the protocol with its codec helper: what a helper that a media file has
- * taken over may send. The first byte of the input chooses the channel policy, the rest is what the
- * helper sends.
+ * Fuzzes the program's side of the protocol with its helper, against a helper that a media file has
+ * compromised. The first byte selects the channel policy; the rest is what the helper sends.
  */
 #include "app/audio/decoder.h"
 

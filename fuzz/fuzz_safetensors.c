@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Safetensors: any bytes as a net file. A net that is accepted has all its
- * numbers within the file.
+ * Fuzzes safetensors files with arbitrary bytes. The parameters of an accepted network fit in the
+ * file.
  */
 #include "lib/formats/safetensors.h"
 #include "lib/networks/unet/net.h"

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * A submission's whole way: the service runs in this process, on its own threads and stacks, and
- * each input is the body of a request that makes a job. The first byte chooses what the body is:
+ * Fuzzes a complete submission. The service runs in this process, on its own threads and stacks,
+ * and each input is the body of a request that creates a job. The first byte selects the kind of
+ * body:
  *
  *     f   a form, as curl sends it, with the boundary "B"
  *     j   JSON
- *     a   audio, with the first line after it as the query
+ *     a   audio, with the first line after the first byte as the query
  *     r   the whole request, headers included
  *
- * Whatever comes, the answer is one of HTTP, its JSON is JSON, it is no fault of the service (5xx),
- * and a job that was made can be read, listed and deleted.
+ * Any response must be valid HTTP without a server error (5xx), with valid JSON where it is
+ * declared. A job that was created can be read, listed and deleted.
  */
 #include "base/json.h"
 #include "base/macros.h"
@@ -62,7 +63,7 @@ static void stop_service(void) {
     nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* The port that the service chose; its log names it. */
+/* Returns the port that the service chose, from its log. */
 static in_port_t find_port(const char *log_path) {
     for (;;) {
         char line[4096];
@@ -107,18 +108,20 @@ static void start_service(void) {
     demand(pthread_create(&service, NULL, serve, &settings) == 0);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = find_port(log_path);
-    demand(atexit(stop_service) == 0); /* so late that it runs before OpenSSL's own handler */
+    /* Registered last, so that it runs before OpenSSL's handler. */
+    demand(atexit(stop_service) == 0);
 }
 
 /* ---- One request ---- */
 
 typedef struct answer {
     unsigned status;
-    char *text; /* all of it; the caller's */
+    char *text; /* the whole response; the caller owns it */
     const char *body;
 } answer;
 
-/* Sends until the service has had enough: it may answer before it has read everything. */
+/* Sends until the service closes the connection, because it may respond before it has read
+ * everything. */
 static void send_all(int fd, const void *data, size_t size) {
     const char *from = data;
     while (size > 0) {
@@ -132,7 +135,8 @@ static void send_all(int fd, const void *data, size_t size) {
     }
 }
 
-/* `cut`: the client says that nothing follows, which a whole request does not need. */
+/* Sends a request and reads the response. `cut` ends the client's side of the connection after the
+ * request, for a raw request that may be incomplete. */
 static answer ask(const char *head, const void *body, size_t size, bool cut) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT_S};
@@ -145,7 +149,7 @@ static answer ask(const char *head, const void *body, size_t size, bool cut) {
     answer result = {.text = calloc(ANSWER_MAX_BYTES + 1, 1)};
     size_t used = 0;
     ssize_t got;
-    do { /* libFuzzer's alarm interrupts */
+    do { /* libFuzzer's alarm interrupts recv */
         got = recv(fd, result.text + used, ANSWER_MAX_BYTES - used, 0);
         used += (size_t)SPL_MAX(got, 0);
     } while (got > 0 || (got < 0 && errno == EINTR));
@@ -157,15 +161,16 @@ static answer ask(const char *head, const void *body, size_t size, bool cut) {
     return result;
 }
 
-/* An answer of the service, never a fault of it; what it calls JSON is JSON. *ret_json is NULL
- * where it isn't. */
+/* Checks that a response is no server error and that declared JSON is valid. *ret_json is NULL if
+ * the response is not JSON. Frees the text of `got`. */
 static unsigned check(answer *got, json_t **ret_json) {
     *ret_json = NULL;
-    if (got->status == 0) { /* closed without a word: what came was no request */
+    if (got->status == 0) { /* closed without a response: the input was not a request */
         free(got->text);
         return 0;
     }
-    demand((got->status >= 200 && got->status < 500) || got->status == 505); /* the version */
+    /* 505: HTTP version not supported. */
+    demand((got->status >= 200 && got->status < 500) || got->status == 505);
     if (strstr(got->text, "Content-Type: application/json") ||
         strstr(got->text, "Content-Type: application/problem+json")) {
         *ret_json = json_loads(got->body, JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, NULL);
@@ -187,7 +192,7 @@ static unsigned request_job(const char *method, const char *id, const char *rest
     return status;
 }
 
-/* What a new job's owner does with it. */
+/* Uses a new job as its owner would. */
 static void use_job(const json_t *job) {
     const char *id = json_string_value(json_object_get(job, "id"));
     demand(id != NULL && strlen(id) < 64);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * URLs that clients give, with and without an allow-list: what is taken starts with http, holds no
- * credentials, and no address that is not public.
+ * Fuzzes URLs from clients, with and without an allow-list. Without one, an accepted URL uses HTTPS
+ * and names no address that is not public; with one, every such URL is accepted too.
  */
 #include "service/outbound/address.h"
 #include "service/outbound/outbound.h"
@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The address that stands in the URL as it is, or none. */
+/* Parses the literal address in the URL; returns false if there is none. */
 static bool host_address(const char *url, struct sockaddr_storage *ret_address) {
     struct sockaddr_in ipv4 = {.sin_family = AF_INET};
     struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Stands in for libFuzzer where there is none: gives each file of the folders
- * that are named on the command line to the harness, once.
+ * Replaces libFuzzer where it is unavailable: passes each file in the folders on the command line
+ * to the harness once.
  */
 #include "base/file.h"
 
