@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The project's aims for speed, start and memory, measured in one run.
+"""The project's aims for speed, start-up and memory, measured in one run.
 
     bench/aims.py [--program build/spleeterd] [--rounds 5] [--output FILE]
 
-Each round times the whole commands, three minutes of MP3 to 16-bit WAV files with a warm page cache, between two measurements of this
-machine's peak of multiply-adds with AVX2 on all CPUs, of which the larger counts. The aims are multiples of real time on two CPUs with a
-peak of 195 GFLOP/s, and grow and shrink with that of their round. Four stems of one net each have generated weights (tests/golden/formula.py). Needs ffmpeg and NumPy.
+Each round times complete commands that separate three minutes of MP3 into 16-bit WAV files with a
+warm page cache. The machine's peak of multiply-adds with AVX2 on all CPUs is measured before and
+after each round; the larger value counts. The aims are multiples of real time on two CPUs with a
+peak of 195 GFLOP/s, and scale with the peak of their round. The model of four stems with one
+network each has generated weights (tests/golden/formula.py). Needs ffmpeg and NumPy.
 """
 
 import argparse
@@ -28,7 +30,8 @@ import formula  # noqa: E402
 
 SONG_S = 180
 PEAK_GFLOPS = 195
-# name, model, options; real time at that peak: at least, and aimed at; MiB of all processes at most
+# Name, model, options; multiple of real time at that peak: minimum and aim; limit on the memory of
+# all processes in MiB.
 COMMANDS = [
     ("two stems", "spleeter:2stems", [], 110, 180, 700),
     ("four stems, 11 kHz", "generated", ["--bandwidth", "11k"], 60, 100, 1200),
@@ -54,7 +57,8 @@ class Machine:
         return [self.program, "separate", "-p", path, *options, "-o", output, self.song]
 
     def first_audio_s(self, model, options):
-        """From the start of the command to the first samples of a stem on its standard output."""
+        """Seconds from the start of the command to the first samples of a stem on its standard
+        output."""
         start = time.monotonic()
         command = [*self.command(model, options, "-"), "--stems", "vocals"]
         with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
@@ -65,7 +69,8 @@ class Machine:
 
 
 def measure(machine, rounds):
-    """The rounds' peaks in GFLOP/s, what `spleeterd bench` says, and the seconds of each command."""
+    """Returns the rounds' peaks in GFLOP/s, the results of `spleeterd bench`, and the seconds of
+    each command."""
     peaks, nets = [], []
     before = machine.bench("avx2")["peak_gflops"]
     times = {name: [] for name, *_ in COMMANDS}

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A Chromium that is driven by the DevTools protocol over a pipe, with nothing else between.
+"""Controls Chromium over a pipe with the DevTools protocol, without a library in between.
 
-Playwright has every page's answers recorded by the browser, in the memory of the page's process: up to 100 MB, which no user's browser takes.
+Playwright makes the browser record the responses of each page in the memory of the page's process.
+That takes up to 100 MB, which a normal browser does not use.
 """
 import json
 import os
@@ -15,7 +16,8 @@ class Chromium:
         from_browser, to_us = os.pipe()
 
         def give_pipes():
-            # The browser reads from 3 and writes to 4. (Both are moved away first, for they may be 3 or 4 themselves.)
+            # The browser reads from 3 and writes to 4. Both ends are first moved to higher numbers,
+            # because they may be 3 or 4 themselves.
             reads, writes = os.dup(from_us), os.dup(to_us)
             high = [os.dup2(reads, 100), os.dup2(writes, 101)]
             os.dup2(high[0], 3)
@@ -31,7 +33,7 @@ class Chromium:
         self.rest, self.last = b"", 0
 
     def send(self, method, session=None, **parameters):
-        """The command's result."""
+        """Sends a command and returns its result."""
         self.last += 1
         message = {"id": self.last, "method": method, "params": parameters, **({"sessionId": session} if session else {})}
         self.writer.write(json.dumps(message).encode() + b"\0")
@@ -56,12 +58,12 @@ class Chromium:
         return page
 
     def renderer_mb(self):
-        """What the largest of the pages' processes has for itself."""
+        """Private memory, in MB, of the largest renderer process."""
         processes = self.send("SystemInfo.getProcessInfo")["processInfo"]
         return max(private_mb(each["id"]) for each in processes if each["type"] == "renderer")
 
     def cpu_s(self):
-        """What all of the browser's processes have used."""
+        """CPU time of all browser processes, in seconds."""
         return sum(each["cpuTime"] for each in self.send("SystemInfo.getProcessInfo")["processInfo"])
 
     def __enter__(self):
@@ -80,7 +82,7 @@ class Page:
         return self.browser.send(method, self.session, **parameters)
 
     def run(self, function, *arguments):
-        """Calls a function of JavaScript, as if the user had asked for it, and waits for what it promises."""
+        """Calls a JavaScript function as a user gesture and waits for the promise that it returns."""
         result = self.send("Runtime.evaluate", expression=f"({function})({', '.join(map(json.dumps, arguments))})",
                            awaitPromise=True, returnByValue=True, userGesture=True)
         if "exceptionDetails" in result:
@@ -100,6 +102,6 @@ class Page:
 def private_mb(pid):
     try:
         lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:  # it has just ended
+    except OSError:  # the process has just ended
         return 0
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024

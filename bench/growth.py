@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Time and memory of `spleeterd separate` as songs grow and threads are added.
+"""Time and memory of `spleeterd separate` as the song's length and the number of threads grow.
 
-    bench/growth.py [--program build/spleeterd] [--output docs/growth.json] [--seconds 10 60 ...] [--models 2stems ...]
+    bench/growth.py [--program build/spleeterd] [--output docs/growth.json] [--seconds 10 60 ...]
+                    [--models 2stems ...]
 
-Songs are the bundled one, looped by ffmpeg, as MP3. Memory is the largest sum of PSS over the program and its codec helpers.
-Prints a table and writes JSON; bench/plot.py draws it.
+The songs are the bundled one, looped by ffmpeg, as MP3. Memory is the largest sum of PSS over the
+program and its helpers. Prints a table and writes JSON, which bench/plot.py draws.
 """
 
 import argparse

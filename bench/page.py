@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What the page costs with a song of an hour in five stems: memory of the page, and frames while it scrolls, zooms and plays.
+"""Measures the page with a song of one hour in five stems: the memory of the page, and its frame
+rate while it scrolls, zooms and plays.
 
     bench/page.py [--build build] [--minutes 60] [--data FOLDER] [--json FILE]
 
-Memory is what the page's process has for itself (Private in /proc/PID/smaps_rollup), JavaScript's heap is that of the browser's own
-count. The song is the bundled one again and again, separated by the service with 5stems.
+Memory is the private memory of the page's process (Private in /proc/PID/smaps_rollup); the
+JavaScript heap is the browser's own figure. The song is the bundled one, looped, which the service
+separates with 5stems.
 """
 import argparse
 import json
@@ -30,7 +32,7 @@ sys.path.insert(0, str(REPOSITORY / "tests/service"))
 import conftest as service_fixtures  # noqa: E402
 from chromium import Chromium  # noqa: E402
 
-# Counts frames and the time between them while `act` goes on, with 60 wheel events a second.
+# Measures the frame rate and frame intervals for `seconds` of wheel events, one per frame.
 SCROLL = """async (seconds, ctrl) => {
     const lane = document.querySelector(".lane"), box = lane.getBoundingClientRect();
     const times = [];
@@ -58,7 +60,7 @@ SIGN_IN = """async (key) => {
     const answer = await fetch("/v1/session", { method: "POST", headers: { "X-API-KEY": key, "X-Spleeterd-Page": "1" } });
     if (!answer.ok) throw new Error(`signing in: ${answer.status}`);
 }"""
-# The mix goes nowhere but into the page's Blob, whose size is returned.
+# Keeps the mix in the page's Blob instead of saving it, and returns the Blob's size.
 EXPORT = """async () => {
     let size = 0;
     const create = URL.createObjectURL;
@@ -102,7 +104,7 @@ def measure(browser, service, job):
 
     note("open")
     page.run(CLICK, ".play")
-    for step in range(12):  # playing, from one end to the other
+    for step in range(12):  # while playing, from one end to the other
         page.run(SEEK, step / 12)
         time.sleep(2.5)
         note("play")

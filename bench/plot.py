@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Draws docs/images/growth.svg from docs/growth.json (bench/growth.py) and docs/images/layers.svg from docs/bench.json
-(spleeterd bench --json). Needs matplotlib."""
+"""Draws docs/images/growth.svg from docs/growth.json (written by bench/growth.py) and
+docs/images/layers.svg from docs/bench.json (written by spleeterd bench --json). Needs matplotlib.
+"""
 
 import json
 from pathlib import Path

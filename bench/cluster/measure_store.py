@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What the job store asks of PostgreSQL: transactions, write-ahead log and CPU for each job and each heartbeat, and the statements that grow with the tables.
+"""Measures the load of the job store on PostgreSQL: transactions, write-ahead log and CPU time per
+job and heartbeat, and the statements whose cost grows with the tables.
 
     python3 bench/cluster/measure_store.py BUILD_FOLDER     # calls
-    python3 bench/cluster/measure_store.py ROWS             # tables that grow
+    python3 bench/cluster/measure_store.py ROWS             # growing tables
 
-CPU seconds and bytes are counted, not wall clock, so a busy machine disturbs little. The server is a fresh one with fsync and a synchronous standby.
+It counts CPU seconds and bytes instead of wall-clock time, so other load hardly affects the
+results. The server is a new one with fsync and a synchronous standby.
 """
 import contextlib
 import os
@@ -23,7 +25,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_s(server):
-    """Of the server and its processes, those that ended included."""
+    """CPU seconds of the server and its processes, including those that have ended."""
     total = 0
     for pid in [str(server.process.pid), *subprocess.run(["ps", "-o", "pid=", "--ppid", str(server.process.pid)], capture_output=True, text=True).stdout.split()]:
         with contextlib.suppress(OSError):
@@ -33,13 +35,14 @@ def cpu_s(server):
 
 
 def counters(server):
-    server.sql("SELECT pg_sleep(1.2)")  # statistics come late
+    server.sql("SELECT pg_sleep(1.2)")  # statistics are delayed
     commits, wal = server.sql("SELECT xact_commit, pg_current_wal_lsn() - '0/0'::pg_lsn FROM pg_stat_database WHERE datname = 'spleeterd'")[0]
     return int(commits), int(wal), cpu_s(server)
 
 
 def load(build, server, jobs, workers, beats, queued=0):
-    """(transactions, WAL bytes, CPU ms) for each job."""
+    """Returns (transactions, WAL bytes, CPU seconds) per job, the rate in jobs/s, and the output of
+    store_load."""
     before = counters(server)
     done = subprocess.run([build / "tests/scale/store_load", server.url(), str(jobs), str(workers), str(beats), str(queued)],
                           capture_output=True, text=True, check=True)
@@ -49,7 +52,7 @@ def load(build, server, jobs, workers, beats, queued=0):
 
 
 def explain(server, statement):
-    """Milliseconds inside the server, of the second of two runs."""
+    """Milliseconds inside the server, from the second of two runs."""
     text = ""
     for _ in range(2):
         text = "\n".join(row[0] for row in server.sql(f"EXPLAIN (ANALYZE, TIMING OFF) {statement}"))
@@ -98,7 +101,8 @@ def measure_calls(build):
 
 
 def measure_growth(rows):
-    """In a server of its own, which need not flush: what is measured is inside."""
+    """Uses a separate server with fsync off, because only execution time inside the server is
+    measured."""
     with tempfile.TemporaryDirectory(prefix="spleeterd-scale-") as folder, contextlib.ExitStack() as ends:
         os.chmod(folder, 0o755)
         server = Postgres(f"{folder}/growth", fsync="off", shared_buffers="512MB")

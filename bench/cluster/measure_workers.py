@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Throughput against the number of workers, each in a network namespace of its own with nothing in common but PostgreSQL and S3 behind a bridge, and what
-a job moves through the network. Needs root.
+"""Measures throughput against the number of workers, and the network traffic of a job. Each worker
+runs in its own network namespace and shares only PostgreSQL and S3, behind a bridge, with the
+others. Needs root.
 
     python3 bench/cluster/measure_workers.py JOBS WORKERS...
 
-With SPLEETERD and SPLEETER_CODEC as for the tests.
+SPLEETERD and SPLEETER_CODEC are set as for the tests.
 """
 import contextlib
 import datetime
@@ -50,7 +51,7 @@ def network(workers):
 
 
 def traffic(workers):
-    """(bytes to, bytes from) all workers."""
+    """Returns (bytes to, bytes from) all workers."""
     folders = [pathlib.Path(f"/sys/class/net/spleeter{number + 1}/statistics") for number in range(workers)]
     return [sum(int((folder / name).read_text()) for folder in folders) for name in ("tx_bytes", "rx_bytes")]
 
@@ -88,7 +89,8 @@ def measure(jobs, workers, codec):
         def moment(text):
             return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
-        # From the moment at which each had begun its first, so that reading the model is not counted.
+        # The rate starts when every worker has begun its first job, so that reading the model is
+        # not counted.
         ended = sorted(moment(job["finished"]) for job in done if job["id"] in ids)
         rate = (jobs - workers) / (ended[-1] - ended[workers - 1])
         stems = sum(output["bytes"] for output in client.job(ids[0])["outputs"])

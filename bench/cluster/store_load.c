@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the job store bears: threads that live as workers do (claim, outputs, heartbeats, end)
- * without separating anything, and clients that create jobs.
+ * Load test of the job store. Threads behave as workers do (claim, outputs, heartbeats, end)
+ * without separating anything, and clients create jobs.
  *
  *     store_load URL JOBS WORKERS BEATS [QUEUED [OWNERS]]
  *
- * It makes QUEUED jobs that nobody will claim first, then JOBS that are worked off by WORKERS
- * threads with BEATS heartbeats each, and prints what each kind of call took, in milliseconds.
+ * It first creates QUEUED jobs that are never claimed. WORKERS threads then process JOBS jobs with
+ * BEATS heartbeats each. It prints the duration of each kind of call in milliseconds.
  */
 #include "base/clock.h"
 #include "service/store/store.h"
@@ -157,7 +157,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     for (unsigned i = 0; i < queued; i++)
-        create(INT64_MAX); /* later than ever */
+        create(INT64_MAX); /* never becomes available */
     for (size_t i = 0; i < CALLS; i++) {
         atomic_store(&spent_s[i], 0);
         atomic_store(&calls[i], 0);

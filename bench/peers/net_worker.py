@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Times one network and one segment in one runtime: net_worker.py RUNTIME MODE MODEL X SECONDS [Y]
+"""Times one network on one segment in one runtime: net_worker.py RUNTIME MODE MODEL X SECONDS [Y]
 
 RUNTIME  openvino, onnxruntime or mnn
-MODE     latency: one segment after the other, each with all CPUs
-         throughput: as many segments at a time as there are CPUs, each with one
-MODEL    what unet_onnx.py wrote; for mnn, converted
-X, Y     .npy files [512, 1024, 2]: the network's input, and where its output is written
+MODE     latency: one segment after another, each on all CPUs
+         throughput: as many segments at a time as there are CPUs, each on one CPU
+MODEL    a file written by unet_onnx.py; for mnn, converted
+X, Y     .npy files [512, 1024, 2]: the network's input, and the path for its output
 
-Prints {"ms": milliseconds a segment}: the median in latency mode, the mean in throughput mode. Nothing of loading,
-compiling, warming up or reordering axes counts.
+Prints {"ms": milliseconds per segment}: the median in latency mode, the mean in throughput mode.
+Loading, compiling, warming up and reordering axes are not counted.
 """
 
 import json
@@ -26,7 +26,7 @@ WARM_UP_S = 1.0
 
 
 class OpenVino:
-    """Has a hint and a queue of requests for throughput."""
+    """Supports a performance hint and a request queue for throughput."""
 
     def __init__(self, model, mode, threads):
         import openvino
@@ -74,7 +74,7 @@ RUNTIMES = {"openvino": OpenVino, "onnxruntime": OnnxRuntime, "mnn": Mnn}
 
 
 def repeat(call, seconds):
-    """Calls until `seconds` are over, 5 times at least; the durations of the calls."""
+    """Calls until `seconds` have passed, at least 5 times, and returns the duration of each call."""
     durations, end = [], time.monotonic() + seconds
     while len(durations) < 5 or time.monotonic() < end:
         start = time.monotonic()
@@ -95,7 +95,8 @@ def queue_ms(network, x, seconds):
 
 
 def one_of_many_ms(runtime, model, x, seconds, ready):
-    """In a process of its own, next to others: MNN's calls exclude each other in threads of one process."""
+    """Runs in a separate process beside others, because MNN serializes calls from threads of one
+    process."""
     network = RUNTIMES[runtime](model, "latency", 1)
     repeat(lambda: network.infer(x), WARM_UP_S)
     ready.wait()

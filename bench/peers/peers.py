@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The programs that are compared: each is a command, and how to read its time and its samples.
+"""The programs in the comparison. Each peer has a command, and functions that read its time and its
+samples.
 
-`all_peers` is the registry. A peer of kind "song" separates a whole song, and its time is that of its process, from
-start to end. A peer of kind "network" runs one stem's network on one segment, and its time is what its command prints.
+`all_peers` is the registry. A peer of kind "song" separates a whole song; its time is that of its
+process, from start to end. A peer of kind "network" runs one stem's network on one segment; its
+command prints the time.
 """
 
 import json
@@ -21,7 +23,7 @@ ROOT = HERE.parents[1]
 
 @dataclass
 class Setup:
-    """Where things are: what a run of run.py has prepared."""
+    """Paths that run.py has prepared."""
 
     work: Path
     spleeterd: Path
@@ -29,7 +31,8 @@ class Setup:
     spleeter_python: Path
     python: Path
     song: Path
-    net_s: float  # how long a network is timed in each run
+    # Seconds for which a network is timed in each run.
+    net_s: float
 
     @property
     def native_4stems(self):
@@ -50,16 +53,19 @@ class Setup:
 
 @dataclass
 class Peer:
-    name: str  # in results.json
-    program: str  # in the table: what is compared, without its version
-    package: str | None  # whose version is told; None for our program
+    name: str  # name in results.json
+    # Name of the program in the table, without a version.
+    program: str
+    # Package whose version is reported; None for our program.
+    package: str | None
     kind: str  # "song" or "network"
     stems: int
     command: list
     environment: dict = field(default_factory=dict)
-    # milliseconds, from what a network's command printed
+    # Reads milliseconds from the output of a network's command.
     read_ms: Callable[[str], float] | None = None
-    # command that writes the samples unrounded, and what reads them: {stem: [samples, 2]}, or {"y": [512, 1024, 2]}
+    # The command that writes the samples unrounded, and the function that reads them: {stem:
+    # [samples, 2]}, or {"y": [512, 1024, 2]}.
     exact_command: list | None = None
     read_exact: Callable[[], dict] | None = None
     mode: str = ""
@@ -70,7 +76,7 @@ def read_npys(folder, names):
 
 
 def read_wavs(folder, names):
-    """Through ffmpeg, which reads float WAV as it is."""
+    """Reads through ffmpeg, which keeps the samples of float WAV unchanged."""
     stems = {}
     for name in names:
         raw = subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-i", folder / f"{name}.wav", "-f", "f32le", "-"],
@@ -96,7 +102,7 @@ def our_environment(setup):
 
 
 def our_network(setup):
-    """A made-up song of whole segments, so that no segment is a cheaper, partial one."""
+    """A synthetic song of whole segments, because a partial segment would cost less."""
     samples = 20 * 512 * 1024 - 4096
     command = [setup.spleeterd, "bench", "--json", "-p", "spleeter:2stems", "--bandwidth", "11k", "-d", samples / 44100]
     return Peer("spleeterd-network", "spleeterd", None, "network", 1, command, our_environment(setup),
@@ -129,7 +135,7 @@ def runtime(setup, package, program, mode):
 
 
 def all_peers(setup):
-    """Ours of a kind comes first among those it is compared with."""
+    """In each kind, our program comes first among the peers that it is compared with."""
     return [
         ours(setup, 2), spleeter(setup, 2), sherpa_onnx(setup), ours(setup, 4), spleeter(setup, 4), our_network(setup),
         *(runtime(setup, package, program, mode)
@@ -142,7 +148,7 @@ def all_peers(setup):
 
 
 def make_song(path, seconds):
-    """The bundled song, decoded, looped and encoded again, so that there is no gap at the joins."""
+    """Decodes the bundled song, loops it and encodes it again, so that the joins have no gap."""
     decoded = path.with_suffix(".wav")
     ffmpeg = ["ffmpeg", "-v", "error", "-nostdin", "-y"]
     subprocess.run([*ffmpeg, "-i", ROOT / "examples" / "audio_example.mp3", decoded], check=True)
@@ -152,7 +158,8 @@ def make_song(path, seconds):
 
 
 def make_models(setup, checkpoint):
-    """The weights in each program's format; the 4 stems' are generated, as their time does not depend on them."""
+    """Writes the weights in each program's format. The weights of the 4 stems are generated,
+    because they do not affect the time."""
     import formula
 
     from unet_onnx import write_unet
@@ -166,21 +173,22 @@ def make_models(setup, checkpoint):
             continue
         if checkpoint and name == "2stems":
             shutil.copytree(checkpoint, folder)
-            (folder / ".probe").write_text("OK")  # what Spleeter takes for a complete download
+            (folder / ".probe").write_text("OK")  # marks a complete download for Spleeter
         else:
             subprocess.run([setup.spleeter_python, HERE / "spleeter_side.py", "checkpoint", native, folder], check=True)
     setup.onnx.mkdir(exist_ok=True)
     write_unet(native_2stems / "vocals.safetensors", setup.onnx / "vocals.onnx")
     for stem in STEMS[2]:
         write_unet(native_2stems / f"{stem}.safetensors", setup.onnx / f"sherpa-{stem}.onnx", "sherpa")
-    # Not the command mnnconvert: that one installs a package wherever `pip` points to and sends statistics.
+    # The command mnnconvert is avoided: it installs a package with whatever `pip` is on the path,
+    # and sends statistics.
     subprocess.run([setup.python, "-c", "import sys, _tools; _tools.mnnconvert(sys.argv)", "-f", "ONNX", "--modelFile",
                     setup.onnx / "vocals.onnx", "--MNNModel", setup.onnx / "vocals.mnn"],
                    check=True, stdout=subprocess.DEVNULL)
 
 
 def make_references(setup):
-    """What Spleeter itself gives: {name: array} for "y" and (stems, name) for stems."""
+    """Spleeter's own results: {name: array} for "y" and (stems, name) for stems."""
     net = setup.work / "net"
     environment = {"MODEL_PATH": str(setup.checkpoints)}
     side = [setup.spleeter_python, HERE / "spleeter_side.py"]

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Runs a command and says how long it took, how much memory it needed and whether the machine was its own.
+"""Runs a command and measures its time, its memory and the load from other processes.
 
-Memory is that of the command and all its descendants, sampled from /proc: the largest sum of RSS, and the largest sum
-of PSS, which counts a page that several of them share only once. Sampling costs time, so it is off in timed runs.
+Memory covers the command and all its descendants, sampled from /proc: the largest sum of RSS, and
+the largest sum of PSS, which counts a page shared by several of them only once. Sampling takes
+time, so it is off in timed runs.
 
-The share of others is the CPU time that anybody else on the machine, the hypervisor included, had while the command ran.
+The share of others is the CPU time that everything else on the machine, including the hypervisor,
+used while the command ran.
 """
 
 import os
@@ -22,15 +24,16 @@ SAMPLE_INTERVAL_S = 0.05
 
 @dataclass
 class Run:
-    seconds: float  # wall clock, from start to end of the command
-    others: float  # share of all CPUs' time that others had, 0 to 1
-    peak_rss_mib: float  # 0 when not sampled
+    seconds: float  # wall-clock time from start to end of the command
+    # Share of all CPUs' time that others used, 0 to 1.
+    others: float
+    peak_rss_mib: float  # 0 if not sampled
     peak_pss_mib: float
     output: str
 
 
 def busy_s():
-    """CPU time that the machine has spent on anything, of all CPUs together, with what the hypervisor took."""
+    """CPU seconds that all CPUs together have been busy, including time taken by the hypervisor."""
     user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9])
     return (user + nice + system + irq + softirq + steal) / TICKS_PER_S
 
@@ -57,7 +60,7 @@ def descendants(pid):
 
 
 def memory_kib(pid):
-    """(RSS, PSS); zeros when the process has ended."""
+    """(RSS, PSS) in KiB; zeros if the process has ended."""
     try:
         rss = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KIB
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -69,13 +72,13 @@ def memory_kib(pid):
 
 
 def memory_of_all_mib(pid):
-    """(RSS, PSS) of the process and its descendants together."""
+    """(RSS, PSS) in MiB of the process and its descendants together."""
     sizes = [memory_kib(each) for each in descendants(pid)]
     return sum(rss for rss, _ in sizes) / 1024, sum(pss for _, pss in sizes) / 1024
 
 
 def run(command, environment=None, sample_memory=False):
-    """Runs the command; its standard output is the Run's output. SystemExit when it fails."""
+    """Runs the command and returns a Run with its standard output. Raises SystemExit if it fails."""
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         busy, own, start = busy_s(), own_s(), time.monotonic()
         process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=output, stderr=errors,
@@ -98,7 +101,8 @@ def run(command, environment=None, sample_memory=False):
 
 
 def wait_until_quiet(limit, patience_s):
-    """Waits until others have less than `limit` of the CPUs for two seconds, but no longer than patience_s."""
+    """Waits until others use less than `limit` of the CPUs for two seconds, for about `patience_s`
+    at most."""
     give_up = time.monotonic() + patience_s
     while time.monotonic() < give_up:
         busy, own, start = busy_s(), own_s(), time.monotonic()
@@ -108,7 +112,8 @@ def wait_until_quiet(limit, patience_s):
 
 
 def run_undisturbed(command, environment, limit, patience_s, tries=3):
-    """The first of `tries` runs in which others had less than `limit`, or else the least disturbed one."""
+    """Returns the first of `tries` runs in which others used less than `limit`, or else the least
+    disturbed run."""
     best = None
     for _ in range(tries):
         wait_until_quiet(limit, patience_s)

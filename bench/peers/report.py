@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes docs/peers.md and docs/images/peers.svg of results.json: report.py [RESULTS [DOCS]]"""
+"""Writes docs/peers.md and docs/images/peers.svg from results.json: report.py [RESULTS [DOCS]]"""
 
 import json
 import sys

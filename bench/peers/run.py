@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Compares our program with its peers: same machine, same song, same run. README.md says how, and what the numbers mean.
+"""Compares our program with its peers on the same machine and song in one run.
 
     bench/peers/setup.sh
     build/peers/env-runtimes/bin/python bench/peers/run.py --build build
 
-Writes bench/peers/results.json after each round; then report.py makes docs/peers.md and the plot of it.
+Writes bench/peers/results.json after each round; report.py makes docs/peers.md and its plot from
+that. README.md describes the method and the meaning of the numbers.
 """
 
 import argparse
@@ -31,14 +32,15 @@ NETWORK_PACKAGES = ("openvino", "onnxruntime", "mnn", "sherpa-onnx", "onnx")
 
 
 def snr_db(expected, got):
-    """Over what both have: sherpa-onnx drops the end of a song that no whole frame covers."""
+    """Compares the samples that both have, because sherpa-onnx drops the end of a song that no
+    whole frame covers."""
     count = min(len(expected), len(got))
     expected, got = expected[:count].astype(np.float64), got[:count].astype(np.float64)
     return float(10 * np.log10(np.sum(expected ** 2) / max(np.sum((expected - got) ** 2), 1e-300)))
 
 
 def measure_accuracy(peer, references):
-    """{stem: dB} against Spleeter's own floats, and for songs also without the first and the last second."""
+    """{stem: dB} against Spleeter's own floats; for songs also without the first and last second."""
     result = {"snr_db": {}}
     for name, got in peer.read_exact().items():
         expected = references[(peer.stems, name)]
@@ -55,7 +57,7 @@ def spread(values, digits):
 
 
 def warm_up(peers, references):
-    """{name: memory and accuracy}, one program after the other."""
+    """{name: memory and accuracy}, one program after another."""
     results = {}
     for peer in peers:
         print(f"{peer.name}: memory and accuracy", flush=True)
@@ -81,7 +83,7 @@ def run_round(peers, arguments):
 
 
 def summarize(peers, results, rounds, song_s):
-    """Adds to each program's results its times so far."""
+    """Adds the times so far to each program's results."""
     times = {peer.name: [runs[peer.name][0] for runs in rounds] for peer in peers}
     ours = {(peer.kind, peer.stems): times[peer.name] for peer in peers if peer.package is None}
     for peer in peers:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Reads our net files; see docs/models.md. Needs numpy only, so that each environment can use it."""
+"""Reads our network files; see docs/models.md. Needs only NumPy, so that every environment can use
+it."""
 
 import json
 import struct

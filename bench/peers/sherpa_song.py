@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Separates a song with sherpa-onnx: sherpa_song.py VOCALS.onnx ACCOMPANIMENT.onnx SONG FOLDER [npy]
 
-Decodes with ffmpeg, writes 16-bit WAV, or with `npy` its float samples as .npy [samples, 2]. sherpa-onnx has no command for it
-in its packages, so this is the shortest one that does what the others do. Prints {"separation_s": the part that
-sherpa-onnx itself took, its model loaded}.
+Decodes with ffmpeg and writes 16-bit WAV, or with `npy` its float samples as .npy [samples, 2].
+The sherpa-onnx packages have no command for this, so this is the shortest program that does the
+same work as the others. Prints {"separation_s": time of sherpa-onnx itself, with its model loaded}.
 """
 
 import json

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What is done with Spleeter's own code and TensorFlow; runs in Spleeter's environment.
+"""The steps that use Spleeter's own code and TensorFlow; runs in Spleeter's environment.
 
     spleeter_side.py checkpoint NATIVE_MODEL_FOLDER CHECKPOINT_FOLDER
-        writes our model folder as the TensorFlow checkpoint that Spleeter loads
+        writes our model folder as a TensorFlow checkpoint for Spleeter
     spleeter_side.py stems MODEL SONG FOLDER
-        Spleeter's stems of a song, before any conversion to integers: FOLDER/STEM.npy, float32 [samples, 2]
+        writes Spleeter's stems of a song, before conversion to integers: FOLDER/STEM.npy,
+        float32 [samples, 2]
     spleeter_side.py net CHECKPOINT_FOLDER SONG SECONDS FOLDER
-        FOLDER/x.npy, one segment of the song's magnitudes [512, 1024, 2], from SECONDS on, and FOLDER/y.npy, what
-        Spleeter's first network makes of it
+        writes FOLDER/x.npy, one segment of the song's magnitudes [512, 1024, 2] starting at SECONDS,
+        and FOLDER/y.npy, the output of Spleeter's first network for it
 """
 
 import json
@@ -44,7 +45,7 @@ def write_checkpoint(native, folder):
         tf.compat.v1.train.Saver(save_relative_paths=True).save(
             session, os.path.join(folder, "model"), write_meta_graph=False)
     with open(os.path.join(folder, ".probe"), "w", encoding="ascii") as file:
-        file.write("OK")  # what Spleeter takes for a complete download
+        file.write("OK")  # marks a complete download for Spleeter
 
 
 def load_song(path):

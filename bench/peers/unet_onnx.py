@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Spleeter's U-Net of one stem as an ONNX graph, from our safetensors.
+"""Spleeter's U-Net for one stem as an ONNX graph, built from our safetensors.
 
-The graph is the network as docs/models.md describes it, in ONNX's own operators and its own order of axes
-[segments, channels, frames, bins]. Two layouts of its input and output:
+The graph is the network in docs/models.md, with ONNX's operators and axis order
+[segments, channels, frames, bins]. There are two layouts of its input and output:
 
-  segment  x, y [1, 2, 512, 1024]: what convolution libraries like best, nothing is transposed;
-  sherpa   x, y [2, segments, 512, 1024] with the metadata that sherpa-onnx looks for.
+  segment  x, y [1, 2, 512, 1024]: suits convolution libraries, needs no transposition;
+  sherpa   x, y [2, segments, 512, 1024] with the metadata that sherpa-onnx requires.
 """
 
 import numpy as np
@@ -16,12 +16,12 @@ from safetensors_file import read_safetensors
 
 FRAMES, BINS = 512, 1024
 NORM_EPSILON = 1e-3
-SAME_5X5_STRIDE_2 = [1, 1, 2, 2]  # rows and columns before, rows and columns after
+SAME_5X5_STRIDE_2 = [1, 1, 2, 2]  # rows and columns before, then rows and columns after
 SAME_4X4_DILATED = [3, 3, 3, 3]
 
 
 class Graph:
-    """Nodes and constants in the order they are added; each node has one output."""
+    """Nodes and constants in the order of their addition; each node has one output."""
 
     def __init__(self, tensors):
         self.tensors = tensors
@@ -36,7 +36,7 @@ class Graph:
         return output
 
     def convolution(self, operator, x, layer, axes, **attributes):
-        """Kernels are [rows, columns, a, b] in the file; `axes` brings them into ONNX's order."""
+        """Kernels are [rows, columns, a, b] in the file; `axes` permutes them into ONNX's order."""
         kernel = self.constant(f"{layer}.kernel", self.tensors[f"{layer}.kernel"].transpose(axes))
         bias = self.constant(f"{layer}.bias", self.tensors[f"{layer}.bias"])
         return self.node(operator, [x, kernel, bias], layer, **attributes)

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""How much of the command's speed the service keeps under a full queue, and how fast it answers meanwhile.
+"""Measures the service's throughput under a full queue, relative to the command, and its response
+times meanwhile.
 
-    bench/service/load.py [--program build/spleeterd] [--jobs 50] [--seconds 60] [--workers 1,2] [--output docs/service-load.md]
+    bench/service/load.py [--program build/spleeterd] [--jobs 50] [--seconds 60] [--workers 1,2]
+                          [--output docs/service-load.md]
 
-Makes songs of the bundled one, separates half of them with one run of the command, all of them as queued jobs of services
-that it starts on loopback, one for each number of workers, and the other half with the command again; so a machine that changes
-its speed shows. While the jobs run, a client asks for the state of a job 20 times a second, on a new connection each time. The songs differ in one
-sample, so that no result is reused. Prints a table in Markdown, or writes docs/service-load.md.
+Makes songs from the bundled one. One run of the command separates half of them; services on
+loopback, one for each number of workers, separate all of them as queued jobs; the command then
+separates the other half, so that changes in the machine's speed show. While the jobs run, a client
+requests the state of a job 20 times a second, each time on a new connection. The songs differ in
+one sample, so that no result is reused. Prints a table in Markdown, or writes
+docs/service-load.md.
 """
 
 import argparse
@@ -50,7 +54,7 @@ One worker (the default) has all CPUs for each job, so a single job is done soon
 
 
 def make_songs(program, folder, count, seconds):
-    """WAV files of the bundled song, repeated; each with another first sample."""
+    """Makes WAV files of the looped bundled song, each with a different first sample."""
     subprocess.run([program, "separate", ROOT / "examples/audio_example.mp3", "-o", folder, "-f", "whole.wav",
                     "--mix", "whole=vocals+accompaniment"], check=True, stderr=subprocess.DEVNULL)
     with wave.open(str(folder / "whole.wav")) as whole:
@@ -125,7 +129,8 @@ class Service:
 
 
 class Asker(threading.Thread):
-    """Asks for one job after the other at a steady rate; the time counts from when it was due."""
+    """Requests the state of one job after another at a steady rate. Latency counts from the
+    scheduled time."""
 
     def __init__(self, service, ids):
         super().__init__()
