@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Separates raw audio from standard input into one raw file for each stem.
+ * Separates raw audio from standard input into one raw file per stem.
  *
  *     separate_raw MODEL < song.f32
  *
- * Input and outputs are 32-bit float PCM, stereo, interleaved, 44,100 Hz. MODEL is a name
- * such as "2stems", or the path of a model folder. The files are named after
- * the stems: vocals.f32, accompaniment.f32.
+ * Input and outputs are 32-bit float PCM, stereo, interleaved, 44,100 Hz. MODEL is a name such as
+ * "2stems" or the path of a model folder. Each file is named after its stem, for example vocals.f32
+ * and accompaniment.f32.
  */
 #include <spleeter/spleeter.h>
 

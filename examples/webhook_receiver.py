@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A receiver of spleeterd's webhooks, with Python's standard library alone.
+"""A receiver of spleeterd's webhooks that uses only Python's standard library.
 
     export SPLEETER_WEBHOOK_SECRET=$(curl -s -H "X-API-KEY: $KEY" $SERVICE/v1/webhooks/secret | jq -r .secret)
     python3 examples/webhook_receiver.py 9000
 
-It checks each webhook as the Standard Webhooks specification says (https://www.standardwebhooks.com) and prints
-what happened to which job. A receiver for production stands behind TLS, answers at once, works later, and
-remembers the ids that it has seen: a webhook may come more than once.
+It verifies each webhook according to the Standard Webhooks specification
+(https://www.standardwebhooks.com) and prints the event and its job. A production receiver runs
+behind TLS, responds at once, does its work later, and stores the ids it has received, because a
+webhook may arrive more than once.
 """
 import base64
 import binascii
@@ -25,7 +26,7 @@ BODY_MAX_BYTES = 1 << 20
 
 
 def is_genuine(secret, headers, body, now):
-    """Whether `body` (bytes, as they came) was signed with `secret` ("whsec_...") not long ago."""
+    """Returns whether `body` (raw bytes) was recently signed with `secret` ("whsec_...")."""
     try:
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
         identifier, timestamp = headers["webhook-id"], headers["webhook-timestamp"]
@@ -61,7 +62,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *arguments):
-        """Only what happened to jobs is printed."""
+        """Suppresses the request log; only job events are printed."""
 
 
 def main():
