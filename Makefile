@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 #
-# Meson does the work; these are the handles for people. `make help` lists them.
+# Shortcuts for Meson. `make help` lists them.
 
 BUILD ?= build
 PREFIX ?= /usr/local
 SONG ?= examples/audio_example.mp3
 FUZZ_SECONDS ?= 60
-# For make test and the sanitizers: for example --suite unit
+# Arguments for make test and the sanitizers, for example --suite unit
 TEST_ARGS ?=
 
-# Packages are installed before anything is built.
+# Not parallel, because packages must be installed before anything is built.
 .NOTPARALLEL:
 .PHONY: help all song check test soak check-kernels check-options check-arm64 check-image check-clients bench fuzz asan ubsan tsan deb format install clean \
 	build-deps test-deps fuzz-deps arm64-deps

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 # bash completion for spleeterd.
 
-# The table of models: NAME, STEMS, SIZE, CALLED, two spaces or more between them.
+# Prints the table of models: NAME, STEMS, SIZE, CALLED, separated by tabs.
 _spleeterd_table() {
     spleeterd models list 2>/dev/null | tail -n +2 | sed 's/   */\t/g'
 }
 
-# The names for -p.
+# Prints the names for -p.
 _spleeterd_models() {
     local called name
     _spleeterd_table | while IFS=$'\t' read -r _ _ _ called; do
@@ -17,7 +17,7 @@ _spleeterd_models() {
     done
 }
 
-# The stems of a model that -p names.
+# Prints the stems of the model $1, a value of -p.
 _spleeterd_stems() {
     local folder stems called
     _spleeterd_table | while IFS=$'\t' read -r folder stems _ called; do
@@ -25,8 +25,8 @@ _spleeterd_stems() {
     done
 }
 
-# The words before the cursor as the program will see them: readline takes ":" and "=" for words of their own. The value in
-# --option=value becomes a word.
+# Sets `words` to the words up to the cursor as the program will receive them, because readline
+# splits at ":" and "=". The value in --option=value becomes a separate word.
 _spleeterd_split() {
     local i joined=0
     words=()
@@ -44,7 +44,7 @@ _spleeterd_split() {
     previous=${words[-2]}
 }
 
-# Offers words, without what readline leaves in place.
+# Offers words without the prefix that readline keeps.
 _spleeterd_offer() {
     mapfile -t COMPREPLY < <(compgen -W "$1" -- "$current")
     local kept=${current%"${current##*[:=]}"}
@@ -52,7 +52,7 @@ _spleeterd_offer() {
     compopt +o filenames 2>/dev/null
 }
 
-# Offers one more of a list, after what is there of it.
+# Offers one more item of a list, after the items that are already there.
 _spleeterd_offer_more() {
     local separator=$1 items=$2 start=$3 before item offered=''
     before=${current%"${current##*["$separator$start"]}"}

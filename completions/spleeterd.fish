@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # fish completion for spleeterd.
 
-# The table of models: NAME, STEMS, SIZE, CALLED, with a tab between them.
+# Prints the table of models: NAME, STEMS, SIZE, CALLED, separated by tabs.
 function __spleeterd_table
     spleeterd models list 2>/dev/null | tail -n +2 | string replace -ra '   *' \t
 end
@@ -13,7 +13,8 @@ function __spleeterd_models
     end
 end
 
-# The stems of the model that -p names, after what is there of a list with the separator $argv[1].
+# Offers the stems of the model given by -p, after the items already in a list with the separator
+# $argv[1].
 function __spleeterd_stems
     set -l words (commandline -opc)
     set -l model 2stems

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Builds the Debian packages of this folder's sources into the folder OUT, in a copy, so that nothing is left here.
+# Builds Debian packages from this source tree into the folder OUT. The build runs in a copy, so
+# that it leaves no files here.
 #
 #     tools/build-deb.sh OUT
 #

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes a C header of a text file: embed.py TEXT NAME HEADER."""
+"""Generates a C header from a text file: embed.py TEXT NAME HEADER."""
 import json
 import pathlib
 import sys

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes a C header of files, as they are and packed by gzip: embed_assets.py HEADER FILE..."""
+"""Generates a C header from files, plain and gzipped: embed_assets.py HEADER FILE..."""
 import gzip
 import hashlib
 import pathlib

@@ -1,13 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Installs the Debian or Ubuntu packages that are needed and missing.
+# Installs the required Debian or Ubuntu packages that are missing.
 #
 #     tools/install-deps.sh build|deb|deploy|test|fuzz|arm64
 #
-# "fuzz" and "deb" (to make Debian packages) include "build"; "deploy" (for tests/deploy) includes "deb",
-# "test" includes "deploy", and "arm64" (for tests/arm64) includes "test". pytest is in "build" because the build files look for it.
-# install-packages.sh says how. What only tests need is left out where the release does not have it.
+# "fuzz" and "deb" (to make Debian packages) include "build"; "deploy" (for tests/deploy) includes
+# "deb", "test" includes "deploy", and "arm64" (for tests/arm64) includes "test". "build" contains
+# pytest because the build files look for it. Packages that only tests need are skipped on releases
+# that lack them. See install-packages.sh.
 set -eu
 
 build='build-essential meson ninja-build pkg-config
@@ -21,7 +22,7 @@ test='python3-numpy ffmpeg clang-format python3-cryptography chromium iproute2 j
 fuzz='clang libclang-rt-dev'
 arm64='gcc-aarch64-linux-gnu qemu-user'
 
-# npm may also come from elsewhere than Debian.
+# npm may be installed from another source than Debian.
 command -v npm >/dev/null || test="$test nodejs npm"
 
 optional=

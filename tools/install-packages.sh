@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Installs the Debian or Ubuntu packages that are missing of those named. When none is missing, apt is not asked and no root rights
-# are needed. Waits up to ten minutes for another apt or dpkg to finish.
+# Installs those of the given Debian or Ubuntu packages that are missing. If none is missing, it
+# does not run apt and needs no root rights. It waits up to ten minutes for another apt or dpkg to
+# finish.
 #
 #     tools/install-packages.sh PACKAGE... [-- OPTIONAL...]
 #
-# An OPTIONAL package that this release does not have is named and left out.
+# OPTIONAL packages that this release lacks are reported and skipped.
 set -eu
 export LC_ALL=C
 
@@ -43,7 +44,7 @@ if [ "$(id -u)" -ne 0 ]; then
     as_root=sudo
 fi
 
-# apt waits for dpkg's lock by itself, but not for those of its lists and archives.
+# apt itself waits for dpkg's lock, but not for the locks of its lists and archives.
 apt() {
     deadline=$(($(date +%s) + 600))
     log=$(mktemp)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Draws docs/images/separation.png and others: the bundled song and the stems that spleeterd makes of it.
+"""Draws docs/images/separation.png and others: the bundled song and the stems that spleeterd
+separates from it.
 
     SPLEETERD=build/spleeterd tools/make_picture.py 2stems 4stems 5stems
 
-needs NumPy and matplotlib. The stems are full band, and sum to the mixture.
+Needs NumPy and matplotlib. The stems have the full bandwidth and sum to the mixture.
 """
 import os
 import pathlib

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Takes the pictures of the page in docs/images, of the bundled song, in Chromium.
+"""Takes the screenshots of the page for docs/images, with the bundled song, in Chromium.
 
     make && tests/page/install.sh build
     build/page/python/bin/python tools/screenshots.py [BUILD]
@@ -38,7 +38,7 @@ def open_song(page, job):
 
 
 def play_to(page, share):
-    """Plays for a moment from there on, so that meters move and the playhead stands in the picture."""
+    """Plays briefly from that position, so that the meters move and the playhead is visible."""
     page.evaluate("(share) => { const seek = document.querySelector('.seek input'); seek.value = share * seek.max;"
                   " seek.dispatchEvent(new Event('input', { bubbles: true })); }", share)
     page.get_by_role("button", name="Play", exact=True).or_(page.get_by_role("button", name="Lecture", exact=True)).click()

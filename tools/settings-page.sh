@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Writes the tables of docs/settings.md anew from the program's own table; the text above them stays.
+# Regenerates the tables of docs/settings.md from the program's own table and keeps the text above.
 #
 #     tools/settings-page.sh [BUILD_FOLDER]
 set -eu

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs the peers from PyPI into two environments: bench/peers/setup.sh [FOLDER]
-#   FOLDER          where to, default build/peers
+#   FOLDER          target folder, default build/peers
 #   PYTHON_SPLEETER Python 3.10, which Spleeter 2.4.2 with TensorFlow 2.12 needs; default python3.10
 #   PYTHON          Python 3.11 or newer, which onnxruntime 1.32 needs; default python3
 set -eu
