@@ -82,7 +82,7 @@ class Page:
         return self.browser.send(method, self.session, **parameters)
 
     def run(self, function, *arguments):
-        """Calls a JavaScript function as a user gesture and waits for the promise that it returns."""
+        """Calls a JavaScript function as a user gesture and waits for the promise it returns."""
         result = self.send("Runtime.evaluate", expression=f"({function})({', '.join(map(json.dumps, arguments))})",
                            awaitPromise=True, returnByValue=True, userGesture=True)
         if "exceptionDetails" in result:

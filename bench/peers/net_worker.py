@@ -74,7 +74,7 @@ RUNTIMES = {"openvino": OpenVino, "onnxruntime": OnnxRuntime, "mnn": Mnn}
 
 
 def repeat(call, seconds):
-    """Calls until `seconds` have passed, at least 5 times, and returns the duration of each call."""
+    """Calls for `seconds`, at least 5 times, and returns the duration of each call."""
     durations, end = [], time.monotonic() + seconds
     while len(durations) < 5 or time.monotonic() < end:
         start = time.monotonic()

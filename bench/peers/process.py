@@ -78,7 +78,7 @@ def memory_of_all_mib(pid):
 
 
 def run(command, environment=None, sample_memory=False):
-    """Runs the command and returns a Run with its standard output. Raises SystemExit if it fails."""
+    """Returns a Run with the standard output of the command. Raises SystemExit if it fails."""
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         busy, own, start = busy_s(), own_s(), time.monotonic()
         process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=output, stderr=errors,

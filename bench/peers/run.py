@@ -40,7 +40,7 @@ def snr_db(expected, got):
 
 
 def measure_accuracy(peer, references):
-    """{stem: dB} against Spleeter's own floats; for songs also without the first and last second."""
+    """{stem: dB} against Spleeter's own floats; for songs also without first and last second."""
     result = {"snr_db": {}}
     for name, got in peer.read_exact().items():
         expected = references[(peer.stems, name)]

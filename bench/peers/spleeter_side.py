@@ -7,7 +7,7 @@
         writes Spleeter's stems of a song, before conversion to integers: FOLDER/STEM.npy,
         float32 [samples, 2]
     spleeter_side.py net CHECKPOINT_FOLDER SONG SECONDS FOLDER
-        writes FOLDER/x.npy, one segment of the song's magnitudes [512, 1024, 2] starting at SECONDS,
+        writes FOLDER/x.npy, one segment of the song's magnitudes [512, 1024, 2] from SECONDS on,
         and FOLDER/y.npy, the output of Spleeter's first network for it
 """
 
