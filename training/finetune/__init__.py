@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Fine-tunes Spleeter's U-Nets on multitrack songs, and writes model folders of them."""
+"""Fine-tunes Spleeter's U-Nets on multitrack songs and writes the results as model folders."""

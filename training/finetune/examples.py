@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Examples to train on: crops of songs, remixed, as spectra."""
+"""Training examples: crops of songs, optionally remixed, as spectra."""
 
 import json
 
@@ -10,14 +10,17 @@ import torch
 
 STEMS = ("vocals", "drums", "bass", "piano", "other")
 FRAME, HOP, BINS = 4096, 1024, 1024
-HELD_OUT_OF = 25  # of so many songs one is never trained on, to stop and choose by
+# One of this many songs is excluded from training and used for validation.
+HELD_OUT_OF = 25
 LEVEL_DB = -20.0
-# [stretch]: source samples a sample, as up / down of scipy.signal.resample_poly; about -2 to +2 semitones
+# Pitch changes of about -2 to +2 semitones: source samples per output sample, as up / down of
+# scipy.signal.resample_poly.
 PITCHES = ((9, 8), (17, 16), (16, 17), (8, 9))
 
 
 class Songs:
-    """The songs in `folder`; reread() finds those rendered since. `held_out` chooses which of the two parts."""
+    """The songs in `folder`: the training songs, or the validation songs with `held_out`. reread()
+    adds songs rendered since."""
 
     def __init__(self, folder, held_out=False):
         self.folder, self.held_out = folder, held_out
@@ -35,14 +38,15 @@ class Songs:
             raise FileNotFoundError(f"{self.folder}: no songs")
 
     def crop(self, song, stem, begin, length):
-        """[2, length]; silence if the stem does not play."""
+        """Returns samples [2, length]; silence if the stem is absent."""
         path, levels, _ = song
         if stem not in levels:
             return np.zeros((2, length), np.float32)
         return soundfile.read(path / f"{stem}.flac", start=begin, frames=length, dtype="float32", always_2d=True)[0].T
 
     def draw(self, rng, frames):
-        """One example's stems [stems, 2, samples]: a song as it is, or a mix of stems of several."""
+        """Draws one example's stems [stems, 2, samples]: either one song or a mix of stems from
+        several."""
         length = (frames - 1) * HOP + FRAME
         remix = rng.random() < 0.4
         up, down = PITCHES[rng.integers(len(PITCHES))] if rng.random() < 0.25 else (1, 1)
@@ -73,31 +77,33 @@ class Songs:
         return np.ascontiguousarray(stems * 10 ** (rng.uniform(-8, -0.1) / 20) / max(peak, 1e-3))
 
     def fixed(self, index, frames):
-        """Stems of the middle of held-out song `index`."""
+        """Returns the stems [stems, 2, samples] of the middle of held-out song `index`."""
         song = self.songs[index]
         length = (frames - 1) * HOP + FRAME
         return np.stack([self.crop(song, stem, (song[2] - length) // 2, length) for stem in STEMS])
 
 
 def stft(samples):
-    """Complex [..., frames, FRAME / 2 + 1] of a tensor [..., samples], as spleeterd computes them."""
+    """Returns complex [..., frames, FRAME / 2 + 1] of a tensor [..., samples], computed as
+    spleeterd does."""
     return torch.fft.rfft(samples.unfold(-1, FRAME, HOP) * torch.hann_window(FRAME))
 
 
 def spectra(stems):
-    """Complex [..., 2, frames, bins] of samples [..., 2, samples]."""
+    """Returns complex [..., 2, frames, bins] of samples [..., 2, samples]."""
     return stft(torch.from_numpy(stems))[..., :BINS].contiguous()
 
 
 def colour(rng):
-    """[bins]: gains of a smooth random equaliser, some dB up and down over the octaves."""
+    """Returns the gains [bins] of a random smooth equaliser, within some dB over the octaves."""
     octaves = np.log2(np.maximum(np.arange(BINS), 1)) / np.log2(BINS)
     curve_db = sum(rng.normal(0, 2) * np.cos(np.pi * (k * octaves + rng.uniform(0, 2))) for k in range(1, 5))
     return 10 ** (curve_db / 20)
 
 
 def batch(songs, seed, step, size, frames):
-    """Spectra [size, stems, 2, frames, bins] of the step, half of the stems equalised; the same for the same songs."""
+    """Returns spectra [size, stems, 2, frames, bins] for a step, half of the stems equalised. The
+    result is the same for the same songs, seed and step."""
     rng = np.random.default_rng([seed, step])
     stems = spectra(np.stack([songs.draw(rng, frames) for _ in range(size)]))
     gains = np.stack([colour(rng) if rng.random() < 0.5 else np.ones(BINS) for _ in range(size * len(STEMS))])

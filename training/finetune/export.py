@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""python -m finetune.export CHECKPOINT MODELS: writes the model folders 4stems and 5stems of a training's checkpoint."""
+"""python -m finetune.export CHECKPOINT MODELS: writes the model folders 4stems and 5stems from a
+training checkpoint."""
 
 import argparse
 import hashlib
@@ -13,7 +14,7 @@ from . import net
 
 BASE = "spleeter-2stems"
 GROUP = "accompaniment"
-# Stems after the vocals, and the nets' files; one of another folder was written before.
+# The stems after the vocals and their network files. Files in the other folder are written first.
 MODELS = {
     "4stems": {"drums": "drums.safetensors", "bass": "bass.safetensors", "other": "other.safetensors"},
     "5stems": {"piano": "piano.safetensors", "drums": "../4stems/drums.safetensors", "bass": "../4stems/bass.safetensors",
@@ -22,7 +23,8 @@ MODELS = {
 
 
 def averages(path, start):
-    """({net: tensors}, steps): the running means of the weights in the checkpoint at `path`."""
+    """Returns ({network: tensors}, steps): the running means of the weights in the checkpoint at
+    `path`. `start` has the tensors of the starting network."""
     state = torch.load(path)
     found = {}
     for name, tensors in state["nets"].items():
@@ -43,7 +45,7 @@ def write(path, content):
 
 
 def export(nets, steps, models, kind="F16"):
-    """Writes the folders below `models`, where spleeter-2stems is."""
+    """Writes the model folders into `models`, which must contain spleeter-2stems."""
     base = json.loads((models / BASE / "manifest.json").read_text())
     entries = {stem["name"]: {**stem, "net": f"../{BASE}/{stem['net']}"} for stem in base["stems"]}
     for model, stems in MODELS.items():

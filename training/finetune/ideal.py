@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""python -m finetune.ideal SONGS OUT: stems by the masks that nets would make if they knew the stems' magnitudes.
+"""python -m finetune.ideal SONGS OUT: separates with the masks of ideal networks.
 
-As with the nets, the masks split the accompaniment's share of the mixture, as 2stems separates it, in proportion to
-squared magnitudes, and the phase is the mixture's. OUT is for `spleeterd evaluate SONGS --estimates OUT`: how far nets
-could come.
+An ideal network estimates the true magnitudes of its stem. As with real networks, the masks split
+the accompaniment's share of the mixture, as 2stems separates it, in proportion to the squared
+magnitudes, and the phase is that of the mixture. `spleeterd evaluate SONGS --estimates OUT` then
+gives the upper limit for the networks.
 """
 
 import argparse
@@ -17,12 +18,13 @@ from . import net
 from .examples import BINS, FRAME, HOP, STEMS, stft
 from .objective import EPS, SPLITS
 
-SEGMENT = 512  # frames that the nets see at once
+SEGMENT = 512  # frames that pass the network at once
 RATE = 44100
 
 
 def forward(samples):
-    """Complex [2, frames, FRAME / 2 + 1] of samples [2, n], with FRAME zeros in front and whole segments of frames."""
+    """Returns complex [2, frames, FRAME / 2 + 1] of samples [2, n], with FRAME zeros in front,
+    padded to whole segments."""
     frames = -(-(samples.shape[1] + FRAME) // (HOP * SEGMENT)) * SEGMENT
     padded = torch.zeros(2, (frames - 1) * HOP + FRAME)
     padded[:, FRAME:FRAME + samples.shape[1]] = samples
@@ -39,7 +41,8 @@ def inverse(spectra, length):
 
 @torch.no_grad()
 def share_of_accompaniment(base, magnitudes):
-    """[2, frames, BINS] by the nets of 2stems, segment by segment."""
+    """Returns the accompaniment's mask [2, frames, BINS] from the networks of 2stems, by
+    segment."""
     segments = magnitudes[..., :BINS].unflatten(1, (-1, SEGMENT)).transpose(0, 1)
     segments = segments.contiguous(memory_format=torch.channels_last)
     vocals, accompaniment = (unet(segments).square() + EPS for unet in base)
@@ -47,12 +50,12 @@ def share_of_accompaniment(base, magnitudes):
 
 
 def extended(mask):
-    """Above BINS a mask goes on as the mean of its bins, as in full bandwidth."""
+    """Extends a mask above BINS with the mean of its bins, as in full bandwidth."""
     return torch.cat((mask, mask.mean(-1, keepdim=True).expand(*mask.shape[:-1], FRAME // 2 + 1 - BINS)), -1)
 
 
 def separate(base, song, split):
-    """{stem: samples [2, n]} of the song's folder."""
+    """Returns {stem: samples [2, n]} for the song's folder."""
     def read(name):
         return torch.from_numpy(soundfile.read(song / f"{name}.flac", dtype="float32", always_2d=True)[0].T)
     stems = {name: read(name) for name in STEMS if (song / f"{name}.flac").exists()}

@@ -12,12 +12,12 @@ DEPTH = 6
 NORM_EPS = 1e-3
 LEAK = 0.2
 METADATA = {"format": "spleeterd-net", "conv_activation": "leaky_relu", "deconv_activation": "relu"}
-KERNELS = 4  # dimensions of the tensors that are kernels
+KERNELS = 4  # number of dimensions of a kernel tensor
 TYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 
 
 def read(path):
-    """{name: float32 array} of a net file, shapes as in the file."""
+    """Reads a network file: {name: float32 array}, with the shapes in the file."""
     content = path.read_bytes()
     size, = struct.unpack_from("<Q", content)
     header = json.loads(content[8:8 + size])
@@ -29,7 +29,8 @@ def read(path):
 
 
 def encode(tensors, kind="F16"):
-    """The bytes of a net file with `tensors`, arrays by name, as numbers of `kind`."""
+    """Returns the bytes of a network file with `tensors`, arrays by name, stored as numbers of type
+    `kind`."""
     header, data = {"__metadata__": METADATA}, bytearray()
     for name, values in tensors.items():
         with np.errstate(over="ignore"):
@@ -44,9 +45,11 @@ def encode(tensors, kind="F16"):
 
 
 class UNet(torch.nn.Module):
-    """Magnitudes [batch, 2, frames, bins] to an estimate of the stem's; frames and bins are multiples of 64.
+    """Maps magnitudes [batch, 2, frames, bins] to an estimate of the stem's; frames and bins are
+    multiples of 64.
 
-    Norms and the encoder's first SHARED layers stay as they were read: nets with the same start have the same shared().
+    The norms and the encoder's first SHARED layers are not trained, so networks with the same start
+    have the same shared().
     """
 
     SHARED = 2
@@ -66,7 +69,7 @@ class UNet(torch.nn.Module):
                 self.register_parameter(key, torch.nn.Parameter(values))
 
     def tensors(self):
-        """{name: array} as read() gives them."""
+        """Returns {name: array} in the format of read()."""
         found = {}
         for name, shape in self.shapes.items():
             values = getattr(self, name.replace(".", "_")).detach()
@@ -92,7 +95,8 @@ class UNet(torch.nn.Module):
 
     @torch.no_grad()
     def shared(self, magnitudes):
-        """What the first layers make of the input: skips, and what the next layer gets."""
+        """Returns the output of the first SHARED layers: the skip connections, and the next layer's
+        input."""
         x, skips = magnitudes, []
         for n in range(1, self.SHARED + 1):
             skips.append(self._encode(x, n))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What is minimised: the error of the stems that masks make of the mixture, in dB below each stem, second by second."""
+"""The objective of training: the error of the masked stems in dB relative to each stem, per window
+of time."""
 
 from dataclasses import dataclass
 
@@ -8,39 +9,42 @@ import torch
 from .examples import STEMS
 
 NETS = ("drums", "bass", "piano", "other")
-# What shares the accompaniment's part of the mixture in each model, and of which stems each is the sum.
+# For each model, the networks that share the accompaniment's part of the mixture, and the stems
+# that each of them sums.
 SPLITS = {
     "4stems": {"drums": ("drums",), "bass": ("bass",), "other": ("piano", "other")},
     "5stems": {"drums": ("drums",), "bass": ("bass",), "piano": ("piano",), "other": ("other",)},
 }
 WINDOW = 32  # frames; 0.74 s
-FLOOR = 0.01  # of the mixture's energy, added to both energies of a ratio
-QUIET = 0.03  # of the mixture's energy: below it a stem counts for little
+FLOOR = 0.01  # share of the mixture's energy, added to both energies of a ratio
+# Share of the mixture's energy below which a stem has little weight.
+QUIET = 0.03
 EPS = 1e-6
 
 
 def windows(energies):
-    """[batch, windows]: sums of energies [batch, 2, frames, bins]."""
+    """Sums energies [batch, 2, frames, bins] over each window: [batch, windows]."""
     return energies.sum(-1).unflatten(-1, (-1, WINDOW)).sum((1, 3))
 
 
 @dataclass
 class Targets:
-    """Of a batch of mixtures, and of the sums of stems in it that SPLITS names."""
+    """Precomputed tensors of a batch of mixtures, and of its sums of stems in SPLITS."""
     magnitudes: torch.Tensor  # [batch, 2, frames, bins]
     floor: torch.Tensor       # [batch, windows]: added to energies
     products: dict            # [batch, 2, frames, bins] by parts: Re(mixture* x stem)
-    energies: dict            # [batch, windows] by parts: the stem's
+    energies: dict            # [batch, windows] by parts: energy of the stem
 
     def presence(self, split, net):
-        """[batch, windows]: from 0, where the net's stem is silent, to nearly 1, where it is loud."""
+        """Returns weights [batch, windows]: from 0, where the network's stem is silent, to nearly
+        1, where it is loud."""
         energy = self.energies[SPLITS[split][net]]
         return energy / (energy + self.floor * (QUIET / FLOOR))
 
 
 @torch.no_grad()
 def prepare(stems):
-    """Targets of spectra [batch, stems, 2, frames, bins]."""
+    """Computes the Targets of spectra [batch, stems, 2, frames, bins]."""
     parts = dict(zip(STEMS, stems.unbind(1)))
     mixture = sum(parts.values())
     magnitudes = mixture.abs()
@@ -53,13 +57,14 @@ def prepare(stems):
 
 
 def loss(ratios, targets):
-    """{"split net": scalar}: means of the ratios, most of it where the stem plays."""
+    """Returns {"split net": scalar}: means of the ratios, weighted mostly where the stem plays."""
     return {name: (values * (0.15 + 0.85 * targets.presence(*name.split()))).mean() for name, values in ratios.items()}
 
 
 def ratios_db(estimates, share, targets):
-    """{"split net": [batch, windows]}: the error's energy over the stem's, both with the floor, in dB. `share`
-    [batch, 2, frames, bins] is the accompaniment's mask, which the nets' masks split further."""
+    """Returns {"split net": [batch, windows]}: the ratio of the error's energy to the stem's, both
+    with the floor added, in dB. `share` [batch, 2, frames, bins] is the accompaniment's mask, which
+    the networks' masks split further."""
     squares = {name: estimate.square() + EPS for name, estimate in estimates.items()}
     power = (targets.magnitudes * share).square()
     products = {parts: 2 * share * product for parts, product in targets.products.items()}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""python -m finetune.report SONGS SCORES...: Markdown tables of what `spleeterd evaluate SONGS -p MODEL --json` wrote."""
+"""python -m finetune.report SONGS SCORES...: makes Markdown tables of scores, which are the
+output of `spleeterd evaluate SONGS -p MODEL --json`."""
 
 import argparse
 import json
@@ -12,7 +13,7 @@ def style_of(songs, name):
 
 
 def rows(songs, scores):
-    """For each stem: name, songs, median SDR, of the mixture, improvement, worst and best style with their medians."""
+    """Yields for each stem its scores and the styles as (median SDR, style), worst first."""
     for stem in scores["medians"]:
         styles = {}
         for song in scores["songs"]:

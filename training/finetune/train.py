@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""python -m finetune.train: fine-tunes four nets together; may be stopped and started again."""
+"""python -m finetune.train: fine-tunes four networks together; it can be stopped and resumed."""
 
 import argparse
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +20,8 @@ EMA_EVERY = 4
 
 
 class Trainer:
-    """Each net is a task of one thread of a pool: on cores that others use too, that is faster than threads that share a
-    layer and wait for each other."""
+    """Trains each network as a task on one thread of a pool. On cores shared with other processes,
+    this is faster than threads that split a layer and wait for each other."""
 
     def __init__(self, arguments):
         self.arguments = arguments
@@ -57,7 +57,8 @@ class Trainer:
         self.step = state["step"]
 
     def save(self):
-        """Written aside, so that the file is whole whenever the program is stopped."""
+        """Writes to a temporary file and renames it, so that the checkpoint is complete if the
+        program stops."""
         aside = self.checkpoint.with_suffix(".tmp")
         with open(aside, "wb") as file:
             torch.save({"nets": {name: unet.state_dict() for name, unet in self.nets.items()}, "averages": self.averages,
@@ -71,7 +72,8 @@ class Trainer:
             file.write(json.dumps({"step": self.step, **entry}) + "\n")
 
     def estimate(self, targets, train=False):
-        """Each net's estimate of its stem in the mixture, and the share of the accompaniment, as 2stems separates it."""
+        """Returns each network's estimate of its stem in the mixture, and the accompaniment's share
+        as 2stems separates it."""
         magnitudes = targets.magnitudes.contiguous(memory_format=torch.channels_last)
         precision = functools.partial(torch.autocast, "cpu", torch.bfloat16, enabled=self.arguments.bf16)
         with precision():
@@ -102,7 +104,7 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(found, self.arguments.clip, foreach=True)
         optimizer.step()
         if self.step % EMA_EVERY == 0:
-            # Over the last quarter of the steps while these are few.
+            # While there are few steps, the mean covers their last quarter.
             weight = max(1 - self.arguments.decay ** EMA_EVERY, EMA_EVERY / (self.step / 4 + EMA_EVERY))
             torch._foreach_lerp_(self.averages[name], [values.detach() for values in found], weight)
         return norm.item()
@@ -118,7 +120,7 @@ class Trainer:
         return {name: round(value.item(), 3) for name, value in losses.items()}, norms
 
     def swap(self):
-        """Exchanges the weights with their running mean."""
+        """Swaps the weights with their running mean."""
         for name in NETS:
             for values, average in zip(self.parameters[name], self.averages[name]):
                 kept = values.detach().clone()
@@ -127,7 +129,8 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self):
-        """Medians of the SDR, in dB, of windows of held-out songs in which the stem plays, with the weights' running mean."""
+        """Returns the median SDR in dB, with the weights' running mean, over the windows of
+        held-out songs in which each stem plays."""
         found = {}
         self.swap()
         for index in range(min(self.arguments.validation_songs, len(self.held_out.songs))):

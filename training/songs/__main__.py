@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""python -m songs train|validation --out FOLDER [--first N] [--count N]: renders the songs that are not there yet."""
+"""python -m songs train|validation --out FOLDER [--first N] [--count N]: renders missing songs."""
 
 import argparse
 import time

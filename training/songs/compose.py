@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writes a song: sections, chords and the notes of every part, humanised."""
+"""Composes a song: sections, chords and the notes of every part, with human timing."""
 
 from dataclasses import dataclass, field
 
@@ -27,7 +27,7 @@ class Score:
     bars: int
     hits: list  # (time_s, piece, velocity)
     parts: list
-    melody: list  # what a singer sings, empty without one
+    melody: list  # the singer's notes, empty without a singer
     choir: list
 
 
@@ -36,7 +36,7 @@ class _Section:
     first_bar: int
     bars: int
     energy: float
-    chords: list  # two a bar
+    chords: list  # two per bar
     groove: dict
     bass: str
     players: set
@@ -44,7 +44,7 @@ class _Section:
 
 class Composer:
     def __init__(self, rng, style_name, seconds, held_out, cast):
-        """`cast` tells which stems play; `held_out` chooses the validation patterns."""
+        """`cast` is the set of stems that play; `held_out` selects the validation patterns."""
         self.rng = rng
         self.style = STYLES[style_name]
         self.style_name = style_name
@@ -63,7 +63,8 @@ class Composer:
         return options[self.rng.integers(len(options))]
 
     def at(self, bar, step):
-        """When a step sounds, with the style's swing on the offbeats (eighths when it swings hard, else sixteenths)."""
+        """Returns the time of a step in seconds. Swing delays the offbeats: eighths above a swing
+        of 0.3, otherwise sixteenths."""
         late = 0.0
         if self.swing > 0.3 and step % 4 == 3 or 0 < self.swing <= 0.3 and step % 2 == 1:
             late = self.swing * (0.33 if self.swing > 0.3 else 1.0)
@@ -129,7 +130,7 @@ class Composer:
                            self.pick(self.book.GROOVES[self.style_name]), self.pick(self.book.BASS[self.style_name]))
         order = self.pick([["verse", "chorus"], ["verse", "verse", "chorus"], ["chorus", "verse", "break"],
                            ["verse", "chorus", "break", "chorus"], ["chorus"]])
-        fast = rng.random() < 0.2  # two chords a bar
+        fast = rng.random() < 0.2  # two chords per bar
         sections, bar = [], 0
         while bar < self.bars:
             name = order[len(sections) % len(order)]
@@ -150,7 +151,8 @@ class Composer:
 
     def _players(self, name):
         chance = {"verse": 0.85, "chorus": 0.97, "break": 0.6}[name]
-        if self.book is patterns.held_out:  # every stem's figure rests on most of the song
+        # Validation needs every stem in most of the song.
+        if self.book is patterns.held_out:
             chance = 0.75 if name == "break" else 1.0
         players = {stem for stem in ("drums", "bass", "piano", "vocals") if stem in self.cast and self.rng.random() < chance}
         return players | {role for role in self.roles if self.rng.random() < chance - 0.1}
@@ -189,7 +191,7 @@ class Composer:
         return section.chords[bar * 2 + step // 8]
 
     def _spans(self, row):
-        """(step, length in steps, mark) of each sound in a row."""
+        """Returns (step, length in steps, mark) for each sound in a row."""
         spans = []
         for step, mark in enumerate(row):
             if mark not in ".-":
@@ -290,7 +292,7 @@ class Composer:
         return notes
 
     def _writer(self, role):
-        """The way a role of the "other" stem plays."""
+        """Returns the function that writes the part of a role of the "other" stem."""
         rng = self.rng
         if role in ("lead", "lead_guitar", "sax", "wind", "fiddle", "vibraphone", "steel_guitar"):
             motif, center = self._motif(), int(rng.integers(64, 79))

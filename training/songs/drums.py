@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Drum kits: sampled (Hydrogen), mixed from one-shots, from a soundfont, or synthesised. A hit is (time_s, piece, velocity)."""
+"""Drum kits: sampled (Hydrogen), mixed from one-shots, from a soundfont, or synthesised. A hit is
+(time_s, piece, velocity)."""
 
 from functools import lru_cache
 import re
@@ -19,7 +20,7 @@ PIECES = ("kick", "snare", "rim", "clap", "hat_closed", "hat_pedal", "hat_open",
 GM_KEYS = dict(zip(PIECES, (36, 38, 37, 39, 42, 44, 46, 50, 47, 43, 49, 52, 51, 56, 54, 70, 75, 63, 64, 60, 61)))
 _PANS = {"hat": 0.35, "tom_high": 0.3, "tom_low": -0.4, "crash": -0.4, "china": 0.4, "ride": -0.35, "cowbell": 0.2,
          "tambourine": 0.3, "shaker": -0.3, "conga": 0.35, "bongo": -0.35, "clave": 0.4}
-_NAMES = (  # first match decides
+_NAMES = (  # the first match applies
     ("hat_pedal", r"ped|hat 1 pd"), ("hat_open", r"(open|swish|side ohh|hat op|hat 1 op|hat free)"),
     ("hat_closed", r"(clos|chh|hh|hat)"),
     ("rim", r"(stick|rim click|^rim$|cajon slap)"), ("clap", r"clap"),
@@ -49,7 +50,7 @@ def load_sample(path):
 
 @lru_cache(maxsize=None)
 def read_hydrogen_kit(folder):
-    """Piece -> alternatives, each a list of sample paths from soft to loud."""
+    """Returns {piece: alternatives}, each a list of sample paths from soft to loud."""
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"|\sxsi:\w+="[^"]*"', "", (folder / "drumkit.xml").read_text(errors="replace"))
     pieces = {}
     for instrument in ElementTree.fromstring(text).iter("instrument"):
@@ -71,7 +72,8 @@ def one_shot_pieces(folder_patterns=ONE_SHOTS):
 
 
 class SampledKit:
-    """One alternative a piece, tuned and shortened a little, panned as seen from the drum stool."""
+    """Uses one alternative per piece, slightly retuned and shortened, and panned from the drummer's
+    perspective."""
 
     def __init__(self, rng, pieces, fallback):
         self._samples, self._gain, self._rng = {}, {}, rng
@@ -84,7 +86,8 @@ class SampledKit:
 
     @staticmethod
     def _find(piece, pieces, fallback):
-        """The alternatives for a piece: the kit's own, the fallback's, or those of a piece that stands in for it."""
+        """Returns the alternatives for a piece: from the kit, from the fallback, or of its
+        substitute."""
         while not (pieces.get(piece) or fallback.get(piece)):
             piece = _SUBSTITUTES[piece]
         return pieces.get(piece) or fallback[piece]
@@ -107,7 +110,8 @@ class SampledKit:
         return [layer * (level / (np.abs(layer).max() * 0.7 + loudest * 0.3 + 1e-9)) for layer in varied]
 
     def render(self, hits, length):
-        """Buses by name: kick, snare and the rest, so that they may be treated apart."""
+        """Returns the buses kick, snare and rest by name, so that they can be processed
+        separately."""
         buses = {name: np.zeros((length, 2), np.float32) for name in ("kick", "snare", "rest")}
         last_open = None
         for time_s, piece, velocity in sorted(hits):
@@ -151,7 +155,8 @@ class SoundfontKit:
 
 
 def synthesised_pieces(rng):
-    """An analogue drum machine of random settings: piece -> one mono sample as stereo."""
+    """Simulates an analogue drum machine with random settings: {piece: one mono sample as
+    stereo}."""
     def timeline(seconds):
         return np.arange(int(seconds * RATE_HZ)) / RATE_HZ
 
@@ -228,7 +233,7 @@ class SynthesisedKit(SampledKit):
 
 
 def choose_kit(rng, sources, electronic):
-    """A kit and a name for the record."""
+    """Returns a kit and its name for the song's description."""
     fallback = read_hydrogen_kit(sources.fallback_kit)
     draw = rng.random()
     if sources.synthesis and draw < (0.4 if electronic else 0.04):

@@ -18,7 +18,7 @@ def rms(audio):
 
 
 def peaks(audio):
-    """The louder channel's magnitude at each sample."""
+    """Returns the larger magnitude of the two channels at each sample."""
     return np.maximum(np.abs(audio[:, 0]), np.abs(audio[:, 1]))
 
 
@@ -52,7 +52,7 @@ def pass_filter(audio, freq_hz, kind, order=2):
 
 
 def random_eq(audio, rng, depth_db=4.0):
-    """A few gentle bands, as another desk or another room would."""
+    """Applies a few gentle random bands, which stand for different mixing desks and rooms."""
     return equalise(audio, [
         _shelf(rng.uniform(80, 250), rng.uniform(-depth_db, depth_db), high=False),
         _peak(np.exp(rng.uniform(np.log(200), np.log(1200))), rng.uniform(-depth_db, depth_db), 0.9),
@@ -62,7 +62,7 @@ def random_eq(audio, rng, depth_db=4.0):
 
 @numba.njit(cache=True, fastmath=True)
 def _saturate(audio, gain, asymmetry):
-    """tanh by its antiderivative, which aliases little without another rate."""
+    """Applies tanh with its antiderivative, which reduces aliasing without oversampling."""
     out = np.empty_like(audio)
     rest = np.tanh(asymmetry)
     for channel in range(audio.shape[1]):
@@ -82,7 +82,7 @@ def _saturate(audio, gain, asymmetry):
 
 
 def drive(audio, gain_db, asymmetry=0.0):
-    """Saturation; the level stays about the same."""
+    """Applies saturation and keeps the level about the same."""
     level = rms(audio)
     if level < 1e-6:
         return audio
@@ -91,7 +91,8 @@ def drive(audio, gain_db, asymmetry=0.0):
 
 
 def amplifier(audio, rng, gain_db):
-    """A guitar amplifier: tight low end, one or two stages of gain, a cabinet of random shape."""
+    """Simulates a guitar amplifier: tight low end, one or two stages of gain, and a random
+    cabinet."""
     audio = pass_filter(audio, rng.uniform(80, 250), "highpass")
     audio = equalise(audio, [_peak(rng.uniform(600, 1200), rng.uniform(2, 8), 0.7)])
     audio = drive(audio, gain_db, rng.uniform(0, 0.3))
@@ -119,7 +120,7 @@ def _follow(level, attack, release):
 
 
 def compressor_gain(key, threshold_db, ratio, attack_ms, release_ms):
-    """The gain curve [samples, 1] of a feed-forward compressor listening to `key`."""
+    """Returns the gain curve [samples, 1] of a feed-forward compressor with the sidechain `key`."""
     level = peaks(key).astype(np.float64)
     rate = [1 - np.exp(-1 / (RATE_HZ * 0.001 * t)) for t in (attack_ms, release_ms)]
     level_db = 20 * np.log10(_follow(level, rate[0], rate[1]) + 1e-6)
@@ -128,7 +129,7 @@ def compressor_gain(key, threshold_db, ratio, attack_ms, release_ms):
 
 
 def compress(audio, rng, amount_db):
-    """About `amount_db` of reduction at the loud places, made up again."""
+    """Reduces loud passages by about `amount_db` and restores the overall level."""
     level = rms(audio)
     threshold_db = 20 * np.log10(np.percentile(np.abs(audio[::16]), 99) + 1e-6) - amount_db
     ratio = rng.uniform(2, 6)
@@ -137,7 +138,8 @@ def compress(audio, rng, amount_db):
 
 
 def limiter_gain(magnitude, ceiling):
-    """The gain curve [samples, 1] that keeps `magnitude` under the ceiling: look-ahead, smooth, never above one."""
+    """Returns the gain curve [samples, 1] that keeps `magnitude` below the ceiling. It is smooth,
+    looks ahead and never exceeds one."""
     need = np.minimum(1.0, ceiling / np.maximum(magnitude, 1e-9))
     span = int(0.004 * RATE_HZ)
     floor = ndimage.minimum_filter1d(need, 2 * span + 1)
@@ -148,7 +150,8 @@ def limiter_gain(magnitude, ceiling):
 
 
 def impulse_response(rng, seconds, brightness_hz, predelay_ms=0.0, reflections=12):
-    """A stereo room: a few early reflections, then noise whose high end dies first."""
+    """Returns the impulse response of a stereo room: a few early reflections, then noise whose high
+    end decays first."""
     n = int(seconds * 1.3 * RATE_HZ)
     t = np.arange(n)[:, None] / RATE_HZ
     noise = rng.standard_normal((n, 2))
@@ -170,7 +173,7 @@ def convolve(audio, response):
 
 
 def delay(audio, time_s, feedback, wet):
-    """Ping-pong echo."""
+    """Adds a ping-pong echo."""
     out = audio.copy()
     step = max(int(time_s * RATE_HZ), 1)
     echo, gain = pass_filter(audio, 4500, "lowpass", 1), wet
@@ -184,7 +187,7 @@ def delay(audio, time_s, feedback, wet):
 
 
 def chorus(audio, rng, depth_ms=3.0, wet=0.5):
-    """Each channel mixed with itself, read a little late and wavering."""
+    """Mixes each channel with a copy of itself at a small, wavering delay."""
     n = len(audio)
     index = np.arange(n, dtype=np.float64)
     out = audio.astype(np.float64)
@@ -201,7 +204,8 @@ def tremolo(audio, rate_hz, depth):
 
 
 def filter_sweep(audio, start_hz, stop_hz, blocks=64):
-    """A low pass that opens or closes over the whole length, block by block with carried state."""
+    """Applies a low pass that opens or closes over the whole length, in blocks with carried filter
+    state."""
     out = np.empty_like(audio)
     state = np.zeros((1, 2, 2))
     edges = np.linspace(0, len(audio), blocks + 1).astype(int)
@@ -213,13 +217,13 @@ def filter_sweep(audio, start_hz, stop_hz, blocks=64):
 
 
 def pan(mono, position):
-    """Constant power; -1 is left."""
+    """Pans with constant power; -1 is left."""
     angle = (position + 1) * np.pi / 4
     return np.stack([mono * np.cos(angle), mono * np.sin(angle)], axis=1)
 
 
 def width(audio, amount, position=0.0):
-    """Scales the side signal, then leans the whole towards `position`."""
+    """Scales the side signal, then pans the result towards `position`."""
     mid, side = audio.mean(axis=1), (audio[:, 0] - audio[:, 1]) * 0.5 * amount
     angle = (position + 1) * np.pi / 4
     return np.stack([(mid + side) * np.cos(angle), (mid - side) * np.sin(angle)], axis=1) * np.sqrt(2)

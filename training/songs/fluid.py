@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""FluidSynth as a library, offline: notes in, stereo samples out. Effects are ours, so its reverb and chorus are off."""
+"""FluidSynth as an offline library: notes in, stereo samples out. Its reverb and chorus are off,
+because songs.effects provides effects."""
 
 import ctypes
 import ctypes.util
@@ -45,7 +46,8 @@ class Synth:
         _LIB.delete_fluid_settings(self._settings)
 
     def render(self, notes, length, bends=(), vibrato=0):
-        """`bends` are (time_s, semitones) within +-2; `vibrato` is the modulation wheel, 0..127."""
+        """Returns samples [length, 2]. `bends` are (time_s, semitones) within +-2; `vibrato` is the
+        modulation wheel, 0..127."""
         events = [(0.0, 1, "cc", 1, vibrato)]
         for note in notes:
             events.append((note.start_s, 2, "on", note.pitch, note.velocity))

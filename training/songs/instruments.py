@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Who plays a part: a soundfont preset or our own synthesis, with the effects that belong to the instrument."""
+"""The instruments of the parts: a soundfont preset, a recording or our own synthesis, with the
+effects typical of the instrument."""
 
 from dataclasses import dataclass
 
@@ -10,11 +11,12 @@ from . import effects, fluid, samplers, synth
 
 @dataclass(frozen=True)
 class Role:
-    programs: tuple  # General MIDI
-    synthesis: tuple = ()  # classes of synth, by name
+    programs: tuple  # General MIDI programs
+    synthesis: tuple = ()  # names of classes in synth
     chain: str = "clean"
     synthesis_share: float = 0.35
-    recordings: str = ""  # of samplers: a key of ONE_SHOTS, "grand_piano" or "strums"
+    # Recordings in samplers: a key of ONE_SHOTS, "grand_piano" or "strums".
+    recordings: str = ""
     recordings_share: float = 0.0
 
 
@@ -54,7 +56,8 @@ ROLES = {
     "plucked": Role((46, 105, 15, 45, 104, 107), ("Pluck",), "clean", 0.25),
 }
 
-# Electric pianos (tine, reed, FM) count as piano where they take the piano's place in the arrangement: nowhere else.
+# Electric pianos (tine, reed, FM) count as piano only where they replace the piano in the
+# arrangement.
 PIANOS = Role((0, 0, 0, 1, 1, 2, 3), ("StruckPiano",), "piano", 0.22, "grand_piano", 0.3)
 ELECTRIC_PIANOS = Role((4, 5), ("ElectricPiano",), "electric_piano", 0.35)
 CHOIRS = Role((52, 53, 54, 91), (), "wide")
@@ -63,7 +66,7 @@ _LEGATO = {"sax", "wind", "fiddle", "lead", "lead_guitar", "strings", "steel_gui
 
 
 def play(rng, sources, role_name, role, notes, length):
-    """Samples, and the name of what made them."""
+    """Returns samples and the name of their source."""
     draw = rng.random() if sources.synthesis else 1.0
     if role.synthesis and draw < role.synthesis_share:
         kind = str(rng.choice(role.synthesis))
@@ -95,7 +98,7 @@ def _sampled(rng, sources, role_name, role, notes, length):
 
 
 def _bends(rng, notes):
-    """Scoops into some of the notes."""
+    """Adds upward bends to the start of some notes."""
     bends = []
     for note in notes:
         if rng.random() < 0.25:
@@ -124,7 +127,8 @@ def _clean_guitar(audio, rng):
 
 
 def _doubled(audio, rng, gain_db):
-    """Two takes, left and right: the second is late, off pitch and through another amplifier."""
+    """Simulates two takes, left and right: the second is late, detuned and through another
+    amplifier."""
     mono = np.repeat(audio.mean(axis=1, keepdims=True), 2, axis=1)
     first = effects.amplifier(mono, rng, gain_db)
     if rng.random() < 0.35:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""From parts to mastered stems. Mastering is one gain curve for all stems, so that they still sum to the mix."""
+"""Mixes parts into mastered stems. Mastering applies one gain curve to all stems, so that they
+still sum to the mix."""
 
 import numpy as np
 
@@ -10,7 +11,7 @@ _SENDS_DB = {"vocals": (-24, -12), "drums": (-26, -14), "piano": (-26, -12), "ot
 
 
 def drums(rng, buses):
-    """Kick, snare and rest, each with its own EQ; then the kit as one."""
+    """Processes kick, snare and rest with separate EQs, then the kit as a whole."""
     kick = effects.random_eq(buses["kick"].astype(np.float64), rng, 3)
     snare = effects.random_eq(buses["snare"].astype(np.float64), rng, 3)
     rest = effects.random_eq(buses["rest"].astype(np.float64), rng, 3)
@@ -29,7 +30,7 @@ def drums(rng, buses):
 
 
 def balance(parts, rng):
-    """Parts of one stem at comparable loudness."""
+    """Sums the parts of one stem at comparable loudness."""
     out = 0
     for audio in parts:
         level = active_rms(audio)
@@ -39,7 +40,7 @@ def balance(parts, rng):
 
 
 def active_rms(audio):
-    """RMS over the half seconds in which something plays."""
+    """Returns the RMS over the half-second blocks in which something plays."""
     block = RATE_HZ // 2
     count = max(len(audio) // block, 1)
     power = np.mean(np.square(audio[: count * block].reshape(count, -1)), axis=1)
@@ -48,7 +49,7 @@ def active_rms(audio):
 
 
 def pump(rng, kick_times_s, length):
-    """The gain curve by which kicks duck other parts."""
+    """Returns the gain curve [samples, 1] by which kicks duck other parts."""
     curve = np.ones(length)
     depth, recover_s = rng.uniform(0.4, 0.95), rng.uniform(0.08, 0.25)
     dip = 1 - depth * np.exp(-np.arange(int(recover_s * 5 * RATE_HZ)) / (recover_s * RATE_HZ))
@@ -60,9 +61,10 @@ def pump(rng, kick_times_s, length):
 
 
 def mix(rng, stems, spread_db, whole_song):
-    """Adds each stem's rooms, sets levels (`spread_db` either way around the usual ones), and masters.
+    """Adds reverb to the stems, sets their levels (within `spread_db` of the usual ones), and
+    masters.
 
-    Levels are measured over the whole song when `whole_song`, else over where a stem plays.
+    Levels are measured over the whole song with `whole_song`, otherwise where the stem plays.
     """
     room = effects.impulse_response(rng, rng.uniform(0.25, 0.9), rng.uniform(2500, 8000))
     plate = effects.impulse_response(rng, rng.uniform(1.0, 2.8), rng.uniform(3000, 9000), rng.uniform(0, 40), 0)
@@ -85,7 +87,8 @@ def mix(rng, stems, spread_db, whole_song):
 
 
 def master(rng, stems):
-    """Bus compression and limiting; the limiter watches the stems too, so that none clips on its own."""
+    """Applies bus compression and limiting. The limiter also tracks each stem, so that none clips
+    on its own."""
     whole = sum(stems.values())
     level = effects.db(rng.uniform(-17, -10.5)) / effects.rms(whole)
     whole = whole * level

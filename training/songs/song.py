@@ -15,7 +15,8 @@ from .sources import LICENCES, TRAIN, VALIDATION
 from .styles import STYLES
 
 TRAIN_SEED = 20261124
-VALIDATION_SEED = 514229  # fixed before training; changing it makes figures incomparable
+# Chosen before training; results under another seed are not comparable.
+VALIDATION_SEED = 514229
 VALIDATION_SONGS = 48
 VALIDATION_SECONDS = 30
 VALIDATION_STYLES = ("rock", "pop", "house", "hip-hop", "jazz", "funk", "reggae", "metal", "ballad", "latin", "drum'n'bass",
@@ -23,7 +24,7 @@ VALIDATION_STYLES = ("rock", "pop", "house", "hip-hop", "jazz", "funk", "reggae"
 
 
 def plan(split, index):
-    """The generator, style, seconds and cast of a song."""
+    """Returns the random generator, style, length in seconds and cast of a song."""
     if split == "validation":
         rng = np.random.default_rng([VALIDATION_SEED, index])
         style = VALIDATION_STYLES[index % len(VALIDATION_STYLES)]
@@ -37,7 +38,7 @@ def plan(split, index):
 
 
 def render(split, index):
-    """Stems as float arrays, and the song's description."""
+    """Returns the stems as float arrays, and the song's description."""
     rng, style, seconds, cast = plan(split, index)
     held_out = split == "validation"
     sources = VALIDATION if held_out else TRAIN
@@ -107,7 +108,8 @@ def folder(root, split, index):
 
 
 def _complete(folder, seconds):
-    """What `spleeterd evaluate` needs besides: stems that don't play, as silence, and the mixture, exactly the sum."""
+    """Adds the files that `spleeterd evaluate` also needs: silence for absent stems, and the
+    mixture as the exact sum."""
     silence = np.zeros((round(seconds * RATE_HZ), 2), np.int16)
     for name in STEMS:
         if not (folder / f"{name}.flac").exists():
@@ -117,7 +119,8 @@ def _complete(folder, seconds):
 
 
 def write(root, split, index):
-    """Renders into a neighbour and renames, so that a song is there whole or not at all."""
+    """Renders into a temporary folder and renames it, so that a song's folder is always
+    complete."""
     final = folder(root, split, index)
     part = final.with_name(final.name + ".tmp")
     shutil.rmtree(part, ignore_errors=True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Where sounds come from. Training and validation share no soundfont, drum kit, one-shot or voice."""
+"""Sources of the sounds. Training and validation share no soundfont, drum kit, one-shot or
+voice."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ class Sources:
     fonts: tuple  # General MIDI soundfonts
     font_weights: tuple
     drum_fonts: tuple  # (font, bank, programs)
-    drum_font_share: tuple  # of acoustic and of electronic songs
+    drum_font_share: tuple  # for acoustic and for electronic songs
     kits: tuple
     machines: tuple  # kits of electronic drums
     percussion_kits: tuple
@@ -63,8 +64,9 @@ TRAIN = Sources(
                  for language in _ESPEAK_LANGUAGES for variant in _ESPEAK_VARIANTS) + (("flite", "kal16"),) * 6,
 )
 
-# Held out: nothing below may appear above. (By the samples, not only by name: GMRockKit and the two LV2 soundfonts share
-# recordings with The Black Pearl, FluidR3 with MuseScore_General; each family stays on one side.)
+# Held out: nothing below may appear above. This applies to samples, not only to names: GMRockKit
+# and the two LV2 soundfonts share recordings with The Black Pearl, and FluidR3 with
+# MuseScore_General, so each family stays on one side.
 VALIDATION = Sources(
     fonts=(_FONTS / "TimGM6mb.sf2", _FONTS / "sf_GMbank.sf2"),
     font_weights=(0.6, 0.4),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What makes a style: tempo, feel, harmony, and who plays."""
+"""Musical styles: tempo, feel, harmony and instruments."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ class Style:
     others: tuple  # names of instruments.ROLES
     comping: tuple  # keys of patterns' CHORDS for the other instruments
     basses: tuple  # names of instruments.BASSES
-    swing: float = 0.0  # share of a step by which every second one is late
+    swing: float = 0.0  # delay of the offbeats, as used by Composer.at
     electronic: bool = False
-    pump: float = 0.0  # chance that the kick ducks bass and other
+    pump: float = 0.0  # probability that the kick ducks bass and other
 
 
 STYLES = {

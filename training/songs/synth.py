@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Our own instruments: analogue-like oscillators and filter, FM, plucked strings, a struck-string piano."""
+"""Synthesised instruments: analogue-like oscillators and filter, FM, plucked strings, a
+struck-string piano."""
 
 import numba
 import numpy as np
@@ -34,7 +35,8 @@ def _envelope(i, length, attack, decay, sustain, release):
 @numba.njit(cache=True, fastmath=True)
 def _analogue(freq_hz, from_hz, length, total, shape, detune, sub, noise, amp, filt, cutoff_hz, sweep_octaves,
               resonance, vibrato_hz, vibrato_cents, pulse_width, seed):
-    """One voice: three saws (shape 0), pulses (1), triangle (2) or sine (3), a sub square, noise, a swept low pass."""
+    """Renders one voice: three oscillators (shape 0 saw, 1 pulse, 2 triangle, 3 sine), a sine an
+    octave below, noise and a swept low pass."""
     np.random.seed(seed)
     out = np.empty(total, np.float32)
     phase = np.random.random(3)
@@ -110,7 +112,8 @@ def _fm(freq_hz, length, total, ratio, index, index_decay, feedback, decay, rele
 
 @numba.njit(cache=True, fastmath=True)
 def _pluck(freq_hz, length, total, brightness, damping, position, muting, seed):
-    """Karplus-Strong with a fractional delay, a pick position comb and a damped release."""
+    """Renders Karplus-Strong synthesis with a fractional delay, a pick-position comb and a damped
+    release."""
     np.random.seed(seed)
     period = 44100.0 / freq_hz - 0.5
     size = int(period)
@@ -144,7 +147,8 @@ def _pluck(freq_hz, length, total, brightness, damping, position, muting, seed):
 
 @numba.njit(cache=True, fastmath=True)
 def _struck(freq_hz, length, total, velocity, partials, inharmonicity, hardness, decay_s, strike, beat_cents, seed):
-    """A piano string group: stretched partials with two-stage decay and slight beating."""
+    """Renders the strings of one piano note: stretched partials with two-stage decay and slight
+    beating."""
     np.random.seed(seed)
     out = np.zeros(total, np.float32)
     for k in range(1, partials + 1):
@@ -256,7 +260,7 @@ class Fm(Voice):
 
 
 class ElectricPiano(Fm):
-    """A tine piano: one to one modulation for the body, fourteen to one for the strike."""
+    """A tine piano: FM at a ratio of one for the body and of fourteen for the strike."""
 
     def __init__(self, rng):
         super().__init__(rng, "piano")
@@ -298,7 +302,7 @@ class StruckPiano(Voice):
 
 
 def riser(rng, length):
-    """A noise sweep upwards, as before a drop."""
+    """An upward noise sweep, as before a drop."""
     noise = rng.standard_normal((length, 2)) * 0.1
     from .effects import filter_sweep
     return filter_sweep(noise, 200, rng.uniform(6000, 15000)) * np.linspace(0, 1, length)[:, None] ** 2

@@ -33,7 +33,8 @@ class Note:
 
 
 def parse_chord(numeral, tonic):
-    """A roman numeral over the major scale ("bVII", "ii7", "Vsus4", "viio") as a chord in the key of `tonic`."""
+    """Parses a roman numeral over the major scale ("bVII", "ii7", "Vsus4", "viio") into a chord in
+    the key of `tonic`."""
     match = re.fullmatch(r"([b#]?)([ivIV]+)(sus4|sus2|o|5)?(.*)", numeral)
     accidental, degree, kind, extension = match.groups()
     root = tonic + MAJOR[_NUMERALS[degree.lower()]] + {"": 0, "b": -1, "#": 1}[accidental]
@@ -51,12 +52,13 @@ def parse_chord(numeral, tonic):
 
 
 def nearest(pitch_class, pitch):
-    """The pitch of that class nearest to `pitch`."""
+    """Returns the pitch of that class nearest to `pitch`."""
     return pitch + (pitch_class - pitch + 6) % 12 - 6
 
 
 def voicing(chord, center, voices, previous=None):
-    """Close-position pitches of the chord around `center`; with `previous`, the inversion that moves least."""
+    """Returns close-position pitches of the chord around `center`; with `previous`, the inversion
+    with the least movement."""
     classes = chord.pitch_classes()
     if len(classes) > voices:
         classes = [classes[0]] * (voices < 3) + classes[1:] if voices < len(classes) else classes

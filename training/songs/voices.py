@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Speech synthesis turned into singing: spoken words, analysed by WORLD, are stretched to the notes and given their pitch."""
+"""Turns synthesised speech into singing: spoken words, analysed by WORLD, are stretched to the
+notes and given their pitch."""
 
 from functools import lru_cache
 import subprocess
@@ -22,7 +23,8 @@ WORDS = ("love", "day", "night", "light", "home", "road", "free", "time", "rain"
 
 @lru_cache(maxsize=2000)
 def _speak(engine, voice, word):
-    """The word's pitch track, envelope and aperiodicity, without silence around it; and its sampling rate."""
+    """Returns which frames of the word are voiced, its envelope and aperiodicity, without
+    surrounding silence, and its sampling rate."""
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
         if engine == "flite":
             command = ["flite", "-voice", voice, "-t", word, "-o", file.name]
@@ -40,7 +42,8 @@ def _speak(engine, voice, word):
 
 
 def _stretch(voiced, frames):
-    """For each frame of a note the frame of the word: consonants keep their length, the vowel gives or takes."""
+    """Returns the word's frame for each frame of a note, and how many frames the word must start
+    early. In long notes, consonants keep their length and the vowel is stretched."""
     count = len(voiced)
     sounding = np.flatnonzero(voiced)
     if len(sounding) < 4 or frames <= count:
@@ -60,7 +63,7 @@ def _shift_formants(envelope, ratio):
 
 
 def _take(rng, engine, voice, words, notes, length, formants):
-    """One pass over the song, mono at the song's rate."""
+    """Renders one take of the song, mono, at the song's rate."""
     total = int(length / RATE_HZ * 1000 / _FRAME_MS) + 1
     words_said = [_speak(engine, voice, word) for word in words]
     rate_hz, bins = words_said[0][3], words_said[0][1].shape[1]
@@ -96,7 +99,7 @@ def _take(rng, engine, voice, words, notes, length, formants):
 
 
 def sing(rng, sources, notes, length):
-    """A lead voice, sometimes doubled or with a harmony; samples and the voice's name."""
+    """Returns samples and the voice's name: a lead voice, sometimes doubled or with a harmony."""
     engine, voice = sources.voices[rng.integers(len(sources.voices))]
     words = [str(word) for word in rng.choice(WORDS, 14)]
     formants = rng.uniform(0.9, 1.18)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The fine-tuner's contract: `python -m pytest tests/test_finetune.py` in training/, after setup.sh. Needs the program in
-$SPLEETERD (../build/spleeterd)."""
+"""Tests of fine-tuning: `python -m pytest tests/test_finetune.py` in training/, after setup.sh.
+Needs the program in $SPLEETERD (default ../build/spleeterd)."""
 
 import argparse
 import json
@@ -29,7 +29,7 @@ def start():
 
 @pytest.fixture(scope="module")
 def songs(tmp_path_factory):
-    """Four songs of noises, one stem a band; those of the numbers 0 and 25 are held out."""
+    """Four songs of noise, with one frequency band per stem. Songs 0 and 25 are held out."""
     folder = tmp_path_factory.mktemp("songs")
     for index in (0, 1, 2, 25):
         rng = np.random.default_rng(index)
@@ -72,7 +72,8 @@ def test_half_precision_refuses_what_it_cannot_hold(start):
 
 @pytest.mark.parametrize("model", ["4stems", "5stems"])
 def test_exported_nets_separate_as_the_objective_does(model, start, songs, tmp_path):
-    """The program's stems are what the masks of these nets make of the mixture, so training minimises the true error."""
+    """The program's stems match those of the networks' masks, so training minimises the true
+    error."""
     rng = np.random.default_rng(7)
     nets = {name: {key: values * (1 + 0.05 * rng.standard_normal(values.shape).astype(np.float32)) if "kernel" in key
                    else values for key, values in start.items()} for name in objective.NETS}
@@ -84,7 +85,8 @@ def test_exported_nets_separate_as_the_objective_does(model, start, songs, tmp_p
     subprocess.run([PROGRAM, "separate", "song.wav", "-p", models / model, "-o", "out", "--bit-depth", "float"],
                    cwd=tmp_path, check=True, capture_output=True)
 
-    framed = np.concatenate((np.zeros((4096, 2), np.float32), mixture))  # as the program begins
+    # The program also starts with zeros.
+    framed = np.concatenate((np.zeros((4096, 2), np.float32), mixture))
     spectrum = examples.spectra(np.ascontiguousarray(framed[:511 * 1024 + 4096].T))[None]
     with torch.no_grad():
         def power(tensors):
@@ -97,14 +99,15 @@ def test_exported_nets_separate_as_the_objective_does(model, start, songs, tmp_p
         got = np.concatenate((np.zeros((4096, 2), np.float32), soundfile.read(tmp_path / f"out/song/{stem}.wav",
                                                                              dtype="float32")[0]))
         got = examples.spectra(np.ascontiguousarray(got[:511 * 1024 + 4096].T))[:, 8:500]
-        # A masked spectrum is not that of any signal: what the inverse transform leaves of it is less.
+        # A masked spectrum is not the spectrum of any signal, so the inverse transform removes part
+        # of it.
         correlation = (got.conj() * expected).sum().real / (got.norm() * expected.norm())
         assert correlation > 0.97, (stem, correlation)
         assert 0.9 < got.norm() / expected.norm() < 1.02, stem
 
 
 def test_the_objective_is_the_error_below_the_stem(songs):
-    """ratios_db() against its definition, on complex spectra."""
+    """Compares ratios_db() with its definition on complex spectra."""
     stems = examples.batch(examples.Songs(songs), 1, 0, 2, 64)
     targets = objective.prepare(stems)
     rng = torch.Generator().manual_seed(1)
@@ -206,5 +209,5 @@ def test_ideal_masks_split_what_2stems_leaves(songs):
     assert np.abs(sum(stems.values()) - sum(truth.values())).max() < 1e-4
     for number, name in enumerate(examples.STEMS[1:], 1):
         energies = np.square(np.abs(np.fft.rfft(stems[name]))).sum(0)
-        energies[:8000] = 0  # what 2stems left of the vocals
+        energies[:8000] = 0  # the rest of the vocals that 2stems leaves
         assert energies[number * 8000:(number + 1) * 8000].sum() / energies.sum() > 0.95, name

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The generator's contract: `python -m pytest tests/test_songs.py` in training/, after setup.sh."""
+"""Tests of the song generator: `python -m pytest tests/test_songs.py` in training/, after
+setup.sh."""
 
 import json
 
@@ -16,7 +17,7 @@ def validation_song():
 
 
 def _entries(book):
-    """Every pattern in a book, as text."""
+    """Returns every pattern in a book as text."""
     found = set()
     for table in (book.GROOVES, book.BASS, book.CHORDS, book.PROGRESSIONS):
         for entries in table.values():

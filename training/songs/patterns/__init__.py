@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Note patterns. Bars have 16 steps; `training` and `held_out` have no pattern in common.
 
-Drums:   x hit, X accent, g ghost note, . rest; one string a piece, for one or two bars.
+Drums:   x hit, X accent, g ghost note, . rest; one string per piece, for one or two bars.
 Bass:    R root, 3 third, 5 fifth, 7 seventh, 8 octave, a approach to the next root, - hold, . rest.
 Chords:  x short, X accented, - hold, . rest.
 Arpeggio: index of the chord tone, - hold, . rest.

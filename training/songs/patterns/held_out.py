@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The patterns of the validation set. Nothing here may be given to training."""
+"""The patterns of the validation set. They must never be used in training."""
 
 GROOVES = {
     "rock": [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The patterns that training songs are made of."""
+"""The patterns of the training songs."""
 
 GROOVES = {
     "rock": [
