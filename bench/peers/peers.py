@@ -135,7 +135,7 @@ def runtime(setup, package, program, mode):
 
 
 def all_peers(setup):
-    """In each kind, our program comes first among the peers that it is compared with."""
+    """Lists our program first in each group of compared peers."""
     return [
         ours(setup, 2), spleeter(setup, 2), sherpa_onnx(setup), ours(setup, 4), spleeter(setup, 4), our_network(setup),
         *(runtime(setup, package, program, mode)
@@ -144,7 +144,7 @@ def all_peers(setup):
     ]
 
 
-# ------------------------------------------------- what they need beforehand ----
+# ----------------------------------------------------------------- preparation ----
 
 
 def make_song(path, seconds):

@@ -19,7 +19,7 @@ typedef struct cli_input {
 typedef struct cli_inputs {
     cli_input *items;
     size_t count;
-    /* Files in folders whose names are not those of audio files. */
+    /* Number of files in folders that were skipped because they have no audio extension. */
     size_t skipped;
     char *first_skipped; /* NULL: none */
 } cli_inputs;
@@ -38,7 +38,7 @@ void cli_inputs_free(cli_inputs *inputs);
 SPL_WARN_UNUSED int cli_input_open(const char *path, int *ret_fd, spl_error *ret_error);
 
 /* Returns the folder for temporary files, chosen as Python's gettempdir does: the first writable
- * one of $TMPDIR, $TEMP, $TMP and /tmp. */
+ * one of $TMPDIR, $TEMP and $TMP, otherwise /tmp. */
 const char *cli_temporary_folder(void);
 
 #endif

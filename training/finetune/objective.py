@@ -73,7 +73,7 @@ def ratios_db(estimates, share, targets):
         scale = 1 / sum(squares[name] for name in names)
         for name, parts in names.items():
             mask, energy = squares[name] * scale, targets.energies[parts]
-            # |mask share mixture - stem|^2 without the last term, which does not depend on the mask
+            # |mask share mixture - stem|^2, where `energy` is the windowed |stem|^2.
             error = (windows(mask * (mask * power - products[parts])) + energy).clamp(min=0)
             found[f"{split} {name}"] = 10 * torch.log10((error + targets.floor) / (energy + targets.floor))
     return found

@@ -184,7 +184,8 @@ def _hz(pitch):
 
 
 class Voice:
-    """Plays notes with `one(note, previous_pitch, seed) -> mono`, spread over the stereo field by pitch."""
+    """Plays notes with `one(note, previous, length, total, seed) -> mono`, spread over the stereo
+    field by pitch; `previous` is the pitch of the previous note, or None."""
 
     tail_s = 0.4
 
