@@ -2,10 +2,10 @@
  *
  * Status codes and error messages of libspleeter.
  *
- * Every function that can fail returns 0 or a negative spl_status. Functions
- * that take an spl_error* also say what was wrong, where, and what to do about
- * it; the pointer may be NULL. Outputs (parameters whose names start with
- * "ret_") are written on success only, the spl_error on failure only.
+ * Every function that can fail returns 0 or a negative spl_status. A function that takes an
+ * spl_error* also reports what was wrong, where, and what to do; the pointer may be NULL. Outputs
+ * (parameters whose names start with "ret_") are written on success only, the spl_error on failure
+ * only.
  */
 #ifndef SPLEETER_ERROR_H
 #define SPLEETER_ERROR_H
@@ -28,16 +28,16 @@ typedef enum spl_status {
     SPL_E_MEMORY = -2,      /* an allocation failed */
     SPL_E_IO = -3,          /* reading or writing failed */
     SPL_E_NOT_FOUND = -4,   /* a file, folder, model or stem does not exist */
-    SPL_E_FORMAT = -5,      /* bytes are damaged or not of the expected format */
-    SPL_E_UNSUPPORTED = -6, /* well formed, but nothing this build can handle */
+    SPL_E_FORMAT = -5,      /* data is damaged or not in the expected format */
+    SPL_E_UNSUPPORTED = -6, /* well formed, but not supported by this build */
     SPL_E_CHECKSUM = -7,    /* content does not match its recorded checksum */
     SPL_E_CANCELED = -8,    /* the caller asked to stop */
     SPL_E_LIMIT = -9,       /* a configured limit was exceeded */
     SPL_E_PERMISSION = -10, /* the operating system denied access */
     SPL_E_HELPER = -11,     /* the codec helper is missing, crashed or was killed */
     SPL_E_NO_SPACE = -12,   /* the disk, or the quota on it, is full */
-    SPL_E_BUDGET = -13,     /* a file would take more memory or time to decode than it may */
-    SPL_E_SAMPLE = -14,     /* a sample is not a finite number, or too large */
+    SPL_E_BUDGET = -13,     /* decoding a file would exceed its memory or time budget */
+    SPL_E_SAMPLE = -14,     /* a sample is not finite, or too large */
 } spl_status;
 
 typedef struct spl_error {

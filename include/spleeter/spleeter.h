@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * libspleeter: music source separation with Deezer's Spleeter models, natively.
+ * libspleeter: music source separation with Deezer's Spleeter models, in C.
  *
- * Open a model (model.h), then separate with it (separate.h). The library never
- * prints, never exits, keeps no global state, and opens no file but those it is given.
+ * Open a model (model.h), then separate with it (separate.h). The library never prints, never
+ * exits, keeps no global state, and opens only the files that it is given.
  */
 #ifndef SPLEETER_SPLEETER_H
 #define SPLEETER_SPLEETER_H
@@ -16,17 +16,17 @@
 extern "C" {
 #endif
 
-/* The library's version, such as "0.1.0". Thread-safe. */
+/* Returns the library's version, such as "0.1.0". Thread-safe. */
 SPL_API const char *spl_version(void);
 
-/* The instruction set that the kernels use on this CPU: "avx512", "avx2" or "generic" (SSE2 on
- * amd64, NEON on arm64). SPLEETER_CPU=avx2 or generic in the environment forbids those before it.
- * Thread-safe. */
+/* Returns the instruction set that the kernels use on this CPU: "avx512", "avx2" or "generic" (SSE2
+ * on amd64, NEON on arm64). The environment variable SPLEETER_CPU=avx2 or SPLEETER_CPU=generic
+ * limits the choice to that set and the ones after it. Thread-safe. */
 SPL_API const char *spl_cpu_isa(void);
 
-/* Measures, for about a tenth of a second, the peak of multiply-adds in single precision with that
- * instruction set on `threads` threads at once (0: all CPUs of this process), in FLOP/s; 0 when
- * memory runs out. */
+/* Measures the peak rate of single-precision multiply-adds with that instruction set on `threads`
+ * threads (0: all CPUs of this process), in FLOP/s. Takes about a tenth of a second. Returns 0 when
+ * out of memory. */
 SPL_API double spl_cpu_peak_flops(unsigned threads);
 
 #ifdef __cplusplus
