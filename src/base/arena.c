@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-enum { LINE = 16 /* floats of a cache line */ };
+enum { LINE = 16 /* floats in a cache line */ };
 
 float *spl_arena_take(spl_arena *arena, size_t floats) {
     float *piece = arena->block ? arena->block + arena->used : NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * One mutex guards what the two threads tell each other.
+ * One mutex guards all state shared by the two threads.
  */
 #include "base/background.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A thread beside the caller's that runs one function at a time.
+ * A background thread that runs one function at a time.
  */
 #ifndef SPL_BASE_BACKGROUND_H
 #define SPL_BASE_BACKGROUND_H
@@ -9,19 +9,19 @@
 
 typedef struct spl_background spl_background;
 
-/* Starts the thread, idle. It takes no signals. */
+/* Starts the thread, which is idle at first and blocks all signals. */
 SPL_WARN_UNUSED int spl_background_new(spl_background **ret_background, spl_error *ret_error);
 
-/* Ends the thread, which must be idle, and frees; NULL is allowed. */
+/* Ends the thread, which must be idle, and frees it; NULL is allowed. */
 void spl_background_free(spl_background *background);
 
-/* Lets the idle thread call run(user). */
+/* Runs run(user) on the thread, which must be idle. */
 void spl_background_start(spl_background *background, void (*run)(void *user), void *user);
 
-/* From the function that runs: lets spl_background_wait return. */
+/* Called by the running function: makes spl_background_wait return. */
 void spl_background_wake(spl_background *background);
 
-/* Waits for the function to return (true), or to wake the caller (false). */
+/* Waits until the function has returned (true) or has called spl_background_wake (false). */
 bool spl_background_wait(spl_background *background);
 
 #endif

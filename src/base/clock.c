@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The wall clock of this process: CLOCK_BOOTTIME from one reading of CLOCK_REALTIME on.
+ * The wall clock of this process: CLOCK_REALTIME read once, advanced by CLOCK_BOOTTIME.
  */
 #include "base/clock.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Time that goes forward only.
+ * Monotonic clocks.
  */
 #ifndef SPL_BASE_CLOCK_H
 #define SPL_BASE_CLOCK_H
@@ -8,18 +8,18 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Seconds since some moment in the past. */
+/* Seconds since an arbitrary moment in the past. */
 static inline double spl_now_s(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Milliseconds since 1970 that go forward only: the wall clock when the process first asked, and
- * the time since then, so that a step of the wall clock ends no lease early. Thread-safe. */
+/* Milliseconds since 1970, monotonic: the wall clock at the first call plus the time elapsed since.
+ * Steps of the wall clock therefore end no lease early. Thread-safe. */
 int64_t spl_wall_ms(void);
 
-/* `wall_ms` (milliseconds since 1970, up to the year 9999) as RFC 3339 in UTC:
+/* Formats `wall_ms` (milliseconds since 1970, up to the year 9999) as RFC 3339 in UTC:
  * "2026-01-31T23:59:59.999Z". */
 void spl_time_text(int64_t wall_ms, char ret_text[25]);
 

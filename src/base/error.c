@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Error messages and the texts of status codes.
+ * Error messages and status texts.
  */
 #include "base/error.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files: mapped with a cap, and written aside, flushed, renamed.
+ * Files: mapping with a size limit, and atomic writing (write to a temporary file, flush, rename).
  */
 #include "base/file.h"
 
@@ -14,7 +14,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-/* How an open file is named to linkat. */
+/* The path of an open file for linkat. */
 #define PROC_LINK      "/proc/self/fd/%d"
 #define PROC_LINK_SIZE 32
 
@@ -96,14 +96,14 @@ int spl_sha256_hex(const void *data, size_t size, char ret_hex[65], spl_error *r
     return 0;
 }
 
-/* "FOLDER/" of `path`, as a length; 0 when it names none. */
+/* The length of "FOLDER/" in `path`; 0 if it has none. */
 static int folder_length(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? (int)(slash - path + 1) : 0;
 }
 
-/* Opens a file without a name in the folder of `path`; -1 where the file system or a missing /proc
- * allows none. */
+/* Opens an unnamed file in the folder of `path`; returns -1 if the file system does not support
+ * them or /proc is missing. */
 static int open_unnamed(const char *path) {
     SPL_CLEANUP(spl_free_p) char *folder = NULL;
     if (asprintf(&folder, "%.*s.", folder_length(path), path) < 0)
@@ -143,7 +143,7 @@ int spl_output_file_open(const char *path, spl_output_file *ret_file, spl_error 
     return 0;
 }
 
-/* Gives a file without a name one beside its place. */
+/* Links an unnamed file to a temporary name in the folder of its final path. */
 static int name_file(spl_output_file *file) {
     if (file->temporary)
         return 0;
@@ -191,8 +191,8 @@ static int flush_folder(spl_output_file *file) {
 }
 
 int spl_output_files_commit(spl_output_file *const *files, size_t count, spl_error *ret_error) {
-    /* Each step is done for all files before the next one, so that what can fail does so while none
-     * has its name, and so that temporary names exist for as short as possible. */
+    /* Each step runs for all files before the next. Most failures then happen before any file has
+     * its final name, and temporary names exist for as short as possible. */
     int (*const steps[])(spl_output_file * file) = {flush_file, name_file, close_file, move_file,
                                                     flush_folder};
     int status = 0;

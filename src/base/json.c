@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Counts brackets before anything recurses.
+ * Limits the nesting depth before jansson's recursive parser runs.
  */
 #include "base/json.h"
 
 #include <string.h>
 
-/* The quote that ends the string that starts behind `text`, or `end`. */
+/* Returns the closing quote of the string that starts at `text`, or `end`. */
 static const char *skip_string(const char *text, const char *end) {
     while (text < end && *text != '"')
         text += *text == '\\' && end - text > 1 ? 2 : 1;
@@ -48,7 +48,7 @@ int spl_json_load(const void *text, size_t size, size_t flags, json_t **ret_valu
                         SPL_JSON_DEPTH_MAX);
     json_error_t problem;
     json_t *value = json_loadb(bytes, size, flags | JSON_REJECT_DUPLICATES, &problem);
-    if (!value && !*problem.text) /* jansson has no words when memory runs out */
+    if (!value && !*problem.text) /* jansson leaves the message empty when out of memory */
         return spl_fail_memory(ret_error);
     if (!value)
         return spl_fail(ret_error, SPL_E_FORMAT, "is not valid JSON: line %d: %s", problem.line,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Small helpers that every room uses: ownership, sizes, checked arithmetic.
+ * Small helpers for all modules: ownership, sizes, checked arithmetic.
  */
 #ifndef SPL_BASE_MACROS_H
 #define SPL_BASE_MACROS_H
@@ -25,7 +25,7 @@ static inline void spl_free_p(void *pointer) {
     free(*p);
 }
 
-/* The same for a text that is a secret: wipes it first. */
+/* As spl_free_p for a secret text: wipes it first. */
 static inline void spl_wipe_p(char **text) {
     if (*text)
         explicit_bzero(*text, strlen(*text));
@@ -37,10 +37,10 @@ static inline void spl_close_p(int *fd) {
         close(*fd);
 }
 
-/* What ends a noun after a number: "1 file", "2 files". */
+/* The plural suffix after a number: "1 file", "2 files". */
 #define SPL_PLURAL(count) ((count) == 1 ? "" : "s")
 
-/* Hands the value of *pointer over and leaves NULL, so that a cleanup does not free it. */
+/* Returns `pointer` and sets it to NULL, so that a cleanup does not free it. */
 #define SPL_STEAL(pointer)                                                                         \
     __extension__({                                                                                \
         __auto_type steal_value_ = (pointer);                                                      \
@@ -54,7 +54,7 @@ static inline int spl_steal_fd(int *fd) {
     return value;
 }
 
-/* *ret = a * b or a + b; false on overflow. */
+/* *ret = a * b or a + b; returns false on overflow. */
 static inline bool spl_mul_size(size_t a, size_t b, size_t *ret) {
     return !__builtin_mul_overflow(a, b, ret);
 }
@@ -67,7 +67,7 @@ static inline size_t spl_round_up(size_t n, size_t multiple) {
     return (n + multiple - 1) / multiple * multiple;
 }
 
-/* Whether all numbers are finite: none has all bits of the exponent set. */
+/* Whether all numbers are finite: infinity and NaN have all bits of the exponent set. */
 static inline bool spl_all_finite(const float *numbers, size_t count) {
     uint32_t found = 0;
     for (size_t n = 0; n < count; n++) {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * A pool of threads: each loop is a generation, each thread's share of it a range of neighbouring
- * tasks, the same in loops of the same length: what one loop leaves in a CPU's cache, the next
- * finds there. Who is done with his own takes from the ends of the others'.
+ * A pool of threads with work stealing.
  *
- * Loops follow each other closely, so threads look out for the next one for a moment before they
- * sleep: waking takes longer than many a loop. A loop ends with its last task: a thread that has
- * none, because others run on its CPU, is not waited for.
+ * Each loop is a generation. Each thread owns a range of consecutive tasks, which is the same in
+ * loops of the same length, so data that one loop leaves in a CPU's cache is there in the next. A
+ * thread that finishes its range steals from the end of another's.
+ *
+ * Loops follow each other closely, and waking a thread takes longer than many loops. Threads
+ * therefore spin briefly for the next loop before they sleep. A loop ends with its last task: it
+ * does not wait for a thread without a task, which may not be scheduled because its CPU is busy.
  */
 #include "base/pool.h"
 
@@ -16,7 +18,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-/* Tasks of a thread that nobody claimed: from the low 32 bits up to the high 32 bits. */
+/* The unclaimed tasks of a thread: from the low 32 bits up to the high 32 bits. */
 typedef struct range {
     _Alignas(64) _Atomic uint64_t unclaimed;
 } range;
@@ -29,17 +31,17 @@ struct spl_pool {
     pthread_mutex_t mutex;
     pthread_cond_t work, done;
     _Atomic uint64_t generation; /* grows with each loop */
-    atomic_uint active;          /* threads that claim tasks: the first ones */
+    atomic_uint active; /* the number of threads that claim tasks: those with the lowest numbers */
     bool quit;
 
-    /* of the generation; they change only when all its tasks are done */
+    /* of the generation; modified only while no task is pending */
     void (*run)(void *user, size_t task, unsigned thread);
     void *user;
     atomic_size_t undone;
-    range *ranges; /* one a thread */
+    range *ranges; /* one per thread */
 };
 
-/* The cgroup v2 quota in whole CPUs, rounded up, or 0 without one. */
+/* The cgroup v2 quota in whole CPUs, rounded up; 0 if there is none. */
 static unsigned cgroup_cpus(void) {
     FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
     if (!file)
@@ -61,7 +63,7 @@ unsigned spl_cpu_count(void) {
     return quota ? SPL_MAX(1u, SPL_MIN(count, quota)) : count;
 }
 
-enum { LOOKS = 2000 }; /* tens of microseconds */
+enum { LOOKS = 2000 }; /* about tens of microseconds */
 
 static void pause_briefly(void) {
 #if defined(__x86_64__)
@@ -81,8 +83,8 @@ static void look_out_for_end(const spl_pool *pool) {
         pause_briefly();
 }
 
-/* Claims the first of a range's tasks, or the last; false when there is none. A claim holds the
- * generation. */
+/* Claims the first or the last task of a range; returns false if it is empty. The generation cannot
+ * end while a claimed task is pending. */
 static bool claim(range *from, bool last, size_t *ret_task) {
     uint64_t unclaimed = atomic_load(&from->unclaimed);
     for (;;) {
@@ -96,7 +98,7 @@ static bool claim(range *from, bool last, size_t *ret_task) {
     }
 }
 
-/* A task of the thread's own range, or else of another's. */
+/* Claims a task of the thread's own range, or else steals one from another's. */
 static bool find_task(spl_pool *pool, unsigned thread, size_t *ret_task) {
     if (thread >= atomic_load(&pool->active))
         return false;
@@ -106,7 +108,8 @@ static bool find_task(spl_pool *pool, unsigned thread, size_t *ret_task) {
     return false;
 }
 
-/* Returns whether the generation's last task was among those that this thread did. */
+/* Runs tasks until none is left. Returns whether this thread finished the generation's last
+ * task. */
 static bool take_tasks(spl_pool *pool, unsigned thread) {
     bool last = false;
     size_t task;

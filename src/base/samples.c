@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Magnitudes are compared as integers: without their sign, floats order as their bits do, with
- * infinity and NaN above all numbers.
+ * Magnitudes are compared as integers. Without the sign, floats order like their bit patterns, and
+ * infinity and NaN are above all finite numbers.
  */
 #include "base/samples.h"
 
