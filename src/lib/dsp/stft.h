@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Short-time Fourier transform of stereo frames, as Spleeter has it: periodic Hann window of 4,096
- * samples, hop of 1,024, and for the inverse the same window times 2/3 with overlap-add.
+ * Short-time Fourier transform of stereo frames, as in Spleeter: periodic Hann window of 4,096
+ * samples, hop of 1,024. The inverse uses the same window times 2/3, with overlap-add.
  */
 #ifndef SPL_LIB_DSP_STFT_H
 #define SPL_LIB_DSP_STFT_H
@@ -12,7 +12,7 @@
 #define SPL_FRAME_LENGTH SPL_FFT_SIZE
 #define SPL_FRAME_STEP   1024
 
-/* Immutable; may be used by many threads at once. */
+/* Immutable after spl_stft_init, so any number of threads may use it at once. */
 typedef struct spl_stft {
     const spl_kernels *kernels;
     spl_fft_tables tables;
@@ -22,13 +22,13 @@ typedef struct spl_stft {
 
 void spl_stft_init(spl_stft *ret_stft);
 
-/* The packed spectrum (see kernels/kernels.h) of 4,096 interleaved stereo samples. `scratch` holds
- * 2 * 4,096 floats. */
+/* Computes the packed spectrum (see kernels/kernels.h) of 4,096 interleaved stereo samples.
+ * `scratch` holds 2 * 4,096 floats. */
 void spl_stft_forward(const spl_stft *stft, const float *stereo, float *ret_re, float *ret_im,
                       float *scratch);
 
-/* Adds the windowed inverse of a packed spectrum to 4,096 interleaved stereo samples; overwrites re
- * and im. */
+/* Adds the windowed inverse of a packed spectrum to 4,096 interleaved stereo samples. Overwrites re
+ * and im. `scratch` holds 2 * 4,096 floats. */
 void spl_stft_inverse_add(const spl_stft *stft, float *re, float *im, float *stereo,
                           float *scratch);
 

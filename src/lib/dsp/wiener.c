@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The Wiener filter, in double precision: with nearly equal channels the 2x2 matrices are nearly
- * singular.
+ * The Wiener filter, in double precision, because the 2x2 matrices are nearly singular if the
+ * channels are nearly equal.
  */
 #include "lib/dsp/wiener.h"
 
@@ -17,7 +17,7 @@ struct covariance {
 
 struct spl_wiener {
     unsigned stems;
-    double scale_squared; /* of x, in pass two */
+    double scale_squared; /* the square of the factor that scales x */
     float largest[SPL_BINS];
     struct covariance *covariance; /* [stems][bins] */
     double *power;                 /* [stems][bins] */
