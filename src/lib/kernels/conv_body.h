@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Convolution rows, and what is done to sums.
+ * Convolution rows, and the finishing of sums.
  *
- * A tile of a few pixels x 16 channels stays in registers while the whole kernel
- * window passes by: each step loads two vectors of weights and broadcasts one
- * input of each pixel.
+ * A tile of a few pixels x 16 channels stays in registers for the whole kernel window. Each step
+ * loads the weights of 16 channels and broadcasts one input value of each pixel.
  */
 #include "lib/kernels/kernels.h"
 #include "lib/kernels/vector.h"
 
-/* Pixels of a tile of 16 channels: 16 where it fills 16 of 32 AVX-512 registers, 6 where it fills
- * 12 of 16 AVX or 24 of 32 NEON registers, 2 with 16 SSE registers. */
+/* The number of pixels in a tile of 16 channels. 16 pixels fill 16 of 32 AVX-512 registers, 6 fill
+ * 12 of 16 AVX or 24 of 32 NEON registers, 2 fill 8 of 16 SSE registers. */
 #if defined(__AVX512F__)
 enum { TILE_PIXELS = 16 };
 #elif defined(__AVX2__) || defined(__aarch64__)
@@ -34,8 +33,8 @@ INLINE vec activate(spl_activation activation, vec value) {
     return vec_max(zero, value) + (vec_exp(vec_min(zero, value)) - 1.0f);
 }
 
-/* Calls function(..., order, activation) with both as constants, so that each of the seven ways is
- * compiled for itself. */
+/* Calls function(..., order, activation) with both as constants, so that each of the seven
+ * combinations is compiled separately. */
 #define WITH_CONSTANT_FINISH(finish, function, ...)                                                \
     do {                                                                                           \
         if ((finish)->order == SPL_FINISH_RAW)                                                     \
@@ -61,7 +60,7 @@ INLINE void store_channels(float *to, vec value, unsigned channels) {
         to[o] = value[o];
 }
 
-/* What finishes one vector of channels. */
+/* The finishing parameters of one vector of channels. */
 typedef struct finish_channels {
     vec bias, scale, shift;
 } finish_channels;
@@ -73,10 +72,11 @@ INLINE finish_channels finish_channels_at(const spl_finish *finish, unsigned fir
                              vec_load(finish->shift + first)};
 }
 
-/* `channels` channels from `first` on of one pixel, at most LANES, whose raw and out values stand
- * raw_at and out_at floats from those of pixel 0. Raw values, which are read much later, go past
- * the caches: the vectors of a pixel should come one after the other, to be written as whole lines.
- */
+/* Finishes at most LANES channels of one pixel, from channel `first` on. raw_at and out_at are the
+ * pixel's offsets from pixel 0, in floats.
+ *
+ * Raw values are read much later, so they bypass the caches. The caller should store all vectors of
+ * a pixel consecutively, to write whole cache lines. */
 INLINE void finish_vector(const spl_finish *finish, const finish_channels *by, unsigned first,
                           unsigned channels, vec sum, ptrdiff_t raw_at, ptrdiff_t out_at,
                           const spl_finish_order order, const spl_activation activation) {
@@ -127,8 +127,8 @@ INLINE void conv_sums(const spl_conv_row *row, unsigned x, const unsigned pixels
         vec_store(ret_sums + LANES * i, sum[i]);
 }
 
-/* Where compilers would spill sums if what comes after them were inlined, they are in a function of
- * their own. */
+/* Separate functions where compilers would otherwise spill the sums because of the inlined code
+ * after them. */
 #if defined(__AVX2__)
 #define SUMS_FUNCTION INLINE
 #else
@@ -137,8 +137,8 @@ INLINE void conv_sums(const spl_conv_row *row, unsigned x, const unsigned pixels
 
 SUMS_FUNCTION void conv_sums_of(const spl_conv_row *row, unsigned x, const unsigned pixels,
                                 float *ret_sums) {
-    /* a net's first layer has constant addresses, which leaves x86 registers for others; on arm64
-     * sums would be spilled */
+    /* The first layer of a network gets constant strides, which frees registers on x86. On arm64
+     * the compiler would spill sums. */
     enum { FIRST_STEP = 4 };
     if (LANES >= 8 && pixels == TILE_PIXELS && row->step == FIRST_STEP)
         conv_sums(row, x, TILE_PIXELS, FIRST_STEP, ret_sums);
@@ -182,7 +182,8 @@ static void conv_row(const spl_conv_row *row) {
     WITH_CONSTANT_FINISH(&row->finish, conv_row_as, row);
 }
 
-/* Chains of multiply-adds in registers: as many as keep all units busy, and there is room for. */
+/* The number of independent multiply-add chains: enough to keep all units busy, few enough to stay
+ * in registers. */
 #if defined(__aarch64__)
 enum { CHAINS = 24 };
 #else

@@ -2,8 +2,8 @@
  *
  * The FFT of 4,096 complex points.
  *
- * Radix-8 Stockham (self-sorting, decimation in frequency), four passes. Two of them at a time are
- * done on 64 vectors, which stay in the first cache. Real and imaginary parts are separate arrays.
+ * Radix-8 Stockham (self-sorting, decimation in frequency), four passes. Two passes at a time work
+ * on 64 vectors, which stay in the first-level cache. Real and imaginary parts are separate arrays.
  */
 #include "lib/kernels/kernels.h"
 #include "lib/kernels/vector.h"
@@ -33,7 +33,7 @@ INLINE complex_vec plus_i(complex_vec a, complex_vec b) {
     return (complex_vec){a.re - b.im, a.im + b.re};
 }
 
-/* The transform of four points; ret[0], ret[step], ... */
+/* The transform of four points, to ret[0], ret[step], ... */
 INLINE void transform_4(complex_vec a, complex_vec b, complex_vec c, complex_vec d,
                         complex_vec *ret, const unsigned step) {
     const complex_vec sum_ac = plus(a, c), difference_ac = minus(a, c);
@@ -62,7 +62,7 @@ INLINE void load_eighths(const float *re, const float *im, complex_vec *ret) {
         ret[i] = (complex_vec){vec_load(re + i * eighth), vec_load(im + i * eighth)};
 }
 
-/* Of 64 vectors, which belong together lane by lane, those of each lane one after the other. */
+/* Transposes 64 vectors: stores the 64 values of each lane consecutively. */
 INLINE void store_lanes(vec *values, float *to) {
     for (unsigned first = 0; first < 64; first += LANES) {
         interleave(values + first, LANES);
@@ -72,7 +72,7 @@ INLINE void store_lanes(vec *values, float *to) {
     }
 }
 
-/* Passes 1 and 2: lanes are neighbours at the start, and stand 64 apart at the end. */
+/* Passes 1 and 2: lanes are adjacent in the input and 64 apart in the output. */
 static void first_passes(const spl_fft_tables *tables, const float *re, const float *im,
                          float *to_re, float *to_im) {
     for (unsigned p = 0; p < 64; p += LANES) {
@@ -104,7 +104,7 @@ static void first_passes(const spl_fft_tables *tables, const float *re, const fl
     }
 }
 
-/* Passes 3 and 4: lanes are neighbours all the way; the last pass has no twiddle factors. */
+/* Passes 3 and 4: lanes are adjacent throughout. The last pass has no twiddle factors. */
 static void last_passes(const spl_fft_tables *tables, const float *re, const float *im,
                         float *to_re, float *to_im) {
     for (unsigned q = 0; q < 64; q += LANES) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * All kernels of one instruction set: included by the file that defines its name, SPL_ISA.
+ * All kernels of one instruction set. The including file defines its name, SPL_ISA.
  */
 #include "lib/kernels/conv_body.h"
 #include "lib/kernels/fft_body.h"

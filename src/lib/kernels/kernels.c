@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The choice of the kernels, and the tables that they share.
+ * Run-time selection of the kernels, and their shared tables.
  */
 #include "lib/kernels/kernels.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The layers with one channel on one side: the last transposed convolution, and the mask. Pixels
- * are in the lanes; conv_body.h comes before.
+ * are in the lanes. Include conv_body.h first.
  */
 #include "lib/kernels/kernels.h"
 #include "lib/kernels/vector.h"
@@ -25,13 +25,13 @@ static void transpose(const float *pixels, ptrdiff_t pixel_step, unsigned width,
             to[(ptrdiff_t)c * step + x] = pixels[(ptrdiff_t)x * pixel_step + c];
 }
 
-/* Input row (or column) r reaches the even output and the odd one above it, the last only the odd
- * one. The output that is odd both ways, which all nine inputs reach, has two sums: one would wait
- * for its last addition. */
+/* Input rows (or columns) 0 and 1 contribute to both outputs, the last one only to the odd output.
+ * All nine inputs contribute to the output with odd row and odd column, so its sum is split in two
+ * to shorten the dependency chain. */
 INLINE void single_block(const spl_single_row *row, unsigned x, const spl_activation activation) {
     enum { VECTORS = 2 };
     vec sum[2][2][VECTORS]; /* [output row][output column] */
-    vec beyond[VECTORS];    /* of [1][1], what the last row and column reach */
+    vec beyond[VECTORS];    /* the part of [1][1] from the last row and column */
     for (unsigned i = 0; i < 4 * VECTORS; i++)
         sum[i / VECTORS / 2][i / VECTORS % 2][i % VECTORS] = vec_splat(row->bias);
     for (unsigned v = 0; v < VECTORS; v++)
@@ -116,8 +116,8 @@ INLINE void mask_pixels(const spl_mask_row *row, unsigned x, const unsigned vect
         }
 }
 
-/* The last vector of a row is moved back to end with the row; it gives the pixels it shares the
- * same values. */
+/* The last vector of a row is moved back to end with the row. The pixels it overlaps get the same
+ * values again. */
 static void mask_row(const spl_mask_row *row) {
     unsigned x = 0;
     for (; x + 4 * LANES <= row->width; x += 4 * LANES)

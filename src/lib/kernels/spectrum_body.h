@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Windows, spectra and masks of a stereo frame, as plain loops that the compiler vectorises.
+ * Windows, spectra and masks of a stereo frame, as plain loops for the compiler to vectorise.
  */
 #include "lib/kernels/kernels.h"
 
@@ -42,7 +42,7 @@ static void magnitude(const float *restrict re, const float *restrict im, unsign
     }
 }
 
-/* Work on one stem after the other stays in the first cache in blocks of this many values. */
+/* Block length, in values, at which the loops over the stems stay in the first-level cache. */
 enum { BLOCK = 256 };
 
 static void gains(float *const *values, unsigned stems, unsigned bins, float exponent, float share,
@@ -71,7 +71,7 @@ static void gains(float *const *values, unsigned stems, unsigned bins, float exp
     }
 }
 
-/* exp(x) for x <= 0, as in Cephes' expf; below -87 it is exp(-87). */
+/* exp(x) for x <= 0, as in Cephes' expf; exp(-87) for x below -87. */
 static inline float exp_of_negative(float x) {
     x = x < -87 ? -87 : x;
     const float magic = 12582912; /* 1.5 * 2^23: adding it rounds to an integer */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Vectors of floats that fill a register, by the compiler's vector extensions: 16 lanes with
- * AVX-512, 8 with AVX2, else 4 (SSE2, NEON). GCC would keep wider ones in memory wherever they live
- * across a loop or are shuffled.
+ * Vectors of floats as long as a register, with the compiler's vector extensions: 16 lanes with
+ * AVX-512, 8 with AVX2, otherwise 4 (SSE2, NEON). GCC would keep longer vectors in memory wherever
+ * they live across a loop or are shuffled.
  */
 #ifndef SPL_LIB_KERNELS_VECTOR_H
 #define SPL_LIB_KERNELS_VECTOR_H
@@ -15,7 +15,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Lanes of two vectors by their numbers; those of the second go on where the first ends. */
+/* Selects lanes of two vectors by index. The second vector's indices continue after the first's. */
 #define SHUFFLE __builtin_shufflevector
 
 #if defined(__AVX512F__)
@@ -39,9 +39,9 @@ INLINE void vec_store(float *to, vec value) {
     memcpy(to, &value, sizeof(value));
 }
 
-/* Stores what will not be read soon, past the caches where the instruction set can and `to` is
- * aligned. Other threads see it after the storing one executed an atomic read-modify-write, as a
- * pool does between tasks. */
+/* Stores a value that will not be read soon. Bypasses the caches where the instruction set can and
+ * `to` is aligned. Other threads see the store after the storing thread's next atomic
+ * read-modify-write, such as the one a pool executes between tasks. */
 INLINE void vec_stream(float *to, vec value) {
 #if defined(__SSE__)
     if ((uintptr_t)to % sizeof(vec) == 0) {
@@ -62,12 +62,12 @@ INLINE vec vec_splat(float value) {
     return value - (vec){0}; /* x - 0 is x, also for x = -0 */
 }
 
-/* mask ? a : b in each lane; the lanes of a mask, as comparisons give it, are 0 or -1. */
+/* mask ? a : b in each lane. The lanes of a mask are 0 or -1, as from a comparison. */
 INLINE vec vec_select(veci mask, vec a, vec b) {
     return (vec)((mask & (veci)a) | (~mask & (veci)b));
 }
 
-/* The smaller of each lane, and the larger; b where one of them is NaN. */
+/* The minimum and maximum of each lane; b if either is NaN. */
 #if LANES == 16
 INLINE vec vec_min(vec a, vec b) {
     return (vec)_mm512_min_ps((__m512)a, (__m512)b);
@@ -129,11 +129,11 @@ INLINE vec zip_high(vec a, vec b) {
 }
 #endif
 
-/* Of `count` vectors, a power of 2, the first lanes, then the second ones, and so on: with as many
- * vectors as lanes, v[i][j] becomes v[j][i]. */
+/* Reorders `count` vectors, a power of 2, to hold all first lanes, then all second lanes, and so
+ * on. With as many vectors as lanes, this is the transpose: v[i][j] becomes v[j][i]. */
 #if LANES == 8
 INLINE void interleave(vec *v, const unsigned count) {
-    (void)count; /* 8; whole zips would take two instructions each */
+    (void)count; /* always 8; full zips would take two instructions each */
     vec w[8];
 #pragma GCC unroll 4
     for (unsigned i = 0; i < 4; i++) { /* lanes 0 to 3 of rows i and i + 4, then lanes 4 to 7 */
@@ -169,13 +169,13 @@ INLINE void interleave(vec *v, const unsigned count) {
 }
 #endif
 
-/* exp(x), within 2 units in the last place for -87 <= x <= 88; arguments beyond are taken as those
- * limits, NaN stays NaN. x is split into n ln 2 + r, |r| <= ln 2 / 2, and exp(r) is a polynomial of
- * degree 6, as in Cephes' expf. */
+/* exp(x), within 2 units in the last place for -87 <= x <= 88. Arguments beyond are clamped; NaN
+ * stays NaN. x is split into n ln 2 + r, |r| <= ln 2 / 2, and exp(r) is a polynomial of degree 6,
+ * as in Cephes' expf. */
 INLINE vec vec_exp(vec x) {
     x = vec_min(vec_splat(88), vec_max(vec_splat(-87), x));
-    /* 1.5 * 2^23: adding it rounds to an integer, which is in the last bits of the sum then, here
-     * with the exponent's bias */
+    /* Adding 1.5 * 2^23 rounds to an integer, which ends up in the last bits of the sum, here with
+     * the bias of the exponent. */
     const vec magic = vec_splat(12582912 + 127);
     const vec sum = x * 1.44269504f + magic, n = sum - magic;
     const vec r = (x - n * 0.693359375f) - n * -2.12194440e-4f;

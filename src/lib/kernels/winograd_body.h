@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Winograd's transforms, a vector of channels at a time, and the products between them; conv_body.h
- * comes before.
+ * Winograd's transforms, on vectors of channels, and the products between them. Include conv_body.h
+ * first.
  *
- * With the points 0, +-a, +-b, infinity, one way of the kernels' transform is
+ * With the interpolation points 0, +-a, +-b, infinity, one dimension of the weights' transform is
  *   w0 = k0    w1, w2 = (k0 + a^2 k2) +- a k1    w3, w4 = (k0 + b^2 k2) +- b k1    w5 = k2
  * of the input's
  *   v0 = a^2 b^2 d0 - (a^2 + b^2) d2 + d4        v5 = a^2 b^2 d1 - (a^2 + b^2) d3 + d5
@@ -24,11 +24,12 @@ enum {
     GROUP = SPL_WINOGRAD_GROUP,
 };
 
-/* Sums that stay in registers: of so many tiles and panels of 16 channels. AVX-512 has 32
- * registers, and where it multiplies two vectors a cycle, it could not load an input for each: two
- * panels share it. NEON has 32, AVX2 and SSE 16. With AVX2 the sums of four tiles, 8 vectors, are
- * just as many as two units with a latency of four cycles need, and any delay is lost: sixes come
- * first. */
+/* The number of tiles, and of panels of 16 channels, whose sums stay in registers.
+ *
+ * AVX-512 has 32 registers. Where it multiplies two vectors per cycle, it could not load one input
+ * for each multiplication, so two panels share an input. NEON has 32 registers, AVX2 and SSE 16.
+ * With AVX2, the 8 sums of four tiles are just enough for two units with a latency of four cycles
+ * and leave no slack for delays, so blocks of six tiles come first. */
 #if defined(__AVX512F__)
 enum { PRODUCT_TILES = 8, PRODUCT_MOST_TILES = 16, PRODUCT_PANELS = 2 };
 #elif defined(__AVX2__)
@@ -56,7 +57,7 @@ INLINE void winograd_weights_1d(const vec *k, vec *ret) {
     ret[5] = k[2];
 }
 
-/* The polynomial of three taps at a row's point. */
+/* One row of the weights' transform of three taps. */
 INLINE vec winograd_weights_row(const vec *k, const unsigned row) {
     const float points[SIDE - 1] = {0, A, -A, B, -B};
     return row == 0          ? k[0]
@@ -138,7 +139,7 @@ INLINE void winograd_input_1d(const vec *d, vec *ret) {
 }
 
 INLINE void winograd_input_vector(const spl_winograd_input *input, const float *pixels, float *to) {
-    vec half[SIDE][SIDE]; /* [row point][column] */
+    vec half[SIDE][SIDE]; /* [transformed row][column] */
 #pragma GCC unroll 6
     for (unsigned column = 0; column < SIDE; column++) {
         vec d[SIDE], points[SIDE];
@@ -177,8 +178,8 @@ static void winograd_input(const spl_winograd_input *input) {
 
 typedef enum fetching { FETCH_NOTHING, FETCH_NEAR, FETCH_FAR } fetching;
 
-/* `tiles` of the product's, from `first` on, which has `left` more in its group, times `panels` of
- * its panels, from `panel` on, at one point. */
+/* One element of the product, for `tiles` tiles from `first` on and `panels` panels from `panel`
+ * on. The group of the first tile holds `left` tiles from it on. */
 INLINE void winograd_product_tile(const spl_winograd_product *product, unsigned point,
                                   unsigned panel, const unsigned panels, unsigned first,
                                   const unsigned left, const unsigned tiles, const fetching fetch) {
@@ -239,7 +240,7 @@ INLINE void winograd_product_tile(const spl_winograd_product *product, unsigned 
             vec_store(output + q * product->output_panel_step + LANES * i, sum[q][i]);
 }
 
-/* The same, the first tiles with what is fetched ahead. */
+/* As winograd_product_tile; the first tiles also prefetch the data ahead. */
 INLINE void winograd_product_tiles(const spl_winograd_product *product, unsigned point,
                                    unsigned panel, const unsigned panels, unsigned first,
                                    const unsigned left, const unsigned tiles) {
@@ -251,7 +252,8 @@ INLINE void winograd_product_tiles(const spl_winograd_product *product, unsigned
         winograd_product_tile(product, point, panel, panels, first, left, tiles, FETCH_NEAR);
 }
 
-/* All panels of a few tiles, so that these come from the first cache for all but one. */
+/* All panels of a few tiles, whose inputs then stay in the first-level cache after the first
+ * panel. */
 INLINE void winograd_product_panels(const spl_winograd_product *product, unsigned point,
                                     unsigned first, const unsigned left, const unsigned tiles) {
     for (unsigned panel = 0; panel < product->panels; panel++)
@@ -265,7 +267,7 @@ static void winograd_product(const spl_winograd_product *product) {
         unsigned first = 0;
         for (; PRODUCT_PANELS == 2 && product->panels == 2 && first < tiles; first += FEW)
             winograd_product_tiles(product, point, 0, 2, first, GROUP, FEW);
-        /* a last group that the most do not divide is for the few */
+        /* a last whole group, which MOST may not divide, is left to the FEW loop */
         for (; first + MOST <= tiles && first + GROUP != tiles; first += MOST)
             if (MOST == 6 && first % GROUP == 6)
                 winograd_product_panels(product, point, first, 2, MOST);
@@ -287,14 +289,14 @@ INLINE void winograd_output_1d(const vec *m, vec *ret) {
     ret[3] = difference_a * (A * A * A * SCALE_A) + difference_b * (B * B * B * SCALE_B) + m[5];
 }
 
-/* The pixels of one tile. While they are finished, those right of them are fetched. */
+/* Computes and stores the pixels of one tile, and prefetches the output pixels to their right. */
 INLINE void winograd_output_tile(const spl_winograd_output *output, const unsigned tile,
                                  const spl_finish_order order, const spl_activation activation) {
     enum { VECTORS = TILE_CHANNELS / LANES };
     const ptrdiff_t step = output->point_step;
     const float *points = output->points + (size_t)tile * TILE_CHANNELS;
     const unsigned width = output->width - TILE * tile;
-    vec half[VECTORS][TILE][SIDE]; /* [][row][column point] */
+    vec half[VECTORS][TILE][SIDE]; /* [][row][transformed column] */
     for (unsigned v = 0; v < VECTORS; v++)
 #pragma GCC unroll 6
         for (unsigned j = 0; j < SIDE; j++) {
