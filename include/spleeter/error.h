@@ -45,7 +45,7 @@ typedef struct spl_error {
     char message[1024]; /* one line of UTF-8 without a final full stop, NUL-terminated */
 } spl_error;
 
-/* Returns a short constant text for `status`, such as "damaged data"; never NULL. Thread-safe. */
+/* Returns a short constant text for `status`, such as "disk full"; never NULL. Thread-safe. */
 SPL_API const char *spl_status_text(int status);
 
 #ifdef __cplusplus
