@@ -3,11 +3,11 @@
  * The files of a TensorFlow v1 checkpoint:
  *
  *   checkpoint                    text; names the prefix: model_checkpoint_path: "model"
- *   model.index                   which tensors there are (checkpoint_index.c)
- *   model.data-00000-of-00001     their numbers, shard by shard
+ *   model.index                   the list of tensors (checkpoint_index.c)
+ *   model.data-00000-of-00001     the data of the tensors, shard by shard
  *
- * Only float tensors can be read; others (a step counter) and those that nobody
- * asks for (an optimizer's slots) are left alone.
+ * Only float tensors can be read. Others (a step counter) and unused ones (an optimizer's slots)
+ * are ignored.
  */
 #include "lib/formats/checkpoint.h"
 
@@ -29,9 +29,8 @@ struct spl_checkpoint {
     spl_file_map *shards; /* index.shard_count of them */
 };
 
-/* Copies the prefix's name from the text of the file "checkpoint". Its folder is left out:
- * TensorFlow writes the absolute path of where the model was trained, but the files are moved
- * together. */
+/* Copies the prefix's name from the text of the file "checkpoint", without its folder: TensorFlow
+ * writes the absolute path of the training machine, but the files may have been moved since. */
 static int parse_prefix_name(const spl_file_map *text, const char *path, char **ret_name,
                              spl_error *ret_error) {
     static const char key[] = "model_checkpoint_path: \"";

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * The ".index" file of a TensorFlow checkpoint: a LevelDB table of protocol
- * buffers. (tensorflow/core/util/tensor_bundle, google/leveldb doc/table_format.md)
+ * The ".index" file of a TensorFlow checkpoint: a LevelDB table of protocol buffers.
+ * (tensorflow/core/util/tensor_bundle, google/leveldb doc/table_format.md)
  *
  *   file    data blocks, a metaindex block, an index block, and a 48-byte footer:
  *           handles of metaindex and index, padding, 8 bytes of magic number
  *   handle  varint offset, varint size
- *   block   entries, restart offsets (u32 each), their count (u32); after it, and not counted
- *           in its size, one byte of compression and the masked CRC-32C of all before
- *   entry   varint bytes shared with the key before, varint bytes of key that follow, varint bytes
- *           of value; key bytes; value
+ *   block   entries, restart offsets (u32 each), their count (u32); then, not included in its
+ *           size, one byte of compression and the masked CRC-32C of everything before
+ *   entry   varint bytes shared with the previous key, varint bytes of key that follow, varint
+ *           bytes of value; key bytes; value
  *
- * The index block's values are the handles of the data blocks. The data blocks
- * map "" to a BundleHeaderProto and each tensor's name to a BundleEntryProto. We
- * read all of it in order, so the restarts, which serve a search, are only skipped.
+ * The values of the index block are the handles of the data blocks. The data blocks map "" to a
+ * BundleHeaderProto and each tensor's name to a BundleEntryProto. The whole table is read in order,
+ * so the restart offsets, which support binary search, are skipped.
  */
 #include "lib/formats/checkpoint_index.h"
 
@@ -48,7 +48,7 @@ static size_t span_size(span s) {
     return (size_t)(s.end - s.at);
 }
 
-/* Cuts the first `size` bytes off `s`. */
+/* Removes the first `size` bytes from `s`. */
 static bool take_bytes(span *s, uint64_t size, span *ret_taken) {
     if (size > span_size(*s))
         return false;
@@ -204,7 +204,7 @@ static bool parse_entry(span message, spl_checkpoint_entry *entry) {
 
 /* ------------------------------------------------------------ table ---- */
 
-/* A block's entries, one after the other; the key is put together from its prefixes. */
+/* Iterates over the entries of a block and rebuilds the full key of each. */
 typedef struct block_cursor {
     span rest;
     char key[KEY_MAX_BYTES + 1]; /* with a NUL */
@@ -212,8 +212,8 @@ typedef struct block_cursor {
     span value;
 } block_cursor;
 
-/* Reads a handle, checks the CRC of the block that it names, and sets *ret_entries to what is
- * before the restarts. */
+/* Reads a handle, checks the CRC of its block, and sets *ret_entries to the entries before the
+ * restart offsets. */
 static int open_block(const index_reader *reader, span *handle, span *ret_entries) {
     uint64_t offset, size;
     span block = reader->file, skipped;
@@ -243,7 +243,8 @@ static int open_block(const index_reader *reader, span *handle, span *ret_entrie
     return 0;
 }
 
-/* Goes to the next entry, whose key must be greater than the one before (`first`: than none). */
+/* Advances to the next entry. Unless it is the `first`, its key must be greater than the previous
+ * one. */
 static int next_entry(const index_reader *reader, block_cursor *cursor, bool first) {
     uint64_t shared, unshared, value_size;
     span key;
@@ -291,7 +292,7 @@ static int add_entry(const index_reader *reader, const block_cursor *cursor,
     return 0;
 }
 
-/* Reads a data block: the header, if this is the file's first entry, and tensors. */
+/* Reads a data block: the header, if this is the first entry of the file, and tensors. */
 static int parse_data_block(const index_reader *reader, block_cursor *cursor,
                             spl_checkpoint_index *index, size_t *capacity) {
     while (cursor->rest.at < cursor->rest.end) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The index of a TensorFlow checkpoint: which tensors there are, and where.
+ * The index of a TensorFlow checkpoint: names, types, shapes and locations of the tensors.
  */
 #ifndef SPL_LIB_FORMATS_CHECKPOINT_INDEX_H
 #define SPL_LIB_FORMATS_CHECKPOINT_INDEX_H
@@ -12,10 +12,10 @@
 
 typedef struct spl_checkpoint_entry {
     char *name;
-    uint64_t dtype; /* SPL_CHECKPOINT_DTYPE_FLOAT or another of TensorFlow's DataType */
-    unsigned rank;  /* may exceed SPL_TENSOR_RANK_MAX; then `shape` has the first dimensions */
+    uint64_t dtype; /* SPL_CHECKPOINT_DTYPE_FLOAT or another value of TensorFlow's DataType */
+    unsigned rank;  /* may exceed SPL_TENSOR_RANK_MAX; `shape` then holds the first dimensions */
     size_t shape[SPL_TENSOR_RANK_MAX];
-    uint64_t shard, offset, size_bytes; /* where it is in the data files */
+    uint64_t shard, offset, size_bytes; /* location in the data files */
     uint32_t masked_crc32c;
     bool sliced; /* stored in parts, under other keys */
 } spl_checkpoint_entry;
@@ -26,17 +26,17 @@ typedef struct spl_checkpoint_index {
     spl_checkpoint_entry *entries; /* sorted by name */
 } spl_checkpoint_index;
 
-/* Reads the index file whose `size` bytes are at `bytes`; `path` is for messages. The caller owns
- * *ret_index (spl_checkpoint_index_clear). */
+/* Parses the `size` bytes of an index file; `path` is for messages. The caller owns *ret_index
+ * (spl_checkpoint_index_clear). */
 SPL_WARN_UNUSED int spl_checkpoint_index_parse(const spl_crc32c_tables *crc, const void *bytes,
                                                size_t size, const char *path,
                                                spl_checkpoint_index *ret_index,
                                                spl_error *ret_error);
 
-/* Frees what the index owns. */
+/* Frees the members of the index. */
 void spl_checkpoint_index_clear(spl_checkpoint_index *index);
 
-/* The entry called `name`, or NULL. */
+/* Returns the entry called `name`, or NULL. */
 const spl_checkpoint_entry *spl_checkpoint_index_find(const spl_checkpoint_index *index,
                                                       const char *name);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * CRC-32C, eight bytes a step with eight tables ("slicing by 8", M. Kounavis and
- * F. Berry, 2005): more than 1 GB/s on any CPU, so it needs no special instructions.
+ * CRC-32C, eight bytes per step with eight tables ("slicing by 8", M. Kounavis and F. Berry, 2005).
+ * It reaches more than 1 GB/s on any CPU, so special instructions are not needed.
  */
 #include "lib/formats/crc32c.h"
 

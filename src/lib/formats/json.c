@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Members of JSON objects, checked, with messages that name file and key.
+ * Checked access to members of JSON objects, with messages that name file and key.
  */
 #include "lib/formats/json.h"
 
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* editors on Windows write it in front of UTF-8 */
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* Windows editors write it before UTF-8 text */
 
 int spl_json_parse(const void *text, size_t size, const char *path, json_t **ret_object,
                    spl_error *ret_error) {

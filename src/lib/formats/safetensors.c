@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Safetensors files, read and written.
+ * Reads and writes safetensors files.
  *
- * The reader trusts nothing: the header's length has a cap, its JSON may not
- * repeat a key, each tensor's byte range must be as long as its shape says, and
- * the ranges, sorted, must join to exactly the data. Half precision is expanded,
- * single precision used where it lies.
+ * The reader validates everything: the header's length is limited, its JSON may not repeat a key,
+ * each tensor's byte range must match its shape, and the sorted ranges must cover the data exactly.
+ * Half precision is expanded, single precision is used in place.
  */
 #include "lib/formats/safetensors.h"
 
@@ -23,7 +22,7 @@ typedef struct file_tensor {
     const uint8_t *begin, *end; /* in the file */
     spl_tensor tensor;
     bool half;
-    float *expanded; /* of halves; owned */
+    float *expanded; /* expanded from half precision; owned */
 } file_tensor;
 
 struct spl_safetensors {
@@ -95,7 +94,8 @@ static int parse_tensor(const spl_safetensors *file, const json_t *entry, const 
     return 0;
 }
 
-/* Half precision, bit by bit: the exponent's bias differs by 112, and 31 stays "not finite". */
+/* Converts half precision by its bits. The biases of the exponents differ by 112, and exponent 31
+ * stays "not finite". */
 static void expand_halves(const uint8_t *halves, size_t count, float *ret_floats) {
     for (size_t i = 0; i < count; i++) {
         uint16_t half;
@@ -111,8 +111,8 @@ static void expand_halves(const uint8_t *halves, size_t count, float *ret_floats
     }
 }
 
-/* Points tensor.data to the numbers. The tensors are known not to overlap, so that this takes twice
- * the file's memory at most. */
+/* Points tensor.data to the data, expanded if it is in half precision. The tensors do not overlap,
+ * so this takes at most twice the memory of the file. */
 static int set_data(file_tensor *named, spl_error *ret_error) {
     named->tensor.data = (const float *)(const void *)named->begin;
     if (!named->half)
@@ -246,7 +246,7 @@ const char *spl_safetensors_metadata(const spl_safetensors *file, const char *ke
     return json_string_value(json_object_get(json_object_get(file->header, "__metadata__"), key));
 }
 
-/* The JSON header of a file with these tensors; NULL when memory runs out. */
+/* Returns the JSON header of a file with these tensors; NULL when out of memory. */
 static char *make_header(json_t *metadata, const spl_named_tensor *tensors, size_t count) {
     SPL_CLEANUP(spl_json_free_p) json_t *header = json_object();
     if (json_object_set(header, "__metadata__", metadata) < 0)

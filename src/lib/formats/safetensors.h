@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Safetensors: named tensors in one file, ready to be mapped.
+ * Safetensors: named tensors in one file, which can be mapped.
  *
- * Format (huggingface/safetensors): 8 bytes little-endian length of a JSON
- * header, the header, the data. The header maps each name to {"dtype", "shape",
- * "data_offsets": [begin, end]}, offsets from the start of the data, and
- * "__metadata__" to a map of strings. We read F32 and F16 and write F32.
+ * Format (huggingface/safetensors): the length of a JSON header as 8 little-endian bytes, the
+ * header, the data. The header maps each name to {"dtype", "shape", "data_offsets": [begin, end]},
+ * with offsets from the start of the data, and "__metadata__" to a map of strings. The reader
+ * supports F32 and F16; the writer writes F32.
  */
 #ifndef SPL_LIB_FORMATS_SAFETENSORS_H
 #define SPL_LIB_FORMATS_SAFETENSORS_H
@@ -16,19 +16,19 @@
 
 typedef struct spl_safetensors spl_safetensors;
 
-/* Reads the header of the file whose `size` bytes are at `bytes`; they must outlive *ret_file.
- * Every tensor lies within them, and together they cover the data without gap or overlap. `path` is
- * for messages and must live as long. */
+/* Parses the file in the `size` bytes at `bytes`, which must outlive *ret_file. Every tensor must
+ * lie within them, and together the tensors must cover the data without gap or overlap. `path` is
+ * for messages and must outlive *ret_file. The caller owns *ret_file (spl_safetensors_free). */
 SPL_WARN_UNUSED int spl_safetensors_parse(const void *bytes, size_t size, const char *path,
                                           spl_safetensors **ret_file, spl_error *ret_error);
 
 /* Frees; NULL is allowed. */
 void spl_safetensors_free(spl_safetensors *file);
 
-/* The tensors of `file`, by the names they have in it. */
+/* The tensors of `file`, by their names in it. */
 spl_tensor_source spl_safetensors_source(const spl_safetensors *file);
 
-/* The string `key` of the metadata, or NULL. */
+/* Returns the string `key` of the metadata, or NULL. */
 const char *spl_safetensors_metadata(const spl_safetensors *file, const char *key);
 
 typedef struct spl_named_tensor {
@@ -36,8 +36,8 @@ typedef struct spl_named_tensor {
     spl_tensor tensor;
 } spl_named_tensor;
 
-/* Writes a file with `count` tensors in this order, the data starting at a multiple of 64 bytes, to
- * `fd`. `metadata` is an object of strings. */
+/* Writes a file with `count` tensors in this order to `fd`. The data starts at a multiple of 64
+ * bytes. `metadata` is an object of strings. `path` is for messages. */
 SPL_WARN_UNUSED int spl_safetensors_write(int fd, const char *path, json_t *metadata,
                                           const spl_named_tensor *tensors, size_t count,
                                           spl_error *ret_error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A tensor of 32-bit floats in mapped memory, and "tensor by name": what the
- * reader of a net asks of a file, whichever format that has.
+ * A tensor of 32-bit floats in mapped memory, and the lookup of tensors by name, which is
+ * independent of the file format.
  */
 #ifndef SPL_LIB_FORMATS_TENSOR_H
 #define SPL_LIB_FORMATS_TENSOR_H
@@ -13,7 +13,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files hold little-end
 #define SPL_TENSOR_RANK_MAX 4
 
 typedef struct spl_tensor {
-    const float *data; /* row by row: the last dimension varies fastest */
+    const float *data; /* row-major: the last dimension varies fastest */
     unsigned rank;
     size_t shape[SPL_TENSOR_RANK_MAX];
 } spl_tensor;
@@ -21,12 +21,12 @@ typedef struct spl_tensor {
 typedef struct spl_tensor_source {
     const void *from;
     const char *path; /* for messages */
-    /* Finds the tensor that a net file of ours calls `name`. Errors: FORMAT when there is none, and
-     * whatever is wrong with it. */
+    /* Finds a tensor by its name in spleeterd's own network files. Errors: FORMAT when there is
+     * none; others depend on the source. */
     int (*get)(const void *from, const char *name, spl_tensor *ret_tensor, spl_error *ret_error);
 } spl_tensor_source;
 
-/* The number of bytes that a tensor of this shape has; false on overflow. */
+/* Sets *ret_bytes to the size of a tensor of this shape; returns false on overflow. */
 static inline bool spl_tensor_bytes(unsigned rank, const size_t *shape, size_t *ret_bytes) {
     size_t bytes = sizeof(float);
     for (unsigned i = 0; i < rank; i++) {
