@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: MIT
  *
- * Running a convolution layer: the direct way, and Winograd's.
+ * Runs a convolution layer, directly or by Winograd's algorithm.
  *
- * Winograd's tiles go through three stages, a group of tiles at a time: input transform, and for
- * each two panels of output channels one matrix product a point, and the output transform with
- * bias, norm and activation. With few weights a thread takes a block of tiles through all stages,
- * in its own cache; with many, all threads transform all tiles, and then take two panels after the
- * other, so that weights are read from memory once. Their weights are transformed there and then, a
- * row of points at a time: that is done sooner than five times as many bytes are read.
+ * Winograd's algorithm processes a group of tiles at a time: the input transform, then for each two
+ * panels of output channels one matrix product per element of the transformed tiles, and the output
+ * transform with bias, norm and activation.
+ *
+ * With few weights, a thread takes a block of tiles through all stages in its own cache. With many,
+ * all threads first transform all tiles and then process two panels at a time, so that weights are
+ * read from memory once. These weights are stored as taps and transformed on the fly, one row at a
+ * time: that is faster than reading the transformed weights, which are five times as large.
  */
 #include "lib/networks/unet/layer_layout.h"
 
 enum {
     TILE = SPL_WINOGRAD_TILE,
     GROUP = SPL_WINOGRAD_GROUP,
-    PANELS = 2,       /* that a product takes together */
-    SINGLE_ROWS = 16, /* of a task */
+    PANELS = 2,       /* panels per product */
+    SINGLE_ROWS = 16, /* rows of a task */
 };
 
-/* A core's cache holds the weights of all panels together up to this size. */
+/* The size up to which the weights of all panels fit into a core's cache. */
 static const size_t cached_weights_bytes = 256 << 10;
-/* Winograd: points of a block of tiles, input and output together. */
+/* Winograd: the size of a block's transformed inputs and products together. */
 static const size_t block_bytes = 256 << 10;
 
 unsigned spl_layer_border_before(bool transposed) {
@@ -28,33 +30,33 @@ unsigned spl_layer_border_before(bool transposed) {
     return 1;
 }
 
-/* The last tile may reach beyond the plane, by up to 3 outputs. */
+/* The last tile may extend beyond the plane by up to 3 outputs. */
 unsigned spl_layer_border_after(bool transposed) {
     return transposed ? 1 + 3 + 1 : 2 + 2 * 3 + 1;
 }
 
-/* At least `floats`, an odd number of cache lines: so far apart, neighbours do not fall into the
- * same set of the cache. */
+/* Rounds up to an odd number of cache lines, so that adjacent arrays do not fall into the same
+ * cache set. */
 static size_t odd_lines(size_t floats) {
     const size_t line = 16;
     return ((floats + line - 1) / line | 1) * line;
 }
 
-/* ---- What both ways share ---- */
+/* ---- Shared by both algorithms ---- */
 
-/* Output columns of a layer for an input of so many, before a transposed layer interleaves its
+/* The output columns for `input` input columns, before a transposed layer interleaves its
  * phases. */
 static unsigned positions(const spl_layer *layer, unsigned input) {
     return layer->transposed ? input : input / 2;
 }
 
-/* The same of the rows that a run wants. */
+/* The rows that a run needs, likewise before interleaving. */
 static unsigned wanted_rows(const spl_layer *layer, const spl_layer_run *run) {
     return layer->transposed ? (run->rows + 1) / 2 : run->rows;
 }
 
-/* Where phase `phase` writes position (row, column): its finish for that pixel and those right of
- * it. */
+/* The finish of phase `phase` at position (row, column): it applies to that pixel and those to its
+ * right. */
 static spl_finish finish_at(const spl_layer *layer, const spl_layer_run *run, unsigned phase,
                             unsigned row, unsigned column, unsigned channel) {
     const unsigned stride = layer->transposed ? 2 : 1;
@@ -86,12 +88,12 @@ static spl_finish finish_at(const spl_layer *layer, const spl_layer_run *run, un
 
 /* ---- Direct ---- */
 
-/* A task is a block of rows for one panel; with few weights, for all panels. */
+/* A task is a block of rows for one panel or, with few weights, for all panels. */
 typedef struct direct {
     const spl_layer *layer;
     const spl_layer_run *run;
     unsigned rows, columns; /* positions */
-    unsigned block, blocks; /* rows of a task; tasks of a group of panels */
+    unsigned block, blocks; /* rows of a task; tasks per group of panels */
     unsigned group;         /* panels of a task */
 } direct;
 
@@ -128,8 +130,8 @@ static void direct_task(void *user, size_t task, unsigned thread) {
                 direct_row(d, phase, y, panel);
 }
 
-/* Floats between channels of a row with its pixels in the lanes, and of one such row; pixel 0
- * stands after one of the border. */
+/* The number of floats between channels of a row with pixels in the lanes. Pixel 0 follows one
+ * border pixel. */
 static size_t single_channel_step(unsigned columns) {
     return odd_lines(columns + 2);
 }
@@ -157,8 +159,8 @@ static void single_task(void *user, size_t task, unsigned thread) {
         .scale = layer->scale[0],
         .shift = layer->shift[0],
     };
-    for (unsigned y = first; y < end + 2;
-         y++) { /* with the border, whose first row is above row 0 */
+    /* Includes the border, whose first row is above row 0. */
+    for (unsigned y = first; y < end + 2; y++) {
         layer->kernels->transpose(in->corner + y * in->row_floats, in->channels, d->columns + 2,
                                   layer->in, rows + y % 3 * floats, (ptrdiff_t)step);
         if (y < first + 2)
@@ -197,12 +199,15 @@ typedef struct tiles {
     const spl_layer *layer;
     const spl_layer_run *run;
     unsigned rows, columns;       /* positions */
-    unsigned tile_columns, count; /* tiles in a row, tiles in all */
-    unsigned block, blocks;       /* tiles of a block, whole groups of them */
-    unsigned panels;              /* of a product's output, at most */
-    unsigned depth;         /* channels of a tile's input at a point, those of all its phases */
-    unsigned chunk, chunks; /* channels of a phase that are taken together, and how many times */
-    size_t input_step, output_step, weights_step; /* floats between points */
+    unsigned tile_columns, count; /* tiles in a row; tiles in total */
+    /* Tiles of a block, a multiple of the group size, and the number of blocks. */
+    unsigned block, blocks;
+    unsigned panels; /* panels per product, at most */
+    /* Input channels of one element, of all phases of a tile together. */
+    unsigned depth;
+    /* Channels of a phase that are processed together, and the number of such chunks. */
+    unsigned chunk, chunks;
+    size_t input_step, output_step, weights_step; /* floats between elements */
     size_t output_panel_step, weights_panel_step; /* floats between panels */
 } tiles;
 
@@ -218,8 +223,8 @@ static tiles tiles_of(const spl_layer *layer, unsigned rows, unsigned columns) {
     t.block =
         (unsigned)spl_round_up(keeps_points(layer) ? block_bytes / tile_bytes : t.count, GROUP);
     t.blocks = (t.count + t.block - 1) / t.block;
-    /* a row of weights stays in the first cache, or with more tiles, for which it is used longer,
-     * the second */
+    /* Size a row of transformed weights for the first-level cache, or for the second-level cache
+     * with more tiles, which reuse it for longer. */
     t.chunk = keeps_points(layer) ? layer->in : t.count <= 2 * GROUP ? 16 : 64;
     t.chunks = (layer->in + t.chunk - 1) / t.chunk;
     t.input_step = odd_lines((size_t)t.block * (keeps_points(layer) ? t.depth : t.chunk));
@@ -241,8 +246,8 @@ static size_t output_floats(const tiles *t) {
     return t->panels * (t->output_panel_step + t->weights_panel_step);
 }
 
-/* The points of a block's input, of each thread or shared, lie before those of each thread's output
- * and, where they are not kept, a row of a panel's weights. */
+/* A block's transformed inputs, one set per thread or one shared set. They are followed by each
+ * thread's products and, if transformed weights are not kept, a row of a panel's weights. */
 static float *input_points(const tiles *t, unsigned thread) {
     return t->run->scratch + (keeps_points(t->layer) ? thread : 0) * input_floats(t);
 }
@@ -252,15 +257,16 @@ static float *output_points(const tiles *t, unsigned thread) {
            thread * output_floats(t);
 }
 
-/* Where in a block's input the points of a phase's `chunk`-th channels begin, for the block's tiles
- * from `tile` on. */
+/* The offset in a block's transformed inputs of a phase's `chunk`-th channels, for the block's
+ * tiles from `tile` on. */
 static size_t input_place(const tiles *t, unsigned phase, unsigned chunk, unsigned tile) {
     if (keeps_points(t->layer))
         return (size_t)tile * t->depth + (size_t)phase * t->layer->in * GROUP;
     return (phase * t->chunks + chunk) * POINTS * t->input_step + (size_t)tile * t->chunk;
 }
 
-/* The input of a group of a block's tiles, of which some may be beyond the last. */
+/* Transforms the input of one group of a block's tiles; some of the group may be beyond the last
+ * tile. */
 static void transform_input(const tiles *t, unsigned block_first, unsigned tile, float *points) {
     const spl_layer *layer = t->layer;
     const spl_plane *in = t->run->in;
@@ -292,7 +298,8 @@ static void transform_input(const tiles *t, unsigned block_first, unsigned tile,
     }
 }
 
-/* The outputs of one panel, of `count` tiles from `first` on, a row of tiles after the other. */
+/* Transforms the products of one panel to outputs, for `count` tiles from `first` on, one row of
+ * tiles after another. */
 static void transform_panel(const tiles *t, unsigned first, unsigned count, unsigned phase,
                             unsigned panel, const float *points) {
     const spl_layer *layer = t->layer;
@@ -318,21 +325,23 @@ static void transform_panel(const tiles *t, unsigned first, unsigned count, unsi
     }
 }
 
-/* The outputs of `panels` panels from `panel` on. */
+/* Transforms the products of `panels` panels from `panel` on to outputs. */
 static void transform_outputs(const tiles *t, unsigned first, unsigned count, unsigned phase,
                               unsigned panel, unsigned panels, const float *points) {
     for (unsigned p = 0; p < panels; p++)
         transform_panel(t, first, count, phase, panel + p, points + p * t->output_panel_step);
 }
 
-/* ---- Few weights: a block of tiles at a time, all panels ---- */
+/* ---- Few weights: one block of tiles at a time, all panels ---- */
 
-/* The rows of pixels that the next block reads: they are fetched during the last products of this
- * one, one in each panel's row of points. */
+/* The rows of pixels that the next block reads. They are prefetched during this block's last
+ * products, one with each panel and row of transformed weights. */
 typedef struct pixel_rows {
     const float *row;
-    size_t row_floats, floats; /* to the next, and that are read of each */
-    unsigned left, point_rows; /* of pixels; of this block's panels, also to come */
+    /* Floats to the next row, and floats read of each row. */
+    size_t row_floats, floats;
+    /* Rows left: of pixels to prefetch, and of this block's transformed weights over all panels. */
+    unsigned left, point_rows;
 } pixel_rows;
 
 static pixel_rows pixel_rows_of(const tiles *t, unsigned first) {
@@ -350,8 +359,8 @@ static pixel_rows pixel_rows_of(const tiles *t, unsigned first) {
     };
 }
 
-/* The products of `panels` panels in a row of points, those at infinity apart. Returns where the
- * weights of the next row begin. */
+/* Computes the products of `panels` panels in one row of the transformed tiles; the element at
+ * infinity is separate. Returns the weights of the next row. */
 static const float *multiply_row(const tiles *t, unsigned row, unsigned columns, unsigned count,
                                  unsigned panels, const float *weights, size_t panel_floats,
                                  const float *input, float *output, pixel_rows *next) {
@@ -423,8 +432,8 @@ static void input_task(void *user, size_t task, unsigned thread) {
     transform_input(t, 0, (unsigned)task * GROUP, input_points(t, 0));
 }
 
-/* Adds to the output of `panels` panels what a chunk of a phase's channels gives; `taps` are
- * theirs, and the next chunk's come behind. */
+/* Adds the products of one chunk of a phase's channels to the output of `panels` panels. `taps` are
+ * the taps of the chunk; those of the next chunk follow. */
 static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, unsigned panels, bool add,
                       const float *taps, float *weights, float *output) {
     const spl_layer *layer = t->layer;
@@ -460,7 +469,7 @@ static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, unsigned p
         layer->kernels->winograd_product(&work);
         work.input += SIDE * t->input_step;
         work.output += SIDE * t->output_step;
-        if (row == 0) /* of 4 to 9 taps, 5 or 6 were fetched */
+        if (row == 0) /* the product of row 0 prefetched 5 or 6 of the 4 to 9 taps */
             work.ahead += (size_t)columns * channels * PANEL;
     }
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * One convolution layer of a U-Net: weights in the kernels' layout, and how threads share the work.
+ * One convolution layer of a U-Net: weights in the kernels' layout, and the division of work among
+ * threads.
  *
- * Activations are [row][column][channel] with a border of zeros wide enough for
- * the layer that reads them, so that no layer treats edges apart.
+ * Activations are [row][column][channel] with a border of zeros wide enough for the layer that
+ * reads them, so that no layer needs special cases at the edges.
  *
  * A layer with enough channels runs by Winograd's algorithm, others directly. A 5x5 convolution of
  * stride 2 is the sum of four of stride 1, one for each parity of the input row and column, with 3
- * or 2 taps each way. A transposed one is four of stride 1, one for each parity of the output row
- * and column: input row i and output row o meet in kernel row k = o + 1 - 2 i, so output row 2 j +
- * p takes input rows j - 1 + a with k = p + 3 - 2 a.
+ * or 2 taps in each dimension. A transposed one is four of stride 1, one for each parity of the
+ * output row and column. Input row i and output row o meet in kernel row k = o + 1 - 2 i, so output
+ * row 2 j + p reads input rows j - 1 + a with k = p + 3 - 2 a.
  */
 #ifndef SPL_LIB_NETWORKS_UNET_LAYER_H
 #define SPL_LIB_NETWORKS_UNET_LAYER_H
@@ -22,8 +23,9 @@
 /* A tensor with a border of zeros. */
 typedef struct spl_plane {
     unsigned rows, columns, channels; /* without the border */
-    size_t row_floats;                /* from one row to the next */
-    float *corner; /* the border's first float; the first tap of the layer that reads it */
+    size_t row_floats;                /* floats between rows */
+    /* First float of the border; the first tap of the layer that reads the plane. */
+    float *corner;
     float *origin; /* channel 0 of row 0, column 0 */
 } spl_plane;
 
@@ -37,16 +39,16 @@ typedef struct spl_layer {
     float *bias, *scale, *shift; /* [out], padded to whole panels */
 } spl_layer;
 
-/* Gives a layer whose fields up to `activation` are set its memory from `arena`, zeros. */
+/* Allocates zeroed memory for a layer from `arena`. Its fields up to `activation` must be set. */
 void spl_layer_place(spl_layer *layer, spl_arena *arena);
 
-/* Fills the memory of a layer; nothing else of it changes. */
+/* Fills the memory of a layer; changes none of its fields. */
 void spl_layer_fill(const spl_layer *layer, const spl_layer_weights *weights);
 
-/* Floats of scratch memory that a run needs for an input of rows x columns. */
+/* The number of floats of scratch memory for a run with an input of rows x columns. */
 size_t spl_layer_scratch(const spl_layer *layer, unsigned rows, unsigned columns, unsigned threads);
 
-/* Where a layer's values go: channel `channel` of a plane; NULL: nowhere. */
+/* The destination of a layer's values: channel `channel` of a plane. A NULL plane discards them. */
 typedef struct spl_layer_target {
     const spl_plane *plane;
     unsigned channel;
@@ -56,18 +58,20 @@ typedef struct spl_layer_run {
     spl_pool *pool;
     float *scratch;
     const spl_plane *in;
-    unsigned rows; /* of the output that are wanted; others may be written as well, with anything */
-    spl_layer_target raw; /* sums with bias */
-    spl_layer_target out; /* after norm and activation, or activation and norm when transposed */
+    /* Output rows that are needed; others may be overwritten with arbitrary values. */
+    unsigned rows;
+    spl_layer_target raw; /* sums plus bias */
+    /* After norm and activation; if transposed, after activation and norm. */
+    spl_layer_target out;
 } spl_layer_run;
 
 /* Runs the layer on all threads of the pool. */
 void spl_layer_apply(const spl_layer *layer, const spl_layer_run *run);
 
-/* Operations of a run by direct convolution, two a multiply-add. */
+/* The operations of a run by direct convolution; a multiply-add counts as two. */
 double spl_layer_flop(const spl_layer *layer, const spl_layer_run *run);
 
-/* Border a layer's input needs: rows and columns of zeros before, and after. */
+/* The border that a layer's input needs: rows and columns of zeros before and after it. */
 unsigned spl_layer_border_before(bool transposed);
 unsigned spl_layer_border_after(bool transposed);
 

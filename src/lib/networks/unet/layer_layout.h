@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * How a layer's weights lie in its memory.
+ * The memory layout of a layer's weights.
  *
- * Phase f of a layer is one of its four convolutions of stride 1: it has 3 rows of taps for f < 2
- * and 2 for the others, 3 columns for even f and 2 for odd.
+ * Phase f of a layer is one of its four convolutions of stride 1. It has 3 rows of taps for f < 2,
+ * otherwise 2, and 3 columns of taps for even f, otherwise 2. "Plain" means not transposed.
  *
- *   direct     weights[parity] is [panel][row][column * in + channel][16]; a plain convolution has
- * one window of 5x5 single     a transposed layer with one output channel: [in][25], for each row
- * and column of the window of 3x3 inputs the taps from there Winograd   few weights are kept at
- * their points: weights[0] of a transposed layer is [phase][panel][point][in][16], of the points
- * that the phase has; the phases of a plain one are input channels to one product: [panel][point][f
- * * in + channel][16]. Many are kept as taps, and become points when they are needed:
- *              [phase][panel][in][taps of the phase][16], or [panel][phase][in][taps of the
- * phase][16] of a plain one
+ *   direct     weights[phase] is [panel][row][column * in + channel][16]; a plain layer has one
+ *              window of 5x5, in weights[0]
+ *   single     (a transposed layer with one output channel) [in][25]: for each row and column of
+ *              the 3x3 input window, its taps
+ *   Winograd   all in weights[0]
+ *     few weights are kept transformed:
+ *              transposed   [phase][panel][element][in][16], only elements that the phase has
+ *              plain        [panel][element][f * in + channel][16]: the phases are input channels
+ *                           of one product
+ *     many weights are kept as taps and transformed when they are needed:
+ *              transposed   [phase][panel][in][taps of the phase][16]
+ *              plain        [panel][phase][in][taps of the phase][16]
  */
 #ifndef SPL_LIB_NETWORKS_UNET_LAYER_LAYOUT_H
 #define SPL_LIB_NETWORKS_UNET_LAYER_LAYOUT_H
@@ -51,12 +55,13 @@ static inline unsigned tap_columns(unsigned phase) {
     return three_columns(phase) ? 3 : 2;
 }
 
-/* Whether weights are kept at their points: with up to 3 MiB of them. */
+/* Whether transformed weights are kept: up to 3 MiB of them. */
 static inline bool keeps_points(const spl_layer *layer) {
     return (size_t)POINTS * PHASES * layer->in * layer->out * sizeof(float) <= (size_t)3 << 20;
 }
 
-/* Points each way of a phase's kernels; a plain layer's phases together have as many as phase 0. */
+/* Rows and columns of a phase's transformed weights. The phases of a plain layer together have as
+ * many as phase 0. */
 static inline unsigned point_rows(unsigned phase) {
     return three_rows(phase) ? SIDE : SIDE - 1;
 }
@@ -65,9 +70,9 @@ static inline unsigned point_columns(unsigned phase) {
     return three_columns(phase) ? SIDE : SIDE - 1;
 }
 
-/* A product at one point, as rows and runs of the input channels. That of a plain layer adds up
- * those phases that have the point: all, or 0 and 1 where rows are at infinity, 0 and 2 where
- * columns are, 0 where both are. */
+/* The product of one element, as rows and runs of the input channels. In a plain layer it adds up
+ * the phases that have the element: all, or 0 and 1 in the row at infinity, 0 and 2 in the column
+ * at infinity, only 0 where both are. */
 typedef struct product {
     unsigned rows, run; /* in units of `in` */
 } product;
@@ -86,7 +91,8 @@ static inline bool phase_has_point(unsigned phase, unsigned point) {
     return point / SIDE < point_rows(phase) && point % SIDE < point_columns(phase);
 }
 
-/* Floats of a panel's weights at their points for `phase` before those of `point`. */
+/* The number of floats in a panel's transformed weights of `phase` before those of element
+ * `point`. */
 static inline size_t point_offset(const spl_layer *layer, unsigned phase, unsigned point) {
     size_t depth = 0;
     for (unsigned p = 0; p < point; p++)
@@ -99,7 +105,7 @@ static inline size_t taps_of(const spl_layer *layer, unsigned phase) {
     return (size_t)tap_rows(phase) * tap_columns(phase) * layer->in * PANEL;
 }
 
-/* Floats of the taps before those of a panel in a phase. */
+/* The number of floats before the taps of a panel in a phase. */
 static inline size_t taps_offset(const spl_layer *layer, unsigned phase, unsigned panel) {
     size_t before = 0, all = 0;
     for (unsigned f = 0; f < PHASES; f++) {
@@ -110,8 +116,8 @@ static inline size_t taps_offset(const spl_layer *layer, unsigned phase, unsigne
                              : panel * all + before;
 }
 
-/* Transforms taps of `channels` input channels to a row of points, `step` floats a column; `last`:
- * those at infinity. */
+/* Transforms taps of `channels` input channels to row `row` of the transformed weights. Columns are
+ * `step` floats apart; the one at infinity goes to `last`. */
 static inline void transform_taps(const spl_layer *layer, unsigned phase, unsigned row,
                                   unsigned channels, const float *taps, float *points, size_t step,
                                   float *last) {

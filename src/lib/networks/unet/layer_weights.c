@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Convolution layers: their memory, and packing of weights.
+ * Convolution layers: memory and packing of weights.
  */
 #include "lib/networks/unet/layer_layout.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Row (or column) of the kernel at a tap of a phase with 3 or 2 of them. */
+/* The row (or column) of the 5x5 kernel for a tap of a phase with `taps` taps. */
 static unsigned kernel_index(bool transposed, unsigned taps, unsigned tap) {
     return transposed ? taps + 1 - 2 * tap : 2 * tap + (taps == 2);
 }
 
-/* Weight from input channel i to output channel o: kernels are [5][5][in][out], transposed ones
+/* The weight from input channel i to output channel o. Kernels are [5][5][in][out], transposed ones
  * [5][5][out][in]. */
 static float kernel_at(const spl_layer *layer, const float *kernel, unsigned row, unsigned column,
                        unsigned i, unsigned o) {
@@ -72,8 +72,8 @@ static void fill_single(const spl_layer *layer, const float *kernel) {
 
 /* ---- Winograd's weights ---- */
 
-/* Floats of the points before those of a panel of a phase; a plain layer's phases are together, as
- * phase 0. */
+/* The number of floats before the transformed weights of a panel in a phase. The phases of a plain
+ * layer are stored together, as phase 0. */
 static size_t panel_offset(const spl_layer *layer, unsigned phase, unsigned panel) {
     size_t floats = panel * point_offset(layer, phase, POINTS);
     for (unsigned f = 0; f < phase; f++)
@@ -83,7 +83,7 @@ static size_t panel_offset(const spl_layer *layer, unsigned phase, unsigned pane
 
 enum { PACKED = 16 /* channels at a time */ };
 
-/* Packs the taps of a phase from PACKED input channels, `first` the first, to a panel:
+/* Packs the taps of one phase and panel, from PACKED input channels starting at `first`:
  * [channel][tap row][tap column][16]. */
 static void pack_taps(const spl_layer *layer, const float *kernel, unsigned phase, unsigned panel,
                       unsigned first, float *packed) {
@@ -107,7 +107,7 @@ static void pack_taps(const spl_layer *layer, const float *kernel, unsigned phas
 static void fill_points(const spl_layer *layer, const float *kernel, unsigned phase,
                         unsigned panel) {
     const unsigned points_phase = layer->transposed ? phase : 0;
-    /* with columns at infinity, phases 0 and 2 are neighbours */
+    /* in the column at infinity, phases 0 and 2 are adjacent */
     const size_t place = layer->transposed ? 0 : phase, last = layer->transposed ? 0 : phase / 2;
     float *packed = layer->weights[0] + panel_offset(layer, points_phase, panel);
     for (unsigned i = 0; i < layer->in; i += PACKED) {
@@ -131,9 +131,9 @@ static void fill_taps(const spl_layer *layer, const float *kernel, unsigned phas
                   packed + (size_t)i * tap_rows(phase) * tap_columns(phase) * PANEL);
 }
 
-/* ---- Every layer's ---- */
+/* ---- All layers ---- */
 
-/* Floats of weights[phase]. */
+/* The size of weights[phase], in floats. */
 static size_t weights_floats(const spl_layer *layer, unsigned phase) {
     const unsigned panels = panels_of(layer), last = layer->transposed ? PHASES - 1 : 0;
     if (is_single(layer))

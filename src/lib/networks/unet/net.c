@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * From named tensors to the weights of one net, each shape checked.
+ * Reads the weights of one network from named tensors and checks each shape.
  *
- * A source that has the right names gives the same net whether it is a
- * safetensors file or a TensorFlow checkpoint.
+ * The result does not depend on the source of the tensors, a safetensors file or a TensorFlow
+ * checkpoint.
  */
 #include "lib/networks/unet/net.h"
 

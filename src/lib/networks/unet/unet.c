@@ -2,8 +2,8 @@
  *
  * The U-Net's layers in order, and the planes between them.
  *
- * Rows are STFT frames, columns bins. The decoder's inputs hold [skip, result] side by side;
- * encoder and decoder write their channels straight into place.
+ * Rows are STFT frames, columns are bins. The decoder's inputs hold [skip, result] side by side;
+ * encoder and decoder write their channels directly into them.
  */
 #include "lib/networks/unet/unet.h"
 
@@ -20,7 +20,7 @@ struct spl_unet {
     unsigned filters[DEPTH];
     spl_layer encoder[DEPTH], decoder[DEPTH];
     float mask_weights[4 * 4 * 2], mask_bias[2];
-    float *memory; /* what the layers point to */
+    float *memory; /* weights of the layers */
     size_t memory_floats;
 };
 
@@ -67,7 +67,7 @@ int spl_unet_new(const spl_net_weights *weights, spl_unet **ret_unet, spl_error 
 }
 
 void spl_unet_prepare(const spl_unet *unet, const spl_net_weights *weights, unsigned part) {
-    /* from the middle, where most weights are */
+    /* starting in the middle, where most weights are */
     static const unsigned order[SPL_UNET_PARTS] = {5, 6, 7, 4, 8, 3, 9, 2, 10, 1, 11, 0};
     const unsigned i = order[part] % DEPTH;
     if (order[part] < DEPTH)
@@ -94,7 +94,7 @@ struct spl_unet_workspace {
     unsigned filters[DEPTH];
     unsigned frames, bins;
     spl_plane encoder_in[DEPTH];
-    spl_plane decoder_in[DEPTH]; /* [0] the sixth encoder's sums, [i] skip and result */
+    spl_plane decoder_in[DEPTH]; /* [0]: the sixth encoder's sums; [i]: skip and result */
     spl_plane mask_in;
     float *scratch;
     float *memory;
@@ -173,7 +173,7 @@ float *spl_unet_workspace_input(spl_unet_workspace *workspace, unsigned frame) {
     return input->origin + frame * input->row_floats;
 }
 
-/* Rows of each layer's output, encoder and decoder, that `wanted` rows of the mask layer need. */
+/* The output rows of each layer that `wanted` rows of the mask layer need. */
 typedef struct needed_rows {
     unsigned encoder[DEPTH], decoder[DEPTH];
 } needed_rows;
@@ -181,21 +181,21 @@ typedef struct needed_rows {
 static needed_rows needed_for(const spl_unet_workspace *workspace, unsigned wanted) {
     needed_rows needed;
     unsigned rows = SPL_MIN(wanted + 3, workspace->frames);
-    for (unsigned i = DEPTH;
-         i-- > 0;) { /* row y reads (y - 1) / 2 to (y + 2) / 2 of what is half as high */
+    /* Row y reads rows (y - 1) / 2 to (y + 2) / 2 of an input with half as many rows. */
+    for (unsigned i = DEPTH; i-- > 0;) {
         needed.decoder[i] = rows;
         rows = SPL_MIN((rows + 1) / 2 + 1, workspace->decoder_in[i].rows);
         needed.encoder[DEPTH - 1 - i] = rows; /* the skip */
     }
-    for (unsigned i = DEPTH - 1; i > 0;
-         i--) /* row y reads 2 y - 1 to 2 y + 3 of what is twice as high */
+    /* Row y reads rows 2 y - 1 to 2 y + 3 of an input with twice as many rows. */
+    for (unsigned i = DEPTH - 1; i > 0; i--)
         needed.encoder[i - 1] = SPL_MIN(SPL_MAX(needed.encoder[i - 1], 2 * needed.encoder[i] + 2),
                                         workspace->encoder_in[i].rows);
     return needed;
 }
 
-/* Tiles reach beyond the rows that are needed. What they find there has no part in what is wanted
- * but its rounding errors, so it must not be what a louder segment left. */
+/* Clears the rows after the needed ones, into which tiles reach. They affect needed rows only by
+ * rounding errors, but stale values of a louder segment would make those large. */
 static void clear_beyond(spl_plane *plane, unsigned rows) {
     enum { TILE_REACH = 8 };
     const unsigned end = SPL_MIN(rows + TILE_REACH, plane->rows);
@@ -220,7 +220,7 @@ typedef struct mask_run {
     unsigned rows;
 } mask_run;
 
-enum { MASK_ROWS = 16 }; /* of a task */
+enum { MASK_ROWS = 16 }; /* rows of a task */
 
 static void mask_task(void *user, size_t task, unsigned thread) {
     (void)thread;
@@ -269,7 +269,7 @@ int spl_unet_run(const spl_unet *unet, spl_unet_workspace *workspace, spl_pool *
         run.in = &workspace->decoder_in[i];
         run.rows = needed.decoder[i];
         run.out.plane = last ? &workspace->mask_in : &workspace->decoder_in[i + 1];
-        run.out.channel = last ? 0 : unet->decoder[i].out; /* behind the skip */
+        run.out.channel = last ? 0 : unet->decoder[i].out; /* after the skip */
         spl_layer_apply(&unet->decoder[i], &run);
         timings->layers_flop[DEPTH + i] += spl_layer_flop(&unet->decoder[i], &run);
         spl_clock_lap(&since_s, &timings->layers_s[DEPTH + i]);
