@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Net files: safetensors whose metadata say what the tensors are for.
+ * Network files: safetensors with the activations in the metadata.
  *
  *   "__metadata__": {"format": "spleeterd-net",
  *                    "conv_activation": "leaky_relu" | "relu" | "elu", "deconv_activation": ...}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * One net file of a model folder, read and written.
+ * Reads and writes a network file of a model folder.
  */
 #ifndef SPL_LIB_MODEL_FOLDER_NET_H
 #define SPL_LIB_MODEL_FOLDER_NET_H
@@ -9,7 +9,7 @@
 #include "lib/formats/safetensors.h"
 #include "lib/networks/unet/net.h"
 
-/* A net file that is open; `weights` point into it. */
+/* An open network file; `weights` point into its mapping. */
 typedef struct spl_folder_net {
     char *path;
     spl_file_map map;
@@ -18,15 +18,16 @@ typedef struct spl_folder_net {
     uint64_t parameters;
 } spl_folder_net;
 
-/* Opens the file `name` in `folder` and checks its SHA-256, its shapes and its numbers. The caller
+/* Opens the file `name` in `folder` and checks its SHA-256, the shapes and the weights. The caller
  * owns *ret_net (spl_folder_net_close). */
 SPL_WARN_UNUSED int spl_folder_net_open(const char *folder, const char *name, const char *sha256,
                                         spl_folder_net *ret_net, spl_error *ret_error);
 
-/* Closes; a zeroed net is allowed. */
+/* Closes the file; a zeroed struct is allowed. */
 void spl_folder_net_close(spl_folder_net *net);
 
-/* Writes `weights` to the file `name` in `folder`, and sets the SHA-256 of the file. */
+/* Writes `weights` to the file `name` in `folder`, and sets *ret_sha256 to the SHA-256 of the
+ * file. */
 SPL_WARN_UNUSED int spl_folder_net_write(const char *folder, const char *name,
                                          const spl_net_weights *weights, char ret_sha256[65],
                                          spl_error *ret_error);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Makes a model folder from a TensorFlow checkpoint.
+ * Creates a model folder from a TensorFlow checkpoint.
  *
- * All is written to a folder of a temporary name beside the final one, which then
- * gets its name: the model appears whole or not at all.
+ * Everything is written to a temporary folder beside the final one, which is then renamed. The
+ * model appears complete or not at all.
  */
 #include "base/file.h"
 #include "lib/formats/json.h"
@@ -21,20 +21,20 @@
 
 #define NET_NAME_BYTES (SPL_FILE_NAME_MAX_BYTES + 1)
 
-/* A model that is being written. */
+/* A model that is being imported. */
 typedef struct import_job {
     const char *config_path; /* NULL: Deezer's model */
     spl_checkpoint *checkpoint;
     spl_spleeter_config config;
-    char *folder;    /* where it will be, without a '/' at its end */
+    char *folder;    /* the final path, without a trailing '/' */
     char *parent;    /* the folder that holds `folder` */
-    char *temporary; /* where it is now; NULL when there is nothing to remove */
+    char *temporary; /* the current path; NULL: nothing to remove */
     spl_model_info info;
     char net_names[SPL_STEMS_MAX][NET_NAME_BYTES];
     char sha256[SPL_STEMS_MAX][65];
 } import_job;
 
-/* Sets folder and parent, which is made if needed. */
+/* Sets folder and parent; creates the parent if needed. */
 static int prepare_folder(import_job *job, const char *folder, spl_error *ret_error) {
     job->folder = strdup(folder);
     if (!job->folder)
@@ -53,7 +53,7 @@ static int prepare_folder(import_job *job, const char *folder, spl_error *ret_er
     return spl_make_folders(job->parent, ret_error);
 }
 
-/* Reads the configuration, or recognises Deezer's model. */
+/* Reads the configuration, or identifies Deezer's model by the number of networks. */
 static int read_config(import_job *job, spl_error *ret_error) {
     unsigned net_count;
     int status = spl_spleeter_nets_count(job->checkpoint, &net_count, ret_error);

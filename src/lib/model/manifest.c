@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * manifest.json: what a model is, and which files hold its nets.
+ * manifest.json: the properties of a model and the files of its networks.
  *
- * Keys that we don't know are ignored; values that we can't serve are refused.
+ * Unknown keys are ignored; unsupported values are rejected.
  */
 #include "lib/model/manifest.h"
 
@@ -23,7 +23,7 @@ static const char *const architecture_names[] = {
 
 static const spl_settings_keys keys = {"frames", "bins", "sample_rate_hz"};
 
-/* A file of this folder, or of one beside it. */
+/* Whether `net` is a file in the model folder or in a sibling folder. */
 static bool is_net_path(const char *net) {
     static const char up[] = "../";
     if (strncmp(net, up, strlen(up)) != 0)
@@ -56,7 +56,7 @@ static int parse_stem(const json_t *entry, const char *path, spl_stem_info *stem
     return 0;
 }
 
-/* Reads the nets of `array` to info->stems from the `first`-th on. */
+/* Reads the networks of `array` to info->stems from index `first` on. */
 static int parse_nets(const json_t *array, unsigned first, const char *path, spl_model_info *info,
                       spl_error *ret_error) {
     for (unsigned i = first; i < first + (unsigned)json_array_size(array); i++) {
@@ -74,7 +74,7 @@ static int parse_nets(const json_t *array, unsigned first, const char *path, spl
     return 0;
 }
 
-/* Points each stem's group to the name of one that there is. */
+/* Sets each stem's group to the name of an existing one. */
 static int parse_memberships(const json_t *stems, const char *path, spl_model_info *info,
                              spl_error *ret_error) {
     unsigned members[SPL_STEMS_MAX] = {0}, parts = info->group_count;
@@ -156,7 +156,8 @@ static int parse_root(const json_t *root, const char *path, spl_model_info *info
     return parse_stems(root, path, info, ret_error);
 }
 
-/* Hands `root` over if it is a valid manifest, and gives it up if it is not. */
+/* Takes ownership of `root`: passes it on in *ret_root if it is a valid manifest, frees it if
+ * not. */
 static int take_root(json_t *root, const char *path, json_t **ret_root, spl_model_info *ret_info,
                      spl_error *ret_error) {
     spl_model_info info = {0};
@@ -187,7 +188,7 @@ int spl_manifest_load(const char *folder, json_t **ret_root, spl_model_info *ret
     return status < 0 ? status : take_root(root, path, ret_root, ret_info, ret_error);
 }
 
-/* Adds the array `key` of `count` stems or groups; false when memory runs out. */
+/* Adds the array `key` with `count` stems or groups; returns false when out of memory. */
 static bool add_nets(json_t *root, const char *key, const spl_stem_info *nets, unsigned count) {
     json_t *array = json_array();
     if (json_object_set_new(root, key, array) < 0)
@@ -201,7 +202,7 @@ static bool add_nets(json_t *root, const char *key, const spl_stem_info *nets, u
     return true;
 }
 
-/* NULL when memory runs out. */
+/* Returns NULL when out of memory. */
 static char *make_text(const spl_model_info *info) {
     SPL_CLEANUP(spl_json_free_p)
     json_t *root =

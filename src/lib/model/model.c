@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Models that are open: where their parts come from, and who owns them.
+ * Open models: their sources and ownership.
  *
- * A model folder gives everything: settings in its manifest, a net file a stem.
- * A Spleeter configuration gives the settings and names in "model_dir" where the
- * nets are, a checkpoint or a model folder; its i-th instrument gets the i-th
- * net, as in Spleeter. Files are closed once the nets are prepared.
+ * For a model folder, the manifest gives the settings and there is one network file per stem. A
+ * Spleeter configuration gives the settings, and its "model_dir" names the source of the networks,
+ * a checkpoint or a model folder. Its i-th instrument gets the i-th network, as in Spleeter. The
+ * files are closed once the networks are prepared.
  */
 #include "lib/model/model.h"
 
@@ -24,7 +24,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What the nets are made of, open until they are prepared. */
+/* The sources of the networks, open until the networks are prepared. */
 typedef struct net_sources {
     spl_folder_net files[SPL_STEMS_MAX];
     spl_error errors[SPL_STEMS_MAX]; /* of the files */
@@ -35,15 +35,16 @@ typedef struct net_sources {
 struct spl_model {
     atomic_uint owners;
     spl_model_info info;
-    spl_unet *unets[SPL_STEMS_MAX]; /* NULL for a stem that shares an earlier one's */
+    spl_unet *unets[SPL_STEMS_MAX]; /* NULL for a stem that shares the network of an earlier one */
     unsigned unet_of[SPL_STEMS_MAX];
 
-    pthread_mutex_t mutex; /* of the waiting for `background` */
+    pthread_mutex_t mutex; /* guards waiting for `background` */
     spl_background *background;
     atomic_bool prepared;
     net_sources sources;
 
-    char *path, *name, *net_path; /* what `info` points to, beside strings of these: */
+    /* The owners of the strings in `info`. */
+    char *path, *name, *net_path;
     json_t *manifest;
     spl_spleeter_config config;
 };
@@ -58,7 +59,7 @@ static void close_sources(spl_model *model) {
     spl_checkpoint_close(SPL_STEAL(model->sources.checkpoint));
 }
 
-/* ---- Preparing the nets, beside what else a caller has to begin with ---- */
+/* ---- Preparing the networks, concurrently with the caller ---- */
 
 static void prepare_task(void *user, size_t task, unsigned thread) {
     (void)thread;
@@ -129,7 +130,7 @@ static bool has_manifest(const char *folder) {
 
 /* ---------------------------------------------------- model folders ---- */
 
-/* The first of the stems before the `stem`-th with the same net; `stem` if there is none. */
+/* The first stem with the same network as the `stem`-th, which may be that stem itself. */
 static unsigned find_same_net(const spl_model_info *info, unsigned stem) {
     unsigned i = 0;
     while (i < stem && strcmp(info->stems[i].sha256, info->stems[stem].sha256) != 0)
@@ -137,14 +138,14 @@ static unsigned find_same_net(const spl_model_info *info, unsigned stem) {
     return i;
 }
 
-/* The nets of a folder while they are opened, all at once. */
+/* The networks of a folder, which are opened in parallel. */
 typedef struct folder_nets {
     spl_model *model;
     const char *folder;
 } folder_nets;
 
-/* Opens one net file and makes room for the net. With a configuration, its activations apply;
- * otherwise those of the file. */
+/* Opens one network file and allocates the network. The activations of a configuration override
+ * those of the file. */
 static int open_folder_net(folder_nets *opening, unsigned i) {
     spl_model *model = opening->model;
     spl_stem_info *stem = &model->info.stems[i];
@@ -171,8 +172,9 @@ static void open_folder_net_task(void *user, size_t task, unsigned thread) {
         open_folder_net(opening, (unsigned)task);
 }
 
-/* What became of the nets, in their order. All pass through one workspace, so their filters must be
- * those of the configuration, or without one of the first. */
+/* Checks the opened networks in order and reports the first error. All networks share one
+ * workspace, so their filters must be those of the configuration or, without one, of the first
+ * network. */
 static int check_folder_nets(spl_model *model, spl_error *ret_error) {
     spl_model_info *info = &model->info;
     const net_sources *sources = &model->sources;
@@ -201,7 +203,7 @@ static int check_folder_nets(spl_model *model, spl_error *ret_error) {
     return 0;
 }
 
-/* Reads the nets that `model->info` names from `folder`, each once. */
+/* Reads the networks listed in `model->info` from `folder`, each once. */
 static int open_folder_nets(spl_model *model, const char *folder, spl_error *ret_error) {
     folder_nets opening = {model, folder};
     spl_pool *pool;
@@ -259,8 +261,8 @@ static int open_checkpoint_nets(spl_model *model, const char *folder, spl_error 
     return 0;
 }
 
-/* Takes licence, source and net files from the manifest of the folder that a configuration names.
- */
+/* Takes licence, source and network files from the manifest of the folder that a configuration
+ * names. */
 static int open_configured_folder(spl_model *model, const char *folder, spl_error *ret_error) {
     spl_model_info manifest;
     int status = spl_manifest_load(folder, &model->manifest, &manifest, ret_error);
@@ -285,7 +287,7 @@ static int open_configured_folder(spl_model *model, const char *folder, spl_erro
     return open_folder_nets(model, folder, ret_error);
 }
 
-/* Finds Deezer's installed model that a "model_dir" without a slash names. */
+/* Finds the installed Deezer model that a "model_dir" without a slash names. */
 static int find_installed(const spl_model *model, const char *model_path, char **ret_folder,
                           spl_error *ret_error) {
     const char *model_dir = model->config.model_dir;
@@ -303,9 +305,9 @@ static int find_installed(const spl_model *model, const char *model_path, char *
     return *ret_folder ? 0 : spl_fail_memory(ret_error);
 }
 
-/* Finds the folder that "model_dir" means: in the configuration's own folder, in MODEL_PATH
- * (Spleeter's default for it is pretrained_models), in the working directory, or Deezer's installed
- * model of that name, which Spleeter would download. */
+/* Resolves "model_dir": in the configuration's own folder, in MODEL_PATH (default
+ * pretrained_models, as in Spleeter), or in the working directory. Otherwise it is the installed
+ * Deezer model of that name, which Spleeter would download. */
 static int find_model_dir(const spl_model *model, char **ret_folder, spl_error *ret_error) {
     const char *model_dir = model->config.model_dir;
     const char *slash = strrchr(model->path, '/');
@@ -332,7 +334,7 @@ static int find_model_dir(const spl_model *model, char **ret_folder, spl_error *
     return 0;
 }
 
-/* The file's name without ".json". */
+/* The file's name without its extension. */
 static char *make_config_name(const char *path) {
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
@@ -413,7 +415,7 @@ const spl_unet *spl_model_unet(const spl_model *model, unsigned stem) {
 
 void spl_model_await(const spl_model *model) {
     if (!atomic_load(&model->prepared))
-        wait_until_prepared((spl_model *)model); /* nothing that a caller could see changes */
+        wait_until_prepared((spl_model *)model); /* changes nothing visible to callers */
 }
 
 SPL_API int spl_model_verify(const char *folder, spl_error *ret_error) {

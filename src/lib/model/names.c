@@ -13,7 +13,7 @@
 
 #define NAMES_FILE "names.json"
 
-/* Reads the names.json in `parent`; without one *ret_names is empty. */
+/* Reads the names.json in `parent`; sets *ret_names to an empty object if there is none. */
 static int load(const char *parent, json_t **ret_names, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *path = NULL;
     if (asprintf(&path, "%s/" NAMES_FILE, parent) < 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * names.json, beside the model folders: what plain names mean where someone chose it.
+ * names.json, beside the model folders: the folder of each plain name that was reassigned
+ * (spl_model_use).
  *
  *     {"4stems": "spleeter-4stems"}
  */
@@ -11,14 +12,14 @@
 
 #define SPL_NAMES_FOLDER_BYTES 256
 
-/* Finds the model folder that the plain name `name` means, by the first names.json in the folders
- * of `search_path` (with ':' between them) that has it; "" when none has. Errors: FORMAT, IO,
- * PERMISSION, MEMORY. */
+/* Looks up the plain name `name` in the names.json files of the folders in `search_path` (separated
+ * by ':') and sets *ret_folder to the model folder of the first entry, "" when there is none.
+ * Errors: FORMAT, IO, PERMISSION, MEMORY. */
 SPL_WARN_UNUSED int spl_names_find(const char *search_path, const char *name,
                                    char ret_folder[SPL_NAMES_FOLDER_BYTES], spl_error *ret_error);
 
-/* Sets what `name` means in the names.json of the folder `parent`, which is made if needed; NULL:
- * nothing. The file is replaced whole or not at all. */
+/* Sets the entry of `name` in the names.json of the folder `parent`, which is created if needed. A
+ * NULL `folder` removes the entry. The file is replaced atomically. */
 SPL_WARN_UNUSED int spl_names_set(const char *parent, const char *name, const char *folder,
                                   spl_error *ret_error);
 

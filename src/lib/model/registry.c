@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a model's name to its folder.
+ * Resolves the names of models to folders.
  *
- * Models live in the folders of a search path. Deezer's weights for N are in
- * "spleeter-N", and "spleeter:N" means them and nothing else. What "N" means
- * can be chosen, in a names.json beside the models (docs/models.md).
+ * Models are in the folders of a search path. "spleeter-N" holds Deezer's weights for N, and
+ * "spleeter:N" refers to it and nothing else. The folder of "N" can be set in a names.json beside
+ * the models (docs/models.md).
  */
 #include "lib/formats/json.h"
 #include "lib/model/manifest.h"
@@ -23,7 +23,8 @@
 
 /* ------------------------------------------------------ search path ---- */
 
-/* What `search_path` stands for, as a list of its own; NULL when memory runs out. */
+/* Returns a new list with the folders of `search_path` or of its default; NULL when out of
+ * memory. */
 static char *make_search_path(const char *search_path) {
     if (search_path)
         return strdup(search_path);
@@ -107,7 +108,7 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(((const found_model *)a)->name, ((const found_model *)b)->name);
 }
 
-/* All models of the list `path`, which is cut up, sorted by name. */
+/* Finds all models in the folders of the list `path`, sorted by name. Modifies `path`. */
 static int find_all(char *path, found_models *ret_found, spl_error *ret_error) {
     found_models found = {0};
     char *rest = path;
@@ -143,8 +144,8 @@ SPL_API int spl_model_list(const char *search_path, int (*visit)(void *user, con
 
 /* --------------------------------------------------------- resolving ---- */
 
-/* Writes the path of the first model folder "prefix""name" in the list `search_path`; false when
- * there is none. */
+/* Sets the path of `choice` to the first model folder "prefix""name" in the list `search_path`;
+ * returns false when there is none. */
 static bool find_model(const char *search_path, const char *prefix, const char *name,
                        spl_model_choice *choice) {
     char folder[256];
@@ -163,19 +164,19 @@ static bool find_model(const char *search_path, const char *prefix, const char *
     return false;
 }
 
-/* Whether Deezer has a model of that name. */
+/* Whether Deezer publishes a model of that name. */
 static bool is_deezers(const char *base) {
     return strcmp(base, "2stems") == 0 || strcmp(base, "4stems") == 0 ||
            strcmp(base, "5stems") == 0;
 }
 
-/* As find_model, for the plain name `name` where no names.json says otherwise. */
+/* As find_model, for a plain name without an entry in names.json. */
 static bool find_own_meaning(const char *search_path, const char *name, spl_model_choice *choice) {
     return find_model(search_path, "", name, choice) ||
            find_model(search_path, FOLDER_PREFIX, name, choice);
 }
 
-/* Says how to get Deezer's weights for `base`, and what to use without them. */
+/* Reports how to get Deezer's weights for `base`, and the alternative without them. */
 static int fail_without_weights(const char *asked, const char *base, const char *search_path,
                                 spl_error *ret_error) {
     spl_model_choice choice;
@@ -187,7 +188,7 @@ static int fail_without_weights(const char *asked, const char *base, const char 
         asked, base, has_plain ? "; or use the model " : "", has_plain ? base : "");
 }
 
-/* Says what there is instead of the model that was asked for. */
+/* Reports that a model does not exist, and which ones do. Modifies `search_path`. */
 static int fail_not_found(const char *asked, bool spleeter, char *search_path,
                           spl_error *ret_error) {
     char searched[400], names[300] = "";
@@ -214,7 +215,7 @@ static int fail_not_found(const char *asked, bool spleeter, char *search_path,
         asked, *names ? names : "none", searched);
 }
 
-/* Cuts `suffix` off the end of `text`, if it is there. */
+/* Removes `suffix` from the end of `text`; returns false if it is not there. */
 static bool cut_suffix(char *text, const char *suffix) {
     size_t length = strlen(text), suffix_length = strlen(suffix);
     if (length <= suffix_length || strcmp(text + length - suffix_length, suffix) != 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Spleeter's JSON configuration, with the meaning that deezer/spleeter 2.4.2
- * gives it: an activation that it does not know is the default one.
+ * Spleeter's JSON configuration, interpreted as in deezer/spleeter 2.4.2: an unknown activation
+ * means the default one.
  */
 #include "lib/model/spleeter_config.h"
 
@@ -113,7 +113,7 @@ static int parse_root(const json_t *root, const char *path, spl_spleeter_config 
     return 0;
 }
 
-/* Makes a configuration of `root`, which it takes over. */
+/* Parses `root` and takes ownership of it. */
 static int take_root(json_t *root, const char *path, spl_spleeter_config *ret_config,
                      spl_error *ret_error) {
     spl_spleeter_config config = {.root = root};

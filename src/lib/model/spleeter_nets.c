@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which variable of a Spleeter checkpoint is which layer of which net.
+ * Maps the layers of networks to the variables of a Spleeter checkpoint.
  *
- * Keras numbers the layers of each kind through all nets, in the order in which
- * they are made: conv2d, conv2d_1, ... Each net has 7 convolutions (six
- * of the encoder, the mask's), 6 transposed convolutions, and 12 batch norms
- * (six of the encoder, six of the decoder).
+ * Keras numbers the layers of each kind across all networks, in the order of their creation:
+ * conv2d, conv2d_1, ... Each network has 7 convolutions (six of the encoder, the mask's), 6
+ * transposed convolutions, and 12 batch norms (six of the encoder, six of the decoder).
  */
 #include "lib/model/spleeter_nets.h"
 
@@ -25,7 +24,7 @@ static void format_variable(char name[NAME_BYTES], const char *kind, unsigned nu
         snprintf(name, NAME_BYTES, "%s_%u/%s", kind, number, part);
 }
 
-/* Translates "decoder.3.norm.gamma" of net 1 to "batch_normalization_20/gamma". */
+/* Translates "decoder.3.norm.gamma" of network 1 to "batch_normalization_20/gamma". */
 static void translate(const char *ours, unsigned net, char name[NAME_BYTES]) {
     char layer[8], part[32];
     unsigned number;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * The nets in a checkpoint of Spleeter.
+ * The networks in a checkpoint of Spleeter.
  */
 #ifndef SPL_LIB_MODEL_SPLEETER_NETS_H
 #define SPL_LIB_MODEL_SPLEETER_NETS_H
 
 #include "lib/formats/checkpoint.h"
 
-/* How many nets `checkpoint` holds. Errors: FORMAT when it holds none, or a part of one. */
+/* Counts the networks in `checkpoint`. Errors: FORMAT when it holds none, or a partial one. */
 SPL_WARN_UNUSED int spl_spleeter_nets_count(const spl_checkpoint *checkpoint, unsigned *ret_count,
                                             spl_error *ret_error);
 
-/* One net of a checkpoint. */
+/* One network of a checkpoint. */
 typedef struct spl_spleeter_net {
     const spl_checkpoint *checkpoint;
     unsigned number; /* from 0, in the order of the configuration's instruments */
