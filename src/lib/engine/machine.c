@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What this machine can do.
+ * Measurement of this machine's peak performance.
  */
 #include "base/clock.h"
 #include "base/pool.h"

@@ -1,28 +1,30 @@
 /* SPDX-License-Identifier: MIT
  *
- * Streams a song through STFT, nets, masks and inverse STFT.
+ * Streams a song through STFT, networks, masks and inverse STFT.
  *
- * The song, with 4,096 zeros in front and as many behind as the last frame needs, is cut into
- * frames of 4,096 samples every 1,024, and the frames into segments of T. One segment is in memory
- * at a time:
+ * The song is padded with 4,096 zeros in front and with as many at the end as the last frame needs.
+ * It is cut into frames of 4,096 samples every 1,024, and the frames into segments of T. One
+ * segment takes this memory:
  *
- *   input      T - 1 hops and one frame of samples; the last three hops also begin the next segment
- *   spectra    T packed spectra of the mixture
- *   magnitudes and estimates (one set a net), [T][channel][F]; masks are computed in place of the
- * estimates output     one set a stem: T hops of samples, and three more that the next segment adds
- * to
+ *   input       T - 1 hops and one frame of samples; the last three hops also begin the next
+ *               segment
+ *   spectra     T packed spectra of the mixture
+ *   magnitudes  [T][channel][F]
+ *   estimates   the same for each network; masks are computed in their place
+ *   output      for each stem, T hops of samples, and three more that the next segment adds to
  *
- * A segment is computed in the background, while the calling thread gives that before it to the
- * sink and reads the one after it, which costs one more set of samples and of output.
+ * A segment is computed in the background, while the calling thread passes the previous one to the
+ * sink and reads the next one. This takes one more set of samples and of output.
  *
  * The mixture is split into groups and stems without a group, and each group's share of it into the
- * group's stems. Nets of groups that nobody asked for do not run.
+ * group's stems. The networks of a group's stems run only if one of them is requested, or with the
+ * Wiener filter.
  *
- * Frames beyond the end of the song are zeros to the nets, and nothing after them.
+ * Frames beyond the end of the song are zeros for the networks; later steps skip them.
  *
- * Threads share the frames, rows and bins of each step. Which thread takes which does not change
- * any sum: overlap-add, the only place where tasks meet, runs over even blocks of frames first,
- * then over odd ones.
+ * Threads share the frames, rows and bins of each step. The assignment of work to threads does not
+ * change any sum. Tasks overlap only in overlap-add, which processes even blocks of frames first,
+ * then odd ones.
  */
 #include "base/arena.h"
 #include "base/background.h"
@@ -43,18 +45,19 @@ enum {
     HOP = SPL_FRAME_STEP,
     FRAME = SPL_FRAME_LENGTH,
     OVERLAP_HOPS = FRAME / HOP - 1,
-    BLOCK_FRAMES = 32, /* of one task of the inverse; T is a multiple of twice as many */
+    BLOCK_FRAMES = 32, /* frames per task of the inverse; T is a multiple of twice as many */
     BLOCK_BINS = 64,
 };
 
-/* The nets whose stems and groups share one mask. */
+/* The networks of the stems and groups into which one whole is split. */
 typedef struct mask_split {
-    int whole; /* the net of the group whose mask it is; -1: the mixture, all of it */
+    /* The network of the group that is split; -1: the mixture. */
+    int whole;
     unsigned count;
     unsigned nets[SPL_STEMS_MAX];
 } mask_split;
 
-/* Memory of one thread. */
+/* Scratch memory of one thread. */
 struct scratch {
     float fft[2 * FRAME];
     float gains[SPL_STEMS_MAX][2][SPL_BINS];
@@ -70,12 +73,12 @@ struct separation {
     spl_error *error;
 
     unsigned frames, bins, stems; /* T, F, N */
-    unsigned nets;                /* of the stems, then of the groups */
+    unsigned nets;                /* those of the stems, then those of the groups */
     unsigned nets_needed;
-    mask_split splits[SPL_STEMS_MAX]; /* that of the mixture, then those of groups */
+    mask_split splits[SPL_STEMS_MAX]; /* the split of the mixture, then those of groups */
     unsigned split_count;
     bool extend;     /* mask_extension average */
-    bool conserve;   /* the stems of the Wiener filter sum to the mixture */
+    bool conserve;   /* make the stems of the Wiener filter sum to the mixture */
     uint64_t wanted; /* bit i: the i-th stem */
 
     spl_pool *pool;
@@ -83,47 +86,47 @@ struct separation {
     spl_stft stft;
     spl_unet_workspace *workspace;
     spl_wiener *wiener;      /* NULL: plain masks */
-    struct scratch *scratch; /* one a thread */
-    float *memory;           /* of all arrays of samples, spectra and estimates */
+    struct scratch *scratch; /* one per thread */
+    float *memory;           /* holds all arrays of samples, spectra and estimates */
     size_t memory_floats;
 
     float *input; /* stereo, (T - 1) hops and a frame */
     size_t input_samples;
     bool input_ended;
-    float *ahead; /* read already for the next segment: stereo, T hops */
+    float *ahead; /* samples of the next segment: stereo, T hops */
     size_t ahead_samples;
     bool ahead_ended;
     uint64_t samples_read; /* in this pass */
     uint64_t samples_written;
     float *re, *im;                      /* [T][FRAME] */
     float *magnitudes;                   /* [T][2][F] */
-    float *estimates[SPL_STEMS_MAX];     /* [T][2][F]; then the gains; NULL: not needed */
+    float *estimates[SPL_STEMS_MAX];     /* [T][2][F], replaced by the gains; NULL: not needed */
     float *extensions[SPL_STEMS_MAX];    /* [T][2]: the gain of the bins from F on */
-    float *output[SPL_STEMS_MAX];        /* stereo, T + OVERLAP_HOPS hops; NULL: not wanted */
-    float *finished[SPL_STEMS_MAX];      /* the same, of the segment before */
-    size_t finished_begin, finished_end; /* its samples that go to the sink */
+    float *output[SPL_STEMS_MAX];        /* stereo, T + OVERLAP_HOPS hops; NULL: not requested */
+    float *finished[SPL_STEMS_MAX];      /* the same, of the previous segment */
+    size_t finished_begin, finished_end; /* range of its samples for the sink */
 
     unsigned valid_frames; /* of this segment */
-    bool sums_only;        /* of this pass: the Wiener filter's sums, no stems */
-    unsigned odd;          /* which blocks the inverse is at */
+    bool sums_only;        /* this pass computes only the Wiener filter's sums */
+    unsigned odd;          /* parity of the blocks in the current step of the inverse */
     uint64_t position;     /* of this segment in the padded song, in samples */
     spl_progress progress;
     spl_timings own_timings, *timings;
-    double since_s; /* when the current phase of the computation began */
-    double compute_s,
-        exchange_s; /* that the last segment took, and the writing and reading meanwhile */
+    double since_s; /* start of the current phase of the computation */
+    /* Duration of the last segment's computation, and of the concurrent writing and reading. */
+    double compute_s, exchange_s;
 
     spl_background *background;
-    int computed;           /* status of the segment that was computed */
+    int computed;           /* status of the computed segment */
     atomic_uint steps_done; /* of this segment */
-    atomic_bool stop;       /* the computation is to end early */
+    atomic_bool stop;       /* requests an early end of the computation */
 };
 
 SPL_API void spl_separate_options_init(spl_separate_options *options) {
     *options = (spl_separate_options){.bandwidth = SPL_BANDWIDTH_MODEL};
 }
 
-/* Between the steps of a segment, in the background; true: it is to stop. */
+/* Called between the steps of a segment, on the background thread; returns true to cancel. */
 static bool step(void *user) {
     struct separation *s = user;
     atomic_fetch_add(&s->steps_done, 1);
@@ -144,7 +147,7 @@ static void report_progress(struct separation *s) {
         atomic_store(&s->stop, true);
 }
 
-/* Reads `wanted` samples ahead, or all that the song still has. */
+/* Reads ahead until `wanted` samples are available or the song ends. */
 static int read_ahead(struct separation *s, size_t wanted) {
     double since_s = spl_now_s();
     while (!s->ahead_ended && s->ahead_samples < wanted) {
@@ -167,8 +170,7 @@ static int read_ahead(struct separation *s, size_t wanted) {
     return 0;
 }
 
-/* What was read ahead goes behind the samples of the input that this segment shares with the last.
- */
+/* Appends the samples read ahead to those that this segment shares with the previous one. */
 static void take_input(struct separation *s) {
     const size_t capacity = (size_t)(s->frames - 1) * HOP + FRAME;
     memcpy(s->input + 2 * s->input_samples, s->ahead, 2 * s->ahead_samples * sizeof(float));
@@ -218,7 +220,7 @@ static float mean(const float *values, unsigned count) {
     return sum / (float)count;
 }
 
-/* The estimates of `split` in one row of bins become gains. */
+/* Turns the estimates of `split` into gains, for one row of bins. */
 static void share_row(const struct separation *s, const mask_split *split, size_t row) {
     float *values[SPL_STEMS_MAX];
     for (unsigned i = 0; i < split->count; i++)
@@ -236,7 +238,6 @@ static void share_row(const struct separation *s, const mask_split *split, size_
             values[i][k] *= whole[k];
 }
 
-/* Estimates become gains. */
 static void gains_task(void *user, size_t task, unsigned thread) {
     (void)thread;
     struct separation *s = user;
@@ -254,7 +255,7 @@ static void gains_task(void *user, size_t task, unsigned thread) {
         }
 }
 
-/* The gains of one frame and channel for all 2,049 bins. */
+/* The gains of one frame and channel, extended to all 2,049 bins. */
 static void extended_gains(const struct separation *s, unsigned stem, unsigned frame,
                            unsigned channel, float *ret_gains) {
     const float *gains = s->estimates[stem] + ((size_t)frame * 2 + channel) * s->bins;
@@ -269,7 +270,7 @@ static void output_frame(struct separation *s, unsigned stem, unsigned frame, fl
     spl_stft_inverse_add(&s->stft, re, im, s->output[stem] + (size_t)frame * 2 * HOP, scratch);
 }
 
-/* A block of frames of one stem. */
+/* Masks and inverts a block of frames of one stem. */
 static void mask_inverse_task(void *user, size_t task, unsigned thread) {
     struct separation *s = user;
     struct scratch *scratch = &s->scratch[thread];
@@ -288,7 +289,7 @@ static void mask_inverse_task(void *user, size_t task, unsigned thread) {
     }
 }
 
-/* A block of frames of all stems. */
+/* Filters and inverts a block of frames of all stems. */
 static void wiener_inverse_task(void *user, size_t task, unsigned thread) {
     struct separation *s = user;
     struct scratch *scratch = &s->scratch[thread];
@@ -312,7 +313,7 @@ static void wiener_inverse_task(void *user, size_t task, unsigned thread) {
     }
 }
 
-/* A block of bins of all frames, in order. */
+/* Adds a block of bins of all frames, in order. */
 static void wiener_add_task(void *user, size_t task, unsigned thread) {
     struct separation *s = user;
     struct scratch *scratch = &s->scratch[thread];
@@ -333,7 +334,7 @@ static void wiener_add_task(void *user, size_t task, unsigned thread) {
     }
 }
 
-/* Gives the finished segment's samples to the sink. */
+/* Passes the finished segment's samples to the sink. */
 static int write_finished(struct separation *s) {
     if (s->finished_begin >= s->finished_end)
         return 0;
@@ -357,8 +358,8 @@ static int write_finished(struct separation *s) {
     return status;
 }
 
-/* The segment that was computed is finished, but for the last three hops, which begin the output of
- * the next. */
+/* Makes the computed segment the finished one. Its last three hops are incomplete and begin the
+ * output of the next segment. */
 static void turn_output(struct separation *s) {
     const size_t segment = (size_t)s->frames * HOP * 2, overlap = (size_t)OVERLAP_HOPS * HOP * 2;
     for (unsigned i = 0; i < s->stems; i++) {
@@ -369,14 +370,14 @@ static void turn_output(struct separation *s) {
         s->finished[i] = s->output[i];
         s->output[i] = next;
     }
-    s->finished_begin = s->position == 0 ? FRAME : 0; /* the zeros in front */
+    s->finished_begin = s->position == 0 ? FRAME : 0; /* skips the zeros in front */
     s->finished_end = (size_t)s->frames * HOP;
     if (s->input_ended)
         s->finished_end = SPL_MIN(s->finished_end, s->input_samples);
 }
 
-/* Whether no frame of the segment has any sound. The estimates are then zero: they are shares of
- * the magnitudes. */
+/* Whether the whole segment is silent. The estimates are then zero, because they are shares of the
+ * magnitudes. */
 static bool is_silent(const struct separation *s) {
     const size_t count = (size_t)s->valid_frames * 2 * s->bins;
     for (size_t n = 0; n < count; n++)
@@ -413,8 +414,7 @@ static int estimate_segment(struct separation *s) {
     return 0;
 }
 
-/* Zeros where the segment's frames will be added up, behind the hops that it shares with the last.
- */
+/* Clears the output of the segment after the hops that it shares with the previous one. */
 static void clear_output_task(void *user, size_t stem, unsigned thread) {
     (void)thread;
     struct separation *s = user;
@@ -435,7 +435,7 @@ static void inverse_segment(struct separation *s) {
     spl_clock_lap(&s->since_s, &s->timings->inverse_s);
 }
 
-/* One segment, in the background. */
+/* Computes one segment; runs on the background thread. */
 static void compute_segment(void *user) {
     struct separation *s = user;
     const double started_s = s->since_s = spl_now_s();
@@ -452,8 +452,8 @@ static void compute_segment(void *user) {
     s->compute_s = spl_now_s() - started_s;
 }
 
-/* Waits for the segment that is being computed. Progress is told at least once: a segment without
- * sound has no steps. */
+/* Waits for the segment that is being computed. Reports progress at least once, because a silent
+ * segment has no steps. */
 static int await_segment(struct separation *s) {
     bool done;
     do {
@@ -466,11 +466,11 @@ static int await_segment(struct separation *s) {
     return s->computed < 0 ? spl_fail(s->error, s->computed, "canceled") : 0;
 }
 
-/* Computes this segment while the one before is written and the one after it read.
+/* Computes this segment while the previous one is written and the next one is read.
  *
- * Where the pool has all CPUs, writing and reading, with the decoder, would stop now one of its
- * threads and now another, for which the rest wait. So one is spared meanwhile, unless most of that
- * is waiting itself. */
+ * If the pool uses all CPUs, writing and reading, with the decoder, would repeatedly preempt one of
+ * its threads while the others wait for it. One thread therefore stays idle meanwhile, unless the
+ * exchange takes long enough to suggest that it mostly waits. */
 static int do_segment(struct separation *s) {
     const bool spare = s->all_cpus && s->exchange_s <= s->compute_s / 2;
     const double started_s = spl_now_s();
@@ -490,7 +490,7 @@ static int do_segment(struct separation *s) {
     return status;
 }
 
-/* Goes through the song once: for the Wiener filter's sums, or for the stems. */
+/* Processes the song once: for the Wiener filter's sums, or for the stems. */
 static int pass(struct separation *s, bool sums_only) {
     const size_t segment = (size_t)s->frames * HOP;
     s->sums_only = sums_only;
@@ -526,8 +526,8 @@ static void apply_bandwidth(struct separation *s) {
     s->extend = s->conserve = s->options->bandwidth == SPL_BANDWIDTH_FULL;
 }
 
-/* Adds the split of `whole` into what `group` names (NULL: what has no group) if a wanted stem
- * needs it. */
+/* Adds the split of `whole` into the members of `group` (NULL: those without a group), if it is
+ * `needed` or one of them is a requested stem. */
 static void add_split(struct separation *s, int whole, const char *group, bool needed) {
     mask_split added = {.whole = whole};
     for (unsigned i = 0; i < s->nets; i++) {
