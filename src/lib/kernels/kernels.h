@@ -75,7 +75,7 @@ typedef struct spl_single_row {
     /* [channels][25]: for each row and column of the input, the taps to the outputs that it
      * reaches. */
     const float *weights;
-    /* [width][channels], prefetched for a later row. */
+    /* Data to prefetch: [width][channels] floats. */
     const float *ahead;
     spl_activation activation;
     float bias, scale, shift; /* out = activation(sum + bias) * scale + shift */
@@ -163,7 +163,7 @@ typedef struct spl_winograd_product {
     ptrdiff_t group_step, row_step; /* floats between groups, and between values of r */
     const float *weights;           /* [rows][run][16] */
     size_t weights_step, weights_panel_step;
-    /* [ahead_points][rows][run][16], prefetched for a later product. */
+    /* Data to prefetch: [ahead_points][rows][run][16] floats. */
     const float *ahead;
     size_t ahead_panel_step;
     unsigned ahead_points; /* values above `points` act like `points` */

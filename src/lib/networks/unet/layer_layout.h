@@ -12,8 +12,8 @@
  *   Winograd   all in weights[0]
  *     few weights are kept transformed:
  *              transposed   [phase][panel][element][in][16], only elements that the phase has
- *              plain        [panel][element][f * in + channel][16]: the phases are input channels
- *                           of one product
+ *              plain        [panel][element][f * in + channel][16]: the phases that have the
+ *                           element are input channels of one product
  *     many weights are kept as taps and transformed when they are needed:
  *              transposed   [phase][panel][in][taps of the phase][16]
  *              plain        [panel][phase][in][taps of the phase][16]
