@@ -2,14 +2,14 @@
  *
  * From an upload to a durable job.
  *
- *     read      options, metadata, webhook; no file is looked at
- *     replay    an idempotency key that was answered before
- *     source    the file, when the service has to fetch it
- *     examine   virus scan, a second of it decoded in the sandbox
+ *     read      options, metadata, webhook; the file is not examined yet
+ *     replay    the stored response for an idempotency key, if there is one
+ *     source    fetch the file, if a source URL was given
+ *     examine   scan for viruses, decode a second in the sandbox
  *     reuse     a finished job of the same owner with the same cache key
- *     create    the file gets its place, then the job is stored
+ *     create    commit the file, then store the job
  *
- * Headers lie: the length is looked at here so that most songs that are too long are refused at
+ * Headers can be wrong. The length is checked here only to refuse most songs that are too long at
  * once; the worker counts samples.
  */
 #include "base/clock.h"
@@ -33,16 +33,16 @@
 #define PROBE_RETRY_AFTER_S 10
 #define MODEL_RETRY_AFTER_S 60
 
-/* A file that is too costly uses up its CPU time first, and is refused for good. One that reaches
- * the limit on time met a busy machine, and may be sent again. */
+/* A file that is too costly exhausts its CPU time first and is refused for good. One that reaches
+ * the time limit met a busy machine and may be sent again. */
 static_assert(2 * SPL_PROBE_CPU_S < PROBE_TIME_MAX_S, "CPU time is to end first");
 
-/* Sizes of outputs are expected to exceed what their format says by these factors, and by some
+/* Outputs are expected to exceed the size that their format implies by these factors, plus some
  * bytes for headers. */
 #define LOSSLESS_EXCESS  1.01
 #define LOSSY_EXCESS     1.25
 #define FILE_EXTRA_BYTES 16384
-#define UNKNOWN_BYTES_S  8000.0 /* of an input that does not say how long it is */
+#define UNKNOWN_BYTES_S  8000.0 /* for an input of unknown length */
 
 typedef struct job_admission {
     spl_jobs *jobs;
@@ -55,7 +55,7 @@ typedef struct job_admission {
     size_t output_count;
     uint64_t output_bytes; /* expected */
     char fingerprint[65];
-    char *answer; /* the job's JSON for the idempotency key */
+    char *answer; /* the job's JSON, stored for the idempotency key */
     spl_job job;
 } job_admission;
 
@@ -158,7 +158,7 @@ static int check_model(const job_admission *admission) {
 
 /* ---------------------------------------------------------------------- replay ---- */
 
-/* What makes two requests the same: the file's content or source, and all that was asked for. */
+/* Identifies equal requests: hashes the file's content or source and all options. */
 static int make_fingerprint(job_admission *admission, spl_error *ret_error) {
     const spl_submission *submission = admission->submission;
     const char *texts[] = {submission->upload ? submission->upload->sha256 : submission->source_url,
@@ -171,8 +171,8 @@ static int make_fingerprint(job_admission *admission, spl_error *ret_error) {
     return status < 0 ? status : spl_digest_finish(digest, admission->fingerprint, ret_error);
 }
 
-/* The job of a stored answer, which leaves out the metadata: a request that gets it has sent the
- * same. NULL when memory ran out. */
+/* Parses the job of a stored response. It is stored without the metadata, which is added from this
+ * request, because equal requests have equal metadata. NULL: out of memory. */
 static json_t *read_answer(const job_admission *admission, const char *answer) {
     json_t *job = spl_json_load_own(answer);
     json_t *metadata = admission->job.metadata ? spl_json_load_own(admission->job.metadata) : NULL;
@@ -181,7 +181,7 @@ static json_t *read_answer(const job_admission *admission, const char *answer) {
     return job;
 }
 
-/* *ret_job is what was answered before, or NULL when this is the first time. */
+/* *ret_job is the stored response, or NULL if this is the first request. */
 static int replay(job_admission *admission, json_t **ret_job) {
     const spl_submission *submission = admission->submission;
     *ret_job = NULL;
@@ -198,7 +198,7 @@ static int replay(job_admission *admission, json_t **ret_job) {
                            &fingerprint, &answer, &error);
     if (status < 0)
         return fail(admission, &error);
-    if (state != SPL_IDEMPOTENCY_DONE) /* BUSY: reserved for this very request */
+    if (state != SPL_IDEMPOTENCY_DONE) /* BUSY: reserved for this request */
         return 0;
     if (strcmp(fingerprint, admission->fingerprint) != 0)
         return spl_refuse(admission->problem, SPL_PROBLEM_IDEMPOTENCY_REUSED,
@@ -210,7 +210,6 @@ static int replay(job_admission *admission, json_t **ret_job) {
 
 /* --------------------------------------------------------------------- examine ---- */
 
-/* Waits until it is the client's turn. */
 static int take_turn(const job_admission *admission, spl_turn_kind kind, unsigned wait_ms,
                      unsigned *ret_slot) {
     const spl_submission *submission = admission->submission;
@@ -267,7 +266,7 @@ static int scan(const job_admission *admission) {
                             "the virus scanner refused the file; nothing of it was kept");
 }
 
-/* A look at the file that takes no longer than it may. */
+/* The stop conditions of a probe. */
 typedef struct probe_watch {
     const spl_submission *submission;
     double deadline_s;
@@ -281,7 +280,7 @@ static bool ask_stop(void *user) {
            (submission->canceled && submission->canceled(submission->canceled_user));
 }
 
-/* Decodes the beginning. */
+/* Decodes the beginning of the file. */
 static int decode_beginning(const job_admission *admission, probe_watch *watch,
                             spl_audio_info *ret_info, spl_error *ret_error) {
     spl_decode_options options = {
@@ -312,7 +311,7 @@ static int decode_beginning(const job_admission *admission, probe_watch *watch,
 static int check_length(job_admission *admission, const spl_audio_info *audio) {
     const spl_job_options *options = &admission->options;
     const double length_s = 1e-6 * (double)audio->duration_us;
-    if (length_s == 0) /* not known before it is decoded */
+    if (length_s == 0) /* unknown until it is decoded */
         return 0;
     if (options->offset_s >= length_s)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID, "offset", NULL,
@@ -330,7 +329,7 @@ static int check_length(job_admission *admission, const spl_audio_info *audio) {
     return 0;
 }
 
-/* What a second of one output takes at most, as far as that can be said. */
+/* Estimated maximum bytes of one second of one output. */
 static double output_bytes_s(const spl_job_options *options, const spl_audio_info *audio) {
     const double rate_hz = options->keep_format ? audio->sample_rate_hz : SPL_SAMPLE_RATE_HZ;
     const unsigned channels = options->keep_format ? audio->channels : 2;
@@ -342,8 +341,8 @@ static double output_bytes_s(const spl_job_options *options, const spl_audio_inf
     return rate_hz * channels * sample_bytes * LOSSLESS_EXCESS;
 }
 
-/* What the outputs will take of the owner's storage, so that jobs that wait can't make more than
- * fits; it is corrected when the job ends. */
+/* Estimates the size of the outputs. The store counts it against the owner's quota until the job
+ * ends, so that queued jobs can't exceed the quota together. */
 static void expect_outputs(job_admission *admission, const spl_audio_info *audio) {
     const spl_settings *settings = admission->jobs->settings;
     double seconds = admission->job.input_s;
@@ -442,7 +441,7 @@ static int fill_job(job_admission *admission) {
     return make_cache_key(admission, &error) < 0 ? fail(admission, &error) : 0;
 }
 
-/* Takes over result and files of the finished job `from`. On failure nothing of it is left. */
+/* Takes over the result and files of the finished job `from`. On failure no copied files remain. */
 static int take_over(job_admission *admission, spl_job *from, spl_error *ret_error) {
     spl_job *job = &admission->job;
     int status = 0;
@@ -492,7 +491,7 @@ static int write_audit(const job_admission *admission, const char *outcome, spl_
     return spl_audit_write(admission->jobs->audit, &event, ret_error);
 }
 
-/* *ret_unsure: it failed, but the job may come to be. */
+/* *ret_unsure: the call failed, but the job may still appear in the store. */
 static int store_job(job_admission *admission, bool *ret_unsure) {
     const spl_submission *submission = admission->submission;
     const spl_quota *quota = &submission->principal->quota;
@@ -584,7 +583,7 @@ static int admit(job_admission *admission, json_t **ret_job) {
     status = create(admission);
     if (status < 0)
         return status;
-    spl_problem gone; /* a job that has already been deleted is answered as it was made */
+    spl_problem gone; /* if the job is already deleted, the response is the job as created */
     if (spl_jobs_get(admission->jobs, admission->job.owner, admission->job.id, ret_job, NULL,
                      &gone) < 0)
         *ret_job = read_answer(admission, admission->answer);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * SHA-256 of what comes in pieces, and of files.
+ * SHA-256 of data in pieces, and of files.
  */
 #ifndef SPL_SERVICE_JOBS_DIGEST_H
 #define SPL_SERVICE_JOBS_DIGEST_H
@@ -12,9 +12,9 @@ typedef struct spl_digest spl_digest;
 SPL_WARN_UNUSED int spl_digest_new(spl_digest **ret_digest, spl_error *ret_error);
 SPL_WARN_UNUSED int spl_digest_add(spl_digest *digest, const void *data, size_t size,
                                    spl_error *ret_error);
-/* Adds the text and its NUL, so that what follows can't be taken for its end; NULL is "". */
+/* Adds the text with its NUL, so that adjacent texts cannot be confused; NULL counts as "". */
 SPL_WARN_UNUSED int spl_digest_add_text(spl_digest *digest, const char *text, spl_error *ret_error);
-/* 64 hex digits; nothing can be added after it. */
+/* Writes 64 hex digits and a NUL; nothing can be added afterwards. */
 SPL_WARN_UNUSED int spl_digest_finish(spl_digest *digest, char ret_hex[65], spl_error *ret_error);
 void spl_digest_free(spl_digest *digest); /* NULL is allowed */
 
@@ -22,7 +22,7 @@ static inline void spl_digest_free_p(spl_digest **digest) {
     spl_digest_free(*digest);
 }
 
-/* Of the whole regular file `fd` (pread), and its size. Errors: IO, MEMORY. */
+/* SHA-256 and size of the whole regular file `fd` (read by pread). Errors: IO, MEMORY. */
 SPL_WARN_UNUSED int spl_digest_file(int fd, char ret_hex[65], uint64_t *ret_bytes,
                                     spl_error *ret_error);
 

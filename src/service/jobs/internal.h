@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the files of this room share: the parts of the service, and the state of its threads.
+ * Declarations shared by the files of this module: the parts of the service and the state of its
+ * threads.
  *
- *     media.c options.c models.c digest.c   what is understood of a request
+ *     media.c options.c models.c digest.c   parsing and checks of requests
  *     upload.c source.c admission.c         from the first byte to a durable job
  *     worker.c manifest.c                   from the job to its stems
  *     janitor.c webhooks.c                  afterwards
- *     peaks.c peaks_cache.c                 pictures of the stems
- *     turns.c                               how clients share what is scarce
- *     job_json.c jobs.c                     what clients see
+ *     peaks.c peaks_cache.c                 waveform peaks of the stems
+ *     turns.c                               fair sharing of scarce resources among clients
+ *     job_json.c jobs.c                     the public view of jobs
  */
 #ifndef SPL_SERVICE_JOBS_INTERNAL_H
 #define SPL_SERVICE_JOBS_INTERNAL_H
@@ -25,19 +26,19 @@
 
 #define SPL_INPUT_BLOB "input"
 
-/* What requests have to take turns for. */
+/* Operations for which requests have to take turns. */
 typedef enum spl_turn_kind {
-    SPL_TURN_FETCH,  /* a song from its source URL */
-    SPL_TURN_SCAN,   /* of an upload for viruses */
-    SPL_TURN_PROBE,  /* of an upload by a helper */
-    SPL_TURN_DECODE, /* of an output by a helper, for its peaks */
-    SPL_TURN_READ,   /* of a WAV output for its peaks */
+    SPL_TURN_FETCH,  /* fetch a song from its source URL */
+    SPL_TURN_SCAN,   /* scan an upload for viruses */
+    SPL_TURN_PROBE,  /* probe an upload in a helper */
+    SPL_TURN_DECODE, /* decode an output in a helper, for its peaks */
+    SPL_TURN_READ,   /* read a WAV output for its peaks */
     SPL_TURN_KINDS,
 } spl_turn_kind;
 
 #define SPL_WEBHOOK_SENDERS 8
 
-/* A webhook that is being delivered; owner "": none. */
+/* A webhook that is being delivered; owner "": free slot. */
 typedef struct spl_sending {
     char owner[64], host[256];
 } spl_sending;
@@ -51,38 +52,39 @@ struct spl_jobs {
     spl_auth *auth; /* may be NULL */
     uint8_t secret[32];
     bool only_works;
-    char worker[80]; /* what claims are made as: "host:pid" */
+    char worker[80]; /* the name for claims: "host:pid" */
 
-    atomic_bool draining;  /* nothing new is taken, threads end when they are done */
-    atomic_bool give_back; /* running jobs go back to the queue */
+    atomic_bool draining;  /* no new work is accepted; threads end when their work is done */
+    atomic_bool give_back; /* running jobs are returned to the queue */
 
     spl_turns turns[SPL_TURN_KINDS];
     spl_peaks_cache peaks;
 
-    pthread_mutex_t looking; /* held by the sender that looks for a webhook; taken before `lock` */
-    pthread_mutex_t lock;    /* of what follows */
+    pthread_mutex_t looking; /* held by the sender that looks for a delivery; taken before `lock` */
+    pthread_mutex_t lock;    /* protects the members below */
     pthread_cond_t changed;  /* monotonic clock */
-    unsigned working;        /* workers that live */
+    unsigned working;        /* workers that are running */
     spl_sending sending[SPL_WEBHOOK_SENDERS];
-    spl_upload *uploads; /* that are open */
-    double speed;        /* seconds of audio a worker separates in a second, lately; 0: not known */
+    spl_upload *uploads; /* open uploads */
+    /* Smoothed seconds of audio that a worker separates per second; 0: not known yet. */
+    double speed;
     pthread_t *threads;
     size_t thread_count;
 };
 
-/* A function of the store or the blobs: SPL_STORE(jobs, get, owner, id, &job, &error). */
+/* Calls a function of the store or the blobs: SPL_STORE(jobs, get, owner, id, &job, &error). */
 #define SPL_STORE(jobs, function, ...)                                                             \
     ((jobs)->store->functions->function((jobs)->store, __VA_ARGS__))
 #define SPL_BLOBS(jobs, function, ...)                                                             \
     ((jobs)->blobs->functions->function((jobs)->blobs, __VA_ARGS__))
 
-/* Milliseconds since 1970 by the clock of all who use the store. */
+/* Milliseconds since 1970 by the clock that all users of the store share. */
 static inline int64_t spl_jobs_now_ms(const spl_jobs *jobs) {
     return jobs->store->functions->now_ms(jobs->store);
 }
 
-/* The blob of an output that was made under `fence`. In a shared store each claim has names of its
- * own, so that what a worker writes who has lost its job is in nobody's way. */
+/* The blob name of an output written under `fence`. In a shared store each claim has its own names,
+ * so a worker that lost its lease cannot overwrite files of the current owner. */
 static inline void spl_jobs_blob_name(const spl_jobs *jobs, int64_t fence, const char *file,
                                       char ret_name[SPL_BLOB_NAME_MAX + 1]) {
     if (jobs->store->shared)
@@ -91,48 +93,48 @@ static inline void spl_jobs_blob_name(const spl_jobs *jobs, int64_t fence, const
         snprintf(ret_name, SPL_BLOB_NAME_MAX + 1, "%s", file);
 }
 
-/* Logs a failure with what the library says of it. */
+/* Logs a failure with the text of its status and its error message. */
 void spl_jobs_log_failure(spl_log_level level, const char *event, const spl_error *error);
-/* Logs it as an error of the service, and turns it into a problem (spl_refuse_error). */
+/* Logs a failure as an error of the service and converts it to a problem (spl_refuse_error). */
 int spl_jobs_refuse_failure(spl_problem *ret_problem, const char *event, const spl_error *error);
-/* The limit that keeps a job out: QUEUE_FULL or QUOTA. */
+/* Refuses a job because of `limit`: QUEUE_FULL or QUOTA. */
 int spl_jobs_refuse_limit(spl_problem *ret_problem, spl_store_limit limit);
 
-/* Waits on `changed` for up to `ms`, or until nothing new is taken; for threads that look around
- * now and then. */
+/* Waits for up to `ms` or until the service drains; for threads that poll periodically. */
 void spl_jobs_pause(spl_jobs *jobs, unsigned ms);
 
-/* `base_ms` doubled `attempt` times, at most `most_ms`, and of that a random part between a half
- * and all. */
+/* Exponential backoff with jitter: `base_ms` doubled `attempt` times, at most `most_ms`, of which a
+ * random part between half and all is returned. */
 int64_t spl_backoff_ms(int64_t base_ms, unsigned attempt, int64_t most_ms);
 
 /* --- upload.c --- */
 struct spl_upload {
     spl_jobs *jobs;
-    spl_upload *next; /* of spl_jobs.uploads */
+    spl_upload *next; /* in spl_jobs.uploads */
     char owner[64];
-    uint64_t room_bytes;     /* what the owner's quota had left when it was opened */
-    uint64_t reserved_bytes; /* of that room, under the lock of `jobs` */
-    char *name;              /* cleaned, for display; NULL: none */
+    uint64_t room_bytes;     /* left in the owner's quota when the upload was opened */
+    uint64_t reserved_bytes; /* part of room_bytes; protected by the lock of `jobs` */
+    char *name;              /* sanitized, for display; NULL: none */
     char *type;              /* as declared; NULL: none */
     spl_blob_writer writer;
     struct spl_digest *digest;
-    uint64_t bytes, checked_bytes; /* so far; when the free disk was looked at */
+    uint64_t bytes, checked_bytes; /* received; received at the last disk check */
     double started_s;
     char sha256[65]; /* "" until spl_upload_finish */
 };
-/* No more bytes: makes `sha256`. May be called again. */
+/* Ends the upload and sets `sha256`. May be called again. */
 SPL_WARN_UNUSED int spl_upload_finish(spl_upload *upload, spl_problem *ret_problem);
 
 /* --- jobs.c --- */
-/* As spl_turns_take. Problems: UNAVAILABLE (no turn in time, or the client has gone), DRAINING. */
+/* As spl_turns_take. Problems: UNAVAILABLE (no turn was free in time, or the client has
+ * disconnected), DRAINING. */
 SPL_WARN_UNUSED int spl_jobs_take_turn(spl_jobs *jobs, spl_turn_kind kind,
                                        const spl_turn_wait *wait, unsigned *ret_slot,
                                        spl_problem *ret_problem);
 void spl_jobs_end_turn(spl_jobs *jobs, spl_turn_kind kind, unsigned slot);
 
 /* --- source.c --- */
-/* Fetches submission->source_url. *ret_upload is the caller's. */
+/* Fetches submission->source_url. *ret_upload is owned by the caller. */
 SPL_WARN_UNUSED int spl_source_fetch(spl_jobs *jobs, const spl_submission *submission,
                                      spl_upload **ret_upload, spl_problem *ret_problem);
 
@@ -140,14 +142,14 @@ SPL_WARN_UNUSED int spl_source_fetch(spl_jobs *jobs, const spl_submission *submi
 void *spl_worker_run(void *user);
 void *spl_janitor_run(void *user);
 void *spl_webhooks_run(void *user);
-/* Removes what an earlier process left behind. */
+/* Removes files that an earlier process left behind. */
 SPL_WARN_UNUSED int spl_janitor_clean_up(spl_jobs *jobs, spl_error *ret_error);
-/* The delivery of the webhook of `job`, to be stored with its end. false: it has none. Strings are
- * the job's. */
+/* Prepares the delivery of the webhook of `job`, to be stored when the job ends. Returns false if
+ * the job has no webhook. The strings belong to the job. */
 bool spl_webhook_of(const spl_job *job, spl_delivery *ret_delivery);
 
 /* --- manifest.c --- */
-/* What the manifest of a job tells. */
+/* The input of a job's manifest. */
 typedef struct spl_manifest_facts {
     const spl_job *job;
     const spl_job_output *outputs;
@@ -156,22 +158,22 @@ typedef struct spl_manifest_facts {
     const spl_pipeline_result *result;
     const spl_timings *timings;
 } spl_manifest_facts;
-/* Where the time of a job went, beside decoding (timings->read_s). */
+/* The phases of a job's run time besides decoding (timings->read_s). */
 static inline double spl_separating_s(const spl_timings *timings) {
     return timings->forward_s + timings->nets_s + timings->masks_s + timings->inverse_s;
 }
 static inline double spl_encoding_s(const spl_timings *timings, const spl_pipeline_result *result) {
     return SPL_MAX(result->seconds - timings->read_s - spl_separating_s(timings), 0);
 }
-/* JSON; the caller's. */
+/* JSON text, owned by the caller. */
 SPL_WARN_UNUSED int spl_manifest_write(const spl_manifest_facts *facts, char **ret_text,
                                        spl_error *ret_error);
 
 /* --- job_json.c --- */
-/* The job as clients see it (jobs.h); with a look into the store for the queue when `with_queue`.
- * The caller's; NULL: memory. */
+/* The job's public JSON (jobs.h), owned by the caller; `with_queue` adds the position in the queue
+ * from the store. NULL: out of memory. */
 json_t *spl_job_json(spl_jobs *jobs, const spl_job *job, bool with_queue);
-/* A number, null when it is infinite or not a number. */
+/* A JSON number, or null if `value` is not finite. */
 json_t *spl_json_number(double value);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The janitor: what an earlier process left, what has expired, and whether jobs can be taken.
+ * The janitor: removes files that an earlier process left, expires jobs, and measures readiness.
  */
 #include "base/clock.h"
 #include "service/core/ids.h"
@@ -10,11 +10,11 @@
 #define PERIOD_MS      5000
 #define EXPIRE_AT_ONCE 64
 
-/* Files of unknown jobs are kept for so long, and looked at so often. */
+/* How long quarantined files of unknown jobs are kept, and how often they are reviewed. */
 #define ASIDE_KEEP_S (7 * 24 * 3600)
 #define REVIEW_S     3600
 
-/* Rows of expired jobs are kept for so long, so that clients learn what became of them. */
+/* How long rows of expired jobs are kept, so that clients can see that they expired. */
 #define EXPIRED_KEEP_MS (INT64_C(7) * 24 * 3600 * 1000)
 
 typedef struct cleaning {
@@ -23,13 +23,13 @@ typedef struct cleaning {
     spl_error *ret_error;
 } cleaning;
 
-/* Removes the blobs of a job that the store knows to have none, and sets those aside that it does
- * not know: it may be an older database, or another one. */
+/* Removes the blobs of a job if the store has it as one without files. Quarantines them if the
+ * store does not have the job: it may be an older or a different database. */
 static int clean_job(void *user, const char *job) {
     cleaning *own = user;
     spl_error error;
     bool holds = true;
-    if (!spl_uuid_valid(job)) /* somebody else's */
+    if (!spl_uuid_valid(job)) /* not one of our folders */
         return 0;
     int status = SPL_STORE(own->jobs, holds_files, job, &holds, &error);
     if (status < 0 && status != SPL_E_NOT_FOUND) {
@@ -44,7 +44,7 @@ static int clean_job(void *user, const char *job) {
         spl_log(SPL_LOG_INFO, "job.orphan_removed", SPL_TEXT("id", job));
         status = SPL_BLOBS(own->jobs, remove_job, job, &error);
     }
-    if (status < 0) /* no reason not to start */
+    if (status < 0) /* must not prevent the start */
         spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
     return 0;
 }
@@ -71,7 +71,7 @@ static void review_aside(spl_jobs *jobs) {
 }
 
 int spl_janitor_clean_up(spl_jobs *jobs, spl_error *ret_error) {
-    if (jobs->store->shared) /* others are at work */
+    if (jobs->store->shared) /* other processes may be using the files */
         return 0;
     uint64_t rescued;
     int status = SPL_STORE(jobs, rescue, spl_jobs_now_ms(jobs), &rescued, ret_error);
@@ -90,7 +90,7 @@ int spl_janitor_clean_up(spl_jobs *jobs, spl_error *ret_error) {
     return status;
 }
 
-/* Returns how many jobs expired now. */
+/* Returns the number of jobs that expired. */
 static size_t expire(spl_jobs *jobs) {
     char(*ids)[SPL_ID_SIZE];
     size_t count;
@@ -109,7 +109,7 @@ static size_t expire(spl_jobs *jobs) {
     return count;
 }
 
-/* What was set aside while this process started stays for a week. */
+/* Reviews the quarantine every REVIEW_S seconds. Processes with a shared store never fill it. */
 static void review_now_and_then(spl_jobs *jobs, double *reviewed_s) {
     if (jobs->store->shared || spl_now_s() - *reviewed_s < REVIEW_S)
         return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Jobs as clients see them.
+ * The public JSON of jobs.
  */
 #include "base/clock.h"
 #include "service/jobs/internal.h"
@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-/* Below it, how long a job has run says little of how long it will. */
+/* Below this progress, the elapsed time does not predict the remaining time. */
 #define PROGRESS_MIN 0.02
 
 json_t *spl_json_number(double value) {
@@ -28,7 +28,7 @@ static json_t *parsed_or_null(const char *text) {
     return value ? value : json_null();
 }
 
-/* "https://host/v1/jobs/ID/stems/vocals.wav"; `tail` is what follows the id. */
+/* "https://host/v1/jobs/ID/stems/vocals.wav"; `tail` follows the id. */
 static json_t *url(const spl_jobs *jobs, const spl_job *job, const char *tail) {
     return json_sprintf("%s/v1/jobs/%s%s", jobs->settings->public_url, job->id, tail);
 }
@@ -40,7 +40,7 @@ static double worker_speed(spl_jobs *jobs) {
     return speed;
 }
 
-/* Seconds until a running job is done, NAN when that can't be told. */
+/* Estimated seconds until a running job ends; NAN if unknown. */
 static double seconds_left(spl_jobs *jobs, const spl_job *job) {
     const double elapsed_s = 1e-3 * (double)(spl_jobs_now_ms(jobs) - job->started_ms);
     if (job->progress >= PROGRESS_MIN)
@@ -51,7 +51,7 @@ static double seconds_left(spl_jobs *jobs, const spl_job *job) {
     return fmax(job->input_s / speed - elapsed_s, 0);
 }
 
-/* Its place in the queue (1: next) and the seconds until it is done, or null. */
+/* The job's position in the queue (1: next) and the seconds until it ends, or null. */
 static json_t *queue_place(spl_jobs *jobs, const spl_job *job, double *ret_eta_s) {
     uint64_t before;
     double audio_s;
@@ -95,8 +95,8 @@ static json_t *describe_error(const spl_job *job) {
                      job->error_code, "detail", spl_json_text(job->error_detail));
 }
 
-/* What the decoder had to say of a song that was separated all the same: it is in the manifest, ""
- * for nothing. */
+/* A decoder warning about a song that was separated nevertheless. The manifest has "" if there is
+ * none. */
 static json_t *describe_warning(const spl_job *job) {
     json_auto_t *manifest = parsed_or_null(job->result);
     const char *warning = json_string_value(json_object_get(manifest, "warning"));

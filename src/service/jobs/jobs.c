@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The door of the room: starts and ends its threads, and answers what clients ask about jobs.
+ * The public functions of the module: they start and stop its threads and answer requests about
+ * jobs.
  */
 #include "base/clock.h"
 #include "service/core/ids.h"
@@ -18,7 +19,7 @@
 #define PEAKS_KEPT_BYTES   ((size_t)64 << 20)
 #define TURN_RETRY_AFTER_S 10
 
-/* How many requests may do it at once, and how many of one key. */
+/* Concurrent operations of each kind, in total and for one key. */
 static const struct {
     unsigned slots, per_key;
 } shares[SPL_TURN_KINDS] = {
@@ -26,7 +27,7 @@ static const struct {
     [SPL_TURN_DECODE] = {4, 2}, [SPL_TURN_READ] = {8, 4},
 };
 
-/* -------------------------------------------------------------------- for the room ---- */
+/* ------------------------------------------------------------------ for the module ---- */
 
 void spl_jobs_log_failure(spl_log_level level, const char *event, const spl_error *error) {
     spl_log(level, event, SPL_TEXT("status", spl_status_text(error->status)),
@@ -219,7 +220,7 @@ void spl_jobs_measure(spl_jobs *jobs) {
     uint64_t free_bytes;
     spl_error error;
     if (jobs->only_works) {
-        /* the queue is told by those who fill it */
+        /* the processes that accept jobs measure the queue */
     } else if (SPL_STORE(jobs, stats, &stats, &error) < 0) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "jobs.not_measured", &error);
     } else {
@@ -254,7 +255,7 @@ void spl_jobs_idempotency_release(spl_jobs *jobs, const spl_principal *principal
         spl_jobs_log_failure(SPL_LOG_ERROR, "idempotency.failed", &error);
 }
 
-/* ------------------------------------------------------------------------- questions ---- */
+/* --------------------------------------------------------------------------- queries ---- */
 
 static int get(spl_jobs *jobs, const char *owner, const char *id, spl_job *ret_job,
                spl_problem *ret_problem) {
@@ -324,7 +325,8 @@ void spl_jobs_wait(spl_jobs *jobs, const char *id, int64_t version, unsigned tim
 
 /* --------------------------------------------------------------------------- changes ---- */
 
-/* What ends a job is done also when it can't be noted, for that is how a full disk is emptied. */
+/* Canceling and deleting succeed even if the audit log can't be written, because they are how a
+ * full disk is emptied. */
 static void note(spl_jobs *jobs, const spl_principal *principal, const char *address,
                  const char *action, const char *id) {
     const spl_audit_event event = {.actor = principal->id,
@@ -390,7 +392,7 @@ static const spl_job_output *find_output(const spl_job *job, const char *file) {
     return NULL;
 }
 
-/* "song - vocals.flac"; without a name of the input "vocals.flac". */
+/* "song - vocals.flac", or "vocals.flac" if the input has no name. */
 static void make_download_name(const spl_job *job, const spl_job_output *output, char *ret_name,
                                size_t size) {
     const char *input = job->input_name ? job->input_name : "";
@@ -442,7 +444,7 @@ int spl_jobs_open_file(spl_jobs *jobs, const char *owner, const char *id, const 
     spl_jobs_blob_name(jobs, job.fence, file, blob);
     status = SPL_BLOBS(jobs, open, id, blob, job.state == SPL_JOB_RUNNING ? job.fence : 0, NULL,
                        &opened.blob, &error);
-    if (status == SPL_E_NOT_FOUND) /* it expired or the worker gave it up just now */
+    if (status == SPL_E_NOT_FOUND) /* it expired or the worker gave it up in the meantime */
         return refuse_file(&job, ret_problem);
     if (status < 0)
         return spl_jobs_refuse_failure(ret_problem, "file.not_opened", &error);

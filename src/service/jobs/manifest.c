@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The manifest of a job: what went in, what was done with which weights, what came out, and how far
- * the stems are from the mixture.
+ * The manifest of a job: input, options, model, outputs, and how far the sum of the stems is from
+ * the mixture.
  */
 #include "service/jobs/internal.h"
 
@@ -61,7 +61,7 @@ int spl_manifest_write(const spl_manifest_facts *facts, char **ret_text, spl_err
         describe_timings(facts), "warning", result->warning);
     if (!manifest)
         return spl_fail_memory(ret_error);
-    /* As the command: left out when it was not measured, null when nothing at all is left. */
+    /* As in the command: omitted if not measured, null if the residual is zero. */
     if (!isnan(result->residual_db))
         json_object_set_new(manifest, "residual_db", spl_json_number(result->residual_db));
     char *text = json_dumps(manifest, JSON_COMPACT);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of formats: extension, the containers (as libav calls them) that such files are, and
- * the media types that clients send for it. The codec helper tells the container of a file from its
+ * The table of formats: extension, the containers (libav's names) of such files, and the media
+ * types that clients send for them. The codec helper detects the container of a file from its
  * content, as it does for the command.
  */
 #include "service/jobs/media.h"
@@ -115,8 +115,8 @@ static const media_format table[] = {
     {"flv", "flv", FLV_TYPES},
 };
 
-/* Whether `list`, whose items `separator` separates, has the `length` bytes of `item`, in any case.
- */
+/* Whether `list`, separated by `separator`, contains the `length` bytes of `item`, ignoring
+ * case. */
 static bool lists(const char *list, char separator, const char *item, size_t length) {
     const char around[] = {separator, ' ', '\0'};
     while (*list) {
@@ -129,12 +129,12 @@ static bool lists(const char *list, char separator, const char *item, size_t len
     return false;
 }
 
-/* What a client says of a file. */
+/* A client's declaration of a file. */
 typedef struct declaration {
     const char *formats;
     const char *extension; /* NULL: the file has no name */
     const char *type;
-    size_t type_length; /* 0: it says nothing of the type */
+    size_t type_length; /* 0: no type was declared */
 } declaration;
 
 static declaration declare(const char *formats, const char *name, const char *type) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Models by name, and the few that are open.
+ * Models by name, and a small cache of open ones.
  */
 #include "service/jobs/models.h"
 
@@ -24,23 +24,23 @@
 #define CONFIGURATION_FILE_END ".json"
 
 typedef struct open_model {
-    spl_model *model; /* NULL: a free place */
+    spl_model *model; /* NULL: free slot */
     char sha256[65];
-    uint64_t used; /* when, in uses */
+    uint64_t used; /* sequence number of the last use */
 } open_model;
 
-/* What a check of a model's files said. */
+/* The cached result of a check of a model's files. */
 typedef struct model_verdict {
-    char sha256[65], files_id[65]; /* "": a free place */
-    spl_error error;               /* status OK: it is whole */
+    char sha256[65], files_id[65]; /* "": free slot */
+    spl_error error;               /* status OK: the files are intact */
 } model_verdict;
 
 struct spl_models {
     char *search_path;
-    pthread_mutex_t check_lock; /* of the verdicts */
+    pthread_mutex_t check_lock; /* protects the verdicts */
     model_verdict verdicts[VERDICTS_MAX];
     size_t next_verdict;
-    pthread_mutex_t lock; /* of all below */
+    pthread_mutex_t lock; /* protects the members below */
     open_model open[OPEN_MAX];
     uint64_t uses;
 };
@@ -73,7 +73,8 @@ void spl_models_free(spl_models *models) {
 
 /* ---------------------------------------------------------------- manifests ---- */
 
-/* The manifest of the model folder, and its SHA-256. *ret_manifest is the caller's. */
+/* Reads the manifest of the model folder and computes its SHA-256. *ret_manifest is owned by the
+ * caller. */
 static int read_manifest(const char *folder, json_t **ret_manifest, char ret_sha256[65],
                          spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *path = NULL;
@@ -97,7 +98,7 @@ static int read_manifest(const char *folder, json_t **ret_manifest, char ret_sha
     return 0;
 }
 
-/* Writes to `out` what tells whether the file of each net is still the same. */
+/* Writes the identity of each network's file to `out`: device, inode, size, mtime and ctime. */
 static void write_files(FILE *out, const char *folder, const json_t *nets) {
     size_t i;
     const json_t *net;
@@ -197,7 +198,7 @@ static int open_checked(spl_models *models, const char *name, const spl_models_e
     return status;
 }
 
-/* The place of the model, or else a free one, or else the one that was not used for longest. */
+/* The slot of the model; otherwise a free one; otherwise the least recently used. */
 static open_model *choose_place(spl_models *models, const char *sha256) {
     open_model *chosen = &models->open[0];
     for (size_t i = 0; i < OPEN_MAX; i++) {
@@ -301,8 +302,8 @@ typedef struct description {
     spl_error *error;
 } description;
 
-/* Adds the model under one of its names, `prefix`, `name` and `suffix` together, if that name means
- * this folder. */
+/* Adds the model under the name `prefix` + `name` + `suffix` if that name resolves to this
+ * folder. */
 static int add_name(description *to, const json_t *manifest, const spl_models_entry *entry,
                     const char *prefix, const char *name, const char *suffix) {
     SPL_CLEANUP(spl_free_p) char *full = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Options of a job: read by the parsers of the command, written in one canonical way.
+ * Options of a job: read by the command's parsers, written in canonical form.
  */
 #include "service/jobs/options.h"
 
@@ -13,11 +13,11 @@
 #define DEFAULT_BITRATE_BPS  128000
 #define MODEL_NAME_MAX_BYTES 128
 
-/* One member of the object while it is read. */
+/* One member of the object being read. */
 typedef struct option_member {
     const char *key;
     const json_t *value;
-    char text[256]; /* of a number, or a string */
+    char text[256]; /* a number or string as text */
 } option_member;
 
 typedef struct options_reading {
@@ -34,7 +34,7 @@ static int refuse_value(options_reading *reading, const option_member *member, c
     return spl_refuse_about(reading->problem, SPL_PROBLEM_INVALID, member->key, NULL, "%s", text);
 }
 
-/* A failure of one of the command's parsers. */
+/* Refuses a value that one of the command's parsers rejected. */
 static int refuse_parsed(options_reading *reading, const option_member *member,
                          const spl_error *error) {
     if (error->status == SPL_E_MEMORY)
@@ -48,7 +48,7 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(json_string_value(*(json_t *const *)a), json_string_value(*(json_t *const *)b));
 }
 
-/* Appends the names in `text`, which `separator` separates, with or without spaces around it. */
+/* Appends the names in `text`, separated by `separator` and optional spaces. */
 static int append_names(json_t *names, const char *text, char separator) {
     while (text) {
         spl_name name;
@@ -59,7 +59,7 @@ static int append_names(json_t *names, const char *text, char separator) {
     return 0;
 }
 
-/* `names`, sorted and each once. Takes the reference to it. */
+/* Sorts `names` and removes duplicates. Takes ownership of `names`. */
 static json_t *sort_names(json_t *names) {
     size_t count = json_array_size(names);
     SPL_CLEANUP(spl_free_p) json_t **sorted = calloc(SPL_MAX(count, 1), sizeof(*sorted));
@@ -85,7 +85,7 @@ static json_t *sort_names(json_t *names) {
     return result;
 }
 
-/* Reads names from an array of texts, or from one text. */
+/* Reads names from an array of strings or from one string. */
 static int read_names(options_reading *reading, const option_member *member, const json_t *value,
                       char separator, json_t **ret_names) {
     json_t *names = json_array();
@@ -127,7 +127,7 @@ static bool is_mix_name(const char *name, size_t length) {
            strspn(name, allowed) >= length;
 }
 
-/* Takes the mix `name` of `length` bytes, the sum of `stems`. */
+/* Adds the mix `name` of `length` bytes, the sum of `stems`. */
 static int take_mix(options_reading *reading, const option_member *member, const char *name,
                     size_t length, const json_t *stems) {
     json_t *mixes = reading->options.mixes;
@@ -344,7 +344,7 @@ void spl_job_options_free(spl_job_options *options) {
     *options = (spl_job_options){0};
 }
 
-/* --------------------------------------------------------------- out again ---- */
+/* ------------------------------------------------------------------ output ---- */
 
 int spl_job_options_text(const spl_job_options *options, char **ret_text, spl_error *ret_error) {
     bool lossless = options->codec == SPL_CODEC_WAV || options->codec == SPL_CODEC_FLAC;
@@ -365,7 +365,7 @@ int spl_job_options_text(const spl_job_options *options, char **ret_text, spl_er
     return 0;
 }
 
-/* The names of an array in one text, after `prefix`; the caller's. */
+/* Joins the names of an array after `prefix`; owned by the caller. */
 static char *join_names(const char *prefix, const json_t *names, const char *separator) {
     char *text = strdup(prefix);
     for (size_t i = 0; text && i < json_array_size(names); i++) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Peaks of an output: the least and the greatest sample of each run of samples, for pictures of it.
- * WAV is read where it is asked for, also while it grows. Other files are decoded by the helper
- * from their start, once they are complete; what that gives is kept for whoever asks for another
- * part of the same file.
+ * Peaks of an output: the minimum and maximum sample of each run of samples, for drawing its
+ * waveform. WAV files are read at the requested position, even while they grow. Other files are
+ * decoded by the helper from their start once they are complete, and their peaks are cached for
+ * requests of other ranges of the file.
  */
 #include "app/audio/audio.h"
 #include "base/clock.h"
@@ -19,12 +19,12 @@
 #define VERSION      2
 #define FLAG_8_BIT   1
 
-/* What is kept of a file: the finest peaks that the web page shows, and of songs of over three
- * hours coarser ones. */
+/* Resolution of cached peaks: the finest that the web page shows, and coarser for songs of over
+ * three hours. */
 #define KEPT_SAMPLES_PER_PEAK 64
 #define KEPT_PEAKS_MAX        ((size_t)8 << 20)
 
-/* For one answer. */
+/* Limits for one response. */
 #define TURN_WAIT_MS  30000
 #define TIME_MAX_S    120
 #define RETRY_AFTER_S 10
@@ -33,11 +33,11 @@
 
 typedef struct peak_writer {
     uint64_t samples_per_peak;
-    size_t limit;   /* peaks at most */
-    bool coarsens;  /* at the limit, two peaks become one; otherwise it takes no more */
-    uint8_t *peaks; /* least and most of each */
+    size_t limit;   /* maximum number of peaks */
+    bool coarsens;  /* at the limit, merge pairs of peaks; otherwise stop */
+    uint8_t *peaks; /* minimum and maximum of each */
     size_t count, room;
-    uint64_t in_peak; /* samples of the peak that is being made */
+    uint64_t in_peak; /* samples in the current peak */
     float least, most;
     bool out_of_memory;
 } peak_writer;
@@ -46,7 +46,7 @@ static int8_t to_8_bit(float value) {
     return (int8_t)lrintf(fminf(fmaxf(value, -1), 1) * 127);
 }
 
-/* The least and the greatest of `count` peaks. `ret_peak` may be one of them. */
+/* The minimum and maximum of `count` peaks. `ret_peak` may point to one of them. */
 static void join(const uint8_t *peaks, size_t count, uint8_t ret_peak[2]) {
     int8_t least = (int8_t)peaks[0], most = (int8_t)peaks[1];
     for (size_t i = 1; i < count; i++) {
@@ -82,7 +82,7 @@ static void end_peak(peak_writer *writer) {
         join_pairs(writer);
 }
 
-/* One sample of all channels. False when there are enough peaks. */
+/* Adds one sample of all channels. Returns false when there are enough peaks. */
 static bool take_sample(peak_writer *writer, const float *values, unsigned channels) {
     if (writer->count == writer->limit || writer->out_of_memory)
         return false;
@@ -116,7 +116,7 @@ typedef struct wav_layout {
     uint64_t data_at;
 } wav_layout;
 
-/* Reads the header that our own writer has written (audio/wav.c). */
+/* Parses a header written by our own writer (audio/wav.c). */
 static int read_layout(int fd, wav_layout *ret_layout, spl_error *ret_error) {
     uint8_t header[512];
     const ssize_t got = pread(fd, header, sizeof(header), 0);
@@ -149,14 +149,14 @@ static float wav_value(const uint8_t *at, unsigned bytes) {
     return (float)(int32_t)(little_endian(at, bytes) << (32 - 8 * bytes)) * 0x1p-31f;
 }
 
-/* Who asks for peaks of which file, and until when. */
+/* One request for peaks, and its deadline. */
 typedef struct peaks_work {
     spl_jobs *jobs;
     const spl_jobs_asker *asker;
     const spl_job_file *file;
     const spl_peaks_query *query;
     double deadline_s;
-    int (*unwanted)(void *user); /* whether nobody waits any more */
+    int (*unwanted)(void *user); /* non-zero: no client waits any more */
     void *unwanted_user;
 } peaks_work;
 
@@ -184,14 +184,14 @@ static int read_wav(const peaks_work *work, peak_writer *writer, unsigned *ret_r
     wav_layout layout = {0};
     int status = read_layout(blob->fd, &layout, ret_error);
     if (status < 0)
-        return blob->complete ? status : 0; /* nothing yet */
+        return blob->complete ? status : 0; /* no header yet: no peaks */
     *ret_rate_hz = layout.sample_rate_hz;
     const unsigned frame_bytes = layout.channels * layout.bytes_per_value;
     const spl_peaks_query *query = work->query;
     SPL_CLEANUP(spl_free_p) uint8_t *buffer = malloc(READ_BYTES);
     if (!buffer)
         return spl_fail_memory(ret_error);
-    /* An odd size has a byte of padding behind it, which is no whole sample. */
+    /* A padding byte after an odd data size is too short for a whole sample. */
     uint64_t at = layout.data_at + query->first * query->samples_per_peak * frame_bytes;
     bool more = true;
     while (more && at + frame_bytes <= blob->bytes) {
@@ -218,7 +218,7 @@ static int read_wav(const peaks_work *work, peak_writer *writer, unsigned *ret_r
     return 0;
 }
 
-/* ---- All else ---- */
+/* ---- Other formats ---- */
 
 static int decode(const peaks_work *work, uint64_t skipped, peak_writer *writer,
                   spl_error *ret_error) {
@@ -265,7 +265,7 @@ static void end_writer(peak_writer *writer, bool complete) {
         end_peak(writer);
 }
 
-/* Fills the writer in turn, and moves what it has to *ret_peaks. */
+/* Waits for a turn, fills the writer and moves its peaks to *ret_peaks. */
 static int read_in_turn(const peaks_work *work, uint64_t skipped, peak_writer *writer,
                         spl_peaks *ret_peaks, spl_problem *ret_problem) {
     const bool wav = strcmp(work->file->media_type, "audio/wav") == 0;
@@ -294,7 +294,7 @@ static int read_in_turn(const peaks_work *work, uint64_t skipped, peak_writer *w
     return 0;
 }
 
-/* spl_peaks_maker.make: the peaks of the whole file. */
+/* spl_peaks_maker.make: computes the peaks of the whole file. */
 static int make_kept(void *user, spl_peaks_entry *entry, spl_peaks *ret_peaks,
                      spl_problem *ret_problem) {
     peaks_work work = *(const peaks_work *)user;
@@ -305,7 +305,7 @@ static int make_kept(void *user, spl_peaks_entry *entry, spl_peaks *ret_peaks,
     return read_in_turn(&work, 0, &writer, ret_peaks, ret_problem);
 }
 
-/* The part that is asked for, of finer peaks of the whole file. */
+/* Cuts the requested range out of finer peaks of the whole file. */
 static int cut(const spl_peaks *whole, const spl_peaks_query *query, spl_peaks *ret_peaks,
                spl_problem *ret_problem) {
     const size_t joined = (size_t)(query->samples_per_peak / whole->samples_per_peak);
@@ -322,7 +322,7 @@ static int cut(const spl_peaks *whole, const spl_peaks_query *query, spl_peaks *
     return 0;
 }
 
-/* Reads or decodes for this answer alone. */
+/* Reads or decodes the requested range, without the cache. */
 static int read_part(const peaks_work *work, spl_peaks *ret_peaks, spl_problem *ret_problem) {
     const spl_peaks_query *query = work->query;
     peak_writer writer = {.samples_per_peak = query->samples_per_peak,
@@ -348,9 +348,9 @@ static int decode_part(const peaks_work *work, spl_peaks *ret_peaks, spl_problem
     return fine ? status : read_part(work, ret_peaks, ret_problem);
 }
 
-/* ---- The answer ---- */
+/* ---- The response ---- */
 
-/* `peaks->data` is used up. */
+/* Takes ownership of `peaks->data`. */
 static int write_answer(const spl_peaks *peaks, uint8_t **ret_data, size_t *ret_size,
                         spl_problem *ret_problem) {
     const size_t bytes = 2 * peaks->count;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A list of entries under one lock. The thread that asks first makes the peaks, on behalf of all
- * that come while it does.
+ * A list of entries under one lock. The first thread to request a file's peaks computes them for
+ * all threads that request them meanwhile.
  */
 #include "service/jobs/peaks_cache.h"
 
@@ -13,12 +13,12 @@
 struct spl_peaks_entry {
     spl_peaks_entry *next;
     spl_peaks_cache *cache;
-    const spl_peaks_maker *maker; /* while it is being made */
+    const spl_peaks_maker *maker; /* during the computation */
     char sha256[65];
-    bool listed;    /* can be found */
-    bool ready;     /* `peaks` are there */
-    int status;     /* of the maker, once it has ended */
-    unsigned users; /* threads that use it, wait for it or make it */
+    bool listed;    /* in the list of the cache */
+    bool ready;     /* `peaks` is valid */
+    int status;     /* of the maker, after it has ended */
+    unsigned users; /* threads that use, await or compute it */
     spl_peaks peaks;
     spl_problem problem;
 };
@@ -64,7 +64,7 @@ void spl_peaks_cache_destroy(spl_peaks_cache *cache) {
     pthread_mutex_destroy(&cache->lock);
 }
 
-/* Frees what was not used for longest, until the rest fits. */
+/* Evicts the least recently used entries that are not in use until the rest fits. */
 static void make_room(spl_peaks_cache *cache) {
     while (cache->bytes > cache->bytes_max) {
         spl_peaks_entry *last = NULL;
@@ -129,7 +129,7 @@ static spl_peaks_entry *add(spl_peaks_cache *cache, const char *sha256,
     return entry;
 }
 
-/* Makes the peaks, without the lock. */
+/* Computes the peaks without holding the lock. */
 static void make(spl_peaks_cache *cache, spl_peaks_entry *entry) {
     const spl_peaks_maker *maker = entry->maker;
     pthread_mutex_unlock(&cache->lock);
@@ -151,7 +151,8 @@ static void make(spl_peaks_cache *cache, spl_peaks_entry *entry) {
     pthread_cond_broadcast(&cache->changed);
 }
 
-/* Waits until another thread has made it. False: the client has gone. */
+/* Waits until another thread has computed the peaks. Returns false if the client has
+ * disconnected. */
 static bool wait_for(spl_peaks_cache *cache, const spl_peaks_entry *entry,
                      const spl_peaks_maker *own) {
     while (!entry->ready && entry->status == 0) {

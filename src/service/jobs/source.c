@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Songs that the service fetches itself from the source URL that a client gives.
+ * Fetches songs from the source URL that a client gives.
  */
 #include "service/jobs/internal.h"
 #include "service/jobs/media.h"
@@ -31,7 +31,7 @@ static int ask_canceled(void *user) {
     return submission->canceled && submission->canceled(submission->canceled_user);
 }
 
-/* The last part of the URL's path when it has an extension; the caller's, NULL without one. */
+/* The last component of the URL's path if it has an extension, else NULL; owned by the caller. */
 static char *name_of(const char *url) {
     const char *scheme = strstr(url, "://");
     const char *path = strchr(scheme ? scheme + 3 : url, '/');
@@ -70,7 +70,7 @@ static int refuse_failed(const source_fetch *fetch, const spl_error *error) {
         return spl_refuse(fetch->problem, SPL_PROBLEM_UNAVAILABLE, "the client has gone");
     case SPL_E_MEMORY:
         return spl_refuse_error(fetch->problem, error);
-    default: /* PERMISSION too: which names are known inside is nothing to tell */
+    default: /* PERMISSION too: do not reveal which internal host names exist */
         return spl_refuse_about(fetch->problem, SPL_PROBLEM_SOURCE_REFUSED, "source_url",
                                 "SPLEETER_SOURCE_ALLOW",
                                 "the source URL could not be fetched: its host can't be reached, "

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Slots and the list of those who wait for one, under one lock. A slot keeps the name of its last
- * holder, which is all that is remembered of a key.
+ * Slots and the list of waiters, under one lock. A slot keeps the key of its last holder; nothing
+ * else is remembered of a key.
  */
 #include "service/jobs/turns.h"
 
@@ -17,7 +17,7 @@ typedef struct spl_turn_waiter {
     struct spl_turn_waiter *next;
     const char *key;
     pthread_cond_t granted;
-    int slot; /* -1: not yet */
+    int slot; /* -1: none yet */
 } turn_waiter;
 
 void spl_turns_init(spl_turns *turns, unsigned slots, unsigned per_key) {
@@ -31,7 +31,7 @@ void spl_turns_destroy(spl_turns *turns) {
     pthread_mutex_destroy(&turns->lock);
 }
 
-/* How many slots the key holds, and when it got its last one (0: not remembered). */
+/* The number of slots that the key holds, and its last turn (0: none remembered). */
 static unsigned count_held(const spl_turns *turns, const char *key, uint64_t *ret_turn) {
     unsigned held = 0;
     *ret_turn = 0;
@@ -44,7 +44,7 @@ static unsigned count_held(const spl_turns *turns, const char *key, uint64_t *re
     return held;
 }
 
-/* The free slot whose last holder is longest gone, or -1. */
+/* The free slot with the oldest last turn, or -1. This keeps recent keys remembered longest. */
 static int find_free(const spl_turns *turns) {
     int found = -1;
     for (unsigned i = 0; i < turns->slot_count; i++) {
@@ -78,7 +78,7 @@ static void leave_list(spl_turns *turns, const turn_waiter *waiter) {
         *at = waiter->next;
 }
 
-/* Gives free slots to those who wait. */
+/* Grants free slots to waiters. */
 static void grant(spl_turns *turns) {
     turn_waiter *waiter;
     int slot;
@@ -99,7 +99,7 @@ static void append(spl_turns *turns, turn_waiter *waiter) {
     *at = waiter;
 }
 
-/* Waits with the lock held until the slot is there, or the reason why it will not be. */
+/* Waits, with the lock held, until the waiter has a slot; otherwise returns LIMIT or CANCELED. */
 static int wait_for_slot(spl_turns *turns, turn_waiter *waiter, const spl_turn_wait *wait) {
     const double until_s = spl_now_s() + 1e-3 * wait->ms;
     while (waiter->slot < 0) {

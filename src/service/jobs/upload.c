@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Uploads: from the socket to the disk under caps, with the SHA-256 made on the way; nothing of a
- * file stays in memory.
+ * Uploads. They are streamed from the socket to disk under limits, and hashed on the way; file
+ * content is not kept in memory.
  */
 #include "base/clock.h"
 #include "base/file.h"
@@ -19,13 +19,13 @@
 #define NAME_MAX_BYTES      200
 #define QUEUE_RETRY_AFTER_S 30
 
-/* The last part of the client's path, as UTF-8 that can be shown; the caller's. */
+/* The last component of the client's path, as printable UTF-8; owned by the caller. */
 static char *clean_name(const char *name) {
     const char *slash = strrchr(name, '/'), *backslash = strrchr(name, '\\');
     const char *base = slash > backslash ? slash : backslash;
     base = base ? base + 1 : name;
     size_t length = strlen(base);
-    if (length > NAME_MAX_BYTES) /* the end, for it has the extension */
+    if (length > NAME_MAX_BYTES) /* keep the end, which has the extension */
         base += length - NAME_MAX_BYTES;
     while (((unsigned char)*base & 0xc0) == 0x80)
         base++;
@@ -56,8 +56,8 @@ static int refuse_too_large(const spl_jobs *jobs, spl_problem *ret_problem) {
                             (unsigned long long)(jobs->settings->max_file_size_bytes / MIB));
 }
 
-/* Queue and quota, which are checked again when the job is made; here they save the client the way.
- */
+/* Checks queue and quota early, to spare the client a useless upload. They are checked again when
+ * the job is created. */
 static int check_limits(spl_jobs *jobs, const spl_principal *principal, uint64_t bytes,
                         uint64_t *ret_room_bytes, spl_problem *ret_problem) {
     spl_error error;
@@ -78,7 +78,7 @@ static int check_limits(spl_jobs *jobs, const spl_principal *principal, uint64_t
     return 0;
 }
 
-/* Uploads of one owner that come in at once share what its quota has left. */
+/* Concurrent uploads of one owner share what is left of its quota. */
 static int reserve(spl_upload *upload, uint64_t bytes, spl_problem *ret_problem) {
     spl_jobs *jobs = upload->jobs;
     uint64_t sum = bytes;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The sender of webhooks, by the Standard Webhooks specification
- * (https://www.standardwebhooks.com): deliveries are stored with the end of their job, and tried
- * until one is answered with a 2xx status or the attempts are used up. Each try is signed anew.
+ * (https://www.standardwebhooks.com). Deliveries are stored when their job ends, and retried until
+ * a response has a 2xx status or the attempts are used up. Each attempt is signed anew.
  */
 #include "base/clock.h"
 #include "service/auth/auth.h"
@@ -21,10 +21,10 @@
 #define LEASE_MARGIN_MS  30000
 #define ANSWER_MAX_BYTES 65536
 
-/* How many of the deliveries that are made at once may be of one key, and to one host. */
+/* Limits of concurrent deliveries for one key and to one host. */
 #define PER_KEY  2
 #define PER_HOST (SPL_WEBHOOK_SENDERS / 2)
-/* When one whose host has as many as it may is looked at again. */
+/* Delay of a delivery whose host is at its limit. */
 #define DEFER_MS 5000
 
 bool spl_webhook_of(const spl_job *job, spl_delivery *ret_delivery) {
@@ -36,14 +36,14 @@ bool spl_webhook_of(const spl_job *job, spl_delivery *ret_delivery) {
     return true;
 }
 
-/* "job.succeeded"; of an expired job what it had been. */
+/* "job.succeeded"; for an expired job, the state in which it ended. */
 static const char *type_of(const spl_job *job) {
     if (job->error_code)
         return "job.failed";
     return job->result ? "job.succeeded" : "job.canceled";
 }
 
-/* *ret_payload is the caller's. NOT_FOUND: the job was deleted. */
+/* *ret_payload is owned by the caller. NOT_FOUND: the job was deleted. */
 static int make_payload(spl_jobs *jobs, const spl_delivery *delivery, char **ret_payload,
                         spl_error *ret_error) {
     spl_job job = {0};
@@ -62,7 +62,7 @@ static int make_payload(spl_jobs *jobs, const spl_delivery *delivery, char **ret
     return 0;
 }
 
-/* spl_outbound.canceled: a slow receiver does not hold up the end of the service. */
+/* spl_outbound.canceled: a slow receiver does not delay the shutdown. */
 static int ask_draining(void *user) {
     spl_jobs *jobs = user;
     return atomic_load(&jobs->draining);
@@ -137,8 +137,8 @@ static void settle(spl_jobs *jobs, const spl_delivery *delivery, int status, lon
         spl_jobs_log_failure(SPL_LOG_ERROR, "webhook.not_stored", &error);
 }
 
-/* Owners of at least `held` deliveries that are being made, as the store takes them; the caller's.
- */
+/* Lists owners of at least `held` deliveries in progress, in the store's format; owned by the
+ * caller. */
 static char *list_busy(const spl_jobs *jobs, unsigned held) {
     SPL_CLEANUP(spl_free_p) char *list = strdup("");
     for (size_t i = 0; list && i < SPL_WEBHOOK_SENDERS; i++) {
@@ -169,8 +169,8 @@ static int claim(spl_jobs *jobs, unsigned held, spl_delivery *ret_delivery, spl_
                      &next_ms, ret_error);
 }
 
-/* The next delivery: of a key of which none is being made, or else of one that has not as many as
- * it may. */
+/* Claims the next delivery: preferably of a key with none in progress, otherwise of one below its
+ * limit. */
 static int claim_fairly(spl_jobs *jobs, spl_delivery *ret_delivery, spl_error *ret_error) {
     int status = 0;
     for (unsigned held = 1; held <= PER_KEY; held++) {
@@ -181,7 +181,7 @@ static int claim_fairly(spl_jobs *jobs, spl_delivery *ret_delivery, spl_error *r
     return status;
 }
 
-/* Notes that the delivery is being made. False: its host has as many as it may. */
+/* Registers the delivery as in progress. Returns false if its host is at its limit. */
 static bool enter(spl_jobs *jobs, const spl_delivery *delivery, size_t *ret_place) {
     spl_sending sending = {0};
     snprintf(sending.owner, sizeof(sending.owner), "%s", delivery->owner);
@@ -226,11 +226,11 @@ static void deliver(spl_jobs *jobs, spl_delivery *delivery) {
         status = make_payload(jobs, delivery, &delivery->payload, &error);
     if (status == 0)
         status = post(jobs, delivery, delivery->payload, &http_status, &error);
-    if (status != SPL_E_CANCELED) /* else its lease runs out, and it is sent after the next start */
+    if (status != SPL_E_CANCELED) /* else its lease expires; it is sent after the next start */
         settle(jobs, delivery, status, http_status, &error);
 }
 
-/* Waits for a delivery and takes it. False: there is none yet, or the service ends. */
+/* Waits for a delivery and claims it. Returns false if none was claimed. */
 static bool take(spl_jobs *jobs, spl_delivery *ret_delivery, size_t *ret_place) {
     spl_error error;
     int status = claim_fairly(jobs, ret_delivery, &error);
@@ -250,8 +250,8 @@ static bool take(spl_jobs *jobs, spl_delivery *ret_delivery, size_t *ret_place) 
     return false;
 }
 
-/* One sender at a time looks for a delivery; the others make theirs, or wait until it has found
- * one. */
+/* One sender at a time looks for a delivery. The others are delivering, or wait for their turn to
+ * look. */
 void *spl_webhooks_run(void *user) {
     spl_jobs *jobs = user;
     while (!atomic_load(&jobs->draining)) {

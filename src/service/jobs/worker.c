@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Workers: each claims a job under a lease, separates it through the pipeline into outputs that can
- * be read while they grow, and ends it. What a worker does to a job counts only as long as its
- * lease holds: a heartbeat thread renews it, brings the progress along, and learns of cancels and
- * of a lease that was lost; the engine asks several times a segment whether to stop.
+ * Workers. Each claims a job under a lease, separates it through the pipeline into outputs that can
+ * be read while they grow, and ends it. A worker's changes to a job are accepted only while it
+ * holds the lease. A heartbeat thread renews the lease, reports the progress, and detects cancels
+ * and a lost lease; the engine polls several times a segment whether to stop.
  */
 #include "base/clock.h"
 #include "base/pool.h"
@@ -17,7 +17,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* HTTP answers come first. */
+/* HTTP responses have priority over separation. */
 #define NICE             10
 #define WAIT_MS          1000
 #define HEARTBEAT_MS     1000
@@ -25,17 +25,17 @@
 #define RETRY_MOST_MS    60000
 #define FINISH_S         5
 #define FINISH_PAUSE_MS  1000
-#define REMOVE_S         1.0 /* for what a stopped job stored; what stays is removed with the job */
-#define OUTAGES_MAX      100 /* claims of a job up to which those that outages ended do not count */
+#define REMOVE_S         1.0 /* for removing a stopped job's files; the rest go with the job */
+#define OUTAGES_MAX      100 /* attempts that outages ended do not count below this many claims */
 #define SPEED_NEW_WEIGHT 0.3
 
-/* Why the engine is to stop. */
+/* Why the engine has to stop. */
 typedef enum stop_reason {
     STOP_NONE,
-    STOP_CANCEL,    /* the client asked */
-    STOP_LOST,      /* the job is not this worker's any more */
+    STOP_CANCEL,    /* canceled by the client */
+    STOP_LOST,      /* lease lost */
     STOP_TIMEOUT,   /* SPLEETER_JOB_TIMEOUT_S */
-    STOP_GIVE_BACK, /* the service ends */
+    STOP_GIVE_BACK, /* the service is shutting down */
 } stop_reason;
 
 typedef struct job_work {
@@ -47,7 +47,7 @@ typedef struct job_work {
     _Atomic int stop; /* stop_reason */
     pthread_mutex_t lock;
     pthread_cond_t ended_changed;
-    bool ended; /* under `lock`: the heartbeat is to end */
+    bool ended; /* the heartbeat has to end; protected by `lock` */
     pthread_t heartbeat;
 
     spl_job_options options;
@@ -56,24 +56,24 @@ typedef struct job_work {
     spl_parts parts;
     spl_job_output outputs[SPL_OUTPUTS_MAX];
     spl_blob_writer writers[SPL_OUTPUTS_MAX];
-    size_t committed; /* outputs that have their place */
+    size_t committed; /* outputs committed so far */
     int input_fd;
 
     spl_timings timings;
     spl_pipeline_result result;
 } job_work;
 
-/* A failure: what is told to the client, and whether another try may help. */
+/* A failure as reported to the client, and whether a retry may succeed. */
 typedef struct job_failure {
     const char *code;
     bool transient;
-    bool outage; /* of the database or the storage that machines share: no fault of the job */
+    bool outage; /* of the shared database or storage: not the job's fault */
     char detail[1024];
 } job_failure;
 
 /* -------------------------------------------------------------------- heartbeat ---- */
 
-/* The first reason counts, but a lost job is lost. */
+/* The first reason is kept, but STOP_LOST overrides any other. */
 static void stop(job_work *work, stop_reason reason) {
     int none = STOP_NONE;
     if (reason == STOP_LOST)
@@ -146,7 +146,7 @@ static void end_heartbeat(job_work *work) {
     pthread_mutex_destroy(&work->lock);
 }
 
-/* spl_stop.ask: within a tenth of a second, whatever the run waits for. */
+/* spl_stop.ask: polled at least every tenth of a second, whatever the run waits for. */
 static bool ask_stop(void *user) {
     job_work *work = user;
     if (atomic_load(&work->jobs->give_back))
@@ -181,7 +181,7 @@ static int fail_with(job_failure *failure, const char *code, bool transient, con
     return status;
 }
 
-/* A failure of the service itself: logged, and told in general. */
+/* An internal failure: logs the details and gives the client a general message. */
 static int fail_inside(const job_work *work, job_failure *failure, const spl_error *error) {
     if (error->status == SPL_E_CANCELED) /* the work's stop_reason says why */
         return error->status;
@@ -305,12 +305,13 @@ static int separate(job_work *work, job_failure *failure) {
     return status < 0 ? fail_separation(work, stage, &error, failure) : 0;
 }
 
-/* Gives the outputs their places, and tells the store what they are. */
+/* Commits the outputs and stores their properties. */
 static int commit_outputs(job_work *work, job_failure *failure) {
     const spl_job *job = work->job;
     const spl_blob_wait wait = {ask_blob_stop, work};
     spl_error error;
-    int status = beat(work, &error); /* a lost lease must not replace what another worker made */
+    /* After a lost lease, another worker's outputs must not be replaced. */
+    int status = beat(work, &error);
     for (size_t i = 0; status == 0 && i < work->parts.count; i++) {
         spl_job_output *output = &work->outputs[i];
         output->complete = true;
@@ -332,8 +333,8 @@ static int commit_outputs(job_work *work, job_failure *failure) {
 
 /* ------------------------------------------------------------------------- ending ---- */
 
-/* How long the store may be out of order before a worker gives up telling it what became of a job:
- * the lease of a shared one. */
+/* How long a worker keeps trying to store the end of a job while the store fails: in a shared
+ * store, for the lease. */
 static double patience_s(const spl_jobs *jobs) {
     return jobs->store->shared ? jobs->settings->lease_s : FINISH_S;
 }
@@ -366,7 +367,7 @@ typedef struct removal {
     double end_s;
 } removal;
 
-/* spl_blob_wait.canceled: a stopped job does not wait for a storage that gives no answer. */
+/* spl_blob_wait.canceled: a stopped job does not wait for a storage that does not respond. */
 static int ask_removal_stop(void *user) {
     const removal *own = user;
     return ask_stop(own->work) && spl_now_s() > own->end_s;
@@ -383,8 +384,9 @@ static void remove_outputs(job_work *work) {
     work->committed = 0;
 }
 
-/* The job belongs to another worker now, or was deleted: then what this one made goes too. It
- * removes nothing else, for a database that was exchanged does not know the job either. */
+/* The lease is lost: another worker owns the job, or it was deleted. In the latter case this
+ * worker's outputs are removed, but nothing else, because a replaced database does not contain the
+ * job either. */
 static void leave(job_work *work) {
     spl_error error;
     bool holds;
@@ -398,7 +400,7 @@ static void end_job(job_work *work, spl_store_finish *end, spl_job_outcome outco
     if (end->state != SPL_JOB_SUCCEEDED)
         remove_outputs(work);
     const int status = finish(work, end);
-    if (status == SPL_E_LIMIT) { /* a job that fails stores nothing, so it is no reason again */
+    if (status == SPL_E_LIMIT) { /* a failed job stores nothing, so this can't recur */
         end_job(work,
                 &(spl_store_finish){.state = SPL_JOB_FAILED,
                                     .error_code = spl_problem_code_text(SPL_PROBLEM_QUOTA),
@@ -411,7 +413,7 @@ static void end_job(job_work *work, spl_store_finish *end, spl_job_outcome outco
     if (status < 0) {
         if (atomic_load(&work->stop) == STOP_LOST)
             leave(work);
-        return; /* or else the lease runs out, and the job is done again */
+        return; /* otherwise the lease expires and the job runs again */
     }
     removal own = {work, spl_now_s() + REMOVE_S};
     SPL_BLOBS(work->jobs, remove, work->job->id, SPL_INPUT_BLOB,
@@ -555,7 +557,7 @@ static void do_job(spl_jobs *jobs, const spl_job *job) {
     work_free(&work);
 }
 
-/* Log lines of this thread name the job and whose it is. */
+/* Log lines of this thread carry the job and its owner. */
 static void set_context(const spl_job *job) {
     spl_log_context *context = spl_log_context_get();
     *context = (spl_log_context){0};
@@ -568,7 +570,7 @@ static void set_context(const spl_job *job) {
         snprintf(context->trace_id, sizeof(context->trace_id), "%s", job->traceparent + version);
 }
 
-/* While the disk is full, jobs wait instead of failing one after the other. */
+/* While the disk is full, jobs stay queued instead of failing one by one. */
 static bool has_room(spl_jobs *jobs) {
     uint64_t free_bytes;
     spl_error error;
@@ -579,7 +581,7 @@ static bool has_room(spl_jobs *jobs) {
     return free_bytes >= jobs->settings->min_free_bytes;
 }
 
-/* Claims a job and does it; false when there is none. */
+/* Claims a job and runs it. Returns false if there was none. */
 static bool do_next(spl_jobs *jobs) {
     const spl_settings *settings = jobs->settings;
     if (!has_room(jobs))
