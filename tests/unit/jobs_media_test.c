@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which files are taken: extension, declared type and content must agree.
+ * Accepted media types: extension, declared type and content must agree.
  */
 #include "app/audio/extensions.h"
 #include "service/jobs/media.h"
@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define FORMATS "mp3,wav,flac,ogg,opus,m4a,aac,aif,aiff,wma,webm,mp4,mov,mkv"
-/* All that the help of SPLEETER_FORMATS names. */
+/* All formats in the help of SPLEETER_FORMATS. */
 static const char all_formats[] =
     FORMATS ","
             "3g2,3gp,ac3,adts,aifc,alac,amr,ape,asf,au,avi,awb,bwf,caf,dsf,dts,dtshd,eac3,ec3,f4a,"
@@ -66,12 +66,12 @@ static void content_must_be_of_the_declared_kind(void **state) {
     containers(NULL, NULL, "wav,w64,aiff,flac,ogg,mp3,aac,loas,mov,asf,xwma,matroska");
 }
 
-/* The command takes the same from folders. */
+/* The command accepts the same formats in folders. */
 static void all_formats_of_the_command_can_be_taken(void **state) {
     (void)state;
     char list[SPL_CONTAINERS_MAX_BYTES];
     spl_media_containers(all_formats, NULL, NULL, list, sizeof(list));
-    assert_true(strlen(list) < sizeof(list) - 32); /* none was left out */
+    assert_true(strlen(list) < sizeof(list) - 32); /* nothing was cut off */
     for (const char *format = all_formats; *format; format += *format == ',') {
         char name[32];
         const int length = (int)strcspn(format, ",");

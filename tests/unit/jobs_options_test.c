@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Options of jobs: what is read, what is refused under which field, and that there is one text for
- * what means the same.
+ * Options of jobs: parsing, the field that a refusal names, and equal canonical text for equal
+ * options.
  */
 #include "service/jobs/options.h"
 
@@ -23,7 +23,7 @@ static json_t *json_of(const char *text) {
     return value;
 }
 
-/* The canonical text; the caller's. */
+/* The canonical text, owned by the caller. */
 static char *canonical(const char *text) {
     json_auto_t *object = json_of(text);
     spl_job_options options;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The room of jobs with the real store, blobs, model and codec helper: what goes in as the bundled
- * song comes out as the bytes that the pipeline writes for the same options; and what becomes of
- * jobs that are refused, canceled, retried, given back, expired.
+ * The jobs module with the real store, blobs, model and codec helper. A job's outputs are the bytes
+ * that the pipeline writes for the same options. Jobs are also refused, canceled, retried, given
+ * back and expired.
  */
 #include "base/clock.h"
 #include "base/file.h"
@@ -23,7 +23,7 @@
 
 #define WAIT_S 120
 
-/* A service without HTTP, in a folder of its own. */
+/* A service without HTTP, in its own folder. */
 typedef struct jobs_room {
     char folder[64];
     spl_settings settings;
@@ -93,7 +93,8 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* What the room settled on is as SPLEETER_... would set it; takes effect with the next start. */
+/* Restarts the module. Changes to room->settings that are read at the start take effect, as if set
+ * by SPLEETER_... variables. */
 static void restart(jobs_room *room, unsigned drain_s) {
     close_room(room, drain_s);
     open_room(room);
@@ -120,7 +121,8 @@ static spl_upload *upload_song(jobs_room *room) {
     return upload;
 }
 
-/* `options` uses ' for ". The upload is used up in any case. */
+/* `options` uses ' for ". The upload is consumed in any case. Returns 1 for a replayed response,
+ * else 0 or a negative status. */
 static int submit(jobs_room *room, spl_upload *upload, const char *options, spl_submission more,
                   json_t **ret_job, spl_problem *ret_problem) {
     SPL_CLEANUP(spl_free_p) char *text = strdup(options);
@@ -146,8 +148,8 @@ static json_t *submit_song(jobs_room *room, const char *options) {
     return job;
 }
 
-/* A WAV file of five minutes, which no machine separates before it is looked at. It is no silence,
- * which would cost nothing. */
+/* Submits a WAV file of five minutes, so that the job still runs when the test looks at it. It is
+ * not silent, because silence costs the engine nothing. */
 static json_t *submit_long_song(jobs_room *room, const char *options) {
     const uint32_t data_bytes = 300 * 44100 * 4, file_bytes = 36 + data_bytes;
     uint8_t header[44] = "RIFF....WAVEfmt \x10\0\0\0\1\0\2\0\x44\xac\0\0\x10\xb1\2\0\4\0\x10\0data";
@@ -172,7 +174,7 @@ static const char *text_in(const json_t *object, const char *key) {
     return text;
 }
 
-/* Waits until the job's status is none of `before`; the job is the caller's. */
+/* Waits until the job's status is none of `before`. The returned job is owned by the caller. */
 static json_t *wait_while(jobs_room *room, const char *id, const char *before) {
     const double deadline_s = spl_now_s() + WAIT_S;
     for (;;) {
@@ -225,7 +227,7 @@ static char *read_output(jobs_room *room, const char *id, const char *file, size
     return bytes;
 }
 
-/* Both stems of the bundled song by the pipeline, as the command runs it. */
+/* Runs the pipeline on the bundled song as the command does, with both stems as outputs. */
 static void run_pipeline(spl_pipeline_options options, const char *model, const char *paths[2]) {
     spl_error error;
     spl_model_choice choice;
@@ -453,7 +455,7 @@ static void cancels_and_deletes(void **state) {
     json_t *gone;
     assert_true(spl_jobs_get(room->jobs, alice.id, text_in(deleted, "id"), &gone, NULL, &problem) <
                 0);
-    restart(room, 60); /* the worker that was at it has ended */
+    restart(room, 60); /* returns when the job's worker has ended */
     assert_true(folder_is_empty(room->folder, "blobs"));
     assert_true(folder_is_empty(room->folder, "incoming"));
 }
@@ -562,8 +564,8 @@ static bool exists(const jobs_room *room, const char *name) {
 #define UNKNOWN "0190d5a0-0000-7000-8000-000000000001"
 #define ASIDE   "blobs/quarantine/" UNKNOWN
 
-/* Nobody knows whose files these are: they are set aside for a week. What is no job's folder is not
- * touched at all. */
+/* Files of unknown jobs are quarantined for a week. Other folders and files are left alone, except
+ * temporary files. */
 static void deletes_only_what_it_knows(void **state) {
     jobs_room *room = *state;
     make_dir(room, "blobs/" UNKNOWN);
@@ -588,7 +590,7 @@ static void deletes_only_what_it_knows(void **state) {
     assert_true(exists(room, "blobs/lost+found"));
     assert_false(exists(room, "incoming/12"));
     assert_false(exists(room, "blobs/notes/vocals.wav.5.part"));
-    assert_true(exists(room, "jobs.db")); /* through the link */
+    assert_true(exists(room, "jobs.db")); /* not removed through the link */
 
     const time_t week_s = 7 * 24 * 3600, margin_s = 600;
     struct timespec times[2] = {{.tv_sec = time(NULL) - week_s + margin_s}};
@@ -628,7 +630,7 @@ static void sends_webhooks(void **state) {
     if (submit(room, upload_song(room), "{'duration': 1}", (spl_submission){.webhook_url = url},
                &answer, &problem) < 0)
         fail_msg("%s", problem.detail);
-    expect_status(answer, "succeeded"); /* at once, and that is told too */
+    expect_status(answer, "succeeded"); /* at once, and a webhook is sent for it too */
     json_decref(answer);
     while (atomic_load(&receiver.requests) == 1 && spl_now_s() < deadline_s)
         usleep(10000);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Peaks are computed once for all who wait, stop when nobody does, and are kept as far as memory
- * allows.
+ * Peaks are computed once for all waiting clients. The computation stops when none waits, and
+ * results are cached as far as memory allows.
  */
 #include "service/jobs/peaks_cache.h"
 
@@ -17,13 +17,13 @@
 
 #define PEAKS 500
 
-/* A thread that asks for peaks. */
+/* A thread that requests peaks. */
 typedef struct asker {
     spl_peaks_cache *cache;
     const char *file;
-    atomic_bool gone;      /* its client has left */
-    atomic_bool *released; /* what a computation waits for; NULL: nothing */
-    atomic_uint *made;     /* computations that have begun */
+    atomic_bool gone;      /* its client has disconnected */
+    atomic_bool *released; /* the computation waits until it is true; NULL: no wait */
+    atomic_uint *made;     /* number of computations started */
     bool fails;
     int status;
     spl_problem problem;
@@ -82,7 +82,7 @@ static int end(asker *self) {
     return self->status;
 }
 
-/* Takes and gives back; returns how many computations there were in all. */
+/* Takes and releases an entry; returns the total number of computations so far. */
 static unsigned ask(spl_peaks_cache *cache, const char *file, atomic_uint *made) {
     asker self = {.cache = cache, .file = file, .made = made};
     run(&self);
@@ -123,7 +123,7 @@ static void stops_when_nobody_waits(void **state) {
     asker second = first;
     start(&first);
     wait_for_count(&made, 1);
-    atomic_store(&second.gone, true); /* so that it leaves as soon as it is asked */
+    atomic_store(&second.gone, true); /* so that it leaves at the first poll */
     start(&second);
     assert_true(end(&second) < 0);
     atomic_store(&first.gone, true);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Slots that keys share: nobody gets more than the share, whoever waits is served by turns, and no
- * wait is without an end.
+ * Slots shared by keys: no key gets more than its share, waiters are served in turn, and every wait
+ * ends.
  */
 #include "service/jobs/turns.h"
 
@@ -22,7 +22,7 @@ typedef struct client {
     spl_turns *turns;
     const char *key;
     unsigned wait_ms;
-    atomic_int gone; /* what `canceled` answers */
+    atomic_int gone; /* returned by `canceled` */
     int status;
     unsigned slot;
     pthread_t thread;
@@ -39,7 +39,7 @@ static void *run(void *user) {
     return NULL;
 }
 
-/* Starts a client, and returns when it waits. */
+/* Starts a client and returns once it waits. */
 static void start(client *self, spl_turns *turns, const char *key, unsigned wait_ms) {
     *self = (client){.turns = turns, .key = key, .wait_ms = wait_ms};
     const unsigned before = spl_turns_waiting(turns);
