@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who may do what: keys, roles, tokens, others' jobs, rates and quotas."""
+"""Access control: keys, roles, tokens, other clients' jobs, rates and quotas."""
 import http.client
 import signal
 import subprocess
@@ -11,7 +11,7 @@ from conftest import KEY, PROGRAM, environment, wait_until, wav_bytes
 
 UNKNOWN = "01932e5b-7f1c-7abc-8def-0123456789ab"
 
-# Each route with an id: method, path after it, body.
+# Each route with an id: method, path after the id, body.
 ROUTES = [
     ("GET", "", None), ("HEAD", "", None), ("DELETE", "", None), ("POST", "/cancel", None), ("GET", "/events", None),
     ("GET", "/stems/vocals.wav", None), ("HEAD", "/stems/vocals.wav", None), ("GET", "/stems.zip", None),
@@ -36,7 +36,7 @@ def test_anothers_jobs_do_not_exist(service, song):
                {k: v for k, v in unknown.headers.items() if not k.startswith(volatile)}, (method, tail)
     assert bob.get("/v1/jobs").json()["jobs"] == []
     assert service.get(f"/v1/jobs/{id}").json()["status"] == "succeeded", "untouched"
-    # An admin's key is no exception.
+    # An admin's key has no access to them either.
     assert service.get(f"/v1/jobs/{bob.submit(song)['id']}").status == 404
 
 
@@ -61,12 +61,13 @@ def test_wrong_credentials(service, headers):
 
 @pytest.fixture
 def proxied(serve):
-    """A service behind a trusted proxy, which is this test."""
+    """A service behind a trusted proxy, whose role the test plays."""
     return serve(TRUSTED_PROXIES="127.0.0.1/32")
 
 
 def test_wrong_keys_keep_no_good_key_out(proxied):
-    """However often an address fails, only its failures are refused: a good key from the same address, or another address, goes on."""
+    """However often an address fails, only its failing requests are refused. Good keys from the
+    same address and other addresses still get access."""
     stranger = Client(proxied.port, "a-wrong-key-0123456789")
     answers = [stranger.get("/v1/jobs", X_Forwarded_For="203.0.113.1") for _ in range(70 * proxied.replicas)]
     assert answers[0].problem() == "unauthorized" and answers[-1].problem() == "rate-limited"
@@ -76,7 +77,8 @@ def test_wrong_keys_keep_no_good_key_out(proxied):
 
 
 def test_a_client_does_not_choose_its_address(proxied):
-    """What it sends of X-Forwarded-For stands before the proxy's own entry, on one line or several."""
+    """Entries of X-Forwarded-For that the client sends precede the proxy's own entry, on one line
+    or several."""
     def address(*lines):
         connection = http.client.HTTPConnection("127.0.0.1", proxied.port, timeout=60)
         connection.putrequest("GET", "/health")
@@ -118,12 +120,13 @@ def test_roles(service, song):
 def test_a_revoked_key_is_out_at_sighup(service):
     bob = service.add_key("bob")
     subprocess.run([PROGRAM, "keys", "revoke", "bob"], env=environment(**service.settings), check=True)
-    service.add_key("carol")  # sends SIGHUP and waits
+    service.add_key("carol")  # sends SIGHUP and waits for the reload
     assert bob.get("/v1/jobs").status == 401
 
 
 def keys(service, *arguments):
-    """Runs `spleeterd keys` and has the service read them."""
+    """Runs `spleeterd keys` and makes the service reload the keys. Returns a client with the new
+    key, or None if the command printed none."""
     done = subprocess.run([PROGRAM, "keys", *arguments], env=environment(**service.settings), check=True, capture_output=True, text=True)
     before = len(service.log("service.reloaded"))
     service.send_signal(signal.SIGHUP)
@@ -149,7 +152,7 @@ def test_a_reader_reads_what_its_client_has(service, song):
 
 
 def read_to_the_end(stream):
-    """What is left of an answer, whether it is whole or was broken off."""
+    """The rest of a response, even if the connection broke off."""
     try:
         return stream.read()
     except http.client.IncompleteRead as error:
@@ -158,13 +161,14 @@ def read_to_the_end(stream):
 
 @pytest.mark.parametrize("change", ["revoke", "rotate"])
 def test_answers_that_go_on_end_with_their_key(service, endless, change):
-    """Events, and stems that grow, by key and by link."""
+    """Streamed responses (events and growing stems) end when their key is revoked or replaced.
+    Those opened by link end when the client's key is revoked."""
     bob = service.add_key("bob")
     id = endless(bob)["id"]
     wait_until(lambda: bob.job(id)["outputs"], what="a stem that grows")
     link = bob.post_json(f"/v1/jobs/{id}/links", {"file": "vocals.wav"}).json()["url"]
     opened = [bob.open("GET", f"/v1/jobs/{id}/events"), bob.open("GET", f"/v1/jobs/{id}/stems/vocals.wav")]
-    if change == "revoke":  # links are of the client, and outlive a key that was replaced
+    if change == "revoke":  # links belong to the client and outlive a replaced key
         opened.append(Client(service.port, None).open("GET", link))
     assert all(stream.status == 200 and stream.read1(1 << 16) for _, stream in opened)
     heir = keys(service, change, "bob")
@@ -189,7 +193,8 @@ def test_events_end_with_their_session(service, endless):
 
 
 def test_what_a_revoked_key_handed_out_ends_with_it(serve, receiver, song):
-    """Links stop to work, and webhooks that wait are given up; who gets the name next inherits neither those nor the jobs."""
+    """Links stop working and pending webhooks are given up. A new client with the same name
+    inherits neither these nor the jobs."""
     service = serve(WEBHOOK_ALLOW="127.0.0.1/32")
     receiver.answer = lambda _request: (503, b"")
     bob = service.add_key("bob")
@@ -259,7 +264,8 @@ def test_keys_of_the_issuer_may_change(federated, jwks):
 
 
 def test_signing_out_ends_a_session_everywhere(service):
-    """Each process refuses the cookie, also after a restart; another session of the same key goes on."""
+    """Each process refuses the cookie, even after a restart. Another session of the same key
+    continues."""
     def sign_in():
         return service.request("POST", "/v1/session").headers["Set-Cookie"].split(";")[0]
 
@@ -279,7 +285,8 @@ def test_signing_out_ends_a_session_everywhere(service):
 
 
 def test_behind_a_proxy_that_speaks_tls(proxied):
-    """The proxy says which clients use TLS: they get cookies that no other host can set, and are told to come by TLS alone."""
+    """The proxy reports which clients use TLS. Those get cookies that no other host can set, and
+    HSTS."""
     for proto, secure in (("https", True), ("http, https", True), ("https, http", False), ("http", False), ("", False)):
         answer = proxied.request("POST", "/v1/session", headers={"X-Forwarded-Proto": proto})
         name, *attributes = answer.headers["Set-Cookie"].split("; ")
@@ -326,7 +333,7 @@ def test_jobs_per_key(serve, endless, song):
 
 def test_storage_per_key(serve):
     service = serve(STORAGE_PER_KEY_MB=6)
-    content = wav_bytes(10)  # 1.7 MiB, and twice that as stems
+    content = wav_bytes(10)  # 1.7 MiB, and twice that for the stems
     service.wait(service.submit(content)["id"])
     answer = service.post("/v1/jobs", {"stems": "vocals"}, file=content)
     assert (answer.status, answer.problem()) == (429, "quota-exceeded")
@@ -336,14 +343,14 @@ def test_storage_per_key(serve):
 
 
 def test_storage_of_jobs_that_wait(serve):
-    """They count with what they will make, as long as nobody knows better."""
+    """Queued jobs count with their expected output size until the actual size is known."""
     service = serve(STORAGE_PER_KEY_MB=20)
     flac = subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "anullsrc", "-t", "60", "-f", "flac", "-"], check=True,
-                          capture_output=True).stdout  # its header does not say how long it is; 20.2 MiB as stems
+                          capture_output=True).stdout  # no length in its header; its stems take 20.2 MiB
     job = service.wait(service.submit(flac, name="silence.flac", type="audio/flac")["id"])
     assert job["status"] == "failed" and job["error"]["code"] == "quota-exceeded", job
     wait_until(lambda: service.files("blobs") == [], what="cleaning up")
-    content = wav_bytes(30)  # 5 MiB, and twice that as stems
+    content = wav_bytes(30)  # 5 MiB, and twice that for the stems
     service.submit(content)
     answer = service.post("/v1/jobs", {"options": {"duration": 29}}, file=content)
     assert (answer.status, answer.problem()) == (429, "quota-exceeded")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is taken and what is refused, and that refusals say why."""
+"""Which uploads are accepted and refused, and the reasons that refusals give."""
 import json
 import math
 import urllib.parse
@@ -17,7 +17,7 @@ def refused(answer, status, code, **members):
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    """One for all tests, because none leaves anything in it."""
+    """One service for all tests, because no test leaves anything in it."""
     folder = tmp_path_factory.mktemp("admission")
     service = Service(folder, {"PORT": free_port(), "DATA_DIR": folder / "data", "API_KEY": KEY, "MIN_FREE_DISK_MB": 64,
                                "RATE_PER_MINUTE": 100000}).start()
@@ -121,7 +121,8 @@ class TestLimits:
 @pytest.mark.parametrize("depth", [33, 1800, 2047, 100000])
 @pytest.mark.parametrize("begin, end", [("[", "]"), ('{"a":', "}")], ids=["arrays", "objects"])
 def test_deep_json(service, song, depth, begin, end):
-    """More than 32 levels are refused wherever a request holds JSON; a field of a form takes 64 KiB, a body 256 KiB."""
+    """JSON of more than 32 levels is refused anywhere in a request. A form field may have 64 KiB, a
+    body 256 KiB."""
     deep = begin * depth + "1" + end * depth
     for field in "metadata", "options":
         refused(service.post("/v1/jobs", {field: deep}, file=song), 422, "invalid", field=field)
@@ -139,7 +140,7 @@ TEXTS = ["model", "stems", "mixes", "codec", "bitrate", "bit_depth", "bandwidth"
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
 def test_odd_characters(service, song, odd):
-    """Wherever they stand in a request, the answer is a problem."""
+    """Odd characters anywhere in a request give a problem response."""
     json_type = {"Content-Type": "application/json"}
     encoded = urllib.parse.quote(odd)
     link = "/v1/jobs/01a20f13-3097-7000-815a-90e3a868afd0/links"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Jobs from creation to deletion, as a client sees them."""
+"""Jobs from creation to deletion, through the public API."""
 import contextlib
 import hashlib
 import http.client
@@ -73,7 +73,8 @@ def test_three_ways_to_create_are_one(service, song):
 
 
 def test_names_of_files_can_be_shown(service, song):
-    """Changes of text direction are replaced, in JSON as in Content-Disposition; control characters are refused."""
+    """Changes of text direction are replaced, in JSON as in Content-Disposition; control characters
+    are refused."""
     for name, shown in {"a\u202egpj.wav": "a_gpj.wav", "\u061c\u200e\u200f\u2066\u2069.wav": "_____.wav",
                         "../C:\\music\\a.wav": "a.wav",
                         "Björk 音楽.wav": "Björk 音楽.wav"}.items():
@@ -106,7 +107,7 @@ def test_private_source_urls_are_refused(service, receiver):
     assert receiver.requests == []
 
 
-# --------------------------------------------------------------------- what it tells
+# --------------------------------------------------------------- state and results
 
 
 def test_a_job_from_queued_to_succeeded(service, long_song):
@@ -171,7 +172,7 @@ def test_events_are_whole_snapshots(service, long_song):
     assert states == sorted(states) and jobs[-1]["status"] == "succeeded"
     progress = [snapshot["progress"] for snapshot in jobs]
     assert progress == sorted(progress) and any(0 < value < 1 for value in progress)
-    # Who comes later gets the whole state at once, and the end of the stream.
+    # A late client gets the whole state at once, and then the end of the stream.
     late = service.get(f"/v1/jobs/{job['id']}/events").body.decode()
     assert late.count("data: ") == 1
     assert json.loads(re.search("data: (.*)", late).group(1)) == service.job(job["id"])
@@ -265,7 +266,7 @@ def test_the_same_request_twice_is_one_job(service, song):
 
 
 def test_the_deepest_metadata_comes_back(service, song):
-    """32 levels, which the job, its list and a stored answer hold inside their own."""
+    """Metadata of 32 levels; the job, its list and a stored response nest it deeper."""
     metadata = json.loads("[" * 32 + "]" * 32)
     created = [service.post("/v1/jobs", {"metadata": metadata}, {"Idempotency-Key": "deep"}, file=song) for _ in range(2)]
     assert [answer.json()["metadata"] for answer in created] == [metadata] * 2 and created[1].headers["Idempotency-Replayed"] == "true"
@@ -275,7 +276,7 @@ def test_the_deepest_metadata_comes_back(service, song):
 
 @pytest.mark.one_process("the database is a file")
 def test_stored_answers_do_not_repeat_the_metadata(service, song):
-    """They outlive the job, and count towards no quota."""
+    """Stored responses outlive the job and count towards no quota."""
     metadata = {"text": "m" * 16000}
     created = [service.post("/v1/jobs", {"metadata": metadata}, {"Idempotency-Key": "large"}, file=song) for _ in range(2)]
     assert [answer.json()["metadata"] for answer in created] == [metadata] * 2
@@ -292,7 +293,7 @@ def test_the_same_key_in_flight_is_refused(service, song):
                         "Idempotency-Key": "k-2", "Expect": "100-continue"}.items():
         connection.putheader(name, str(value))
     connection.endheaders()
-    assert connection.sock.recv(1000).startswith(b"HTTP/1.1 100 ")  # its headers have been seen
+    assert connection.sock.recv(1000).startswith(b"HTTP/1.1 100 ")  # the service has read its headers
     answer = service.post("/v1/jobs", {}, {"Idempotency-Key": "k-2"}, file=song)
     assert (answer.status, answer.problem()) == (409, "idempotency-in-flight")
     connection.send(body)
@@ -330,13 +331,13 @@ def test_a_result_is_used_again_by_its_owner_alone(service, song):
     assert not service.submit(song, options={"stems": ["accompaniment"]})["reused"]
     bob = service.add_key("bob")
     assert not bob.submit(song, options={"stems": ["vocals"]})["reused"]
-    # The copy lives on when the first one is deleted.
+    # The copy remains when the first job is deleted.
     assert service.delete(f"/v1/jobs/{first['id']}").status == 204
     assert service.stem(second["id"], "vocals.wav").status == 200
     assert service.metric("spleeter_cache_hits_total") == 1
 
 
-# ------------------------------------------------------------- the way it was before
+# -------------------------------------------------------------------- legacy routes
 
 
 def zip_of(answer):
@@ -384,7 +385,7 @@ def test_legacy_refuses_what_it_does_not_know(service, song, fields):
     assert service.post("/separate", fields, file=song).status == 422
 
 
-# -------------------------------------------------------------------------- the rest
+# --------------------------------------------------------------------- other routes
 
 
 def test_models(service):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The audit log of a real service: who did what, and that changes of it show."""
+"""The audit log of a real service: who did what, and detection of changes to the log."""
 import json
 import subprocess
 
@@ -67,7 +67,8 @@ def test_the_folder_is_closed_to_others(service):
 
 
 def test_what_strangers_cause_is_bounded(service, song):
-    """Refusals and reads by a link: some lines each, and what goes beyond is counted. So are lines of the log."""
+    """Refusals and reads by link write a limited number of audit lines and count the rest. The same
+    holds for lines of the service's log."""
     job = service.separate(song)["id"]
     link = service.post_json(f"/v1/jobs/{job}/links", {"file": "manifest.json"}).json()["url"]
     stem = service.post_json(f"/v1/jobs/{job}/links", {"file": "vocals.wav"}).json()["url"]

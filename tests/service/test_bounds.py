@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What one file can cost the service: no decoder or encoder holds a job longer than its cancel, its time limit or the drain allow, and
-memory that runs out ends the helper, not the service."""
+"""The cost of one file is bounded. No decoder or encoder holds a job longer than its cancel, its
+time limit or the drain allows, and running out of memory ends the helper, not the service."""
 import concurrent.futures
 import contextlib
 import ctypes
@@ -19,7 +19,7 @@ SOON_S = 10  # generous: it takes about a second
 
 
 def helpers_of(pid):
-    """The codec helpers of a process."""
+    """The process ids of the codec helpers of a process."""
     found = []
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -30,7 +30,7 @@ def helpers_of(pid):
 
 
 def hang(service, id, count):
-    """Stops the helpers of the one job that runs, as if they hung, once there are as many."""
+    """Waits for `count` helpers of the one running job and stops them, as if they hung."""
     service.wait(id, "running")
     stopped = wait_until(lambda: (lambda found: len(found) == count and found)(helpers_of(service.process.pid)), what="helpers")
     for helper in stopped:
@@ -45,7 +45,7 @@ def song():
 
 @pytest.mark.one_process("helpers are those of one process")
 def test_helpers_that_hang_end_with_the_job(serve, song):
-    """One service, a job after the other; the decoder alone, or with two encoders."""
+    """One job after the other on one service, with the decoder alone or with two encoders."""
     service = serve(JOB_TIMEOUT_S=3)
 
     def ends(options, count, act, status, **fields):
@@ -80,7 +80,8 @@ def make_audio(path, source, seconds):
 
 @pytest.fixture(scope="module")
 def tedious(tmp_path_factory):
-    """(name, content, type) of files that keep the service busy: one is silent, in the middle of the other the decoder looks for a page."""
+    """(name, content, type) of files that keep the service busy. One is silence. In the middle of
+    the other, the decoder searches long for the next Ogg page."""
     folder = tmp_path_factory.mktemp("tedious")
     silence = make_audio(folder / "silence.flac", "anullsrc=r=8000:cl=mono", 7000)
     song = make_audio(folder / "song.ogg", "aevalsrc=0.25:s=44100", 20)
@@ -117,7 +118,7 @@ def test_a_tedious_file_holds_up_neither_cancel_nor_end(serve, tedious):
 @pytest.mark.one_process("helpers are those of one process")
 @pytest.mark.parametrize("codec, count", [("wav", 1), ("flac", 3)])
 def test_killed_helper_fails_the_job(serve, song, codec, count):
-    """As when the kernel ends one for want of memory: the job says so, and another try may have better luck."""
+    """Simulates the kernel's out-of-memory killer. The job reports it and counts as retryable."""
     service = serve(ATTEMPTS=1)
     id = service.submit(song, options={"codec": codec})["id"]
     for helper in hang(service, id, count)[-1:]:
@@ -129,7 +130,7 @@ def test_killed_helper_fails_the_job(serve, song, codec, count):
 
 @contextlib.contextmanager
 def memory_cgroup(name, limit_bytes):
-    """The file to write a process id to."""
+    """Makes a cgroup with a memory limit and yields its cgroup.procs file."""
     v2 = pathlib.Path("/sys/fs/cgroup/cgroup.controllers").exists()
     folder = pathlib.Path("/sys/fs/cgroup", *([] if v2 else ["memory"]), name)
     try:
@@ -145,7 +146,7 @@ def memory_cgroup(name, limit_bytes):
 
 
 def claiming_samples(count):
-    """4 kB of m4a with an index of 24 bytes for each of `count` samples."""
+    """4 kB of m4a whose index takes the decoder 24 bytes for each of `count` samples."""
     def box(name, *parts):
         content = b"".join(parts)
         return struct.pack(">I4s", 8 + len(content), name) + content
@@ -163,7 +164,7 @@ def claiming_samples(count):
 
 @pytest.mark.one_process("its memory is that of one process")
 def test_memory_that_runs_out_ends_the_helper(serve):
-    """Several probes at once, in a cgroup that has room for one of them."""
+    """Several concurrent probes, in a cgroup with memory for one of them."""
     with memory_cgroup(f"spleeterd-test-{os.getpid()}", 200 << 20) as procs:
         service = serve()
         procs.write_text(str(service.process.pid))
@@ -186,7 +187,8 @@ def float_wav(seconds, at_s, value):
 
 @pytest.mark.parametrize("value", [3e38, float("nan")])
 def test_sample_out_of_range(service, value):
-    """Refused at once where it is seen at once; else the job fails, and is not tried again."""
+    """An invalid sample at the beginning is refused at submission. A later one fails the job
+    without a retry."""
     answer = service.post("/v1/jobs", {}, file=float_wav(1, 0.01, value))
     assert (answer.status, answer.problem()) == (422, "unreadable-audio") and "(at 0.010 s)" in answer.json()["detail"]
     job = service.wait(service.submit(float_wav(30, 20, value))["id"])
@@ -198,7 +200,7 @@ def test_sample_out_of_range(service, value):
 
 
 def deny_landlock():
-    """As a kernel that has none: a seccomp filter."""
+    """Simulates a kernel without Landlock by a seccomp filter."""
     program = [(0x20, 0, 0, 0), (0x15, 0, 1, 444), (0x06, 0, 0, 0x50000 | 38), (0x06, 0, 0, 0x7FFF0000)]
     filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
     prctl = ctypes.CDLL(None).prctl

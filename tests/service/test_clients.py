@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Forms as HTTP clients write them: recorded ones, and those of the clients that are installed here. Each client sends a song whose
-name has a quote, a space and a character outside ASCII."""
+"""Forms as HTTP clients write them: recorded ones, and those of the clients installed here. Each
+client sends a song whose name has a quote, a space and a non-ASCII character."""
 import json
 import os
 import pathlib
@@ -17,7 +17,7 @@ PYTHON = pathlib.Path(os.environ["SPLEETERD_BUILD"]) / "clients/bin/python"
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, song):
-    """A service that has separated the song, so that the same again costs nothing."""
+    """A service that has already separated the song, so that repeats cost nothing."""
     folder = tmp_path_factory.mktemp("clients")
     service = Service(folder, {"PORT": free_port(), "DATA_DIR": folder / "data", "API_KEY": KEY, "MIN_FREE_DISK_MB": 64,
                                "RATE_PER_MINUTE": 100000}).start()
@@ -27,7 +27,7 @@ def done(tmp_path_factory, song):
 
 
 def body(*parts, boundary="B0", end="--\r\n"):
-    """Of (headers, content)."""
+    """A multipart body of (headers, content) parts."""
     lines = [f"--{boundary}\r\n{headers}\r\n\r\n".encode() + content + b"\r\n" for headers, content in parts]
     return b"".join(lines) + f"--{boundary}{end}".encode()
 
@@ -38,7 +38,8 @@ def disposition(parameters, *more):
 
 WAV = "Content-Type: audio/wav"
 
-# (the boundary as Content-Type has it, headers of the file, headers of the field "stems", end of the body, name of the song)
+# (boundary as in Content-Type, headers of the file, headers of the field "stems", end of the body,
+# name of the song)
 RECORDED = {
     ".NET": ('"B0"', f"{WAV}\r\n" + disposition("name=file; filename=a.wav; filename*=utf-8''a.wav"),
              "Content-Type: text/plain; charset=utf-8\r\n" + disposition("name=stems"), "--\r\n", "a.wav"),
@@ -70,12 +71,12 @@ def test_recorded_forms(done, song):
 
 
 def quoted(text):
-    """For curl's -F."""
+    """Quotes a value for curl's -F."""
     return '"%s"' % str(text).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def program(client, url, path):
-    """The command that sends the song."""
+    """The command line by which `client` sends the song."""
     forms = pathlib.Path(__file__).parent / "forms"
     arguments = [url, KEY, path]
     if client in ("curl", "curl --form-escape"):

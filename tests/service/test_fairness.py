@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What clients share is shared fairly: one that holds all that it may have does not make another wait."""
+"""Clients share resources fairly: a client that uses all of its share does not delay others."""
 import concurrent.futures
 import contextlib
 import os
@@ -29,7 +29,7 @@ exec HELPER "$@"
 
 
 class Helper:
-    """A codec helper that can be made to stand still."""
+    """A codec helper that can be made to block."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -39,15 +39,15 @@ class Helper:
         self.path.chmod(0o755)
 
     def hold(self):
-        """Those that start from now on stand still."""
+        """Makes helpers that start from now on block."""
         (self.folder / "hold").touch()
 
     def let_pass(self):
-        """Those that start from now on do not; those that stand still go on doing so."""
+        """Lets helpers that start from now on run; blocked ones stay blocked."""
         (self.folder / "hold").unlink()
 
     def cost_much(self):
-        """Those that start from now on use more CPU time than a look at an upload may."""
+        """Makes helpers that start from now on exceed the CPU time of a probe."""
         (self.folder / "costly").touch()
 
     def release(self):
@@ -56,7 +56,7 @@ class Helper:
         (self.folder / "release").touch()
 
     def running(self):
-        """Those that stand still."""
+        """The process ids of the blocked helpers."""
         found = []
         for folder in pathlib.Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -91,7 +91,7 @@ def shared(serve, helper):
 
 @contextlib.contextmanager
 def in_background(function, arguments):
-    """Calls function(argument) for all arguments at once; gives the futures."""
+    """Calls function(argument) for all arguments concurrently; yields the futures."""
     with concurrent.futures.ThreadPoolExecutor(len(arguments)) as pool:
         yield [pool.submit(function, argument) for argument in arguments]
 
@@ -118,7 +118,7 @@ def test_one_clients_peaks_do_not_keep_another_waiting(shared, helper, song):
 
     helper.hold()
     try:
-        # Each of them is no multiple of what is kept, so that each needs a helper.
+        # None is a multiple of the cached resolution, so each needs a helper.
         with in_background(peaks, range(65, 73)) as answers:
             wait_until(lambda: helper.held >= 2, what="helpers that stand still")
             helper.let_pass()
@@ -147,7 +147,7 @@ def test_peaks_are_computed_once(shared, helper, song):
 
 
 class Source(Server):
-    """Gives songs, those below /slow at the end only."""
+    """Serves songs; those below /slow only at the end."""
 
     def __init__(self, song):
         self.song, self.ended = song, threading.Event()
@@ -171,7 +171,7 @@ def source(song):
 
 
 def test_one_clients_sources_do_not_keep_another_waiting(serve, source):
-    """Slow ones end by the minimum rate."""
+    """Slow fetches are ended by the minimum rate."""
     service = serve(SOURCE_ALLOW="127.0.0.0/8")
     bob = service.add_key("bob")
 
@@ -187,13 +187,13 @@ def test_one_clients_sources_do_not_keep_another_waiting(serve, source):
         source.ended.set()
 
 
-# ---------------------------------------------------------------------------- ends
+# --------------------------------------------------------- disconnects and shutdown
 
 SOON_S = 60  # generous: it takes about a second
 
 
 def send_song(service, song):
-    """A connection on which a job was asked for and the answer is outstanding."""
+    """A connection on which a job was submitted and the response is pending."""
     connection = socket.create_connection(("127.0.0.1", service.port), timeout=SOON_S)
     connection.sendall(f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nX-API-KEY: {KEY}\r\nContent-Type: audio/wav\r\n"
                        f"Content-Length: {len(song)}\r\n\r\n".encode() + song)
@@ -201,7 +201,7 @@ def send_song(service, song):
 
 
 def test_what_nobody_waits_for_ends(shared, helper, song):
-    """Helpers that stand still are killed when their clients have gone, and when the service ends."""
+    """Blocked helpers are killed when their clients disconnect and when the service stops."""
     job = shared.separate(song, options={"codec": "mp3"})
     stem = f"/v1/jobs/{job['id']}/stems/vocals.mp3/peaks"
     helper.hold()
@@ -242,7 +242,7 @@ def test_a_file_that_costs_too_much_is_refused_for_good(shared, helper, song):
 
 @contextlib.contextmanager
 def streams(client, job, count, **headers):
-    """The answers to `count` requests for the events of a job, which go on."""
+    """The open responses to `count` requests for the events of a job."""
     with contextlib.ExitStack() as opened:
         answers = []
         for _ in range(count):
@@ -272,7 +272,7 @@ def stream_status(client, job):
 
 
 def unfinished(port, key, length=1000):
-    """A request that has been taken, but whose body never comes."""
+    """An accepted request whose body never arrives."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=120)
     connection.sendall(f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nX-API-KEY: {key}\r\nContent-Type: audio/wav\r\n"
                        f"Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n".encode())
@@ -291,7 +291,7 @@ def test_health_is_answered_when_all_connections_are_taken(serve):
         assert answer.status == 503 and answer.problem() == "unavailable" and answer.headers["Retry-After"]
         assert service.get("/health").status == 200
         assert service.get("/metrics").status == 200
-        # More that say nothing than the reserve has.
+        # More silent connections than the reserve has.
         for _ in range(60):
             with contextlib.suppress(OSError):
                 opened.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=30))
@@ -305,7 +305,7 @@ def test_health_is_answered_when_all_connections_are_taken(serve):
 
 
 def half_sent(port, source, key=None):
-    """A connection from the address `source` with the beginning of a request."""
+    """A connection from the address `source` with an incomplete request."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(source, 0))
     credential = f"X-API-KEY: {key}\r\n" if key else ""
     connection.sendall(f"GET /v1/jobs HTTP/1.1\r\nHost: x\r\n{credential}".encode())
@@ -321,7 +321,7 @@ def refused(port, source):
 
 
 def test_connections_without_a_client_do_not_shut_out_clients(serve):
-    """They are closed whatever their age, first those of the address that holds most."""
+    """They are closed regardless of age, first those of the address with the most connections."""
     service = serve(CONNECTIONS=16)
     bob = service.add_key("bob")
     with contextlib.ExitStack() as opened:
@@ -336,7 +336,7 @@ def test_connections_without_a_client_do_not_shut_out_clients(serve):
             assert bob.get("/v1/jobs").status == 200, number
         early.sendall(b"\r\n")
         assert early.recv(100).startswith(b"HTTP/1.1 200 ")
-        assert service.get("/v1/jobs").problem() == "quota-exceeded"  # its uploads go on
+        assert service.get("/v1/jobs").problem() == "quota-exceeded"  # its uploads continue
 
 
 def test_uploads_that_come_in_share_the_quota(serve, song):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Stems as files: ranges, tags, growing ones, the zip, links without a key."""
+"""Stems as files: ranges, ETags, growing files, the zip, links without a key."""
 import io
 import time
 import zipfile
@@ -94,7 +94,7 @@ def test_a_file_can_be_read_while_it_grows(service, long_song):
     assert part.status in (206, 416), part
     if part.status == 206:
         assert part.headers["Content-Range"].endswith("/*")
-    whole = service.stem(job["id"], file)  # follows it to its end
+    whole = service.stem(job["id"], file)  # follows the file to its end
     assert whole.status == 200 and "ETag" not in whole.headers
     service.wait(job["id"])
     final = service.stem(job["id"], file).body

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The service takes what the command takes: every format can be enabled, and the content decides."""
+"""The service accepts the command's formats: each can be enabled, and the content decides."""
 import subprocess
 
 import numpy as np
@@ -20,7 +20,8 @@ MUXERS = {"thd": ["-f", "truehd"], "oga": ["-f", "ogg"]}
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory):
-    """make(extension): a second of music as such a file, its content; skips without the encoder."""
+    """make(extension) returns a second of music in that format, as bytes; skips the test if the
+    encoder is missing."""
     made = {}
 
     def encode(extension):

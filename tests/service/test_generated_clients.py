@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The API's description makes clients that work: each is generated, submits a song, waits for it, downloads a stem, and reads a
-refusal. `make check-clients` installs all generators; make test the quickest one."""
+"""Clients generated from the API's description work. Each submits a song, waits for it, downloads a
+stem, and reads a refusal. `make check-clients` installs all generators; `make test` uses the
+quickest one."""
 import os
 import pathlib
 import shutil
@@ -35,7 +36,7 @@ def openapi_generator(language, folder):
 
 @pytest.fixture
 def separates(service, song, tmp_path):
-    """Runs a program with URL, KEY and SONG, and looks at the stem that it writes."""
+    """Runs a program with URL, KEY and SONG, and checks the stem that it writes."""
 
     def check(*command, **keywords):
         path = tmp_path / "song.wav"

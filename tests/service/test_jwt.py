@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Bearer tokens against an issuer's real key set over HTTP: the attacks that are known on JWT, and what must be let in.
+"""Bearer tokens against an issuer's real key set over HTTP: known attacks on JWT, and tokens that
+must be accepted.
 
 Tokens are made here with python3-cryptography, byte by byte where no library would make them.
 """
@@ -31,7 +32,7 @@ STRANGER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def at(seconds):
-    """A time relative to now."""
+    """Unix time of now plus `seconds`."""
     return int(time.time()) + seconds
 
 
@@ -60,14 +61,14 @@ def es256(key, der=False):
 
 
 def public(key, format):
-    """The public key as bytes, as an attacker may take it for the secret of an HMAC."""
+    """The public key as bytes, as an attacker may use it as the secret of an HMAC."""
     encoding = serialization.Encoding.DER if format == "der" else serialization.Encoding.PEM
     shape = (serialization.PublicFormat.PKCS1 if format == "pkcs1" else serialization.PublicFormat.SubjectPublicKeyInfo)
     return key.public_key().public_bytes(encoding, shape)
 
 
 class KeySet(Issuer):
-    """The issuer of conftest.py, whose set has keys that must not be used, too."""
+    """The issuer of conftest.py with additional keys, some of which must not be used."""
 
     def __init__(self):
         self.more = []
@@ -96,7 +97,8 @@ class KeySet(Issuer):
         return 200, json.dumps({"keys": self.more + [self.jwk(id) for id in self.keys]}).encode()
 
     def make(self, sign=None, header=None, payload=None, **claims):
-        """A token: good but for what is given. `header` changes members, or replaces it when it is no dict; None removes one."""
+        """A token that is valid except for what is given. `header` changes members, or replaces the
+        header if it is not a dict; None removes a member."""
         if header is None or isinstance(header, dict):
             header = {"alg": "RS256", "typ": "JWT", "kid": "key-1", **(header or {})}
             header = {name: value for name, value in header.items() if value is not None}
@@ -107,7 +109,7 @@ class KeySet(Issuer):
 
 
 def rebuilt(issuer, change, **claims):
-    """A good token of which `change(header, payload, signature)` makes another."""
+    """Applies change(header, payload, signature) to a valid token and returns the result."""
     return change(*issuer.make(**claims).split("."))
 
 
@@ -120,9 +122,10 @@ def with_key(key):
     return {"kty": "RSA", "kid": "key-1", "n": base64url(numbers.n.to_bytes(256, "big")), "e": "AQAB"}
 
 
-# What the service answers to GET /v1/jobs with each token; `i` is the issuer, `away` an address that an attacker has.
+# The service's status for GET /v1/jobs with each token. `i` is the issuer, `away` a URL of an
+# attacker.
 CASES = {
-    # Let in
+    # Accepted
     "good": (lambda i, away: i.make(), 200),
     "another key of the set": (lambda i, away: i.make(rs256(i.keys["key-2"]), {"kid": "key-2"}), 200),
     "no typ": (lambda i, away: i.make(header={"typ": None}), 200),
@@ -134,7 +137,7 @@ CASES = {
     "scope list": (lambda i, away: i.make(scope=["jobs:read"]), 200),
     "scp": (lambda i, away: i.make(scope=None, scp="jobs:read"), 200),
     "other claims": (lambda i, away: i.make(roles=["admin"], nested={"a": [None, 1e300]}), 200),
-    # Let in, but not to this
+    # Accepted, but not for this request
     "no scope": (lambda i, away: i.make(scope=None), 403),
     "scope of something else": (lambda i, away: i.make(scope="metrics:read"), 403),
     "scope that only begins so": (lambda i, away: i.make(scope="jobs:readable xjobs:read JOBS:READ"), 403),
@@ -268,7 +271,7 @@ def service(issuer, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def away():
-    """An address of an attacker, where nobody may ask."""
+    """An attacker's server, which must receive no request."""
     server = Server()
     yield server
     server.close()
@@ -278,7 +281,8 @@ hosts = itertools.count(2)
 
 
 def ask(service, token):
-    """Each from an address of its own: an address that fails often has to wait."""
+    """Requests GET /v1/jobs from a new address each time, because an address that fails often is
+    rate-limited."""
     number = next(hosts)
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60,
                                             source_address=(f"127.9.{number >> 8}.{number & 255}", 0))
@@ -349,7 +353,8 @@ def test_one_algorithm_of_several(tmp_path, issuer):
 
 
 def test_a_new_key_of_the_issuer(tmp_path):
-    """Keys that an issuer adds are known without a restart, a minute after the last look at the set (SPLEETERD_SOAK waits for it)."""
+    """New keys of the issuer are accepted without a restart, one minute after the last fetch of the
+    set (only waited for with SPLEETERD_SOAK)."""
     issuer = KeySet()
     with service_of(tmp_path / "service", issuer) as service:
         for _ in range(service.replicas):
@@ -373,7 +378,8 @@ def test_a_new_key_of_the_issuer(tmp_path):
 
 
 def test_a_silent_issuer_does_not_hold_up_the_end(serve):
-    """Neither the fetch of its keys nor a sign-in that waits for a token: the latter has 15 seconds."""
+    """Neither the fetch of its keys nor a sign-in that waits for a token delays the shutdown. The
+    latter has a timeout of 15 seconds."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = "http://127.0.0.1:%d/" % silent.getsockname()[1]
         service = serve(JWT_ISSUER=url, JWT_AUDIENCE="spleeterd", JWT_JWKS_URL=url, OAUTH_CLIENT_ID="page", OAUTH_AUTHORIZE_URL=url,
