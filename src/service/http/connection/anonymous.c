@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Budgets are rates (auth/rate.h), with names that the kind of line starts.
+ * The budgets are rates (auth/rate.h), whose names start with the kind of line.
  */
 #include "service/http/connection/anonymous.h"
 
@@ -19,7 +19,7 @@
 static const struct {
     const char *action;
     bool audited;
-    unsigned of_address, of_all; /* lines a minute */
+    unsigned of_address, of_all; /* lines per minute */
 } kinds[SPL_ANONYMOUS_LINES] = {
     [SPL_ANONYMOUS_REQUEST] = {"http.request", false, 60, 600},
     [SPL_ANONYMOUS_REFUSAL] = {"auth.refused", true, 10, 60},
@@ -29,10 +29,10 @@ static const struct {
 struct spl_anonymous {
     spl_audit *audit;
     spl_rate_table *rates;
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* protects `untold` */
     struct {
         uint64_t count;
-        double since_s; /* spl_now_s of the first one that was counted */
+        double since_s; /* spl_now_s() of the first counted line */
         char since[25];
     } untold[SPL_ANONYMOUS_LINES];
 };
@@ -52,7 +52,7 @@ int spl_anonymous_new(spl_audit *audit, spl_anonymous **ret_anonymous, spl_error
     return 0;
 }
 
-/* Under the lock, which it gives up. */
+/* Called with the lock held; releases it. */
 static void tell(spl_anonymous *anonymous, spl_anonymous_line line) {
     const uint64_t count = anonymous->untold[line].count;
     char since[25], action[32], detail[80];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What requests without a valid credential, or past their rate, may write. Each line of log or
- * audit log that such a request causes is taken from two budgets, one of its address and one of all
- * together. What goes beyond is counted, and told in one line a minute.
+ * Limits the log lines of requests that have no valid credential or exceed their rate. Each line of
+ * log or audit log that such a request causes is charged to two budgets: that of its address, and
+ * one shared by all addresses. Lines beyond a budget are only counted; the count is logged once a
+ * minute.
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_ANONYMOUS_H
 #define SPL_SERVICE_HTTP_CONNECTION_ANONYMOUS_H
@@ -18,16 +19,17 @@ typedef enum spl_anonymous_line {
 
 typedef struct spl_anonymous spl_anonymous;
 
-/* `audit` must outlive it. */
+/* `audit` must outlive the object. */
 SPL_WARN_UNUSED int spl_anonymous_new(spl_audit *audit, spl_anonymous **ret_anonymous,
                                       spl_error *ret_error);
-/* Tells what was counted. */
+/* Logs the pending counts. */
 void spl_anonymous_free(spl_anonymous *anonymous);
 
-/* Whether `address` may cause one more line; otherwise it is counted. Thread-safe. */
+/* Returns true if `address` may cause one more line; otherwise counts the line. `now_s` is
+ * spl_now_s(). Thread-safe. */
 bool spl_anonymous_may_write(spl_anonymous *anonymous, spl_anonymous_line line, const char *address,
                              double now_s);
-/* Tells what was counted more than a minute before `now_s` (spl_now_s()). To be called every few
+/* Logs each count that started at least a minute before `now_s` (spl_now_s()). Call it every few
  * seconds. Thread-safe. */
 void spl_anonymous_tell(spl_anonymous *anonymous, double now_s);
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RATE_WINDOW_S 60 /* quotas are requests a minute */
+#define RATE_WINDOW_S 60 /* quotas are requests per minute */
 
 static bool add(struct MHD_Response *response, const char *name, const char *value) {
     return MHD_add_response_header(response, name, value) == MHD_YES;
@@ -59,7 +59,7 @@ int spl_answer_response(spl_request *request, unsigned status, const char *type,
     return 0;
 }
 
-/* `text` is used up. */
+/* Takes ownership of `text`, also on failure. */
 static int answer_text(spl_request *request, unsigned status, const char *type, char *text,
                        size_t size, const spl_answer_header *headers, spl_problem *ret_problem) {
     struct MHD_Response *response =
@@ -94,7 +94,8 @@ int spl_answer_empty(spl_request *request, unsigned status, spl_problem *ret_pro
     return spl_answer_response(request, status, NULL, response, NULL, ret_problem);
 }
 
-/* What a problem quotes of the request may be cut in the middle of a character. */
+/* Text that a problem quotes from the request may be cut in the middle of a character, hence
+ * spl_json_text. */
 static json_t *problem_document(const spl_request *request, const spl_problem *problem) {
     const char *code = spl_problem_code_text(problem->code);
     json_t *document = json_pack(

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What was read once is kept until the end, since a handshake may still use it; a new one is read
- * only when the files changed.
+ * A loaded pair is kept until the end, since a handshake may still use it. The files are read again
+ * only when they changed.
  */
 #include "service/http/connection/certificate.h"
 
@@ -22,7 +22,7 @@ typedef struct pair {
     gnutls_privkey_t key;
 } pair;
 
-/* What tells one file from another of the same name. */
+/* Identifies the version of a file, to detect its replacement. */
 typedef struct stamp {
     dev_t device;
     ino_t inode;
@@ -32,7 +32,7 @@ typedef struct stamp {
 
 struct spl_certificate {
     const char *chain_path, *key_path;
-    stamp stamps[2]; /* at the last try */
+    stamp stamps[2]; /* at the last attempt */
     pair *_Atomic newest;
 };
 
@@ -70,7 +70,7 @@ static int import_key(const char *path, const gnutls_datum_t *pem, pair *into,
     return code < 0 ? fail_gnutls(path, code, ret_error) : 0;
 }
 
-/* Whether key and chain belong together. */
+/* Fails if key and chain do not belong together. */
 static int check_pair(const spl_certificate *certificate, const gnutls_datum_t *chain,
                       const gnutls_datum_t *key, spl_error *ret_error) {
     gnutls_certificate_credentials_t credentials;
@@ -126,7 +126,7 @@ static int read_pair(const spl_certificate *certificate, pair **ret_pair, spl_er
 static stamp stamp_of(const char *path) {
     struct stat status;
     stamp found;
-    memset(&found, 0, sizeof(found)); /* with what lies between the members, for memcmp */
+    memset(&found, 0, sizeof(found)); /* also the padding, for memcmp */
     if (stat(path, &status) == 0) {
         found.device = status.st_dev;
         found.inode = status.st_ino;

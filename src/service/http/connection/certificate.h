@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The certificate that the service shows, and what replaces it while connections go on.
+ * The server's certificate, which can be replaced while connections are open.
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_CERTIFICATE_H
 #define SPL_SERVICE_HTTP_CONNECTION_CERTIFICATE_H
@@ -11,16 +11,17 @@
 
 typedef struct spl_certificate spl_certificate;
 
-/* Reads chain and key, PEM files, which must belong together. The paths must outlive it. There is
- * one for each process, because libmicrohttpd tells the callback nothing but the connection.
- * Errors: those of reading, FORMAT, MEMORY. */
+/* Reads the chain and its key from PEM files. The paths must outlive the object. There can be only
+ * one per process, because libmicrohttpd passes no user pointer to the callback. Errors: those of
+ * reading, FORMAT (also when chain and key do not match), MEMORY. */
 SPL_WARN_UNUSED int spl_certificate_open(const char *chain_path, const char *key_path,
                                          spl_certificate **ret_certificate, spl_error *ret_error);
-/* Reads the files anew when they are others than at the last try; on failure, such as a chain whose
- * key is still to come, the old ones stay. Not thread-safe; handshakes may go on meanwhile. */
+/* Reads the files again if they changed since the last attempt. On failure the old pair stays in
+ * use, for example while the new key is still missing. Not thread-safe, but handshakes may run
+ * meanwhile. */
 SPL_WARN_UNUSED int spl_certificate_refresh(spl_certificate *certificate, bool *ret_changed,
                                             spl_error *ret_error);
-/* No handshake may go on. NULL is allowed. */
+/* No handshake may be in progress. NULL is allowed. */
 void spl_certificate_free(spl_certificate *certificate);
 
 /* gnutls_certificate_retrieve_function2, for MHD_OPTION_HTTPS_CERT_CALLBACK. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads X-Forwarded-For from the right, where our own proxies wrote.
+ * Reads X-Forwarded-For from the right, the end to which the service's own proxies append.
  */
 #include "service/http/connection/client.h"
 
@@ -45,13 +45,12 @@ static bool is_trusted(const struct sockaddr *address, const char *trusted) {
     return address->sa_family == AF_UNIX || spl_cidr_contains(trusted, address);
 }
 
-/* The entries of a header that holds a list, from the last one of its last line to the first one.
- */
+/* Iterates over the entries of a list header, from the last entry of its last line to the first. */
 typedef struct entry_walk {
     const spl_header *headers;
-    size_t left; /* headers that are still to be looked at */
+    size_t left; /* headers not yet examined */
     const char *name, *value;
-    size_t end; /* of what is left of `value`; value NULL: none */
+    size_t end; /* length of the unread part of `value`; value NULL: no line */
 } entry_walk;
 
 static bool find_line(entry_walk *walk) {
@@ -65,7 +64,7 @@ static bool find_line(entry_walk *walk) {
     return walk->value != NULL;
 }
 
-/* False when there are no more. The entry has no blanks around it, and may be empty. */
+/* Returns false if there are no more. The entry has no surrounding blanks and may be empty. */
 static bool previous_entry(entry_walk *walk, const char **ret_entry, size_t *ret_length) {
     if (!find_line(walk))
         return false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Problems of JSON that clients send.
+ * Checks the limits before it parses.
  */
 #include "service/http/connection/client_json.h"
 

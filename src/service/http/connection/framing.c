@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Counts and checks the headers that say where a request ends.
+ * Checks the headers that delimit a request.
  */
 #include "service/http/connection/framing.h"
 
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Digits that fit, with room for sums: nobody uploads an exabyte. */
+/* Fits into an int64_t with room for sums. */
 #define LENGTH_DIGITS_MAX 18
 
 static bool is_token(const spl_header *header) {

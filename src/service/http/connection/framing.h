@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where a request ends (RFC 9112, section 6). A request that another HTTP program could cut off
- * elsewhere is refused, so that nothing can be smuggled past a proxy: more than one Host,
- * Content-Length or Transfer-Encoding, lengths that are not plain digits, codings other than
- * chunked, names that are no tokens, folded lines, control characters.
+ * Determines where a request ends (RFC 9112, section 6). Requests that another HTTP implementation
+ * could delimit differently are refused, so that nothing can be smuggled past a proxy: more than
+ * one Host, Content-Length or Transfer-Encoding, lengths that are not plain digits, codings other
+ * than chunked, names that are not tokens, folded lines, control characters.
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_FRAMING_H
 #define SPL_SERVICE_HTTP_CONNECTION_FRAMING_H
@@ -18,7 +18,7 @@ typedef struct spl_header {
 } spl_header;
 
 typedef struct spl_framing {
-    bool has_body;        /* a body follows: it is chunked, or not empty */
+    bool has_body;        /* a body follows: chunked, or not empty */
     int64_t length_bytes; /* of the body; -1: chunked, unknown */
 } spl_framing;
 
@@ -26,10 +26,10 @@ typedef struct spl_framing {
 SPL_WARN_UNUSED int spl_framing_check(const char *version, const spl_header *headers, size_t count,
                                       spl_framing *ret_framing, spl_problem *ret_problem);
 
-/* libmicrohttpd before 1.0.0 joins folded lines silently, takes lines that end in a bare LF, and
- * cuts values at a NUL byte. It parses in place, so the text of the request still shows it: between
- * the version, each name and value, and the empty line at the end there are just the two bytes of
- * each CRLF, both overwritten by NUL. False when anything else lies there. */
+/* libmicrohttpd before 1.0.0 silently joins folded lines, accepts lines that end in a bare LF, and
+ * cuts values at a NUL byte. It parses in place, so the request's memory still shows this. In a
+ * proper request, only the two bytes of a CRLF, both overwritten with NUL, lie between the version,
+ * the headers and the final empty line. Returns false if anything else lies there. */
 bool spl_framing_contiguous(const char *version, const spl_header *headers, size_t count);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A list of connections under one lock, and the thread that looks at it four times a second.
+ * A list of connections under one lock, and a thread that checks it four times a second.
  */
 #include "service/http/connection/guard.h"
 
@@ -22,21 +22,21 @@
 #define RATE_WINDOW_S 10
 #define LINGER_S      5
 
-/* A connection of the reserve has no longer for its headers. */
+/* The header deadline of a connection in the reserve, unless the setting is shorter. */
 #define RESERVE_HEADERS_S 2
-/* A connection of a recognised client that has waited for a request for so long is closed when
- * another one needs its place. */
+/* A recognised client's connection that has waited this long for a request may be closed to make
+ * room for another. */
 #define IDLE_S            1
 
 typedef enum guard_phase {
     PHASE_HEADERS,
     PHASE_BODY,
     PHASE_ANSWER,
-    PHASE_CUT,    /* shut down, until its thread notices */
+    PHASE_CUT,    /* shut down; its thread has not ended yet */
     PHASE_LINGER, /* its thread has ended; `fd` is a duplicate */
 } guard_phase;
 
-/* What counts as one address: an IPv4 address, or an IPv6 /64. Compared byte by byte. */
+/* The unit of the limits per address: an IPv4 address or an IPv6 /64. Compared byte by byte. */
 typedef struct guard_network {
     unsigned char family; /* AF_INET also for IPv4 mapped to IPv6 */
     unsigned char bytes[8];
@@ -45,11 +45,13 @@ typedef struct guard_network {
 struct spl_guarded {
     spl_guarded *previous, *next;
     spl_guard *guard;
-    struct sockaddr_storage peer; /* who is connected */
-    guard_network network; /* whose request it carries: the peer's, or of the client of a proxy */
-    char key[64];          /* whose request it carries; "" not known */
-    bool recognised;       /* its last request came with a valid credential */
-    bool stream;           /* its answer is a stream of events */
+    struct sockaddr_storage peer; /* the connected host */
+    /* The network of the client whose request it carries: the peer's, or that of a proxy's
+     * client. */
+    guard_network network;
+    char key[64];    /* of the current request; "": unknown */
+    bool recognised; /* the last request had a valid credential */
+    bool stream;     /* the answer is an event stream */
     bool reserved;
     int fd;
     guard_phase phase;
@@ -62,24 +64,24 @@ struct spl_guarded {
 
 struct spl_guard {
     const spl_settings *settings;
-    unsigned connections; /* beside the reserve */
+    unsigned connections; /* without the reserve */
     pthread_mutex_t lock;
     pthread_cond_t stop;
     bool stopping;
     spl_guarded *first;
-    spl_guarded **strangers; /* room for all live connections, for find_stranger */
+    spl_guarded **strangers; /* scratch space of find_stranger, for all live connections */
     pthread_t thread;
 };
 
-/* Bytes that the client has sent, or taken, and those that wait in the kernel for the service, or
- * for the client. */
+/* Counts the bytes that the client has sent or, during an answer, acknowledged, and those that wait
+ * in the kernel for the service or for the client. */
 static bool count_traffic(const spl_guarded *guarded, uint64_t *ret_bytes, int *ret_waiting) {
     const bool answering = guarded->phase == PHASE_ANSWER;
     const size_t needed = offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(uint64_t);
     struct tcp_info info = {0};
     socklen_t size = sizeof(info);
     if (getsockopt(guarded->fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 || size < needed)
-        return false; /* no TCP */
+        return false; /* not TCP */
     *ret_bytes = answering ? info.tcpi_bytes_acked : info.tcpi_bytes_received;
     return ioctl(guarded->fd, answering ? SIOCOUTQ : SIOCINQ, ret_waiting) == 0;
 }
@@ -122,7 +124,7 @@ static void forget(spl_guarded *guarded) {
     free(guarded);
 }
 
-/* Throws away what a client still sends. False when it has ended. */
+/* Discards what the client still sends. Returns false when the client has closed the connection. */
 static bool drain(int fd) {
     ssize_t got;
     do
@@ -231,7 +233,7 @@ static bool is_proxy(const spl_guard *guard, const struct sockaddr *address) {
            spl_cidr_contains(guard->settings->trusted_proxies, address);
 }
 
-/* Connections other than `self` (may be NULL) of a client. */
+/* Counts the connections of a client other than `self`, which may be NULL. */
 static unsigned count_client(const spl_guard *guard, const guard_network *network,
                              const spl_guarded *self) {
     unsigned count = 0;
@@ -251,7 +253,7 @@ bool spl_guard_admits(spl_guard *guard, const struct sockaddr *address) {
     return count < limit;
 }
 
-/* Connections, of the reserve or not, that are not about to end. */
+/* Counts the connections, in the reserve or outside it, that are not about to end. */
 static unsigned count_live(const spl_guard *guard, bool reserved) {
     unsigned count = 0;
     for (const spl_guarded *other = guard->first; other; other = other->next)
@@ -259,7 +261,7 @@ static unsigned count_live(const spl_guard *guard, bool reserved) {
     return count;
 }
 
-/* By network, then from the one that has been in its phase for longest. */
+/* Orders by network, then by the start of the phase, oldest first. */
 static int compare_strangers(const void *left, const void *right) {
     const spl_guarded *a = *(spl_guarded *const *)left, *b = *(spl_guarded *const *)right;
     const int order = compare_networks(&a->network, &b->network);
@@ -267,8 +269,8 @@ static int compare_strangers(const void *left, const void *right) {
                  : (a->phase_start_s > b->phase_start_s) - (a->phase_start_s < b->phase_start_s);
 }
 
-/* Of the connections without a recognised client, of the reserve or not, the oldest one of the
- * network that has most of them. NULL: none. */
+/* Of the connections without a recognised client, in the reserve or outside it, returns the oldest
+ * one of the network that has the most. NULL: there is none. */
 static spl_guarded *find_stranger(const spl_guard *guard, bool reserved) {
     spl_guarded **strangers = guard->strangers, *found = NULL;
     const size_t room = guard->connections + SPL_GUARD_RESERVE;
@@ -291,8 +293,8 @@ static spl_guarded *find_stranger(const spl_guard *guard, bool reserved) {
     return found;
 }
 
-/* The connection, not of the reserve, that has waited longest for a request, since before
- * `until_s`; NULL: none. */
+/* Returns the connection outside the reserve that has waited longest for a request, and since
+ * before `until_s`. NULL: there is none. */
 static spl_guarded *find_idlest(const spl_guard *guard, double until_s) {
     spl_guarded *found = NULL;
     for (spl_guarded *other = guard->first; other; other = other->next) {
@@ -304,7 +306,7 @@ static spl_guarded *find_idlest(const spl_guard *guard, double until_s) {
     return found;
 }
 
-/* Makes a place for one more connection. False: there is one in the reserve only. */
+/* Makes room for one more connection. False: there is room in the reserve only. */
 static bool make_place(spl_guard *guard) {
     if (count_live(guard, false) < guard->connections)
         return true;
@@ -429,7 +431,8 @@ static unsigned limit_per_key(const spl_guard *guard) {
     return limit == 0 ? guard->connections : SPL_MIN(limit, guard->connections / 2);
 }
 
-/* Other connections whose requests are of the key. */
+/* Counts the other connections whose requests use the key; `streams`: only those with event
+ * streams. */
 static unsigned count_key(const spl_guarded *guarded, const char *key, bool streams) {
     unsigned count = 0;
     for (const spl_guarded *other = guarded->guard->first; other; other = other->next)

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a connection may cost: how many there may be, of an address and of a key, and how long each
- * may take. When there are as many as may be, a new one takes the place of one without a recognised
- * client, that is one whose last complete request, if any, had no valid credential; of these, the
- * oldest one of the address that has most of them is closed. If there is none, the one that has
- * waited longest for a request is closed. When all are at work, a new one belongs to a small
- * reserve, in which health, readiness and metrics are answered and all else is refused.
+ * Limits what connections cost: how many there may be in total, per address and per key, and how
+ * long each may take. When all places are taken, a new connection replaces one without a recognised
+ * client, which is one whose last complete request, if any, had no valid credential. Of these, the
+ * oldest one of the address with the most is closed. If there is none, the connection that has
+ * waited longest for a request is closed. If all are busy, the new connection enters a small
+ * reserve, in which health, readiness and metrics are answered and all other requests are refused.
  *
- * libmicrohttpd knows a timeout between two bytes only, so one thread here looks at all connections
- * and shuts those down that
- *   - have not sent all headers by the deadline, which runs from the connection or from the end of
- * the last answer;
- *   - have not sent all of a body by its deadline;
- *   - are slower than the minimum rate: the kernel's counters say how much a client has sent or
- * acknowledged. A client is not slow while the service has nothing for it to take. After an answer
- * to a request whose body was not read, the rest is read and thrown away for a moment, because
- * closing at once would make the client's system discard the answer.
+ * libmicrohttpd only has a timeout between two bytes, so one thread here checks all connections and
+ * shuts down those that
+ *   - have not sent all headers by the deadline, which runs from the start of the connection or
+ *     from the end of the last answer;
+ *   - have not sent the whole body by its deadline;
+ *   - are slower than the minimum rate, by the kernel's counters of received and acknowledged
+ *     bytes. A client does not count as slow while it waits for the service.
+ *
+ * After an answer to a request whose body was not read, the rest of the body is read and discarded
+ * for a moment. Closing at once would make the client's system discard the answer.
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_GUARD_H
 #define SPL_SERVICE_HTTP_CONNECTION_GUARD_H
@@ -27,42 +28,42 @@
 typedef struct spl_guard spl_guard;
 typedef struct spl_guarded spl_guarded; /* a connection */
 
-/* Connections that there may be beside those of the settings. */
+/* Connections beyond the limit of the settings. */
 #define SPL_GUARD_RESERVE 32
 
-/* `settings` must outlive it; `connections` is how many there may be, without the reserve. */
+/* `settings` must outlive the guard; `connections` is the limit without the reserve. */
 SPL_WARN_UNUSED int spl_guard_start(const spl_settings *settings, unsigned connections,
                                     spl_guard **ret_guard, spl_error *ret_error);
 /* All connections must have ended. */
 void spl_guard_stop(spl_guard *guard);
 
-/* Whether one more connection from there is within the limit of an address. Addresses of trusted
- * proxies have none; an IPv6 client is its /64. */
+/* Returns whether the address may open one more connection. Trusted proxies have no limit; IPv6
+ * clients are counted by their /64. */
 bool spl_guard_admits(spl_guard *guard, const struct sockaddr *address);
-/* NULL when memory is out: the connection then is to be refused. `fd` stays open until
+/* Returns NULL if memory runs out; the connection must then be refused. `fd` must stay open until
  * spl_guard_leave. */
 spl_guarded *spl_guard_enter(spl_guard *guard, const struct sockaddr *address, int fd);
 void spl_guard_leave(spl_guard *guard, spl_guarded *guarded);
 
-/* The headers are there; a body follows, or not. */
+/* Marks the headers as complete; `has_body`: a body follows. */
 void spl_guard_request(spl_guarded *guarded, bool has_body);
-/* The body is there, or is not going to be read (`refused`). */
+/* Marks the body as complete or, if `refused`, as one that will not be read. */
 void spl_guard_answer(spl_guarded *guarded, bool refused);
-/* The answer is out. */
+/* Marks the answer as sent. */
 void spl_guard_idle(spl_guarded *guarded);
 
-/* Whether the connection is one of the reserve. */
+/* Returns whether the connection belongs to the reserve. */
 bool spl_guard_reserved(const spl_guarded *guarded);
-/* Whether the request came with a valid credential; this holds until the next request. */
+/* Records whether the request had a valid credential. This holds until the next request. */
 void spl_guard_recognise(spl_guarded *guarded, bool recognised);
-/* Until spl_guard_idle, the connection counts for the client for whom a trusted proxy sent the
- * request, and for the key that it came with; at most half of the connections of a key may be
- * streams. False: that is over the limit, and the request is to be refused. */
+/* Until spl_guard_idle, the connection counts towards the limits of the client for whom a trusted
+ * proxy sent the request, and of the request's key; at most half of a key's connections may be
+ * streams. False: the limit is exceeded, and the request must be refused. */
 bool spl_guard_client(spl_guarded *guarded, const char *address);
 bool spl_guard_key(spl_guarded *guarded, const char *key);
 bool spl_guard_stream(spl_guarded *guarded);
 
-/* Requests between spl_guard_request and spl_guard_idle. */
+/* Counts the requests between spl_guard_request and spl_guard_idle. */
 unsigned spl_guard_busy(spl_guard *guard);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads parameters one after the other (RFC 9110, 5.6.6).
+ * Reads parameters in order (RFC 9110, section 5.6.6).
  */
 #include "service/http/connection/header_value.h"
 
@@ -13,8 +13,8 @@ static const char *skip_space(const char *text) {
     return text + strspn(text, " \t");
 }
 
-/* Writes the value at `text` to `out`, which has room for it. Returns its end, NULL: it is
- * malformed. */
+/* Writes the value at `text` to `out`, which must have room for it. Returns the end of the value,
+ * or NULL if it is malformed. */
 static const char *read_value(const char *text, char *out) {
     if (*text != '"') {
         const size_t length = strcspn(text, "; \t\"");
@@ -55,7 +55,7 @@ int spl_header_parameter(const char *header, const char *name, char **ret_text) 
         text = skip_space(text);
         if (strncasecmp(key, name, key_size) != 0 || name[key_size] != '\0')
             continue;
-        if (found) /* programs differ in which of two counts */
+        if (found) /* parsers disagree on which of two counts */
             return SPL_E_FORMAT;
         found = strdup(value);
         if (!found)

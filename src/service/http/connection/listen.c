@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Socket activation is sd_listen_fds(3): LISTEN_PID names this process, LISTEN_FDS says how many
- * sockets wait from descriptor 3 on.
+ * Socket activation follows sd_listen_fds(3): LISTEN_PID is this process, and LISTEN_FDS is the
+ * number of sockets from descriptor 3 on.
  */
 #include "service/http/connection/listen.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Cuts the body at its delimiters, collects texts, hands the file on. libmicrohttpd's post
- * processor is not used: it reads only quoted names, and a boundary only at the end of the
- * Content-Type.
+ * Splits the body at its delimiters, collects texts, and passes the file on. libmicrohttpd's post
+ * processor is not used, because it reads only quoted names and finds a boundary only at the end of
+ * the Content-Type.
  */
 #include "service/http/connection/multipart.h"
 
@@ -17,12 +17,13 @@
 #define HEADERS_MAX_BYTES  ((size_t)8 << 10) /* of a part */
 #define BOUNDARY_MAX_BYTES 70                /* RFC 2046 */
 
-/* What the buffer starts with. */
+/* What comes at the start of the buffer. */
 typedef enum form_place {
     PLACE_PREAMBLE,
-    PLACE_HEADERS, /* what follows a delimiter: the end of its line and the headers of a part, or
-                      "--" */
-    PLACE_START, /* the empty line below the headers, which may also be the start of a delimiter */
+    /* After a delimiter: the end of its line and the headers of a part, or "--". */
+    PLACE_HEADERS,
+    /* The empty line below the headers, which may also be the start of a delimiter. */
+    PLACE_START,
     PLACE_CONTENT,
     PLACE_END,
 } form_place;
@@ -31,7 +32,7 @@ struct spl_multipart {
     spl_multipart_sink sink;
     json_t *fields;
     size_t field_count, other_bytes;
-    char *name; /* of the text that is coming in; NULL: none */
+    char *name; /* of the current text; NULL: none */
     char *value;
     size_t value_size;
     bool has_file, in_file;
@@ -97,7 +98,7 @@ static int end_part(spl_multipart *form, spl_problem *ret_problem) {
 /* ---- Headers of a part ---- */
 
 typedef struct part_headers {
-    char *disposition, *type, *encoding; /* in `text`; NULL: not there */
+    char *disposition, *type, *encoding; /* in `text`; NULL: absent */
     char text[HEADERS_MAX_BYTES + 1];
 } part_headers;
 
@@ -128,14 +129,14 @@ static bool read_header(char *line, part_headers *headers) {
     for (size_t i = 0; i < SPL_ARRAY_SIZE(known); i++) {
         if (strcasecmp(line, known[i].name) != 0)
             continue;
-        if (*known[i].value) /* programs differ in which of two counts */
+        if (*known[i].value) /* parsers disagree on which of two counts */
             return false;
         *known[i].value = value;
     }
     return true;
 }
 
-/* Takes headers->text apart, lines that each end in CRLF. */
+/* Splits headers->text, whose lines each end in CRLF, in place. */
 static bool split_headers(part_headers *headers) {
     char *line = headers->text, *end;
     for (char *fold = line; (fold = strstr(fold, "\r\n")); fold += 2) {
@@ -151,7 +152,8 @@ static bool split_headers(part_headers *headers) {
     return *line == '\0';
 }
 
-/* Browsers, curl and urllib3 write a quote in a name as %22, and leave a percent sign as it is. */
+/* Browsers, curl and urllib3 encode a quote in a name as %22, but leave percent signs as they
+ * are. */
 static void decode_quotes(char *text) {
     for (char *quote = text; (quote = strstr(quote, "%22")); quote++) {
         *quote = '"';
@@ -159,7 +161,7 @@ static void decode_quotes(char *text) {
     }
 }
 
-/* *ret_name is the caller's; NULL: the part has none. FORMAT, MEMORY. */
+/* *ret_name is the caller's; NULL: the part has none. Errors: FORMAT, MEMORY. */
 static int read_file_name(const char *disposition, char **ret_name) {
     SPL_CLEANUP(spl_free_p) char *extended = NULL;
     int status = spl_header_parameter(disposition, "filename*", &extended);
@@ -224,8 +226,8 @@ static int start_part(spl_multipart *form, part_headers *headers, spl_problem *r
 
 /* ---- Places ---- */
 
-/* Each of these looks at the `size` bytes at `data` and sets *ret_taken to how many are done with;
- * 0: it needs more. */
+/* Each of these parses the `size` bytes at `data` and sets *ret_taken to the number of bytes
+ * consumed; 0: it needs more data. */
 
 static int pass_headers(spl_multipart *form, const char *data, size_t size, size_t *ret_taken,
                         spl_problem *ret_problem) {
@@ -257,8 +259,8 @@ static int pass_headers(spl_multipart *form, const char *data, size_t size, size
     return start_part(form, &headers, ret_problem);
 }
 
-/* Two line ends in a row: a part without content has no line end of its own before the delimiter.
- */
+/* A part without content has no line end of its own before the delimiter, so the empty line may
+ * already belong to the delimiter. */
 static int pass_empty_line(spl_multipart *form, const char *data, size_t size, size_t *ret_taken,
                            spl_problem *ret_problem) {
     const bool may_be_delimiter =
@@ -271,7 +273,8 @@ static int pass_empty_line(spl_multipart *form, const char *data, size_t size, s
     return may_be_delimiter ? end_part(form, ret_problem) : 0;
 }
 
-/* Preamble or content up to the next delimiter, or as much of it as can't be the start of one. */
+/* Consumes preamble or content up to the next delimiter, or as much of it as can't be the start of
+ * one. */
 static int pass_content(spl_multipart *form, const char *data, size_t size, size_t *ret_taken,
                         spl_problem *ret_problem) {
     const char *delimiter = memmem(data, size, form->delimiter, form->delimiter_size);
@@ -302,7 +305,7 @@ static int pass(spl_multipart *form, const char *data, size_t size, size_t *ret_
     }
 }
 
-/* Takes all of the buffer that can be taken, and moves the rest to its start. */
+/* Consumes as much of the buffer as possible and moves the rest to its start. */
 static int empty_buffer(spl_multipart *form, spl_problem *ret_problem) {
     size_t at = 0, taken = 0;
     int status = 0;
@@ -323,7 +326,7 @@ static int empty_buffer(spl_multipart *form, spl_problem *ret_problem) {
 
 /* ---- The form ---- */
 
-/* 1 to 70 of the characters of RFC 2046. */
+/* 1 to 70 characters of those that RFC 2046 allows. */
 static bool is_boundary(const char *text) {
     size_t length = 0;
     while (isalnum((unsigned char)text[length]) ||
@@ -354,7 +357,7 @@ int spl_multipart_open(const char *type, const spl_multipart_sink *sink, spl_mul
     form->fields = fields;
     form->delimiter_size =
         (size_t)snprintf(form->delimiter, sizeof(form->delimiter), "\r\n--%s", boundary);
-    memcpy(form->buffer, "\r\n", 2); /* the first delimiter may stand at the start of the body */
+    memcpy(form->buffer, "\r\n", 2); /* the first delimiter may be at the start of the body */
     form->used = 2;
     *ret_form = form;
     return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Parses and writes the headers of file transfer.
+ * Parses and writes the headers of file transfers.
  */
 #include "service/http/connection/range.h"
 
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Reads digits; a number that is too large becomes the largest. */
+/* Reads digits. A number that overflows becomes one of at least UINT64_MAX / 10. */
 static bool take_number(const char **text, uint64_t *ret_number) {
     uint64_t number = 0;
     const char *digit = *text;
@@ -42,7 +42,7 @@ spl_range_kind spl_range_parse(const char *header, uint64_t size_bytes, uint64_t
     if (*text != '\0' || (!has_first && !has_last) || (has_first && first > last))
         return SPL_RANGE_WHOLE;
 
-    if (!has_first) { /* the last bytes */
+    if (!has_first) { /* a suffix: the last bytes */
         if (last == 0 || size_bytes == 0)
             return SPL_RANGE_UNSATISFIABLE;
         *ret_first = last < size_bytes ? size_bytes - last : 0;
@@ -65,7 +65,7 @@ bool spl_etag_listed(const char *list, const char *tag) {
         if (strncmp(item, "W/", 2) == 0)
             item += 2;
         if (strncmp(item, tag, length) == 0 && strchr(" \t,", item[length]))
-            return true; /* the end of the list is found too */
+            return true; /* strchr also finds the terminating NUL */
         item += strcspn(item, ",");
     }
     return false;
@@ -82,7 +82,7 @@ void spl_disposition_write(const char *name, char *ret_header, size_t capacity) 
     for (const char *c = safe; *c; c++) {
         unsigned char byte = (unsigned char)*c;
         if (byte >= 0xc0)
-            fputc('_', out); /* one for each character */
+            fputc('_', out); /* one per character */
         else if (byte < 0x80)
             fputc(strchr("\"%", byte) ? '_' : byte, out);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The life of a request.
+ * The life cycle of a request.
  */
 #include "service/http/connection/request.h"
 
@@ -14,7 +14,8 @@
 #include <poll.h>
 #include <string.h>
 
-/* How much of a body is read and thrown away for the sake of an answer that says why. */
+/* The amount of a refused body that is read and discarded, so that an answer with the reason can be
+ * sent. */
 #define DISCARD_MAX_BYTES ((uint64_t)64 << 20)
 
 #define BUSY_RETRY_AFTER_S 5
@@ -69,9 +70,10 @@ static int check_framing(spl_request *request, const char *version, const header
                              &request->problem);
 }
 
-/* ---- Who ---- */
+/* ---- Identity ---- */
 
-/* *ret_valid: a signed link lets the request in. It ends with the client whose job it leads to. */
+/* Sets *ret_valid if a signed link authorizes the request. A link is void once the owner of its job
+ * is no longer a client. */
 static int check_link(spl_request *request, bool *ret_valid, spl_problem *ret_problem) {
     const char *expires = spl_target_parameter(&request->target, "expires");
     const char *signature = spl_target_parameter(&request->target, "signature");
@@ -127,7 +129,7 @@ void spl_request_log_failure(const spl_request *request, const char *event,
                 SPL_TEXT("address", request->address));
 }
 
-/* What is refused is refused, also when that can't be noted. */
+/* The request stays refused even if the audit log can't be written. */
 static int audit_refusal(const spl_request *request, const spl_problem *problem) {
     if (may_write(request, SPL_ANONYMOUS_REFUSAL))
         (void)!write_audit(request, "auth.refused", request->path_id,
@@ -135,7 +137,7 @@ static int audit_refusal(const spl_request *request, const spl_problem *problem)
     return SPL_E_PERMISSION;
 }
 
-/* By key or token, or else by the session of a browser. */
+/* Identifies the client by key or token, or else by the session of a browser. */
 static int identify_client(spl_request *request, spl_problem *ret_problem) {
     const char *key = spl_request_header(request, "X-API-KEY");
     const char *authorization = spl_request_header(request, "Authorization");
@@ -159,7 +161,7 @@ static int refuse_for_now(spl_problem *ret_problem, spl_problem_code code, const
     return status;
 }
 
-/* Whether there is a connection left for this request. */
+/* Refuses a request that exceeds the limits of connections. */
 static int check_place(const spl_request *request, spl_problem *ret_problem) {
     if (spl_route_is_system(request->route))
         return 0;
@@ -247,17 +249,17 @@ void *spl_request_begin(void *user, const char *target, struct MHD_Connection *c
     return request;
 }
 
-/* What libmicrohttpd 0.9.75 says before it answers twice: to a malformed Content-Length, and when
- * there is no memory for cookies or for more of them. For other headers it has the same words, but
- * has read no cookie by then, and answers once. */
+/* Detects the messages of libmicrohttpd 0.9.75 that precede a second answer: for a malformed
+ * Content-Length, and if memory runs out for cookies. It logs the same text for other headers, but
+ * has read no cookie by then and answers once. */
 static bool announces_two_answers(struct MHD_Connection *connection, const char *text) {
     return strstr(text, "Content-Length") || strstr(text, "parse cookies") ||
            (strstr(text, "header record") &&
             MHD_get_connection_values(connection, MHD_COOKIE_KIND, NULL, NULL) > 0);
 }
 
-/* libmicrohttpd refuses some requests before anybody else sees the headers. Nothing is sent yet, so
- * the connection can be closed before there are two answers. */
+/* libmicrohttpd refuses some requests before any callback receives the headers. Nothing has been
+ * sent yet, so the connection can be closed before there are two answers. */
 void spl_request_library_log(void *user, const char *format, va_list arguments) {
     (void)user;
     char text[512];
@@ -277,10 +279,10 @@ static bool is_secure(const spl_request *request, const struct sockaddr *peer,
            spl_client_uses_tls(peer, list->headers, list->count, settings->trusted_proxies);
 }
 
-/* Names the client and the request. Problem: BAD_REQUEST. */
+/* Identifies the client and the request. Problem: BAD_REQUEST. */
 static int identify(spl_request *request, const header_list *list) {
-    /* libmicrohttpd 1.0 answers from one slot a connection: each answer is read before the next
-     * question. */
+    /* libmicrohttpd 1.0 returns all connection information in one slot per connection, so each
+     * result is used before the next call. */
     request->guarded =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
             ->socket_context;
@@ -327,8 +329,8 @@ static int start_route(spl_request *request) {
     return request->route->start ? request->route->start(request, problem) : 0;
 }
 
-/* The headers are there. An answer that is queued now makes libmicrohttpd read no further, and
- * close. */
+/* Handles the complete headers. An answer queued here makes libmicrohttpd stop reading and close
+ * the connection. */
 static enum MHD_Result open_request(spl_request *request, const char *method, const char *version) {
     request->opened = true;
     incoming = NULL;
@@ -354,7 +356,7 @@ static enum MHD_Result take_body(spl_request *request, const char *data, size_t 
     request->received_bytes += size;
     if (!request->refused && request->route->body(request, data, size, &request->problem) < 0)
         request->refused = true;
-    /* libmicrohttpd lets nobody answer in the middle of a body. */
+    /* libmicrohttpd does not allow an answer in the middle of a body. */
     return request->refused && request->received_bytes > DISCARD_MAX_BYTES ? MHD_NO : MHD_YES;
 }
 
@@ -376,7 +378,7 @@ enum MHD_Result spl_request_handle(void *user, struct MHD_Connection *connection
     (void)url;
     spl_request *request = *state;
     if (!request)
-        return MHD_NO; /* out of memory at its first line */
+        return MHD_NO; /* memory ran out at the request line */
     if (!request->opened)
         return open_request(request, method, version);
     if (*size > 0) {
@@ -388,7 +390,7 @@ enum MHD_Result spl_request_handle(void *user, struct MHD_Connection *connection
     return answer(request) ? MHD_YES : MHD_NO;
 }
 
-/* Clients that follow a job ask for what it does not have yet, which is no fault. */
+/* Clients that poll a job may request what it does not have yet, which is not a fault. */
 static bool is_fault(const spl_problem *problem) {
     return problem->code != SPL_PROBLEM_CONFLICT || problem->retry_after_s == 0;
 }

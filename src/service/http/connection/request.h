@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * One request, from its first line to the end of its answer. libmicrohttpd calls for the request
- * line, the headers, each piece of body, and the end; this turns that into the three steps of a
- * route: start (headers are there, the client is known), body, answer. What a step refuses becomes
- * a problem document. All runs on the connection's thread, so a step may block.
+ * One request, from its request line to the end of its answer. libmicrohttpd calls back for the
+ * request line, the headers, each piece of the body, and the end. These calls become the three
+ * steps of a route: start (the headers are complete, the client is identified), body, answer. A
+ * step that refuses the request produces a problem document. All steps run on the connection's
+ * thread and may block.
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_REQUEST_H
 #define SPL_SERVICE_HTTP_CONNECTION_REQUEST_H
@@ -17,9 +18,9 @@
 #include <microhttpd.h>
 #include <stdarg.h>
 
-/* The cookie of a session, and the header that the web page sends: without it a session lets nobody
- * change anything, for another site can't send it unasked, and nobody is allowed to; and with it
- * files come from here rather than by a redirect. */
+/* The session cookie, and the header that the web page sends. Requests with a session need that
+ * header to change anything: other sites can't send it without a CORS permission, which is never
+ * granted. Requests with the header also receive files directly rather than by a redirect. */
 #define SPL_SESSION_COOKIE "spleeterd_session"
 #define SPL_OAUTH_COOKIE   "spleeterd_oauth"
 #define SPL_SECURE_PREFIX  "__Host-"
@@ -30,20 +31,21 @@ typedef struct spl_request {
     const spl_http_parts *parts;
     struct MHD_Connection *connection;
     spl_guarded *guarded;
-    const spl_route *route; /* NULL: none fits */
+    const spl_route *route; /* NULL: none matches */
     const char *method;     /* one of a constant set */
     char *raw_target;
-    const char *raw_place; /* where libmicrohttpd keeps it, to compare with */
+    /* The target in libmicrohttpd's buffer, to check what lies between it and the version. */
+    const char *raw_place;
     spl_target target;
-    const char *path_id,
-        *path_file; /* {id} (a valid UUID) and {file} of the route; NULL: it has none */
+    /* {id} (a valid UUID) and {file} of the route; NULL: it has none. */
+    const char *path_id, *path_file;
     spl_framing framing;
     char address[64]; /* of the client, as far as proxies are trusted */
     bool secure;      /* the client uses TLS, with the service or with a proxy */
     char id[64];
     spl_trace trace;
     bool authenticated; /* principal is set */
-    bool by_link;       /* a signed link lets this in, whoever it is */
+    bool by_link;       /* a signed link authorizes it, whoever the client is */
     spl_principal principal;
     bool has_rate;
     spl_rate rate;
@@ -56,31 +58,34 @@ typedef struct spl_request {
     char content_range[40]; /* for 416 */
     unsigned status;        /* of the answer; 0: none yet */
 
-    void *state; /* of the route, made by start */
+    void *state; /* the route's, created by `start` */
     void (*free_state)(void *state);
 } spl_request;
 
-/* The value of one of these cookies, or NULL. Where clients use TLS its name starts with "__Host-",
- * so that no other host, and nobody without TLS, can have set it. */
+/* Returns the value of SPL_SESSION_COOKIE or SPL_OAUTH_COOKIE, or NULL. If the client uses TLS, the
+ * cookie's full name starts with "__Host-", so that no other host and no plaintext connection can
+ * have set it. */
 const char *spl_request_cookie(const spl_request *request, const char *name);
-/* NULL when it is not there. */
+/* NULL if the header is absent. */
 const char *spl_request_header(const spl_request *request, const char *name);
-/* Whether nobody waits for the answer any more: the client has hung up, or the server stops. */
+/* Returns true if nobody waits for the answer any more: the client has disconnected, or the server
+ * is stopping. */
 bool spl_request_gone(const spl_request *request);
-/* Whether what let it in counts no more: a key that was revoked or rotated, a token, link or
- * session that has ended. For answers that take long; also asked while they are written. */
+/* Returns true if the credential of the request is no longer valid: its key was revoked or rotated,
+ * or its token, link or session has ended. Long answers check this, also while they are being
+ * sent. */
 bool spl_request_revoked(spl_request *request);
-/* The owner whose jobs it may see; NULL: any, by a signed link. */
+/* The owner whose jobs the request may access; NULL: any owner's, by a signed link. */
 const char *spl_request_owner(const spl_request *request);
-/* Notes in the audit log who did `action` to `id`. Problems: UNAVAILABLE, STORAGE_FULL: then it
- * must not be done. */
+/* Records in the audit log who did `action` to `id`. Problems: UNAVAILABLE, STORAGE_FULL; the
+ * action must then not be performed. */
 SPL_WARN_UNUSED int spl_request_audit(const spl_request *request, const char *action,
                                       const char *id, const char *detail, spl_problem *ret_problem);
-/* Notes who read a file of the job `id`; a full disk does not keep anybody from reading. */
+/* Records who read a file of the job `id`. A full disk does not prevent the read. */
 void spl_request_note_read(const spl_request *request, const char *id, const char *file);
 
-/* Logs why a person, who sees only where to go on, was refused; strangers cause some lines a
- * minute. */
+/* Logs why a request was refused whose answer is only a redirect. The budgets of anonymous.h limit
+ * these lines. */
 void spl_request_log_failure(const spl_request *request, const char *event,
                              const spl_problem *problem);
 
@@ -91,9 +96,10 @@ enum MHD_Result spl_request_handle(void *user, struct MHD_Connection *connection
                                    size_t *size, void **state);
 void spl_request_end(void *user, struct MHD_Connection *connection, void **state,
                      enum MHD_RequestTerminationCode why);
-/* Whether libmicrohttpd, from 1.0.0 on, can itself refuse what spl_framing_contiguous looks for. */
+/* Returns whether libmicrohttpd (1.0.0 or later) itself refuses what spl_framing_contiguous
+ * detects. */
 bool spl_library_can_be_strict(void);
-/* Its messages go to the log. */
+/* Passes libmicrohttpd's messages to the log. */
 void spl_request_library_log(void *user, const char *format, va_list arguments);
 
 #endif

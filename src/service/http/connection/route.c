@@ -18,7 +18,7 @@ const char *spl_method_name(const char *method) {
     return "OTHER";
 }
 
-/* The parameters' values go to *ret_id and *ret_file. */
+/* Stores the values of the parameters in *ret_id and *ret_file. */
 static bool path_matches(const char *path, const spl_target *target, const char **ret_id,
                          const char **ret_file) {
     const char *id = NULL, *file = NULL;

@@ -19,13 +19,13 @@
 #define PEM_MAX_BYTES    ((size_t)1 << 20)
 #define CONNECTION_BYTES ((size_t)64 << 10) /* headers, and the buffer for bodies */
 
-/* TLS 1.3, and of TLS 1.2 what has forward secrecy and authenticated encryption. */
+/* TLS 1.3, and the suites of TLS 1.2 with forward secrecy and authenticated encryption. */
 #define TLS_PRIORITIES                                                                             \
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"                  \
     "-CIPHER-ALL:+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-GCM:-MAC-ALL:+AEAD:%SERVER_PRECEDENCE"
 
-/* Descriptors besides those of connections: database, log, audit, jobs and their helpers,
- * listening. */
+/* Descriptors besides those of regular connections: database, log, audit log, jobs and their
+ * helpers, the listening socket, and the reserve. */
 #define OTHER_DESCRIPTORS          (256 + SPL_GUARD_RESERVE * DESCRIPTORS_PER_CONNECTION)
 /* A connection's socket, and a file or a lingering duplicate. */
 #define DESCRIPTORS_PER_CONNECTION 2
@@ -55,7 +55,8 @@ static void watch_connection(void *user, struct MHD_Connection *connection, void
         shutdown(fd, SHUT_RDWR);
 }
 
-/* As many descriptors as there may be; fewer connections where that is not enough. */
+/* Raises the limit of descriptors as far as allowed. Returns how many connections fit, at most
+ * `connections`. */
 static unsigned raise_limits(unsigned connections) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
@@ -151,7 +152,7 @@ int spl_http_start(const spl_http_parts *parts, spl_http **ret_http, spl_error *
         spl_http_stop(http, 0);
         return status;
     }
-    fd = -1; /* the daemon's now */
+    fd = -1; /* owned by the daemon now */
     *ret_http = http;
     return 0;
 }

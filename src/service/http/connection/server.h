@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the files of this room share of the server.
+ * The state of the server, shared by the files of this folder.
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_SERVER_H
 #define SPL_SERVICE_HTTP_CONNECTION_SERVER_H
@@ -12,7 +12,7 @@
 
 #include <stdatomic.h>
 
-/* Of each connection's thread, which does all that a request asks for. */
+/* For each connection's thread, which does all the work of its requests. */
 #define SPL_HTTP_STACK_BYTES ((size_t)512 << 10)
 
 struct MHD_Daemon;
@@ -25,7 +25,7 @@ struct spl_http {
     spl_certificate *certificate; /* NULL without TLS */
     unsigned port;
     atomic_bool draining; /* takes no new jobs */
-    atomic_bool stopping; /* ends answers that wait */
+    atomic_bool stopping; /* ends waiting answers */
 };
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Splits first, decodes then, so that an encoded separator never separates.
+ * Splits before it decodes, so that an encoded separator never separates.
  */
 #include "service/http/connection/target.h"
 
@@ -35,7 +35,7 @@ static int hex_digit(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* In place. */
+/* Decodes in place. */
 static bool decode(char *text, bool plus_is_space) {
     char *out = text;
     for (const char *in = text; *in; in++) {
@@ -58,7 +58,7 @@ bool spl_percent_decode(char *text) {
 }
 
 static int split_path(char *path, spl_target *target, spl_problem *ret_problem) {
-    char *rest = path + 1; /* behind the first slash */
+    char *rest = path + 1; /* after the first slash */
     if (*rest == '\0')
         return 0;
     char *segment;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The request's target: path segments and query, decoded strictly. What is not plain is refused
- * rather than guessed at: percent signs without two digits, control characters, text that is not
- * UTF-8, empty, "." and ".." segments, encoded slashes, parameters given twice.
+ * Parses the request target: path segments and query, decoded strictly. Anything irregular is
+ * refused: percent signs without two digits, control characters, text that is not UTF-8, empty, "."
+ * and ".." segments, encoded slashes, repeated parameters.
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_TARGET_H
 #define SPL_SERVICE_HTTP_CONNECTION_TARGET_H
@@ -18,26 +18,26 @@ typedef struct spl_parameter {
 } spl_parameter;
 
 typedef struct spl_target {
-    char *text; /* holds what the pointers show */
-    char *path; /* as it came, without query */
+    char *text; /* storage of the segments and parameters */
+    char *path; /* as received, without the query */
     const char *segments[SPL_SEGMENTS_MAX];
     size_t segment_count;
     spl_parameter parameters[SPL_PARAMETERS_MAX];
     size_t parameter_count;
 } spl_target;
 
-/* Problems: BAD_REQUEST, URI_TOO_LONG, UNAVAILABLE (memory). */
+/* Problems: BAD_REQUEST, URI_TOO_LONG, NOT_FOUND (too many segments), UNAVAILABLE (memory). */
 SPL_WARN_UNUSED int spl_target_parse(const char *raw, spl_target *ret_target,
                                      spl_problem *ret_problem);
 void spl_target_free(spl_target *target);
-/* NULL when it is not there. */
+/* NULL if absent. */
 const char *spl_target_parameter(const spl_target *target, const char *name);
 
-/* Decodes percent signs in place. False: one is without two digits, it hides a NUL, or the text is
- * not valid (see below). */
+/* Decodes percent-encoding in place. False: a percent sign lacks its two digits or encodes NUL, or
+ * the result is not valid text (spl_text_valid). */
 bool spl_percent_decode(char *text);
 
-/* Whether `size` bytes are UTF-8 without control characters. */
+/* Returns whether `size` bytes are UTF-8 without control characters. */
 bool spl_text_valid(const char *text, size_t size);
 
 #endif
