@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * GET / and GET /assets/{file}: what the program carries with it. Names of assets hold a hash of
- * their content, so that they may be kept for ever; the page at / is asked for anew each time,
- * which its entity tag makes cheap.
+ * GET / and GET /assets/{file}: the embedded files. The names of assets contain a hash of their
+ * content, so they may be cached forever. The page at / is revalidated on each use, which its
+ * entity tag makes cheap.
  */
 #include "service/http/routes/assets.h"
 

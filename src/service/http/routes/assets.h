@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files that the program carries with it, such as the web page. What they are is decided where they
- * are made (tools/embed_assets.py).
+ * Files embedded in the program, such as the web page. tools/embed_assets.py generates the table.
  */
 #ifndef SPL_SERVICE_HTTP_ROUTES_ASSETS_H
 #define SPL_SERVICE_HTTP_ROUTES_ASSETS_H
@@ -12,8 +11,8 @@
 typedef struct spl_asset {
     const char *file; /* "index.html" */
     const char *type;
-    const char *tag;             /* an entity tag, in its quotes */
-    const uint8_t *plain, *gzip; /* the content, as it is and packed */
+    const char *tag;             /* entity tag, with its quotes */
+    const uint8_t *plain, *gzip; /* the content, uncompressed and compressed */
     size_t plain_size, gzip_size;
 } spl_asset;
 

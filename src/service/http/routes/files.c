@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * One output of a job. A complete file has a strong entity tag (its SHA-256), and goes out in
- * ranges and by sendfile. A file that grows has neither tag nor length: without a Range the answer
- * follows it to its end, with one it is what is there now.
+ * One output of a job. A complete file has a strong entity tag (its SHA-256) and is sent in ranges
+ * and by sendfile. A growing file has neither tag nor length: without a Range the answer follows it
+ * to its end, with one it covers what exists now.
  */
 #include "service/http/routes/files.h"
 
@@ -20,17 +20,17 @@
 #define FOLLOW_BUFFER_BYTES ((size_t)64 << 10)
 #define FOLLOW_WAIT_MS      200
 
-/* ---- A file that grows ---- */
+/* ---- Growing files ---- */
 
 typedef struct file_follower {
-    spl_request *request; /* used by the reader alone: it ends before the response does */
+    spl_request *request; /* for the reader only: it ends before the response */
     const char *owner, *id, *file;
     int fd;
     bool complete;
     uint64_t bytes; /* when complete */
 } file_follower;
 
-/* Whether the file is still the one that is being sent; notes when it is complete. */
+/* Returns whether the file is still the one being sent, and updates its completeness. */
 static bool look_again(file_follower *follower, uint64_t position) {
     spl_job_file now;
     spl_problem problem;
@@ -44,7 +44,7 @@ static bool look_again(file_follower *follower, uint64_t position) {
         return false;
     if (ours.st_ino != theirs.st_ino || ours.st_dev != theirs.st_dev) {
         if (position > 0)
-            return false; /* another attempt writes another file */
+            return false; /* another attempt has written another file */
         const int old = follower->fd;
         follower->fd = fd;
         fd = old;
@@ -95,7 +95,7 @@ static int follow(spl_request *request, const char *owner, const char *id, const
                                ret_problem);
 }
 
-/* ---- What is there ---- */
+/* ---- Existing bytes ---- */
 
 static int send_part(spl_request *request, unsigned status, const spl_job_file *file,
                      uint64_t first, uint64_t bytes, const spl_answer_header *headers,
@@ -121,7 +121,7 @@ static int refuse_range(spl_request *request, const spl_job_file *file, spl_prob
     return status;
 }
 
-/* To where the storage gives the file itself. */
+/* Redirects to the URL at which the storage itself serves the file. */
 static int redirect(spl_request *request, const char *id, const char *file, const char *url,
                     spl_problem *ret_problem) {
     spl_request_note_read(request, id, file);
@@ -138,7 +138,7 @@ int spl_file_send(spl_request *request, const char *owner, const char *id, const
     SPL_CLEANUP(spl_free_p) char *url = NULL;
     spl_job_file opened;
     int status = 0;
-    /* The web page may read from its own origin only. */
+    /* The policy of the web page allows requests to its own origin only. */
     if (strcmp(request->method, "GET") == 0 && !spl_request_header(request, SPL_PAGE_HEADER))
         status = spl_jobs_link_file(request->parts->jobs, owner, id, file, spl_disposition_write,
                                     &url, ret_problem);
@@ -178,7 +178,8 @@ int spl_file_send(spl_request *request, const char *owner, const char *id, const
         range = NULL;
     uint64_t first = 0, last;
     const spl_range_kind kind = spl_range_parse(range, opened.blob.bytes, &first, &last);
-    if (first == 0 && kind != SPL_RANGE_UNSATISFIABLE) /* players ask for the rest in many ranges */
+    /* Players request the rest in many ranges, of which only the first is recorded. */
+    if (first == 0 && kind != SPL_RANGE_UNSATISFIABLE)
         spl_request_note_read(request, id, file);
     switch (kind) {
     case SPL_RANGE_UNSATISFIABLE:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * From the body of a request to a submission.
+ * Turns the body of a request into a submission.
  */
 #include "service/http/routes/intake.h"
 
@@ -19,11 +19,11 @@ struct spl_intake {
     intake_kind kind;
     spl_multipart *form;
     spl_upload *upload;
-    char *json; /* the body as it comes in */
+    char *json; /* the body received so far */
     size_t json_size;
     json_t *fields;
     const char *idempotency_key;
-    bool reserved; /* the key waits for an answer */
+    bool reserved; /* the key is held for this request */
 };
 
 static void free_intake(void *state) {
@@ -257,7 +257,7 @@ int spl_intake_submit(spl_request *request, const spl_intake_job *job, json_t **
     };
     int status =
         spl_jobs_submit(request->parts->jobs, &submission, ret_job, ret_replayed, ret_problem);
-    intake->reserved = false; /* answered, or free again */
+    intake->reserved = false; /* spl_jobs_submit has used or released it */
     if (status == 0)
         intake->upload = NULL;
     return status;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Jobs: create, list, look at, cancel, delete, link to.
+ * Jobs: create, list, get, cancel, delete, link.
  */
 #include "base/clock.h"
 #include "base/json.h"
@@ -33,8 +33,8 @@ int spl_jobs_create_body(spl_request *request, const char *data, size_t size,
     return spl_intake_take(request, data, size, ret_problem);
 }
 
-/* The value of a field that is JSON, in a form as its text. Takes it out of `fields`; NULL: not
- * there. */
+/* Moves the JSON field `name` out of `fields`. With `texts` its value is JSON in a text, as in a
+ * form. *ret_value is the caller's; NULL: absent. */
 static int take_json_field(json_t *fields, const char *name, bool texts, json_t **ret_value,
                            spl_problem *ret_problem) {
     json_t *value = json_incref(json_object_get(fields, name));
@@ -69,8 +69,8 @@ static int take_text_field(json_t *fields, const char *name, json_t **ret_text,
     return 0;
 }
 
-/* Single fields and those of `options` are one set; naming one twice is an error. Empty ones were
- * not given. */
+/* Single fields and the members of `options` form one set, in which a duplicate is an error. Empty
+ * fields count as absent. */
 static int merge_options(json_t *fields, json_t *options, spl_problem *ret_problem) {
     if (!json_is_object(options))
         return spl_refuse_about(ret_problem, SPL_PROBLEM_INVALID, "options", NULL,
@@ -102,7 +102,8 @@ static void free_creation(job_creation *creation) {
     free(creation->metadata);
 }
 
-/* As text: parsed it would take many times that, for as long as the request waits for its turn. */
+/* Keeps the metadata as text: parsed, it would use many times the memory for as long as the request
+ * waits for its turn. */
 static int take_metadata(json_t *fields, bool texts, char **ret_text, spl_problem *ret_problem) {
     SPL_CLEANUP(spl_json_free_p) json_t *value = NULL;
     const int status = take_json_field(fields, "metadata", texts, &value, ret_problem);
@@ -315,7 +316,7 @@ static int read_link_request(const small_body *body, const spl_settings *setting
     return status;
 }
 
-/* Whether the job has such a file, now or when it is done. */
+/* Returns whether the job has such a file, or will have it at its end. */
 static bool has_file(const json_t *job, const char *file) {
     if (strcmp(file, "stems.zip") == 0 || strcmp(file, "manifest.json") == 0)
         return true;

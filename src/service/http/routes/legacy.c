@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * POST /separate, for clients of before there were jobs: a form with `file`, `stems` (2, 4 or 5),
- * `stem` and `format`; the answer is a zip of all stems, or the audio of `stem`. It is a job like
- * any other, for which the answer waits. One that takes too long is answered by its address; a
- * client that leaves cancels it.
+ * POST /separate, the API from before there were jobs: a form with `file`, `stems` (2, 4 or 5),
+ * `stem` and `format`. The answer is a zip of all stems, or the audio of `stem`. The request
+ * creates an ordinary job and waits for it. If that takes too long, the answer is the address of
+ * the job; if the client disconnects, the job is canceled.
  */
 #include "base/clock.h"
 #include "service/http/connection/answer.h"
@@ -23,7 +23,7 @@ int spl_legacy_body(spl_request *request, const char *data, size_t size, spl_pro
     return spl_intake_take(request, data, size, ret_problem);
 }
 
-/* "" when it is not there. */
+/* "" if absent. */
 static const char *field(const json_t *fields, const char *name) {
     const char *text = json_string_value(json_object_get(fields, name));
     return text ? text : "";
@@ -57,7 +57,7 @@ static const char *text_of(const json_t *object, const char *name) {
     return json_string_value(json_object_get(object, name));
 }
 
-/* Waits for the job's end; *ret_job is as it is then, or as it was when the time was up. */
+/* Waits for the end of the job. *ret_job is its state then, or at the time-out. */
 static int wait_for_end(spl_request *request, const char *id, json_t **ret_job,
                         spl_problem *ret_problem) {
     spl_jobs *jobs = request->parts->jobs;

@@ -8,7 +8,7 @@
 #define WRITE   SPL_SCOPE_WRITE
 #define METRICS SPL_SCOPE_METRICS
 
-/* One with a parameter comes after one that is spelled out. */
+/* A path with a parameter comes after a literal path that it also matches. */
 const spl_route spl_routes[] = {
     {"POST", "/v1/jobs", WRITE, false, spl_jobs_create_start, spl_jobs_create_body,
      spl_jobs_create_answer},

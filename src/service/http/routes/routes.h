@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of addresses: it decides which function answers, who may ask, and what 404 and 405 say;
- * its templates are the labels of metrics. tests/service compares it with openapi.json.
+ * The table of addresses. It determines which function answers, who may call it, and the answers
+ * 404 and 405; its templates are the labels of metrics. tests/service compares it with
+ * openapi.json.
  */
 #ifndef SPL_SERVICE_HTTP_ROUTES_ROUTES_H
 #define SPL_SERVICE_HTTP_ROUTES_ROUTES_H
 
 #include "service/http/connection/route.h"
 
-/* All addresses. */
 extern const spl_route spl_routes[];
 extern const size_t spl_route_count;
 
-/* The functions of the routes, by file. */
+/* The functions of the routes, grouped by file. */
 int spl_jobs_create_start(spl_request *request, spl_problem *ret_problem);
 int spl_jobs_create_body(spl_request *request, const char *data, size_t size,
                          spl_problem *ret_problem);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Signing in for browsers. A session is a cookie that scripts can't read and other sites can't use:
- * HttpOnly, SameSite=Strict, and what changes something also needs a header that no other site can
- * send (request.c).
+ * Sign-in for browsers. A session is a cookie that scripts can't read and other sites can't use: it
+ * is HttpOnly and SameSite=Strict, and requests that change anything also need a header that no
+ * other site can send (request.c).
  */
 #include "base/clock.h"
 #include "service/auth/oauth.h"
@@ -16,7 +16,7 @@
 
 #define COOKIE_SIZE 512
 
-/* The header that gives the browser a cookie for `life_s`; 0 takes it away. */
+/* Writes the value of Set-Cookie for a cookie that lasts `life_s`; 0 deletes the cookie. */
 static void make_cookie(const spl_request *request, const char *name, const char *value,
                         int64_t life_s, const char *same_site, char ret_cookie[COOKIE_SIZE]) {
     snprintf(ret_cookie, COOKIE_SIZE,
@@ -39,7 +39,7 @@ static json_t *describe(const spl_principal *principal, int64_t expires_s) {
                      expires_s > 0 ? json_string(expires) : json_null());
 }
 
-/* Lets the browser of `principal` in: writes the cookie's header. */
+/* Opens a session for `principal` and writes the value of its Set-Cookie header. */
 static int open_session(spl_request *request, const spl_principal *principal,
                         char ret_cookie[COOKIE_SIZE], int64_t *ret_expires_s,
                         spl_problem *ret_problem) {
@@ -91,9 +91,9 @@ int spl_session_delete_answer(spl_request *request, spl_problem *ret_problem) {
                                headers, ret_problem);
 }
 
-/* ---- At an OAuth 2.0 server ---- */
+/* ---- Sign-in at an OAuth 2.0 server ---- */
 
-/* What seals the cookie that a browser keeps meanwhile. */
+/* Derives the key that seals the browser's cookie during the sign-in. */
 static int derive_key(const spl_request *request, uint8_t ret_key[32], spl_error *ret_error) {
     return spl_secret_derive(request->parts->secret, "oauth", ret_key, ret_error);
 }
@@ -124,7 +124,7 @@ int spl_oauth_begin_answer(spl_request *request, spl_problem *ret_problem) {
     explicit_bzero(key, sizeof(key));
     if (status < 0)
         return spl_refuse_error(ret_problem, &error);
-    /* Lax, because the way back starts at the other server. */
+    /* Lax, because the redirect back comes from the other server. */
     make_cookie(request, SPL_OAUTH_COOKIE, secret, SPL_OAUTH_S, "Lax", cookie);
     explicit_bzero(secret, sizeof(secret));
     return redirect(request, MHD_HTTP_FOUND, url, cookie, NULL, ret_problem);
@@ -135,7 +135,8 @@ static int is_gone(void *user) {
     return spl_request_gone(user);
 }
 
-/* The token that the OAuth server gives for `code`; the caller's, to be wiped. */
+/* Fetches the token for `code` from the OAuth server. *ret_token is the caller's and must be
+ * wiped. */
 static int fetch_token(spl_request *request, const char *code, char **ret_token,
                        spl_problem *ret_problem) {
     const char *secret = spl_request_cookie(request, SPL_OAUTH_COOKIE);
@@ -160,7 +161,7 @@ static int fetch_token(spl_request *request, const char *code, char **ret_token,
     return status;
 }
 
-/* The token's owner, let in as with any request. */
+/* Exchanges `code` for a token and authenticates its owner as for any request. */
 static int finish_sign_in(spl_request *request, const char *code, spl_principal *ret_principal,
                           spl_problem *ret_problem) {
     SPL_CLEANUP(spl_wipe_p) char *token = NULL;
@@ -179,8 +180,8 @@ static int finish_sign_in(spl_request *request, const char *code, spl_principal 
     return status;
 }
 
-/* A person stands before the answer, so that all ways lead to the page; it tells what has failed.
- */
+/* The answer is shown to a person, so every outcome redirects to the page, which shows the
+ * error. */
 int spl_oauth_callback_answer(spl_request *request, spl_problem *ret_problem) {
     char gone[COOKIE_SIZE], cookie[COOKIE_SIZE], url[64] = "/";
     int64_t expires_s;
@@ -203,7 +204,7 @@ int spl_oauth_callback_answer(spl_request *request, spl_problem *ret_problem) {
                     ret_problem);
 }
 
-/* "mp3,wav" as an array. */
+/* Converts "mp3,wav" to an array. */
 static json_t *split(const char *list) {
     json_t *array = json_array();
     for (size_t length; *list; list += length + (list[length] == ',')) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Server-sent events of a job (https://html.spec.whatwg.org/multipage/server-sent-events.html):
- * each is the whole job, the first one comes at once, the last one when the job has ended, and then
- * the stream closes. A comment now and then keeps proxies from closing it.
+ * Server-sent events of a job (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+ * Each event is the whole job. The first is sent at once and the last when the job has ended; then
+ * the stream closes. Periodic comments keep proxies from closing it.
  */
 #include "base/clock.h"
 #include "service/http/connection/answer.h"
@@ -17,11 +17,11 @@
 #define BUFFER_BYTES  ((size_t)16 << 10)
 
 typedef struct event_stream {
-    spl_request *request; /* used by the reader alone */
-    int64_t version;      /* that was sent; -1: none */
+    spl_request *request; /* used by the reader only */
+    int64_t version;      /* sent last; -1: none */
     double sent_s;
     bool ended;
-    char *text; /* what is being sent */
+    char *text; /* the text being sent */
     size_t size, given;
 } event_stream;
 
@@ -30,7 +30,7 @@ static bool is_final(const json_t *job) {
     return status && strcmp(status, "queued") != 0 && strcmp(status, "running") != 0;
 }
 
-/* `text` is used up. */
+/* Takes ownership of `text`. */
 static bool set_text(event_stream *stream, char *text) {
     free(stream->text);
     stream->text = text;
@@ -51,7 +51,7 @@ static bool set_event(event_stream *stream, const json_t *job, int64_t version) 
     return set_text(stream, text);
 }
 
-/* The next event or comment. False: the client is to come again. */
+/* Waits for the next event or comment. False: the stream ends, and the client must reconnect. */
 static bool wait_for_text(event_stream *stream) {
     spl_request *request = stream->request;
     for (;;) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is not about jobs: health, readiness, metrics, models, the API's description.
+ * Addresses that are not about jobs: health, readiness, metrics, models, the description of the
+ * API, the webhook secret.
  */
 #include "service/http/connection/answer.h"
 #include "service/http/routes/openapi.h"

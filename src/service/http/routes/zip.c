@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * All outputs of a job and its manifest as one zip. The files are opened first, so that an answer
- * that has begun also ends.
+ * Sends all outputs of a job and its manifest as one zip. All files are opened first, so that an
+ * answer that has begun can also be completed.
  */
 #include "service/http/connection/answer.h"
 #include "service/http/connection/range.h"
@@ -17,7 +17,7 @@
 _Static_assert(SPL_ZIP_SIZE_UNKNOWN == MHD_SIZE_UNKNOWN, "libmicrohttpd takes it as it is");
 
 typedef struct zip_answer {
-    spl_request *request; /* used by the reader alone */
+    spl_request *request; /* used by the reader only */
     spl_zip *zip;
 } zip_answer;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * libarchive pushes, HTTP pulls: each read makes it write one piece more into a buffer, until there
- * is something to give.
+ * libarchive pushes and HTTP pulls: each read makes libarchive write pieces into a buffer until
+ * there is something to return.
  */
 #include "service/http/routes/zip_stream.h"
 
@@ -27,11 +27,11 @@ struct spl_zip {
     struct archive *archive;
     zip_entry *entries;
     size_t count;
-    size_t current;   /* entry that is being written */
-    bool started;     /* its header is out */
-    uint64_t written; /* of it */
+    size_t current;   /* the entry being written */
+    bool started;     /* its header is written */
+    uint64_t written; /* bytes of its content */
     bool ended;
-    char *ready; /* bytes that wait to be read */
+    char *ready; /* bytes not yet read */
     size_t ready_size, ready_capacity, given;
     char piece[PIECE_BYTES];
 };
@@ -53,7 +53,7 @@ static la_ssize_t take_ready(struct archive *archive, void *user, const void *da
     return (la_ssize_t)size;
 }
 
-/* An archive whose bytes go to `take`. NULL: memory ran out. */
+/* Opens an archive whose bytes go to `take`. NULL: memory ran out. */
 static struct archive *open_archive(archive_write_callback *take, void *user) {
     struct archive *archive = archive_write_new();
     if (archive && archive_write_set_format_zip(archive) == ARCHIVE_OK &&
@@ -132,7 +132,7 @@ static la_ssize_t count_bytes(struct archive *archive, void *user, const void *d
     return (la_ssize_t)size;
 }
 
-/* All but the contents of the files is written, and counted. */
+/* Writes everything but the contents of the files, and only counts it. */
 uint64_t spl_zip_size(const spl_zip *zip) {
     uint64_t bytes = 0, contents = 0;
     struct archive *archive = open_archive(count_bytes, &bytes);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A zip archive that is made while it is read: files stored as they are (audio does not get
- * smaller), in constant memory, with zip64 where it is needed. libarchive writes it.
+ * A zip archive that is generated while it is read, in constant memory. Files are stored
+ * uncompressed, since audio does not get smaller, with zip64 where needed. libarchive writes it.
  */
 #ifndef SPL_SERVICE_HTTP_ROUTES_ZIP_STREAM_H
 #define SPL_SERVICE_HTTP_ROUTES_ZIP_STREAM_H
@@ -14,18 +14,19 @@
 
 typedef struct spl_zip spl_zip;
 
-/* An empty one. Errors: MEMORY. */
+/* Creates an empty archive. Errors: MEMORY. */
 SPL_WARN_UNUSED int spl_zip_new(spl_zip **ret_zip, spl_error *ret_error);
-/* Takes over `fd`, a regular file, also on failure. `name`: ASCII. Errors: MEMORY, IO. */
+/* Takes ownership of `fd`, a regular file, also on failure. `name` is ASCII. Errors: MEMORY, IO. */
 SPL_WARN_UNUSED int spl_zip_add_file(spl_zip *zip, const char *name, int fd, spl_error *ret_error);
-/* A small file. The text is copied. */
+/* Adds a small file. The text is copied. Errors: MEMORY, IO. */
 SPL_WARN_UNUSED int spl_zip_add_text(spl_zip *zip, const char *name, const char *text,
                                      spl_error *ret_error);
-/* Of the archive with all that was added; SPL_ZIP_SIZE_UNKNOWN from 4 GiB on, because then zip64's
- * records depend on where each file lies, and when memory runs out. */
+/* Returns the size of the archive with all that was added. It is SPL_ZIP_SIZE_UNKNOWN if memory
+ * runs out, and from 4 GiB on, because then the records of zip64 depend on the offset of each
+ * file. */
 uint64_t spl_zip_size(const spl_zip *zip);
-/* The next bytes, at least 1; 0 at the end; a negative status when a file could not be read or has
- * changed its size. */
+/* Reads the next bytes. Returns at least 1, 0 at the end, or a negative status if a file could not
+ * be read or became shorter. */
 ssize_t spl_zip_read(spl_zip *zip, void *buffer, size_t capacity);
 void spl_zip_free(spl_zip *zip);
 
