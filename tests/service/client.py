@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An HTTP client that shows what came back and nothing else."""
+"""A minimal HTTP client that exposes the raw answers."""
 import http.client
 import json
 import secrets
@@ -7,7 +7,7 @@ import time
 
 
 class Answer:
-    """A whole answer."""
+    """A complete answer."""
 
     def __init__(self, response):
         self.status = response.status
@@ -18,7 +18,7 @@ class Answer:
         return json.loads(self.body)
 
     def problem(self):
-        """The problem's code; the answer must be a well-formed problem+json."""
+        """Returns the code of the problem. The answer must be a well-formed problem+json."""
         assert self.headers["Content-Type"] == "application/problem+json", self
         problem = self.json()
         assert problem["status"] == self.status and problem["title"] and problem["type"].endswith(problem["code"])
@@ -30,7 +30,8 @@ class Answer:
 
 
 def form(fields, file=None, name="song.wav", type="audio/wav"):
-    """(body, content type) of a multipart form; `file` is the content of its part "file"."""
+    """Returns (body, content type) of a multipart form; `file` is the content of its part
+    "file"."""
     boundary = secrets.token_hex(16)
     parts = []
     for field, value in fields.items():
@@ -45,13 +46,13 @@ def form(fields, file=None, name="song.wav", type="audio/wav"):
 
 
 class Client:
-    """Requests to a service on loopback with one key; a connection each."""
+    """Sends requests to a service on loopback with one key, each on its own connection."""
 
     def __init__(self, port, key):
         self.port, self.key = port, key
 
     def open(self, method, path, body=None, headers=None, timeout=300):
-        """(connection, response), the body still to be read."""
+        """Returns (connection, response); the body has not been read yet."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         headers = dict(headers or {})
         if self.key and "X-API-KEY" not in headers and "Authorization" not in headers:
@@ -80,7 +81,7 @@ class Client:
         return self.request("POST", path, json.dumps(value), {"Content-Type": "application/json", **(headers or {})})
 
     def submit(self, content, headers=None, name="song.wav", type="audio/wav", **fields):
-        """Creates a job, which must succeed; its JSON."""
+        """Creates a job, which must succeed, and returns its JSON."""
         answer = self.post("/v1/jobs", fields, headers=headers, file=content, name=name, type=type)
         assert answer.status == 202, answer
         return answer.json()
@@ -91,7 +92,7 @@ class Client:
         return answer.json()
 
     def wait(self, id, *states, timeout=300):
-        """The job when it has got to one of `states` (default: has ended)."""
+        """Waits until the job reaches one of `states` (default: any end) and returns it."""
         states = states or ("succeeded", "failed", "canceled", "expired")
         deadline = time.monotonic() + timeout
         while True:
@@ -106,7 +107,7 @@ class Client:
         return self.request("POST", f"/v1/jobs/{id}/cancel")
 
     def separate(self, content, **fields):
-        """Creates a job and waits until it has succeeded."""
+        """Creates a job, waits until it has succeeded, and returns it."""
         job = self.wait(self.submit(content, **fields)["id"])
         assert job["status"] == "succeeded", job
         return job

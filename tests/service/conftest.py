@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The real things that the tests of the service use: the service itself, clamd, Prometheus, an issuer of tokens, a receiver
-of webhooks. All on loopback, each with a folder of its own.
+"""The real programs that the tests of the service use: the service itself, clamd, Prometheus, a
+token issuer, a webhook receiver. All run on loopback, each with its own folder.
 
-The program is $SPLEETERD; it finds its codec helper and models by SPLEETER_CODEC and SPLEETER_MODEL_PATH.
+The program is $SPLEETERD; it finds its codec helper and models by SPLEETER_CODEC and
+SPLEETER_MODEL_PATH.
 """
 import base64
 import contextlib
@@ -37,7 +38,8 @@ KEY = "a-key-for-tests-0123456789"
 
 
 def environment(**settings):
-    """This environment without settings of the service, and `settings`."""
+    """Returns this environment with `settings` in place of the service's own, of which only CODEC,
+    MODEL_PATH and CPU are kept."""
     kept = {name: value for name, value in os.environ.items()
             if not name.startswith("SPLEETER_") or name in ("SPLEETER_CODEC", "SPLEETER_MODEL_PATH", "SPLEETER_CPU")}
     return {**kept, **{f"SPLEETER_{name}": str(value) for name, value in settings.items()}}
@@ -47,7 +49,7 @@ def environment(**settings):
 
 
 def music(seconds, rate=44100, channels=2, seed=1):
-    """Something like music: tones that come and go, and noise; [samples, channels]."""
+    """Returns something like music, tones of varying volume and noise: [samples, channels]."""
     t = np.arange(round(seconds * rate)) / rate
     noise = np.random.default_rng(seed).standard_normal((t.size, channels)) * 0.05
     voices = [np.sin(2 * np.pi * (110 * (i + 1) + 3 * i) * t[:, None] + np.arange(channels))
@@ -62,20 +64,21 @@ def wav_bytes(seconds, **keywords):
 
 @pytest.fixture(scope="session")
 def song():
-    """Two seconds as WAV: the content of the file."""
+    """The content of a WAV file of two seconds."""
     return wav_bytes(2)
 
 
 @pytest.fixture(scope="session")
 def long_song():
-    """Four minutes as WAV: long enough to look at a job while it runs, and to wait for its end."""
+    """The content of a WAV file of four minutes: long enough to query a job while it runs, and
+    short enough to wait for its end."""
     return wav_bytes(240)
 
 
 @pytest.fixture(scope="session")
 def endless(tmp_path_factory):
-    """endless(client, number=0, ...) submits a job whose end no test sees, another one for each number. It is a constant: silence costs
-    the engine nothing."""
+    """endless(client, number=0, ...) submits a job that no test sees end; each number makes a
+    different job. The signal is a constant, because silence costs the engine nothing."""
     path = tmp_path_factory.mktemp("endless") / "endless.flac"
     subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "aevalsrc=0.25:s=8000", "-t", "7000", path], check=True)
     content = path.read_bytes()
@@ -89,7 +92,8 @@ def endless(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def busy(endless):
-    """busy(service) gives the service as many endless jobs as it does at once, and their ids when they run: jobs that come now wait."""
+    """busy(service) starts as many endless jobs as the service runs at once, and returns their ids
+    when they run. Later jobs have to wait."""
 
     def start(service):
         ids = []
@@ -110,8 +114,9 @@ def pytest_configure(config):
 
 
 class Service(Client):
-    """A running `spleeterd serve`. tests/scale/service_on_cluster.py makes it a cluster of several processes: tests that say `process` ask for
-    the first of them, and what only one process can promise has the marker one_process."""
+    """A running `spleeterd serve`. tests/scale/service_on_cluster.py makes it a cluster of several
+    processes: `process` is then the first of them, and tests of what only one process can guarantee
+    have the marker one_process."""
 
     def __init__(self, folder, settings):
         super().__init__(settings["PORT"], settings.get("API_KEY"))
@@ -123,7 +128,7 @@ class Service(Client):
         self.processes = []
 
     def roles(self):
-        """(role, settings) of each process, those that answer clients first."""
+        """Returns (role, settings) of each process, those that answer clients first."""
         return [("serve", self.settings)]
 
     @property
@@ -132,22 +137,22 @@ class Service(Client):
 
     @property
     def replicas(self):
-        """How many processes answer clients."""
+        """The number of processes that answer clients."""
         return sum(role == "serve" for role, _ in self.roles())
 
     @property
     def at_once(self):
-        """How many jobs run at once."""
+        """The number of jobs that run at once."""
         return sum(settings.get("WORKERS", 1) for _, settings in self.roles())
 
     @property
     def ports(self):
-        """Of all processes."""
+        """The ports of all processes."""
         return [settings["PORT"] for _, settings in self.roles()]
 
     @property
     def data_folders(self):
-        """Of all processes."""
+        """The data folders of all processes."""
         return [pathlib.Path(settings["DATA_DIR"]) for _, settings in self.roles()]
 
     def start(self, wait=True):
@@ -166,7 +171,7 @@ class Service(Client):
         return False
 
     def get_or_none(self, path):
-        """The answer, or None as long as there is none."""
+        """Returns the answer, or None if the service can't be reached."""
         assert all(process.poll() is None for process in self.processes), self.log_path.read_text()
         with contextlib.suppress(OSError):
             return self.get(path)
@@ -176,7 +181,7 @@ class Service(Client):
             process.send_signal(number)
 
     def exit_code(self, timeout=120):
-        """When all processes have ended: the first that is not 0."""
+        """Waits for the end of all processes; returns the first exit code that is not 0, or 0."""
         return next(filter(None, [process.wait(timeout) for process in self.processes]), 0)
 
     def stop(self, number=signal.SIGTERM, timeout=120):
@@ -188,14 +193,17 @@ class Service(Client):
         self.stop(signal.SIGKILL)
 
     def log(self, event=None):
-        """The log's lines, each of which must be a JSON object with the fields that all have."""
+        """Returns the lines of the log, or those of `event`. Each must be a JSON object with the
+        common fields."""
         lines = [json.loads(line) for line in self.log_path.read_text().splitlines()]
         assert all({"time", "level", "event"} <= line.keys() for line in lines)
         return [line for line in lines if event in (None, line["event"])]
 
     def metric(self, series):
-        """The value of a series, such as 'spleeter_files_processed_total{outcome="failed"}'; 0 when it is not there. The processes' sum, but
-        that each of them tells of the whole queue and of all that is stored."""
+        """Returns the value of a series, such as
+        'spleeter_files_processed_total{outcome="failed"}'; 0 if it is absent. Values are summed
+        over the processes, except for the queue, the stored bytes and the readiness, which each
+        process reports as a whole."""
         values = [0.0]
         for port in self.ports:
             for line in Client(port, self.key).get("/metrics").body.decode().splitlines():
@@ -204,11 +212,11 @@ class Service(Client):
         return max(values) if series.startswith(("spleeter_queue_", "spleeter_stored_bytes", "spleeter_ready")) else sum(values)
 
     def files(self, below):
-        """In the data folders, relative to them."""
+        """Returns the files below this folder in all data folders, relative to the data folders."""
         return sorted(str(path.relative_to(data)) for data in self.data_folders for path in (data / below).rglob("*") if path.is_file())
 
     def add_key(self, name, *options):
-        """A client with a key of its own."""
+        """Creates a key and returns a client with it."""
         done = subprocess.run([PROGRAM, "keys", "add", name, *options], env=environment(**self.settings),
                               capture_output=True, text=True, check=True)
         self.send_signal(signal.SIGHUP)
@@ -221,19 +229,20 @@ class Service(Client):
         return Client(self.port, key)
 
     def orphans(self, jobs):
-        """Files of other jobs than `jobs`, but for those that were set aside."""
+        """Returns the files of jobs other than `jobs`, except those in quarantine."""
         return [name for name in self.files("blobs") if name.split("/")[1] not in (*jobs, "quarantine")]
 
     def leftovers(self):
-        """Temporary files, and files of uploads that became no job."""
+        """Returns temporary files, and files of uploads that became no job."""
         return self.files("incoming") + [str(path) for path in self.temporary.rglob("*")] + [
             name for name in self.files("blobs") if ".part" in name]
 
 
 @pytest.fixture
 def serve(tmp_path):
-    """serve(NAME=value, ...) starts a service with these settings; without DRAIN_S it waits for no job when it ends. At the end each must
-    leave by SIGTERM with 0, and nothing temporary behind."""
+    """serve(NAME=value, ...) starts a service with these settings. Without DRAIN_S it does not wait
+    for running jobs when it stops. At the end each service must exit with 0 on SIGTERM and leave
+    nothing temporary behind."""
     services = []
 
     def start(wait=True, folder=None, **settings):
@@ -260,7 +269,8 @@ def service(serve):
 
 @pytest.fixture
 def command(tmp_path):
-    """Runs `spleeterd separate` on a file's content; {output file name: content}."""
+    """command(content, ...) runs `spleeterd separate` on the content of a file and returns {output
+    file name: content}."""
 
     def run(content, *options, name="song.wav"):
         folder = tmp_path / "command"
@@ -280,7 +290,7 @@ EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 
 
 class Clamd:
-    """A running clamd whose only signature is EICAR's, anywhere in a file."""
+    """A running clamd with a single signature, EICAR's, anywhere in a file."""
 
     def __init__(self, folder):
         self.socket = folder / "clamd.ctl"
@@ -333,7 +343,7 @@ def clamd(tmp_path):
 
 
 class Prometheus:
-    """A running Prometheus with the project's rules, that scrapes the targets every second."""
+    """A running Prometheus with the project's rules, which scrapes the targets every second."""
 
     def __init__(self, folder, targets, key):
         self.port = free_port()
@@ -354,7 +364,7 @@ class Prometheus:
             return json.load(answer)["data"]
 
     def query(self, expression):
-        """The value of the only series, or None when there is none (yet)."""
+        """Returns the value of the only series, or None if there is none (yet)."""
         assert self.process.poll() is None, "Prometheus has ended"
         with contextlib.suppress(OSError):
             result = self.api("query", query=expression)["result"]
@@ -368,7 +378,7 @@ class Prometheus:
 
 @pytest.fixture
 def prometheus(tmp_path):
-    """prometheus(service, key) starts one."""
+    """prometheus(service, key) starts a Prometheus that scrapes the service."""
     if not shutil.which("prometheus"):
         pytest.skip("prometheus is not installed")
     started = []
@@ -384,11 +394,12 @@ def prometheus(tmp_path):
         server.stop()
 
 
-# --------------------------------------------------------------- servers of our own
+# --------------------------------------------------------------------- test servers
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """An HTTP server on a free port of loopback that notes requests; `answer(request)` gives (status, body)."""
+    """An HTTP server on a free port of loopback that records its requests; `answer(request)`
+    returns (status, body)."""
 
     daemon_threads = True
 
@@ -430,7 +441,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 @pytest.fixture
 def receiver():
-    """A receiver of webhooks: .url, .requests; its `answer` may be replaced."""
+    """A webhook receiver with .url and .requests; its `answer` may be replaced."""
     server = Server()
     yield server
     server.close()
@@ -468,7 +479,7 @@ class Issuer(Server):
         return 200, json.dumps({"keys": [self.jwk(id) for id in self.keys]}).encode()
 
     def claims(self, **changes):
-        """What a good token says; None removes a claim."""
+        """Returns the claims of a valid token with these changes; None removes a claim."""
         now = int(time.time())
         claims = {"iss": self.name, "aud": self.audience, "sub": "alice", "iat": now, "exp": now + 300,
                   "scope": "jobs:read jobs:write", **changes}

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Installs what Debian does not have from PyPI: schemathesis into BUILD/schemathesis, HTTP clients and makers of clients into
-# BUILD/clients, and with "generators" OpenAPI Generator, which needs Java, into BUILD/generators. When they are there, nothing is asked.
+# Installs from PyPI what Debian lacks: schemathesis into BUILD/schemathesis, HTTP clients and
+# client generators into BUILD/clients, and with "generators" OpenAPI Generator, which needs Java,
+# into BUILD/generators. Folders that are up to date are left alone, without network access.
 #
 #     tests/service/install.sh BUILD [generators]
 set -eu

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A network of one's own in which every address is this machine's: whoever connects to any address, public or private, arrives at a
-listener here. With a name server whose answers the test decides. For root on Linux."""
+"""A network namespace in which every address is local: connections to any address, public or
+private, arrive at a listener here. With a name server whose answers the test sets. Needs root on
+Linux."""
 import contextlib
 import ctypes
 import functools
@@ -22,7 +23,7 @@ def unshare(flags):
 
 
 def enter(folder):
-    """Moves this thread, and the programs that it starts, into a network of their own."""
+    """Moves this thread, and the programs that it starts, into a new network namespace."""
     resolv = pathlib.Path(folder) / "resolv.conf"
     resolv.write_text("nameserver 127.0.0.1\n")
     unshare(CLONE_NEWNET | CLONE_NEWNS)
@@ -33,7 +34,8 @@ def enter(folder):
 
 
 def in_a_network_of_its_own(test):
-    """Runs the test in a thread, for only a thread can leave the network that pytest is in. Skips where that is not allowed."""
+    """Runs the test in a separate thread, because pytest must stay in its own network namespace.
+    Skips the test where this is not allowed."""
     @pytest.mark.one_process("the database and S3 are not in that network")
     @functools.wraps(test)
     def run(*arguments, tmp_path, **keywords):
@@ -47,7 +49,7 @@ def in_a_network_of_its_own(test):
                 return
             try:
                 test(*arguments, tmp_path=tmp_path, **keywords)
-            except BaseException as error:  # pytest's failures are no Exception
+            except BaseException as error:  # pytest's failures are not derived from Exception
                 outcome.append(error)
 
         thread = threading.Thread(target=body)
@@ -59,7 +61,8 @@ def in_a_network_of_its_own(test):
 
 
 class Sink:
-    """Takes connections to ports of any address, notes which, and answers HTTP in clear with 200 or what `answer(host)` gives."""
+    """Accepts connections to these ports of any address and records the addresses. On port 80 it
+    answers plain HTTP with `answer(host)`, by default a 200."""
 
     def __init__(self, *ports):
         self.reached, self.answer = [], lambda host: b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -88,7 +91,8 @@ class Sink:
 
 
 class Names:
-    """A name server on port 53 of loopback. `names` has a list of answers for each name, each a list of addresses; the last one stays."""
+    """A name server on port 53 of loopback. `names` maps each name to a list of answers, each a
+    list of addresses. They are used in order; the last one repeats."""
 
     def __init__(self):
         self.names, self.asked = {}, []
@@ -113,7 +117,7 @@ class Names:
         addresses = answers[0] if answers else []
         if kind == 1 and answers:
             self.asked.append(name)
-        # The resolver asks for both kinds of one lookup, A first; the answer changes with the next lookup's A.
+        # A lookup consists of two queries, A before AAAA. The answer changes between lookups.
         if kind == 28 and len(answers) > 1:
             answers.pop(0)
         family, size = {1: (socket.AF_INET, 4), 28: (socket.AF_INET6, 16)}.get(kind, (None, 0))

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The service is killed again and again, at whatever it is at, and loses nothing that it acknowledged: jobs, cancels, deletions, results,
-webhooks. 6 kills; 100 with SPLEETERD_SOAK=1.
-"""
+"""Kills the service repeatedly, whatever it is doing, and checks that nothing that it acknowledged
+is lost: jobs, cancels, deletions, results, webhooks. 6 kills; 100 with SPLEETERD_SOAK=1."""
 import collections
 import contextlib
 import datetime
@@ -25,22 +24,23 @@ ENDED = ("succeeded", "failed", "canceled", "expired")
 
 
 class Promises:
-    """What was acknowledged to a client."""
+    """What the service has acknowledged to clients."""
 
     def __init__(self):
         self.jobs = {}          # id: {"song", "duration", "key"}
-        self.canceled = {}      # id: when the answer came
+        self.canceled = {}      # id: time of the answer
         self.deleted = set()
-        self.asked = set()      # to be canceled or deleted, with no answer: either is right
-        self.results = {}       # id: outputs of a job that was seen to have succeeded
+        self.asked = set()      # ids to cancel or delete; without an answer either outcome is right
+        self.results = {}       # id: outputs of a job that a client saw succeed
         self.lock = threading.Lock()
 
 
 class Customer(threading.Thread):
-    """Sends jobs and asks for their cancel, deletion and results, and goes on when the service is away."""
+    """A client that creates jobs and requests their cancel, deletion and results, and continues
+    while the service is down."""
 
     def __init__(self, service, songs, promises, webhook, number):
-        super().__init__(daemon=True)  # so that a failure of the test ends it
+        super().__init__(daemon=True)  # does not outlive a test that fails
         self.service, self.songs, self.promises, self.webhook = service, songs, promises, webhook
         self.random, self.number, self.ended = random.Random(number), number, threading.Event()
         self.failure, self.sent, self.own = None, 0, set()
@@ -60,7 +60,7 @@ class Customer(threading.Thread):
             return [id for id in self.promises.jobs if id not in self.promises.results and id not in self.promises.asked]
 
     def send(self):
-        """A job, which is sent again with its Idempotency-Key until it is acknowledged."""
+        """Creates a job; retries with the same Idempotency-Key until it is acknowledged."""
         if len(self.running()) >= 6:
             return
         self.sent += 1
@@ -72,7 +72,8 @@ class Customer(threading.Thread):
             with contextlib.suppress(OSError, http.client.HTTPException):
                 answer = self.slowly(form(fields, self.songs[song]), key)
                 if answer.status != 202:
-                    assert answer.status in (409, 503), answer  # the first try is not done yet, or the service drains
+                    # An earlier attempt is still in progress, or the service is draining.
+                    assert answer.status in (409, 503), answer
                     self.ended.wait(0.2)
                     continue
                 with self.promises.lock:
@@ -84,7 +85,7 @@ class Customer(threading.Thread):
             self.ended.wait(0.1)
 
     def slowly(self, body, key):
-        """An upload in two parts, so that kills come within it."""
+        """Uploads in two parts, so that kills can come in between."""
         content, type = body
         connection = http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=60)
         try:
@@ -100,7 +101,8 @@ class Customer(threading.Thread):
             connection.close()
 
     def act(self):
-        """One of: see what became of a job, cancel it, delete it. Its own, since other customers may just be canceling theirs."""
+        """Queries, cancels or deletes one of its own jobs; other clients may be canceling
+        theirs."""
         running = [id for id in self.running() if id in self.own]
         if not running:
             return
@@ -122,7 +124,7 @@ class Customer(threading.Thread):
                 assert answer.status == 204, answer
                 self.promises.deleted.add(id)
             elif answer.status == 200 and answer.json()["status"] == "succeeded":
-                pass  # it had ended before
+                pass  # it had already ended
             else:
                 assert answer.status in (200, 202, 409), answer
                 if answer.status != 409:
@@ -130,7 +132,7 @@ class Customer(threading.Thread):
 
 
 def phase(service):
-    """What the service is at, by what is on its disk and in its answers."""
+    """Returns what the service is doing, judging by its disk and its answers."""
     try:
         uploads = len(service.files("incoming"))
         listed = service.request("GET", "/v1/jobs?status=running", timeout=5).json()["jobs"]
@@ -146,14 +148,14 @@ def moment(text):
 
 
 def check(service, promises):
-    """What was promised holds now."""
+    """Checks that all that was acknowledged still holds."""
     with promises.lock:
         jobs, deleted, canceled, results = dict(promises.jobs), set(promises.deleted), dict(promises.canceled), dict(promises.results)
     for id in jobs:
         answer = service.get(f"/v1/jobs/{id}")
         if id in deleted:
             assert answer.status == 404, (id, answer)
-        elif id not in promises.asked:  # not even while it was looked at
+        elif id not in promises.asked:  # a client may just have added it
             assert answer.status == 200, (id, answer)
             assert answer.json()["status"] in ("queued", "running", "succeeded"), answer
         if id in results and answer.status == 200:
@@ -173,7 +175,7 @@ def test_kills_lose_nothing(serve, receiver, command):
     for number in range(KILLS):
         how = HOW[number % len(HOW)]
         if how == "at work":
-            if number % 2:  # so that some get done, however slow the machine is
+            if number % 2:  # some jobs must end, however slow the machine is
                 seen = len(promises.results)
                 wait_until(lambda: len(promises.results) > seen or any(customer.failure for customer in customers), what="a result")
             time.sleep(chance.uniform(0, 2))
@@ -201,7 +203,7 @@ def test_kills_lose_nothing(serve, receiver, command):
     print(f"{KILLS} kills: {dict(phases)}; {len(promises.jobs)} jobs, {len(promises.canceled)} cancels, {len(promises.deleted)} deletions, "
           f"{len(promises.results)} results seen")
 
-    # All come to their end, and are what the command makes.
+    # All jobs end, and their outputs are those of the command.
     ended = {}
     for id in promises.jobs:
         if service.get(f"/v1/jobs/{id}").status == 404:
@@ -221,21 +223,22 @@ def test_kills_lose_nothing(serve, receiver, command):
         assert {name: hashlib.sha256(content).hexdigest() for name, content in made.items()} == \
                {output["file"]: output["sha256"] for output in ended[id]["outputs"]}
 
-    # No idempotency key made two jobs.
+    # No Idempotency-Key created two jobs.
     listed, cursor = [], ""
     while cursor is not None:
         page = service.get(f"/v1/jobs?limit=100{cursor and '&cursor=' + cursor}").json()
         listed += [job["id"] for job in page["jobs"]]
         cursor = page.get("next_cursor")
-    assert set(ended) <= set(listed) and len(listed) - len(ended) <= AT_ONCE  # one each may be made and not acknowledged
+    # Each client may have one job that was created but not acknowledged.
+    assert set(ended) <= set(listed) and len(listed) - len(ended) <= AT_ONCE
 
-    # Each end was told, or is still to be tried again.
+    # The end of each job is delivered, by retries if necessary.
     def told():
         return {json.loads(request["body"])["data"]["id"] for request in list(receiver.requests)}
 
     wait_until(lambda: set(ended) <= told(), timeout=120, what="a webhook for each end")
 
-    # Nothing is left of what the kills cut off.
+    # The requests and jobs that the kills interrupted leave no files.
     wait_until(lambda: service.orphans(listed) == [], what="an end of orphans")
     wait_until(lambda: service.leftovers() == [], what="an end of temporary files")
     for data in service.data_folders:

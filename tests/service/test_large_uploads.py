@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Uploads go to the disk: the service's memory does not grow with them. 4 of 100 MB at once; of 500 MB with SPLEETERD_SOAK=1."""
+"""Uploads go to disk: the memory of the service does not grow with them. 4 concurrent uploads of
+100 MB; of 500 MB with SPLEETERD_SOAK=1."""
 import concurrent.futures
 import http.client
 import os
@@ -13,7 +14,7 @@ UPLOADS = 4
 
 
 def silence():
-    """A WAV of many minutes of silence, in pieces."""
+    """Yields the pieces of a WAV file of many minutes of silence."""
     yield (b"RIFF" + struct.pack("<I", SIZE + 36) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 2, 44100, 176400, 4, 16)
            + b"data" + struct.pack("<I", SIZE))
     piece = bytes(1 << 20)
@@ -32,7 +33,7 @@ def upload(port, chunked):
 
 
 def peak_memory(service):
-    """MiB, of all processes."""
+    """Returns the peak memory of all processes together, in MiB."""
     statuses = [open(f"/proc/{process.pid}/status").read() for process in service.processes]
     return sum(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) for status in statuses) / 1024
 

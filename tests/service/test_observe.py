@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What operators see: metrics, a real Prometheus, logs."""
+"""Observability: metrics, a real Prometheus, logs."""
 import re
 import shutil
 import subprocess
@@ -48,7 +48,7 @@ def test_the_number_of_series_does_not_grow_with_requests(service, song):
     for id in ids:
         service.wait(id)
 
-    client = Client(service.port, KEY)  # of one process
+    client = Client(service.port, KEY)  # always the same process
 
     def visit(n):
         for path in ("/metrics", f"/v1/jobs/{ids[0]}", f"/nowhere/{n}", f"/v1/jobs/{n}", f"/v1/jobs/{ids[1]}/stems/{n}.wav"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""GET /openapi.json says what the service does: the same addresses and methods, the same problem codes."""
+"""GET /openapi.json matches the service: the same addresses, methods and problem codes."""
 import json
 import re
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Start, drain, reload, kill, a full disk, TLS: what operators do and what happens to them."""
+"""Operation of the service: start, drain, reload, kill, a full disk, TLS."""
 import contextlib
 import http.client
 import os
@@ -39,7 +39,7 @@ def test_development_goes_without(serve, song):
 
 
 def test_plain_http_on_a_network_is_told(serve):
-    """Not on loopback, and not where a proxy does TLS."""
+    """The warning appears neither on loopback nor where a proxy terminates TLS."""
     def warned(**settings):
         service = serve(**settings)
         found = bool(service.log("service.plain_http"))
@@ -51,7 +51,7 @@ def test_plain_http_on_a_network_is_told(serve):
 
 
 def test_keys_that_others_may_write(service):
-    """The service does not start with them; it says when others may read them."""
+    """The service does not start if others may write its keys; it warns if others may read them."""
     service.add_key("bob")
     for data in service.data_folders:
         if (data / "keys.json").exists():
@@ -157,7 +157,7 @@ def test_sighup_opens_the_log_anew(serve, tmp_path):
 
 def test_kill_loses_nothing_that_was_acknowledged(service):
     jobs = [service.submit(wav_bytes(30), options={"duration": 20 + n}) for n in range(3)]
-    service.wait(jobs[0]["id"], "running", "succeeded")  # and the others are to come
+    service.wait(jobs[0]["id"], "running", "succeeded")  # the others have not started
     service.kill()
     service.start()
     for job in jobs:
@@ -184,7 +184,8 @@ def test_an_upload_that_a_kill_cut_off_leaves_nothing(service, song):
 
 @pytest.mark.one_process("a database in a file")
 def test_a_lost_database_costs_no_file(service, song):
-    """Without its database the service does not start; with an older copy it sets aside what that does not know, and takes it back."""
+    """Without its database the service does not start. With an older copy it quarantines the files
+    of jobs that are not in it, and restores them when the newer database is back."""
     old = service.separate(song)
     service.stop()
     (service.folder / "old.db").write_bytes((service.data / "jobs.db").read_bytes())
@@ -215,7 +216,7 @@ def test_a_lost_database_costs_no_file(service, song):
 
 
 def test_a_model_damaged_while_the_service_runs(serve, song, tmp_path, monkeypatch):
-    """Uploads are refused as long as it is, and not accepted only to fail."""
+    """While the model is damaged, uploads are refused rather than accepted and failed later."""
     folder = tmp_path / "models/spleeter-2stems"
     shutil.copytree(REPOSITORY / "models/spleeter-2stems", folder)
     monkeypatch.setenv("SPLEETER_MODEL_PATH", str(folder.parent))
@@ -248,7 +249,7 @@ def small_disk(tmp_path):
 
 
 def fill(folder, leave=0):
-    """Fills the disk up, but for `leave` bytes; the file that does it."""
+    """Fills the disk except for `leave` bytes; returns the file that does it."""
     path = pathlib.Path(folder) / "filler"
     state = os.statvfs(folder)
     with open(path, "wb", buffering=0) as file, contextlib.suppress(OSError):
@@ -259,7 +260,7 @@ def fill(folder, leave=0):
 
 
 def fill_up(path):
-    """Takes what has become free, too."""
+    """Fills the space that was freed since."""
     with open(path, "ab", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(4096))
@@ -279,7 +280,7 @@ def test_a_full_disk_and_after(serve, small_disk, song):
 
 
 def test_a_disk_that_fills_to_the_last_byte(serve, small_disk):
-    """Without a reserve: every write may fail, in uploads, outputs, database and audit log."""
+    """Without a reserve, every write may fail: uploads, outputs, database and audit log."""
     service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=0)
     content = wav_bytes(15)
     filler = fill(small_disk)
@@ -303,7 +304,8 @@ def test_a_disk_that_fills_to_the_last_byte(serve, small_disk):
 
 @pytest.mark.one_process("stems come from S3 through a cache on that disk")
 def test_strangers_do_not_fill_a_disk(serve, small_disk, song):
-    """On a full disk strangers change nothing, and stems can be read and deleted, also after a restart, when the audit log has no room at all."""
+    """Requests without a key do not fill the disk. On a full disk, stems can be read and deleted,
+    also after a restart, when the audit log has no space at all."""
     service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=0)
     job, other = (service.separate(song, stems=stem)["id"] for stem in ("vocals", "accompaniment"))
     free = os.statvfs(small_disk).f_bavail
@@ -328,7 +330,7 @@ def test_strangers_do_not_fill_a_disk(serve, small_disk, song):
 
 @pytest.mark.one_process("a database in a file")
 def test_a_full_disk_heals(serve, small_disk, song):
-    """Others fill the disk up: what frees room works all the same, and so does a start."""
+    """Other programs fill the disk. All that frees space still works, and so does a start."""
     service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=1, RETENTION_S=3600)
     kept, deleted = (service.separate(song, options={"duration": 1 + n / 4})["id"] for n in range(2))
     service.stop()
@@ -357,7 +359,7 @@ def test_a_full_disk_heals(serve, small_disk, song):
 
 
 def test_a_disk_that_fills_while_a_job_runs(serve, small_disk):
-    """The job waits for room, and is done when there is some."""
+    """The job waits for space and ends when there is some."""
     service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=1)
     job = service.submit(wav_bytes(34))
     service.wait(job["id"], "running", "succeeded")
@@ -376,7 +378,7 @@ def test_a_disk_that_fills_while_a_job_runs(serve, small_disk):
 
 
 def make_certificate(folder, name, kind="rsa:2048"):
-    """(chain, key) of a self-signed certificate for localhost."""
+    """Returns (chain, key) of a self-signed certificate for localhost."""
     chain, key = folder / f"{name}.pem", folder / f"{name}-key.pem"
     options = ["-pkeyopt", "ec_paramgen_curve:prime256v1"] if kind == "ec" else []
     subprocess.run(["openssl", "req", "-x509", "-newkey", kind, *options, "-nodes", "-days", "2", "-subj", f"/CN={name}",
@@ -386,7 +388,7 @@ def make_certificate(folder, name, kind="rsa:2048"):
 
 @pytest.fixture
 def tls(serve, tmp_path):
-    """A service with a certificate, in the files chain.pem and key.pem of the test's folder."""
+    """A service with TLS; its certificate is in chain.pem and key.pem of tmp_path."""
     for source, name in zip(make_certificate(tmp_path, "first"), ("chain.pem", "key.pem")):
         shutil.copy(source, tmp_path / name)
     service = serve(wait=False, TLS_CERTIFICATE=tmp_path / "chain.pem", TLS_KEY=tmp_path / "key.pem")
@@ -418,7 +420,8 @@ def test_tls(tls, tmp_path):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_weak_tls_is_refused(tls):
-    """TLS 1.3, and of TLS 1.2 only what has forward secrecy and authenticated encryption."""
+    """TLS 1.3 is accepted, and of TLS 1.2 only the suites with forward secrecy and authenticated
+    encryption."""
     def handshake(version, ciphers=None):
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -439,7 +442,8 @@ def test_weak_tls_is_refused(tls):
 
 
 def test_a_new_certificate_is_served_without_a_restart(tls, tmp_path):
-    """Whoever renews it replaces two files, one after the other; between them the old pair is served. Connections go on."""
+    """A renewal replaces two files one after the other. In between the old pair is served, and open
+    connections continue."""
     open_since = http.client.HTTPSConnection("localhost", tls.port, context=ssl.create_default_context(cafile=tmp_path / "first.pem"), timeout=10)
 
     def get():
@@ -483,7 +487,8 @@ def test_connections_of_one_address_are_limited(serve):
     port = service.port
 
     def accepted():
-        """A connection that the service keeps; one that ended a moment ago may still count."""
+        """Returns a connection that the service keeps, or None: one that ended a moment ago may
+        still count."""
         connection = socket.create_connection(("127.0.0.1", port), timeout=1)
         try:
             assert connection.recv(1) == b""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""SPLEETER_PULL_MODELS: the service downloads Deezer's models when it starts, here from a server with archives as Deezer's release has them."""
+"""SPLEETER_PULL_MODELS: the service downloads Deezer's models when it starts, here from a local
+server with archives in the form of Deezer's release."""
 import hashlib
 import json
 import signal
@@ -34,7 +35,7 @@ def release(archive):
 
 
 def refused(folder, **settings):
-    """What a service that does not start says."""
+    """Returns the messages of a service that does not start."""
     done = subprocess.run([PROGRAM, "serve"], capture_output=True, text=True, timeout=300,
                           env=environment(DATA_DIR=folder / "data", PORT=free_port(), API_KEY=KEY, **{"PULL_MODELS": "2stems", **settings}))
     assert done.returncode > 0, done
@@ -49,7 +50,7 @@ def test_models_are_there_when_it_is_ready(serve, release, song, command, monkey
     monkeypatch.setenv("SPLEETER_MODEL_PATH", str(service.data / "models"))
     made = command(song, "-p", "spleeter:2stems")
     assert {output["file"]: service.stem(job["id"], output["file"]).body for output in job["outputs"]} == made
-    # The next start finds them.
+    # The next start finds them on the disk.
     before = len(release.requests)
     assert service.stop() == 0
     service.start()

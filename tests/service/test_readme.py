@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the documentation tells a new user to type works, and gives the command's bytes."""
+"""The commands that the documentation gives to new users work, and produce the same bytes as the
+command."""
 import io
 import pathlib
 import re
@@ -17,14 +18,14 @@ for tool in ("curl", "jq"):
 
 
 def block(page, containing):
-    """The shell lines of the page's block that has `containing`."""
+    """Returns the lines of the only shell block of the page with the text `containing`."""
     blocks = re.findall(r"```sh\n(.*?)```", (REPOSITORY / page).read_text(), flags=re.DOTALL)
     found, = [lines for lines in blocks if containing in lines]
     return found
 
 
 def run(script, folder, **variables):
-    """Runs it in a folder that looks like this repository."""
+    """Runs the script in a folder that looks like this repository, and returns its output."""
     for name in ("examples", "models"):
         (folder / name).symlink_to(REPOSITORY / name)
     (folder / "build").symlink_to(pathlib.Path(PROGRAM).parent)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The virus scanner, a real one: what it refuses is refused, and nothing goes past it when it is down or hangs."""
+"""A real virus scanner: the files that it rejects are refused, and none is accepted while it is
+down or hangs."""
 import pytest
 
 from conftest import EICAR, wait_until, wav_bytes

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The API's description, fuzzed by schemathesis: no answer is a 5xx, and each is one that the description has, with its type and
-form. 5 examples an operation; 50 with SPLEETERD_SOAK=1."""
+"""Fuzzes the API with schemathesis: no answer is a 5xx, and each matches the description in status,
+type and schema. 5 examples per operation; 50 with SPLEETERD_SOAK=1."""
 import json
 import os
 import pathlib
@@ -16,7 +16,8 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 
 
 def without_security(document):
-    """So that it does not try wrong keys: after some of them the address has to wait, and nothing else would be tested."""
+    """Keeps schemathesis from trying wrong keys. After some of them the address is rate limited,
+    and nothing else would be tested."""
     del document["security"], document["components"]["securitySchemes"]
     for item in document["paths"].values():
         for operation in item.values():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Clients that take their time: each kind is cut off by its deadline or rate, and nobody else notices. 60 of each kind; 500 with
-SPLEETERD_SOAK=1, and then answers to others must come in time, too."""
+"""Slow clients: each kind is cut off by its deadline or rate, without effect on others. 60 of each
+kind; 500 with SPLEETERD_SOAK=1, which also checks the latency of answers to others."""
 import concurrent.futures
 import contextlib
 import os
@@ -32,7 +32,8 @@ def connect(port, receive_buffer=None):
 
 
 def health_times(service, seconds):
-    """How long GET /health took, in seconds, each time on a connection of its own."""
+    """Requests /health on new connections for `seconds`; returns the sorted durations in
+    seconds."""
     times, end = [], time.monotonic() + seconds
     while time.monotonic() < end:
         start = time.monotonic()
@@ -43,7 +44,7 @@ def health_times(service, seconds):
 
 
 def closed(client):
-    """Whether the other side has closed."""
+    """Returns whether the peer has closed the connection."""
     client.setblocking(False)
     try:
         while piece := client.recv(65536):
@@ -76,7 +77,7 @@ def trickle(client, piece):
         client.send(piece)
 
 
-# What a client sends at first, and then again and again.
+# What a client sends first, and then repeatedly.
 KINDS = {
     "silent": (b"", b""),
     "slow headers": (b"GET /health HTTP/1.1\r\nHost: x\r\n", b"X-A: b\r\n"),
@@ -97,7 +98,7 @@ def test_slow_senders(strict, kinds):
                 trickle(client, piece)
             time.sleep(0.5)
         judge(times.result(), ", ".join(kinds))
-    # Headers: 6 s from the connection on. Bodies: 10 s under the minimum rate.
+    # Headers are due 6 s after the connection; bodies may be below the minimum rate for 10 s.
     wait_for_close([client for client, *_ in clients])
     assert strict.metric("spleeter_connections_cut_total") >= len(clients)
 
@@ -129,11 +130,11 @@ def test_a_steady_reader_is_served(serve):
 
 
 def test_a_client_that_waits_is_not_slow(serve, busy, song):
-    """Events far apart are not the client's fault: the service has nothing for it."""
+    """Rare events are not the client's fault, because it waits for the service."""
     service = serve(MIN_RATE_BYTES_S=1000000)
     running, waiting = busy(service), service.submit(song)
     connection, response = service.open("GET", f"/v1/jobs/{waiting['id']}/events")
-    time.sleep(12)  # rates are judged over 10 s
+    time.sleep(12)  # rates are measured over 10 s
     for id in running:
         service.cancel(id)
     events = response.read().decode()

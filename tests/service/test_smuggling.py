@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Requests that two HTTP programs could cut apart differently. A proxy in front may hand one on as a single request; here it must never
-become two. Each is followed by bytes that are a request of their own, and they are never answered.
+"""Requests that two HTTP implementations could delimit differently. A proxy in front may forward
+one as a single request; here it must never become two. Each is followed by bytes that are a request
+of their own, which must never be answered.
 
-What a request may look like is RFC 9112; the cases are those known from research on request smuggling (CL.TE, TE.CL, TE.TE, CL.0,
-obs-fold, bare LF, NUL, chunk extensions and sizes, HTTP/1.0 ...).
+The grammar of requests is RFC 9112; the cases are those known from research on request smuggling
+(CL.TE, TE.CL, TE.TE, CL.0, obs-fold, bare LF, NUL, chunk extensions and sizes, HTTP/1.0 ...).
 """
 import re
 import socket
@@ -28,7 +29,7 @@ END = b"0\r\n\r\n"
 FIVE = b"5\r\n{\"a\":\r\n3\r\n1 }\r\n" + END
 LENGTH_OF_HIDDEN = b"Content-Length: %d" % len(HIDDEN)
 
-# What the first answer must be: None where the connection may also close without one.
+# The required status of the first answer; None: an error, or a close without an answer.
 CORPUS = {
     # Content-Length and Transfer-Encoding together
     "CL.TE": (post(JSON, b"Content-Length: 6", CHUNKED, body=END), 400),
@@ -122,7 +123,7 @@ CORPUS = {
     "chunk longer than its size": (post(JSON, CHUNKED, body=b"2\r\n{}xx\r\n" + END), None),
     "trailer with a length": (post(JSON, CHUNKED, body=b"2\r\n{}\r\n0\r\nContent-Length: 5\r\n\r\n"), 422),
     "trailer with a coding": (post(JSON, CHUNKED, body=b"2\r\n{}\r\n0\r\nTransfer-Encoding: x\r\n\r\n"), 422),
-    # Bodies that are well formed: the connection closes behind them all the same.
+    # Well-formed bodies, after which the connection is closed all the same.
     "body with length": (post(JSON, b"Content-Length: 2", body=b"{}"), 422),
     "body in chunks": (post(JSON, CHUNKED, body=b"2\r\n{}\r\n" + END), 422),
     "expected body": (post(JSON, b"Content-Length: 2", b"Expect: 100-continue", body=b"{}"), 422),
@@ -132,7 +133,7 @@ CORPUS = {
 
 
 def talk(port, sent):
-    """All that comes back until the other side closes."""
+    """Returns all that is received until the peer closes."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         received = b""
         try:
@@ -175,13 +176,14 @@ def test_nothing_is_smuggled(port, name):
 
 
 def test_plain_requests_share_a_connection(port):
-    """The corpus would pass with a server that closes after every request; this one does not."""
+    """The corpus would also pass with a server that closes after every request. This one does
+    not."""
     received = talk(port, get() + get(b"X-A: 1", b"X-B:  2 ") + get(path=b"/ready") + get(b"Connection: close") + HIDDEN)
     assert statuses(received) == [200, 200, 200, 200], received
 
 
 def test_bytes_that_come_one_by_one(port):
-    """How a request is cut into packets changes nothing."""
+    """The division of a request into packets has no effect."""
     import time
 
     for request, wanted in ((get(b"X-A: 1"), [200]), (get(b"X-A: 1\r\n " + LENGTH_OF_HIDDEN), [400]),

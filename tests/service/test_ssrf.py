@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The service reaches addresses for its clients: webhooks and source URLs. Never inside the operator's network, unless that is allowed.
+"""The service connects to addresses for its clients: webhooks and source URLs. It must never
+connect to the operator's network unless that is allowed.
 
-Where names are needed, the service runs in a network in which every address can be reached, so that what is not reached was refused.
+Tests with names run the service in a network in which every address is reachable, so that an
+address that was not reached was refused.
 """
 import json
 import socket
@@ -15,7 +17,7 @@ from test_operation import refuses_to_start
 
 PUBLIC, METADATA = "93.184.216.34", "169.254.169.254"
 
-# Addresses that are not public, as hosts of URLs.
+# Hosts of URLs that are not public addresses.
 PRIVATE = [
     "127.0.0.1", "127.255.255.254", "0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.255.255", "192.168.0.1",
     METADATA, "169.254.0.1", "100.64.0.1", "100.127.255.255", "168.63.129.16", "192.0.0.192", "192.0.2.1", "192.88.99.1", "198.18.0.1",
@@ -24,7 +26,7 @@ PRIVATE = [
     "[::ffff:127.0.0.1]", "[::ffff:10.0.0.1]", "[::ffff:a9fe:a9fe]", "[::ffff:0:127.0.0.1]", "[::127.0.0.1]", "[64:ff9b::a9fe:a9fe]",
     "[64:ff9b:1::10.0.0.1]", "[2001::1]", "[2001:db8::1]", "[2002:7f00:1::]", "[2002:a9fe:a9fe::1]", "[3fff::1]",
 ]
-# The same in other words: number, octal, hexadecimal, short, full width, encoded.
+# The same addresses in other forms: number, octal, hexadecimal, short, full width, encoded.
 DISGUISED = ["2130706433", "0x7f000001", "017700000001", "0177.0.0.1", "0x7f.0x0.0x0.0x1", "127.1", "127.0.1", "0", "2852039166",
              "169.254.43518", "%31%32%37.0.0.1", "127.0.0.1%00.example.org", "[0:0:0:0:0:0:0:1]",
              "[0000:0000:0000:0000:0000:ffff:7f00:0001]", "[::ffff:7f00:1]", "\uff11\uff12\uff17.0.0.1", "\u2460\u2461\u2466.0.0.1"]
@@ -80,7 +82,7 @@ def test_names_of_private_addresses(serve, song, tmp_path):
     wait_until(lambda: service.metric('spleeter_webhooks_total{outcome="dead"}') == len(hosts) + 1, what="all refusals")
     assert set(names.asked) == set(names.names), "each was resolved"
     assert sink.reached == [] and service.metric('spleeter_webhooks_total{outcome="delivered"}') == 0
-    # None of this says that nothing can be reached: a public address is, and has no certificate here.
+    # The network is not the reason: a public address is reached, which has no certificate here.
     names.names["public.example.org"] = [[PUBLIC]]
     webhook(service, "https://public.example.org/", song)
     wait_until(lambda: sink.reached == [PUBLIC], what="a connection to a public address")
@@ -90,7 +92,7 @@ def test_names_of_private_addresses(serve, song, tmp_path):
 
 @in_a_network_of_its_own
 def test_rebinding(serve, song, tmp_path):
-    """A name that is public when it is first looked at, and private ever after; and one that is both at once."""
+    """One name is public at the first lookup and private afterwards; the other is both at once."""
     names, sink = Names(), Sink(443)
     service = serve(WEBHOOK_ATTEMPTS=3)
     service.separate(song)
@@ -117,7 +119,7 @@ def test_what_the_operator_allows(serve, song, tmp_path):
         assert webhook(service, url, song).status == 202, url
     wait_until(lambda: service.metric('spleeter_webhooks_total{outcome="delivered"}') == 5, what="five deliveries")
     assert sorted(sink.reached) == ["10.1.2.3", "10.1.2.4", "10.1.2.8", "10.1.2.9", "fd12::5"]
-    # What is allowed to one is not to the other; http is for allowed addresses alone.
+    # The two lists are separate, and http is for allowed addresses only.
     for url in ("http://192.168.7.1/", "http://10.1.3.3/", f"http://{PUBLIC}/", "http://127.0.0.1/", "https://127.0.0.1/"):
         assert webhook(service, url, song).status == 422, url
     assert source(service, "http://10.1.2.3/song.wav").status == 422
@@ -133,7 +135,8 @@ def test_what_the_operator_allows(serve, song, tmp_path):
 
 @in_a_network_of_its_own
 def test_lookups_hold_nothing_up(serve, tmp_path):
-    """A name server that does not answer: neither the end of a fetch nor that of the service waits until the resolver gives up."""
+    """If a name server does not answer, neither the end of a fetch nor a stop of the service waits
+    for the time-out of the resolver."""
     patience_s = 30
     with (tmp_path / "resolv.conf").open("a") as settings:
         settings.write(f"options timeout:{patience_s} attempts:1\n")
@@ -179,7 +182,7 @@ def test_redirects_lead_nowhere(serve, song, tmp_path):
 ], ids=["line", "trailers"])
 @in_a_network_of_its_own
 def test_headers_without_end(serve, tmp_path, text):
-    """It is the other host's fault, and not memory that ran out here."""
+    """The error is attributed to the other host, not to a lack of memory here."""
     sink = Sink(80)
     service = serve(SOURCE_ALLOW="10.1.2.0/24")
     sink.answer = lambda host: b"HTTP/1.1 200 OK\r\n" + text
@@ -191,7 +194,7 @@ def test_headers_without_end(serve, tmp_path, text):
 
 @in_a_network_of_its_own
 def test_proxies_of_the_environment_are_not_asked(serve, song, tmp_path, monkeypatch):
-    """A proxy would connect on the service's behalf, to whatever it is told."""
+    """A proxy would connect to any address on the service's behalf."""
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://10.9.9.9:80")
     assert "http_proxy" in environment()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Webhooks: delivered, signed, tried again, and never to private addresses unless they are allowed."""
+"""Webhooks are delivered, signed, retried, and never sent to private addresses unless allowed."""
 import base64
 import hashlib
 import hmac
@@ -18,7 +18,7 @@ def hooked(serve):
 
 
 def verified(secret, request):
-    """The payload of a delivery whose signature holds, by the specification."""
+    """Checks the signature of a delivery by the specification and returns its payload."""
     headers = request["headers"]
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + request["body"]
     key = base64.b64decode(secret.removeprefix("whsec_"))
@@ -116,7 +116,7 @@ def test_a_cancellation_is_told(hooked, receiver, endless):
 ])
 def test_private_receivers_are_refused(service, song, url):
     answer = service.post("/v1/jobs", {"webhook_url": url}, file=song)
-    if answer.status == 202:  # a name is looked at when the socket opens
+    if answer.status == 202:  # names are checked when the socket is opened
         job = service.wait(answer.json()["id"])
         wait_until(lambda: service.metric('spleeter_webhooks_total{outcome="retried"}')
                    + service.metric('spleeter_webhooks_total{outcome="dead"}') >= 1, what="a denied try")
@@ -138,7 +138,7 @@ def test_a_job_from_cache_tells_too(hooked, receiver, song):
 
 
 class Hanging(Server):
-    """A receiver that takes webhooks and does not answer until it is released."""
+    """A receiver that accepts webhooks and does not answer until it is released."""
 
     def __init__(self):
         self.released = threading.Event()
@@ -173,7 +173,7 @@ def test_hanging_receivers_of_one_key_do_not_hold_up_another(serve, hanging, rec
     service = serve(WEBHOOK_ALLOW="127.0.0.0/8", WEBHOOK_TIMEOUT_S=300)
     bob = service.add_key("bob")
     service.separate(song)
-    for _ in range(10):  # from the cache
+    for _ in range(10):  # served from the cache
         service.submit(song, webhook_url=hanging.url)
     wait_for_webhooks(hanging, 2)
     bob.submit(song, webhook_url=receiver.url)

@@ -3,7 +3,8 @@ import time
 
 
 def wait_until(condition, timeout=120, what="it"):
-    """Waits until `condition` gives something true, and returns that."""
+    """Waits until `condition` returns a true value, and returns that. Fails after `timeout`
+    seconds."""
     deadline = time.monotonic() + timeout
     while True:
         found = condition()

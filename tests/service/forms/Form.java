@@ -9,7 +9,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Posts a form with java.net.http, which has no class for forms, in the way that examples show: Form URL KEY FILE. */
+/** Posts a form without a class for forms, which java.net.http lacks: Form URL KEY FILE. */
 public class Form {
     public static void main(String[] arguments) throws Exception {
         Path path = Path.of(arguments[2]);

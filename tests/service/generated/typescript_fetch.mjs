@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// URL KEY SONG: writes the vocals to standard output.
+// Separates a song: URL KEY SONG. Writes the vocals to standard output.
 import { readFile } from "node:fs/promises";
 import { separate } from "./typescript_fetch.ts";
 
