@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Audio in and out, as a program of this project sees it.
+ * Decoding and encoding of audio files.
  *
- * Decoding, and encoding to anything but WAV, happen in the codec helper: a
- * child process in a sandbox (src/codec), one per file, that gets two
- * descriptors and nothing else. WAV is written here (wav.c).
+ * The codec helper decodes all formats and encodes all but WAV at 44,100 Hz, which is written in
+ * this process (wav.c). The helper is a sandboxed child process (src/codec), one per file, that
+ * inherits two descriptors and nothing else.
  *
- * Helpers are children of the program, which must leave SIGCHLD and the
- * waiting for them alone. A helper ends with the thread that started it, so a
- * decoder or encoder must not outlive the thread that opened it.
+ * Helpers are children of the program, so the program must not handle SIGCHLD or wait for them.
+ * The kernel kills a helper when the thread that started it exits: a decoder or encoder must not
+ * outlive the thread that opened it.
  *
- * Samples are 32-bit float, interleaved; a count of samples is per channel.
- * A decoder or encoder belongs to one thread at a time; different ones are independent.
+ * Samples are interleaved 32-bit floats; a count of samples is per channel. A decoder or encoder
+ * may be used by one thread at a time; different ones are independent.
  */
 #ifndef SPL_APP_AUDIO_AUDIO_H
 #define SPL_APP_AUDIO_AUDIO_H
@@ -20,10 +20,10 @@
 
 #define SPL_CHANNELS_MAX         64
 #define SPL_CONTAINERS_MAX_BYTES 512
-#define SPL_SECONDS_END          1e9 /* offsets, durations and limits are below it */
+#define SPL_SECONDS_END          1e9 /* upper bound, exclusive, of offsets, durations and limits */
 
-/* What a file says of the audio track that is decoded. A header may lie: only decoded samples
- * count. */
+/* The decoded audio track as the file's header describes it. The header may be wrong; only the
+ * decoded samples are authoritative. */
 typedef struct spl_audio_info {
     char container[32];      /* "mp3", "mov,mp4,m4a,3gp,3g2,mj2" */
     char codec[32];          /* "mp3", "aac" */
@@ -31,11 +31,11 @@ typedef struct spl_audio_info {
     unsigned channels;       /* of the file, 1 to SPL_CHANNELS_MAX */
     uint64_t channel_mask;   /* as in WAVEFORMATEXTENSIBLE: 1 front left, 2 right, ...; 0 unknown */
     unsigned bits_per_sample; /* of lossless formats; 0 otherwise */
-    uint64_t duration_us;     /* microseconds; 0 unknown */
+    uint64_t duration_us;     /* 0 unknown */
 } spl_audio_info;
 
-/* Asks whether to give up: several times a second while a call waits for the helper, on the thread
- * that made the call. True ends the call with CANCELED. No function: never. */
+/* A cancellation check. It is polled several times a second while a call waits for the helper, on
+ * the calling thread; true ends the call with CANCELED. NULL: never canceled. */
 typedef struct spl_stop {
     bool (*ask)(void *user);
     void *user;
@@ -46,55 +46,60 @@ static inline bool spl_stop_asked(const spl_stop *stop) {
 }
 
 typedef enum spl_channel_policy {
-    SPL_CHANNELS_STEREO_DOWNMIX, /* stereo: mono is duplicated, more are mixed down (BS.775) */
-    SPL_CHANNELS_FIRST_TWO, /* stereo: mono is duplicated, of more the first two, as Spleeter */
-    SPL_CHANNELS_ALL,       /* all of the file's channels, in its order */
+    /* Stereo: mono is duplicated, three or more channels are mixed down (BS.775). */
+    SPL_CHANNELS_STEREO_DOWNMIX,
+    /* Stereo: mono is duplicated, channels after the second are dropped, as in Spleeter. */
+    SPL_CHANNELS_FIRST_TWO,
+    /* All of the file's channels, in its order. */
+    SPL_CHANNELS_ALL,
 } spl_channel_policy;
 
-/* CPU time of a helper for spl_decode_options.probe. */
+/* CPU time limit of the helper with spl_decode_options.probe. */
 #define SPL_PROBE_CPU_S 4
 
 typedef struct spl_decode_options {
     spl_channel_policy channels;
-    unsigned track;    /* 0: the audio track that ffmpeg takes; n: the n-th audio track */
+    unsigned track;    /* 0: the audio track that ffmpeg selects; n: the n-th audio track */
     double offset_s;   /* seconds to skip, >= 0; rounded to a sample of the output */
-    double duration_s; /* seconds to give at most; 0: to the end */
-    double
-        limit_s; /* a file with more to decode, the skipped included, is refused (LIMIT); 0: none */
-    char containers[SPL_CONTAINERS_MAX_BYTES]; /* names as libav has them, separated by commas, of
-                                                  which the file must be one; "": any */
-    bool probe;    /* only the beginning is wanted, to see what the file is: the helper gets little
-                      memory and time (BUDGET) */
-    spl_stop stop; /* of opening and reading; must stay valid as long as the decoder */
+    double duration_s; /* seconds to decode at most; 0: to the end */
+    /* A file with more seconds to decode, including the skipped ones, fails with LIMIT; 0: none. */
+    double limit_s;
+    /* The accepted container formats: libav's names, separated by commas; "": any. */
+    char containers[SPL_CONTAINERS_MAX_BYTES];
+    /* Only the beginning will be read, to identify the file: the helper runs with small limits on
+     * memory and time (BUDGET). */
+    bool probe;
+    spl_stop stop; /* for opening and reading; must stay valid as long as the decoder */
 } spl_decode_options;
 
 typedef struct spl_decoder spl_decoder;
 
-/* Starts decoding the audio file behind the descriptor `fd` (regular; it stays the caller's; read
- * from the start, whatever its file position, which does not move) to 44,100 Hz. `name` is for
- * messages. Errors: ARGUMENT (the file is not of options->containers), FORMAT, UNSUPPORTED (no
- * audio track, unknown format), LIMIT (limit_s), BUDGET, HELPER, IO, MEMORY, CANCELED. */
+/* Starts decoding the audio file behind the descriptor `fd` to 44,100 Hz. `fd` must be a regular
+ * file and stays the caller's; it is read from the start, and its file position is neither used nor
+ * moved. `name` is for messages. Errors: ARGUMENT (not a regular file, not one of
+ * options->containers, options out of range), FORMAT, UNSUPPORTED (no audio track, unknown format),
+ * LIMIT (limit_s), BUDGET, HELPER, IO, MEMORY, CANCELED. */
 SPL_WARN_UNUSED int spl_decoder_open(int fd, const char *name, const spl_decode_options *options,
                                      spl_decoder **ret_decoder, spl_error *ret_error);
 
-/* What the file says of itself; owned by the decoder. */
+/* The header's description of the audio track; owned by the decoder. */
 const spl_audio_info *spl_decoder_info(const spl_decoder *decoder);
 
-/* Channels of what spl_decoder_read gives: 2, or those of the file with SPL_CHANNELS_ALL. */
+/* The number of channels that spl_decoder_read returns: 2, or the file's with SPL_CHANNELS_ALL. */
 unsigned spl_decoder_channels(const spl_decoder *decoder);
 
-/* Reads up to `capacity` samples; *ret_count = 0 at the end, which is reported only when the helper
- * said that it decoded everything. All samples are finite and within +-SPL_SAMPLE_MAX (else:
- * SAMPLE). A file that breaks off gives what could be decoded, as ffmpeg does. */
+/* Reads up to `capacity` samples. *ret_count is 0 at the end, which is reported only after the
+ * helper confirmed that it decoded everything. All samples are finite and within +-SPL_SAMPLE_MAX
+ * (else: SAMPLE). A truncated file yields what could be decoded, as with ffmpeg. */
 SPL_WARN_UNUSED int spl_decoder_read(spl_decoder *decoder, float *samples, size_t capacity,
                                      size_t *ret_count, spl_error *ret_error);
 
-/* What did not stop decoding but should be told, such as "the file is damaged: 3 packets could not
- * be decoded" or "this kernel lacks Landlock"; "" when nothing. Complete after the end was read.
- * Owned by the decoder. */
+/* Warnings about problems that did not stop decoding, such as "the file is damaged: 3 packets could
+ * not be decoded" or that the kernel lacks Landlock; "" when there are none. Complete after the end
+ * was read. Owned by the decoder. */
 const char *spl_decoder_warning(const spl_decoder *decoder);
 
-/* Ends the helper and frees; NULL is allowed. */
+/* Ends the helper and frees the decoder; NULL is allowed. */
 void spl_decoder_free(spl_decoder *decoder);
 
 typedef enum spl_codec {
@@ -108,10 +113,10 @@ typedef enum spl_codec {
     SPL_CODEC_COUNT,
 } spl_codec;
 
-/* "wav" and so on: Spleeter's name of the codec, and the file name extension. */
+/* "wav" and so on: Spleeter's name for the codec, and the file name extension. */
 const char *spl_codec_name(spl_codec codec);
 
-/* Finds the codec of that name; false when there is none. */
+/* Finds the codec with this name; false when there is none. */
 bool spl_codec_from_name(const char *name, spl_codec *ret_codec);
 
 typedef enum spl_sample_format {
@@ -124,54 +129,54 @@ typedef struct spl_encode_options {
     spl_codec codec;
     spl_sample_format sample_format; /* WAV and FLAC; ignored by the others */
     unsigned bitrate_bps;            /* lossy codecs; ignored by the others */
-    unsigned channels;               /* of the samples that come in, and of the file */
-    uint64_t channel_mask;           /* as in spl_audio_info; 0: the usual one */
-    unsigned sample_rate_hz;         /* of the file; samples come in at 44,100 Hz */
-    spl_stop stop;                   /* of all calls; must stay valid as long as the encoder */
+    unsigned channels;               /* of the input samples and of the file */
+    uint64_t channel_mask;           /* as in spl_audio_info; 0: the default for `channels` */
+    unsigned sample_rate_hz;         /* of the file; input samples are at 44,100 Hz */
+    spl_stop stop;                   /* for all calls; must stay valid as long as the encoder */
 } spl_encode_options;
 
 typedef struct spl_encoder spl_encoder;
 
-/* Starts writing an audio file into the descriptor `fd`, at its file position; it stays the
- * caller's. It should be seekable; on a pipe, WAV, FLAC, MP3, Ogg and Opus still work (their
- * headers then cannot tell the length), M4A and WMA are refused (UNSUPPORTED). A sample rate that
- * the format lacks becomes its next higher, or its highest; a bit rate that the encoder lacks the
- * nearest it has. Channels that the format has no place for are refused (UNSUPPORTED). `name` is
- * for messages. */
+/* Starts writing an audio file to the descriptor `fd`, at its file position; `fd` stays the
+ * caller's, and `name` is for messages. `fd` should be seekable: on a pipe, WAV, FLAC, MP3, Ogg and
+ * Opus work, but their headers lack the length, and M4A and WMA fail with UNSUPPORTED.
+ *
+ * A sample rate that the format lacks is raised to its next one, or lowered to its highest. A bit
+ * rate that the encoder lacks is replaced by the nearest. A channel layout that the format cannot
+ * store fails with UNSUPPORTED. */
 SPL_WARN_UNUSED int spl_encoder_open(int fd, const char *name, const spl_encode_options *options,
                                      spl_encoder **ret_encoder, spl_error *ret_error);
 
-/* Encodes `count` samples. Integer formats round to nearest and clip; the clipped ones are counted.
- */
+/* Encodes `count` samples. Integer formats round to nearest, and clip and count values outside. */
 SPL_WARN_UNUSED int spl_encoder_write(spl_encoder *encoder, const float *samples, size_t count,
                                       spl_error *ret_error);
 
-/* Says how many samples the file is to have, at its own rate: the few more that resampling makes at
- * the end are left out. Before spl_encoder_finish; ignored when the file's rate is 44,100 Hz or not
- * the one that was asked for. */
+/* Sets the file's length in samples at its own rate: the few excess samples that resampling makes
+ * at the end are dropped. Call it before spl_encoder_finish. Ignored for a WAV file at 44,100 Hz,
+ * and when the file's rate is not the requested one. */
 void spl_encoder_set_length(spl_encoder *encoder, uint64_t samples);
 
-/* Ends the file: everything is written to `fd` when this returns 0 (but not yet flushed to the
- * disk). */
+/* Completes the file: when this returns 0, everything is written to `fd`, but not yet flushed to
+ * the disk. */
 SPL_WARN_UNUSED int spl_encoder_finish(spl_encoder *encoder, spl_error *ret_error);
 
-/* Sample values (over all channels) outside the range of the format; complete after
+/* The number of sample values, over all channels, outside the format's range; complete after
  * spl_encoder_finish. */
 uint64_t spl_encoder_clipped(const spl_encoder *encoder);
 
-/* Ends the helper, if one runs, and frees; NULL is allowed. */
+/* Ends the helper, if one runs, and frees the encoder; NULL is allowed. */
 void spl_encoder_free(spl_encoder *encoder);
 
-/* What is wrong with the sandbox on this kernel ("this kernel has no Landlock: ..."), or NULL.
- * Constant text. */
+/* A static description of what the sandbox lacks on this kernel ("this kernel has no Landlock
+ * ..."), or NULL. */
 const char *spl_sandbox_warning(void);
 
-/* From now on no helper starts where the kernel has no Landlock (HELPER). The environment variable
- * SPLEETER_REQUIRE_LANDLOCK does the same when it is 1. Thread-safe. */
+/* From now on, starting a helper fails with HELPER if the kernel has no Landlock. The environment
+ * variable SPLEETER_REQUIRE_LANDLOCK=1 has the same effect. Thread-safe. */
 void spl_sandbox_require_landlock(void);
 
-/* Lets the codec helper try to break out of its sandbox in every way it knows. Errors: HELPER (one
- * of them worked, or it cannot be run), IO. */
+/* Runs the codec helper's self-test, which tries to break out of its sandbox. Errors: HELPER (an
+ * attempt succeeded, or the helper cannot be run), IO. */
 SPL_WARN_UNUSED int spl_sandbox_check(spl_error *ret_error);
 
 #endif

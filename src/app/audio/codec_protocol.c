@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Records on the socket as the helper sends and receives them, and checks of what they hold.
+ * The helper's side of the record transport, and validation of received data.
  */
 #include "app/audio/codec_protocol.h"
 

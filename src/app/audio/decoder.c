@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A decoder: asks the codec helper for the samples of a file and reads its records.
+ * The decoder: requests a file's samples from the codec helper and reads its records.
  */
 #include "app/audio/decoder.h"
 
@@ -13,8 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The helper's CPU time is limited too (codec/decode.c); this is for one that waits, or a machine
- * that is busy. */
+/* Wall-clock limit of a probe. The CPU time limit (codec/decode.c) does not cover a blocked helper
+ * or a busy machine. */
 #define PROBE_MAX_S 30
 
 struct spl_decoder {
@@ -22,7 +22,7 @@ struct spl_decoder {
     char *name;
     spl_audio_info info;
     unsigned channels;
-    size_t pending;    /* samples of the current record that are still in the socket */
+    size_t pending;    /* samples of the current record that are not read from the socket yet */
     uint64_t position; /* in the song, of the next sample to read */
     uint64_t samples;
     bool ended;
@@ -93,8 +93,8 @@ int spl_decoder_open(int fd, const char *name, const spl_decode_options *options
     if (options->probe)
         helper.end_s = spl_now_s() + PROBE_MAX_S;
     spl_decode_request request = {.version = SPL_PROTOCOL_VERSION, .options = *options};
-    request.options.stop =
-        (spl_stop){0}; /* addresses of this process are not the helper's business */
+    /* Do not disclose addresses of this process to the helper. */
+    request.options.stop = (spl_stop){0};
     if (spl_helper_send(&helper, SPL_RECORD_DECODE, &request, sizeof(request)) < 0)
         return spl_helper_fail(&helper, name, ret_error);
     status = spl_decoder_attach(helper, name, options->channels, ret_decoder, ret_error);
@@ -117,7 +117,7 @@ static void add_warning(spl_decoder *decoder, const char *text) {
              length > 0 ? "; " : "", text);
 }
 
-/* Reads the next record up to the samples in it, or the whole of the last one. */
+/* Reads the header of the next SAMPLES record, or the whole END_DECODE record. */
 static int next_record(spl_decoder *decoder, spl_error *ret_error) {
     spl_helper *helper = &decoder->helper;
     spl_record_header header;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * An encoder: WAV at 44,100 Hz is written here; for all else the samples go to the codec helper.
+ * The encoder: writes WAV at 44,100 Hz itself, and sends the samples of all other files to the
+ * codec helper.
  */
 #include "app/audio/helper.h"
 #include "app/audio/wav.h"
@@ -37,13 +38,13 @@ bool spl_codec_from_name(const char *name, spl_codec *ret_codec) {
     return false;
 }
 
-/* A file that is opened to append is not, for what is written goes to its end wherever one seeks.
- */
+/* With O_APPEND, writes go to the end of the file regardless of the position, so the file counts as
+ * not seekable. */
 static bool is_seekable(int fd) {
     return lseek(fd, 0, SEEK_CUR) >= 0 && !(fcntl(fd, F_GETFL) & O_APPEND);
 }
 
-/* Ends with the helper: its record `header` is its failure, or none that should come. */
+/* Fails with the helper's FAILURE record, or with a protocol error when `header` is any other. */
 static int fail(spl_encoder *encoder, const spl_record_header *header, spl_error *ret_error) {
     int status;
     if (header->type == SPL_RECORD_FAILURE &&
@@ -52,7 +53,7 @@ static int fail(spl_encoder *encoder, const spl_record_header *header, spl_error
     return spl_helper_fail(&encoder->helper, encoder->name, ret_error);
 }
 
-/* The helper does not listen any more, because it has failed and said why, or is gone. */
+/* Sending failed: the helper has sent a FAILURE record, or has exited. */
 static int fail_to_send(spl_encoder *encoder, spl_error *ret_error) {
     spl_record_header header;
     if (encoder->helper.reason != SPL_HELPER_HUNG_UP ||
@@ -61,7 +62,7 @@ static int fail_to_send(spl_encoder *encoder, spl_error *ret_error) {
     return fail(encoder, &header, ret_error);
 }
 
-/* Reads the helper's answer, which is the record `type` with `size` bytes, or its failure. */
+/* Reads the helper's answer: the record `type` with a payload of `size` bytes, or FAILURE. */
 static int receive_answer(spl_encoder *encoder, spl_record_type type, void *ret_payload,
                           size_t size, spl_error *ret_error) {
     spl_record_header header;
@@ -84,8 +85,8 @@ static int start_helper(spl_encoder *encoder, int fd, const spl_encode_options *
         .seekable = is_seekable(fd),
         .options = *options,
     };
-    request.options.stop =
-        (spl_stop){0}; /* addresses of this process are not the helper's business */
+    /* Do not disclose addresses of this process to the helper. */
+    request.options.stop = (spl_stop){0};
     if (spl_helper_send(&encoder->helper, SPL_RECORD_ENCODE, &request, sizeof(request)) < 0)
         return fail_to_send(encoder, ret_error);
     return receive_answer(encoder, SPL_RECORD_READY, NULL, 0, ret_error);

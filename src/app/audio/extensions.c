@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The extensions of what the codec helper's demuxers read (src/codec/decode.c).
+ * The file name extensions of the formats that the codec helper demuxes (src/codec/decode.c).
  */
 #include "app/audio/extensions.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which files of a folder are taken for songs: by the extensions of their names.
+ * Recognises songs in a folder by their file name extensions.
  */
 #ifndef SPL_APP_AUDIO_EXTENSIONS_H
 #define SPL_APP_AUDIO_EXTENSIONS_H
@@ -9,12 +9,11 @@
 
 #include <stddef.h>
 
-/* The length of the file name `name` before its last dot; all of it when nothing is before the dot
- * but dots. */
+/* The length of the file name up to its last dot; the whole length if only dots precede that. */
 size_t spl_name_stem_length(const char *name);
 
-/* Whether a file named `name` (without folders) is worth a try: its extension, whatever the case,
- * is one of audio or video that can be decoded, and it is not hidden. */
+/* Whether the file `name` (without folders) may be decodable: it is not hidden, and its extension,
+ * in any case, is of a supported audio or video format. */
 bool spl_name_is_audio(const char *name);
 
 #endif

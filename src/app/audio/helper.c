@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Starts the codec helper as vfork would: descriptors 0 to 2 on /dev/null,
- * the socket and the media file on the two numbers of the protocol, default
- * signals, a process group of its own (so that Ctrl-C reaches the program
- * alone, which then ends its helpers), and PID, network and IPC namespaces of
- * its own. The kernel kills a helper whose program is gone.
+ * Starts the codec helper in the manner of vfork. The child has descriptors 0 to 2 on /dev/null,
+ * the socket and the media file on the protocol's two numbers, default signal actions, its own
+ * process group, and its own PID, network and IPC namespaces. The process group keeps Ctrl-C from
+ * the helper; the program ends its helpers itself. The kernel kills a helper whose program exits.
  */
 #include "app/audio/helper.h"
 
@@ -25,16 +24,16 @@
 
 #define HELPER_NAME "spleeterd-codec"
 
-/* A helper that neither sends nor takes anything for so long hangs. */
+/* A helper that neither sends nor receives for this long counts as hanging. */
 #define SILENCE_MAX_S 120
 
-/* For the child's few calls before it runs the helper. */
+/* The child's stack until execve. */
 #define STACK_BYTES 65536
 
-/* How often a call that waits asks whether to give up. */
+/* How often a waiting call polls `stop`. */
 #define ASK_MS 100
 
-/* How long a helper that closed its socket may take to end, so that it is known how it did. */
+/* How long to wait for the exit status of a helper that closed its socket. */
 #define EXIT_MS 1000
 
 const char *spl_sandbox_warning(void) {
@@ -85,15 +84,15 @@ static pid_t wait_for(pid_t pid, int flags, int *ret_status) {
     return waited;
 }
 
-/* What the child needs that shares our memory until it runs the helper. */
+/* Data for the child, which shares our memory until execve. */
 typedef struct spawn_request {
     const char *path, *mode;
     int channel, file;
     int failed_errno; /* 0: it runs */
 } spawn_request;
 
-/* In the child. System calls only: what libraries keep of signals and descriptors is still the
- * program's. */
+/* Runs in the child. It makes raw system calls only, because library state for signals and
+ * descriptors is shared with the program. */
 static int run_helper(void *user) {
     spawn_request *request = user;
     const uint64_t usual_action[4] = {0}, no_signals = 0;
@@ -119,7 +118,7 @@ failed:
     return 0;
 }
 
-/* Starts the helper with these namespaces of its own. Returns 0 or an errno. */
+/* Starts the helper in these new namespaces. Returns 0 or an errno. */
 static int start_in(int namespaces, char *stack, spawn_request *request, pid_t *ret_pid) {
     sigset_t all, before;
     sigfillset(&all);
@@ -140,9 +139,9 @@ static int start_in(int namespaces, char *stack, spawn_request *request, pid_t *
     return 0;
 }
 
-/* Namespaces need a capability, or a user namespace beside them, which container engines and
- * systemd's RestrictNamespaces deny. The helper then does without: nothing else in its sandbox
- * depends on them. */
+/* New namespaces require a capability or a new user namespace, which container engines and
+ * systemd's RestrictNamespaces may deny. The helper then runs without them: the rest of the sandbox
+ * does not depend on them. */
 static int spawn(spawn_request *request, pid_t *ret_pid) {
     const int own = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC;
     SPL_CLEANUP(spl_free_p) char *stack = aligned_alloc(16, STACK_BYTES);
@@ -188,8 +187,8 @@ int spl_helper_start(const char *mode, int file_fd, const spl_stop *stop, spl_he
     SPL_CLEANUP(spl_close_p) int ours = pair[0];
     SPL_CLEANUP(spl_close_p) int theirs = pair[1];
 
-    /* Above the numbers that the child fills, so that none is overwritten before it is duplicated.
-     */
+    /* Numbers above those that the child assigns, so that none is overwritten before it is
+     * duplicated. */
     SPL_CLEANUP(spl_close_p) int channel = fcntl(theirs, F_DUPFD_CLOEXEC, SPL_HELPER_FILE_FD + 1);
     SPL_CLEANUP(spl_close_p) int file = fcntl(file_fd, F_DUPFD_CLOEXEC, SPL_HELPER_FILE_FD + 1);
     if (channel < 0 || file < 0)
@@ -229,7 +228,7 @@ static int await(spl_helper *helper, short events) {
     }
 }
 
-/* After a transfer that failed. */
+/* Handles a failed send or recv: waits when the socket was not ready, and fails otherwise. */
 static int await_after(spl_helper *helper, int transfer_errno, short events) {
     if (transfer_errno == EINTR)
         return 0;
@@ -295,8 +294,8 @@ bool spl_helper_receive_failure(spl_helper *helper, const spl_record_header *hea
     return true;
 }
 
-/* Gives a helper that closed its socket the time to end by itself. *ret_status is how it did;
- * false: it still runs. */
+/* Waits up to EXIT_MS for a helper that closed its socket to exit, and returns its wait status.
+ * False: there is none, usually because it still runs. */
 static bool has_ended(const spl_helper *helper, int *ret_status) {
     for (int waited_ms = 0; helper->pid > 0; waited_ms += 10) {
         const pid_t waited = wait_for(helper->pid, WNOHANG, ret_status);
@@ -327,7 +326,7 @@ static int fail_cpu(const char *name, spl_error *ret_error) {
                     name);
 }
 
-/* What became of a helper that ended by itself. */
+/* Reports why a helper exited by itself. */
 static int fail_ended(int wait_status, const char *name, spl_error *ret_error) {
     if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == SPL_HELPER_EXIT_CPU)
         return fail_cpu(name, ret_error);
@@ -359,7 +358,7 @@ int spl_helper_fail(spl_helper *helper, const char *name, spl_error *ret_error) 
     int wait_status;
     const bool ended = helper->reason == SPL_HELPER_HUNG_UP && has_ended(helper, &wait_status);
     if (ended)
-        helper->pid = 0; /* the number may be another process's by now */
+        helper->pid = 0; /* already reaped: the PID may belong to another process by now */
     spl_helper_end(helper);
     if (ended)
         return fail_ended(wait_status, name, ret_error);

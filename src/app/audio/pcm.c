@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Float samples to integers.
+ * Conversion of float samples to integers.
  */
 #include "app/audio/pcm.h"
 
@@ -8,8 +8,8 @@
 #include <string.h>
 
 uint64_t spl_pcm_to_s16(const float *samples, size_t count, int16_t *ret_pcm) {
-    /* What rounds to the range, ties to even: 32767.5 would round to 32768, but -32768.5 to -32768.
-     */
+    /* The bounds of the values that round into the range. With ties to even, 32767.5 would round to
+     * 32768, but -32768.5 rounds to -32768. */
     const float largest = 32767.498f, smallest = -32768.5f;
     const float magic = 12582912; /* 1.5 * 2^23: the low bits of a sum with it are the integer */
     uint32_t clipped = 0;

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writes WAV.
+ * Writes WAV files:
  *
  *   RIFF size WAVE
- *   JUNK 28 zero bytes                  room for a ds64 chunk; not in a pipe
+ *   JUNK 28 zero bytes                  reserved for a ds64 chunk; not in a pipe
  *   fmt  PCM, IEEE float or EXTENSIBLE
  *   fact samples per channel            float only
  *   data size
  *   the samples, and a byte of padding when their size is odd
  *
- * Sizes are 32 bits wide. A file that outgrows them becomes RF64 (EBU Tech
- * 3306): its first chunk is called RF64, the JUNK becomes ds64 with 64-bit
- * sizes, and the 32-bit ones are 0xFFFFFFFF. Until a file is complete the
- * sizes are 0xFFFFFFFF too, as ffmpeg writes and reads them; in a pipe they
- * stay so.
+ * Sizes are 32 bits wide. A larger file becomes RF64 (EBU Tech 3306): the RIFF tag becomes RF64,
+ * JUNK becomes ds64 with 64-bit sizes, and the 32-bit sizes are 0xFFFFFFFF. Until a file is
+ * complete, its sizes are 0xFFFFFFFF too, as ffmpeg writes and reads them; in a pipe they stay so.
  */
 #include "app/audio/wav.h"
 
@@ -28,15 +26,15 @@
 #include <time.h>
 
 #define BUFFER_BYTES (1u << 18)
-#define ASK_MS       100 /* how often a call that waits asks whether to give up */
+#define ASK_MS       100 /* how often a waiting call polls `stop` */
 
 struct spl_wav_writer {
-    spl_stop stop; /* asked while a pipe is full */
+    spl_stop stop; /* polled while a pipe is full */
     int fd;
     const char *name;
     bool seekable;
     spl_wav_format format;
-    off_t start; /* of the file in fd */
+    off_t start; /* position in `fd` of the file's first byte */
     uint64_t data_bytes;
     uint64_t clipped;
     size_t buffered; /* bytes of `buffer` in use */
@@ -141,7 +139,7 @@ size_t spl_wav_header(const spl_wav_format *format, uint64_t data_bytes,
     return (size_t)(at - ret_header);
 }
 
-/* Waits until a pipe takes PIPE_BUF bytes without blocking; true: the work is canceled. */
+/* Waits until a pipe accepts PIPE_BUF bytes without blocking; true: the work is canceled. */
 static bool await_room(const spl_wav_writer *writer) {
     struct pollfd pipe = {.fd = writer->fd, .events = POLLOUT};
     do {
@@ -151,7 +149,7 @@ static bool await_room(const spl_wav_writer *writer) {
     return false;
 }
 
-/* Writes all bytes; a pipe whose reader is gone is an error and raises no signal, here or later. */
+/* Writes all bytes. A closed pipe is reported as an error; SIGPIPE is suppressed. */
 static int write_all(spl_wav_writer *writer, const void *data, size_t size, spl_error *ret_error) {
     sigset_t sigpipe, before;
     sigemptyset(&sigpipe);
