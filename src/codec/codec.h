@@ -13,8 +13,8 @@ SPL_WARN_UNUSED int spl_codec_decode(const spl_decode_request *request, spl_erro
 /* Receives samples and encodes them into the file. On failure the caller reports the error. */
 SPL_WARN_UNUSED int spl_codec_encode(const spl_encode_request *request, spl_error *ret_error);
 
-/* Tries from within the sandbox what it must deny, and prints a line for each. Returns the exit
- * status of the program. */
+/* Attempts operations that the sandbox must deny, and prints a line for each. Returns the program's
+ * exit status. */
 int spl_codec_self_test(void);
 
 #endif

@@ -2,14 +2,12 @@
  *
  * Decodes one audio track of the media file to 44,100 Hz float.
  *
- * The result is that of `ffmpeg -i FILE -ar 44100 -f f32le`: the same track
- * is chosen, samples that a format declares as encoder delay or padding are
- * left out (libavcodec does that), times do not matter but for -ss, and
- * libswresample converts with its defaults.
+ * The result is that of `ffmpeg -i FILE -ar 44100 -f f32le`. The same track is chosen, libavcodec
+ * drops the samples that a format declares as encoder delay or padding, and libswresample converts
+ * with its defaults. Timestamps matter only for the offset (-ss) and for a track that starts late.
  *
- * Only demuxers and decoders on the lists below are used. A demuxer is chosen
- * by the content; those that refer to other files are not on the list, and
- * opening a file is refused anyway.
+ * Only the demuxers and decoders listed below are used. The demuxer is chosen by content. Demuxers
+ * that open other files are not listed, and opening a file is denied anyway.
  */
 #include "codec/codec.h"
 
@@ -49,8 +47,8 @@ enum {
     SAMPLE_RATE_MAX_HZ = 768000,
     READ_BYTES = 1 << 16,
     OPEN_MAX_BYTES = 1 << 28,   /* read before the first packet */
-    LEAD_MAX_S = 3600,          /* of silence before a track that starts late */
-    SILENT_MAX_BYTES = 1 << 26, /* between two packets of a file with a single track */
+    LEAD_MAX_S = 3600,          /* silence before a track that starts late */
+    SILENT_MAX_BYTES = 1 << 26, /* read for one packet of a file with a single track */
 };
 
 typedef struct decode {
@@ -64,19 +62,19 @@ typedef struct decode {
     AVPacket *packet;
     AVFrame *frame;
 
-    /* The converter, for frames of this kind, to `out_layout`. */
+    /* The converter from frames with these parameters to `out_layout`. */
     SwrContext *swr;
     int in_format, in_rate_hz;
     AVChannelLayout in_layout, out_layout;
     float *converted;
     unsigned converted_bytes;
 
-    /* In samples per channel at 44,100 Hz. UINT64_MAX: no end or limit. */
+    /* In samples per channel at 44,100 Hz. UINT64_MAX in `remaining` or `limit`: none. */
     uint64_t decoded, skip, remaining, limit, sent;
-    bool started;            /* the first frame has come */
-    uint64_t lead;           /* how much later than the others the track starts */
-    int64_t others_start_us; /* INT64_MAX: not known, or there are no others */
-    unsigned channels;       /* of what is sent */
+    bool started;            /* the first frame was received */
+    uint64_t lead;           /* delay in samples of the track after the other tracks' start */
+    int64_t others_start_us; /* INT64_MAX: unknown, or there are no other tracks */
+    unsigned channels;       /* of the samples sent */
     size_t used;             /* values in `out` */
     float out[SPL_RECORD_SAMPLES_MAX_BYTES / sizeof(float)];
 
@@ -90,8 +88,8 @@ static int refuse_open(AVFormatContext *container, AVIOContext **ret_io, const c
     return AVERROR(EACCES);
 }
 
-/* The `wanted`-th audio track. 0 is the one that ffmpeg takes by default: of those with packets, of
- * the default ones, the one with most channels. */
+/* The `wanted`-th audio track. 0 selects as ffmpeg does: prefer tracks with packets, among these
+ * the ones marked as default, among these the one with the most channels. */
 static AVStream *choose_track(const AVFormatContext *container, unsigned wanted) {
     AVStream *best = NULL;
     int64_t best_score = -1;
@@ -201,14 +199,14 @@ static int open_codec(decode *d, spl_error *ret_error) {
                     : 0;
 }
 
-/* Whether the stream is audio or video that plays for a time, as covers do not. */
+/* Whether the stream is audio or video, other than a cover picture. */
 static bool plays(const AVStream *stream) {
     const enum AVMediaType type = stream->codecpar->codec_type;
     return (type == AVMEDIA_TYPE_AUDIO || type == AVMEDIA_TYPE_VIDEO) &&
            !(stream->disposition & AV_DISPOSITION_ATTACHED_PIC);
 }
 
-/* The end of the track in microseconds by the tag that writers of Matroska give it; 0: no tag. */
+/* The end of the track in microseconds from Matroska's DURATION tag; 0: no tag. */
 static int64_t tagged_duration_us(const decode *d) {
     const AVDictionaryEntry *tag = av_dict_get(d->track->metadata, "DURATION", NULL, 0);
     unsigned hours, minutes;
@@ -219,8 +217,8 @@ static int64_t tagged_duration_us(const decode *d) {
     return (int64_t)((hours * 3600.0 + minutes * 60.0 + seconds) * AV_TIME_BASE);
 }
 
-/* What the container says of the length, in microseconds; 0 when it says nothing. `guesses` are by
- * the bit rate, or the length of a longer track. */
+/* The length that the container states, in microseconds; 0: none. `guesses` accepts estimates: from
+ * the bit rate, or the container's length, which may be that of a longer track. */
 static uint64_t stated_duration_us(const decode *d, bool guesses) {
     if (!guesses && d->container->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE)
         return 0;
@@ -235,7 +233,8 @@ static uint64_t stated_duration_us(const decode *d, bool guesses) {
     return duration > 0 ? (uint64_t)duration : 0;
 }
 
-/* A layout without positions gets the usual ones for that many channels, as in ffmpeg. */
+/* Copies a layout; one without positions becomes the default layout for its number of channels, as
+ * in ffmpeg. */
 static int copy_layout(AVChannelLayout *target, const AVChannelLayout *layout) {
     if (layout->order != AV_CHANNEL_ORDER_UNSPEC)
         return av_channel_layout_copy(target, layout);
@@ -305,8 +304,7 @@ static int send_samples(decode *d) {
     return status;
 }
 
-/* Of each sample the channels that are wanted: all, or two, which are the same where there is one.
- */
+/* Copies the channels to send: all, or the first two. Mono is duplicated. */
 static void choose_channels(const decode *d, const float *samples, size_t count, float *to) {
     const size_t in_channels = (size_t)d->out_layout.nb_channels;
     if (d->channels == in_channels) {
@@ -319,7 +317,7 @@ static void choose_channels(const decode *d, const float *samples, size_t count,
     }
 }
 
-/* Takes `count` converted samples: counts, trims them, chooses channels, and sends. */
+/* Counts and trims `count` converted samples, selects channels, and sends them. */
 static int deliver(decode *d, const float *samples, size_t count, spl_error *ret_error) {
     const size_t in_channels = (size_t)d->out_layout.nb_channels;
     d->decoded += count;
@@ -348,7 +346,7 @@ static int deliver(decode *d, const float *samples, size_t count, spl_error *ret
     return 0;
 }
 
-/* Converts a frame, or gets the rest out of the converter (NULL). */
+/* Converts a frame, or drains the converter (NULL). */
 static int convert(decode *d, const AVFrame *frame, spl_error *ret_error) {
     int count = frame ? frame->nb_samples : 0;
     const int room = swr_get_out_samples(d->swr, count);
@@ -374,7 +372,7 @@ static int flush_converter(decode *d, spl_error *ret_error) {
     return status;
 }
 
-/* Makes a converter for frames like this one. */
+/* Creates a converter for frames with the parameters of `frame`. */
 static int start_converter(decode *d, const AVFrame *frame, spl_error *ret_error) {
     if (frame->sample_rate < SAMPLE_RATE_MIN_HZ || frame->sample_rate > SAMPLE_RATE_MAX_HZ ||
         frame->ch_layout.nb_channels < 1 || frame->ch_layout.nb_channels > SPL_CHANNELS_MAX)
@@ -402,15 +400,15 @@ static int start_converter(decode *d, const AVFrame *frame, spl_error *ret_error
     return code < 0 ? spl_libav_fail(ret_error, code, SPL_E_LIMIT, "the converter") : 0;
 }
 
-/* The time of the first frame after `start_us`, in samples. */
+/* The time in samples from `start_us` to the current frame. */
 static int64_t samples_after(const decode *d, int64_t start_us) {
     const AVRational rate = {1, SPL_SAMPLE_RATE_HZ};
     const int64_t start = av_rescale_q(start_us, AV_TIME_BASE_Q, d->track->time_base);
     return av_rescale_q(d->frame->best_effort_timestamp - start, d->track->time_base, rate);
 }
 
-/* When the packet's first sample or picture is shown, in microseconds: not what a decoder leaves
- * out at the start. */
+/* The presentation time in microseconds of the packet's first sample or picture, after the samples
+ * that a decoder drops at the start; INT64_MAX: unknown. */
 static int64_t shown_us(const AVStream *stream, const AVPacket *packet) {
     const int64_t time = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
     const int rate_hz = stream->codecpar->sample_rate;
@@ -424,9 +422,9 @@ static int64_t shown_us(const AVStream *stream, const AVPacket *packet) {
     return av_rescale_q(time, stream->time_base, AV_TIME_BASE_Q) + skip_us;
 }
 
-/* Takes the time of a packet of another track that comes before the first frame. Containers
- * interleave their tracks by time, and libav does not know where video starts whose decoder it
- * lacks. */
+/* Records the time of another track's packet that precedes the first frame. The packets are needed
+ * because libav does not report the start of video for which it has no decoder; containers
+ * interleave their tracks by time. */
 static void note_start(decode *d) {
     const AVStream *stream = d->container->streams[d->packet->stream_index];
     if (plays(stream))
@@ -452,8 +450,9 @@ static int deliver_silence(decode *d, uint64_t count, spl_error *ret_error) {
     return status;
 }
 
-/* Before a track that starts later than the picture goes silence, so that the stems stay in time
- * with it. The offset counts from there; in other files from the start, as ffmpeg does. */
+/* Inserts silence before a track that starts later than the other tracks, so that the stems stay
+ * in sync with the picture. The offset then counts from the start of the silence, and otherwise
+ * from the file's start time, as in ffmpeg. */
 static int start_track(decode *d, spl_error *ret_error) {
     const AVRational rate = {1, SPL_SAMPLE_RATE_HZ};
     int64_t start = 0;
@@ -487,8 +486,8 @@ static int take_frame(decode *d, spl_error *ret_error) {
     return status == 0 ? convert(d, frame, ret_error) : status;
 }
 
-/* Decodes a packet, or what the decoder still holds (NULL). What it cannot decode is counted and
- * left out. */
+/* Decodes a packet, or drains the decoder (NULL). Packets that cannot be decoded are counted and
+ * skipped. */
 static int decode_packet(decode *d, const AVPacket *packet, spl_error *ret_error) {
     int code = avcodec_send_packet(d->codec, packet);
     while (code >= 0 && d->remaining > 0) {
@@ -542,7 +541,7 @@ static int decode_all(decode *d, spl_error *ret_error) {
     return status;
 }
 
-/* Adds to the warnings, of which the last are cut when there is no room. */
+/* Appends a warning, truncated to the remaining space. */
 static void warn(spl_decode_end *end, const char *format, ...) {
     char text[128];
     va_list arguments;
@@ -572,7 +571,7 @@ static int send_end(const decode *d) {
     return spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_END_DECODE, &end, sizeof(end));
 }
 
-/* CPU time is generous for the slowest decoders, which run at about 15 times real time. */
+/* The CPU time is ample for the slowest decoders, which run at about 15 times real time. */
 static spl_sandbox_budget budget_of(const spl_decode_options *options) {
     if (options->probe)
         return (spl_sandbox_budget){.memory_mib = SPL_SANDBOX_PROBE_MEMORY_MIB,

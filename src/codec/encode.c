@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Encodes the samples that come in at 44,100 Hz into the file.
+ * Encodes the samples received at 44,100 Hz to the file.
  *
- *   samples -> libswresample (rate, arrangement) -> fifo -> frames -> encoder -> muxer -> file
+ *   samples -> libswresample (rate, format) -> FIFO -> frames -> encoder -> muxer -> file
  *
- * Rounding to integers is pcm.c's, so that FLAC and WAV hold the same values.
- * WAV comes here only to be resampled, and goes through the writer that
- * programs use for it. Encoders and muxers run in their "bitexact" mode: no
- * times, versions or random numbers, the same samples give the same bytes.
+ * pcm.c rounds to integers, so that FLAC and WAV hold the same values. WAV is encoded here only if
+ * it must be resampled, with the writer that the programs use (wav.c). Encoders and muxers run in
+ * "bitexact" mode, without timestamps, versions or random numbers: the same samples give the same
+ * bytes.
  */
 #include "codec/codec.h"
 
@@ -26,9 +26,9 @@
 
 enum {
     WRITE_BYTES = 1 << 18,
-    FRAME_SAMPLES = 4096, /* for encoders that take frames of any size */
+    FRAME_SAMPLES = 4096, /* for encoders that accept frames of any size */
     CPU_SECONDS = 6 * 3600,
-    BITRATE_TRIES = 50, /* to a hundredth, and to a hundred times */
+    BITRATE_TRIES = 50, /* steps of 1.1: down to about 1/100 and up to about 100 times */
 };
 
 static const int mp3_rates_hz[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 0};
@@ -36,13 +36,13 @@ static const int opus_rates_hz[] = {48000, 0};
 static const int aac_rates_hz[] = {7350,  8000,  11025, 12000, 16000, 22050, 24000,
                                    32000, 44100, 48000, 64000, 88200, 96000, 0};
 
-/* The channels that a format has positions for. FLAC can state others too. */
+/* The channel layouts that Xiph's formats define. FLAC can store others too. */
 static const uint64_t xiph_layouts[] = {
     AV_CH_LAYOUT_MONO,    AV_CH_LAYOUT_STEREO,       AV_CH_LAYOUT_SURROUND,
     AV_CH_LAYOUT_QUAD,    AV_CH_LAYOUT_5POINT0_BACK, AV_CH_LAYOUT_5POINT1_BACK,
     AV_CH_LAYOUT_6POINT1, AV_CH_LAYOUT_7POINT1,      0,
 };
-/* AAC can state others, but libav does not read those back. */
+/* AAC can store others, but libav does not read them back. */
 static const uint64_t aac_layouts[] = {
     AV_CH_LAYOUT_MONO,         AV_CH_LAYOUT_STEREO,  AV_CH_LAYOUT_2POINT1,
     AV_CH_LAYOUT_SURROUND,     AV_CH_LAYOUT_2_1,     AV_CH_LAYOUT_4POINT0,
@@ -52,12 +52,12 @@ static const uint64_t aac_layouts[] = {
 
 static const struct target {
     const char *encoder, *muxer;
-    enum AVSampleFormat format; /* of what comes out of libswresample */
+    enum AVSampleFormat format; /* of libswresample's output */
     bool needs_seeking;
     int rate_min_hz, rate_max_hz;
-    const int *rates_hz;     /* the only ones, ascending; NULL: any in the range */
-    const uint64_t *layouts; /* preferred ones; NULL: any is as good */
-    bool other_layouts;      /* can be stored too */
+    const int *rates_hz;     /* allowed rates, ascending, 0 at the end; NULL: any in the range */
+    const uint64_t *layouts; /* preferred layouts, 0 at the end; NULL: no preference */
+    bool other_layouts;      /* other layouts can be stored too */
 } targets[SPL_CODEC_COUNT] = {
     [SPL_CODEC_WAV] = {NULL, NULL, AV_SAMPLE_FMT_FLT, false, 1000, 768000, NULL, NULL, true},
     [SPL_CODEC_FLAC] = {"flac", "flac", AV_SAMPLE_FMT_FLT, false, 1000, 655340, NULL, xiph_layouts,
@@ -79,12 +79,12 @@ typedef struct encode {
     bool seekable;
     int rate_hz; /* of the file */
     uint64_t clipped;
-    int64_t taken, length; /* samples out of the fifo, and how many there may be at most */
+    int64_t taken, length; /* samples taken from the FIFO, and their maximum */
 
     SwrContext *swr;
-    AVAudioFifo *fifo;   /* of samples in the target's format and at the file's rate */
-    AVFrame *resampled;  /* what is on its way from one to the other */
-    spl_wav_writer *wav; /* WAV only; all others have the following */
+    AVAudioFifo *fifo;   /* samples in the target's format and at the file's rate */
+    AVFrame *resampled;  /* buffer between `swr` and `fifo` */
+    spl_wav_writer *wav; /* WAV only; all other formats use the following */
 
     off_t file_start;
     int write_errno;
@@ -131,7 +131,7 @@ static int fail(const encode *e, int code, const char *what, spl_error *ret_erro
     return spl_libav_fail(ret_error, code, SPL_E_UNSUPPORTED, "%s", what);
 }
 
-/* The rate if the format has it, or else the next higher, or else the highest. */
+/* The wanted rate if the format has it, else its next higher rate, else its highest. */
 static int choose_rate(spl_codec codec, unsigned wanted_hz) {
     const struct target *target = &targets[codec];
     const int wanted = (int)SPL_MAX(SPL_MIN(wanted_hz, (unsigned)target->rate_max_hz),
@@ -140,7 +140,7 @@ static int choose_rate(spl_codec codec, unsigned wanted_hz) {
         if (*rate >= wanted)
             return *rate;
     }
-    /* FLAC states high rates in tens of Hz. */
+    /* FLAC stores high rates in units of 10 Hz. */
     return codec == SPL_CODEC_FLAC && wanted >= UINT16_MAX ? (wanted + 9) / 10 * 10 : wanted;
 }
 
@@ -158,9 +158,9 @@ static int fail_layout(const AVChannelLayout *layout, spl_error *ret_error) {
                     "this format has no place for the channels %s; choose wav or flac", name);
 }
 
-/* The usual layout for that many channels unless a mask is given. A side pair is called a back
- * pair, or the other way round, where the format knows the channels by that name only, as with
- * the 5.1 of AC-3. */
+/* Chooses the layout of the channel mask, or the default layout without a mask. Where the format
+ * has only the back variant of a layout with a side pair, or the reverse, the pair is renamed: for
+ * example the 5.1 of AC-3. */
 static int choose_layout(const encode *e, AVChannelLayout *ret_layout, spl_error *ret_error) {
     const uint64_t side = AV_CH_SIDE_LEFT | AV_CH_SIDE_RIGHT;
     const uint64_t back = AV_CH_BACK_LEFT | AV_CH_BACK_RIGHT;
@@ -171,7 +171,8 @@ static int choose_layout(const encode *e, AVChannelLayout *ret_layout, spl_error
             return 0;
         mask = ret_layout->u.mask;
     }
-    const uint64_t pair = mask & (side | back | AV_CH_BACK_CENTER); /* which lies between the two */
+    /* A back centre channel prevents renaming, since it lies between the two. */
+    const uint64_t pair = mask & (side | back | AV_CH_BACK_CENTER);
     const uint64_t renamed = pair == side || pair == back ? mask ^ side ^ back : mask;
     const bool rename = !is_preferred(e->target, mask) && is_preferred(e->target, renamed);
     int code = av_channel_layout_from_mask(ret_layout, rename ? renamed : mask);
@@ -195,8 +196,8 @@ static int start_resampler(encode *e, AVChannelLayout *layout, spl_error *ret_er
     return code < 0 ? fail(e, code, "resampling", ret_error) : 0;
 }
 
-/* For each Vorbis position, in which order Opus files have their channels, where libav has it; NULL
- * where libav's own order reaches the file. It hands 5.0 and 6.1 to libopus in a wrong one. */
+/* Opus files order channels as Vorbis does. Returns libav's channel for each of these positions, or
+ * NULL where libav reorders correctly: it passes 5.0 and 6.1 to libopus in a wrong order. */
 static const uint8_t *opus_order(const encode *e) {
     static const uint8_t order_5_0[] = {0, 2, 1, 3, 4}, order_6_1[] = {0, 2, 1, 5, 6, 4, 3};
     if (e->options.codec != SPL_CODEC_OPUS)
@@ -204,7 +205,7 @@ static const uint8_t *opus_order(const encode *e) {
     return e->options.channels == 5 ? order_5_0 : e->options.channels == 7 ? order_6_1 : NULL;
 }
 
-/* Opens the encoder in e->codec with this bit rate. Returns libav's code. */
+/* Opens the encoder in e->codec with this bit rate. Returns libav's status code. */
 static int open_encoder(encode *e, const AVCodec *codec, const AVChannelLayout *layout,
                         int64_t bitrate_bps) {
     const bool flac = e->options.codec == SPL_CODEC_FLAC;
@@ -227,13 +228,13 @@ static int open_encoder(encode *e, const AVCodec *codec, const AVChannelLayout *
         e->codec->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
     e->codec->thread_count = 1;
     int code = av_channel_layout_copy(&e->codec->ch_layout, layout);
-    if (code >= 0 && opus_order(e)) /* each channel is a stream of its own, in libav's order */
+    if (code >= 0 && opus_order(e)) /* one stream per channel, in libav's order */
         code = av_opt_set_int(e->codec->priv_data, "mapping_family", 255, 0);
     return code < 0 ? code : avcodec_open2(e->codec, codec, NULL);
 }
 
-/* Opens the encoder with the bit rate that was asked for, or the nearest that it has for this rate
- * and these channels. */
+/* Opens the encoder with the requested bit rate, or the nearest that it supports for this sample
+ * rate and layout. */
 static int open_with_nearest_bitrate(encode *e, const AVCodec *codec,
                                      const AVChannelLayout *layout) {
     const double wanted = e->options.bitrate_bps;
@@ -249,8 +250,8 @@ static int open_with_nearest_bitrate(encode *e, const AVCodec *codec,
     return code;
 }
 
-/* Gives the streams of an Opus file their positions (RFC 7845, 5.1.1.2): mapping family, streams,
- * coupled streams, and the stream of each position. */
+/* Assigns the streams of an Opus file to positions (RFC 7845, 5.1.1.2): mapping family, number of
+ * streams, number of coupled streams, and the stream of each position. */
 static int set_opus_positions(const encode *e, spl_error *ret_error) {
     const uint8_t *order = opus_order(e);
     const uint8_t channels = (uint8_t)e->options.channels;
@@ -305,8 +306,8 @@ static int start_muxer(encode *e, const AVChannelLayout *layout, spl_error *ret_
     e->track->time_base = e->codec->time_base;
     int code = avcodec_parameters_from_context(e->track->codecpar, e->codec);
     AVDictionary *options = NULL;
-    if (e->options.codec ==
-        SPL_CODEC_M4A) /* so that the edit list tells the length to the sample */
+    /* Makes the edit list state the length to the sample. */
+    if (e->options.codec == SPL_CODEC_M4A)
         av_dict_set_int(&options, "movie_timescale", e->rate_hz, 0);
     if (code >= 0)
         code = avformat_write_header(e->container, &options);
@@ -314,14 +315,13 @@ static int start_muxer(encode *e, const AVChannelLayout *layout, spl_error *ret_
     return code < 0 ? fail(e, code, "starting the file", ret_error) : 0;
 }
 
-/* A WMA decoder leaves out the first two frames, as Microsoft's encoder makes that many of delay,
- * but libavcodec's makes one: without a frame of silence in front, the first frame of the music
- * would be lost. */
+/* WMA decoders drop the first two frames, the delay of Microsoft's encoder. libavcodec's encoder
+ * has a delay of one frame, so a frame of silence is prepended to preserve the first frame. */
 static int pad_wma(encode *e, spl_error *ret_error) {
     static float silence[2048];
     void *planes[] = {silence, silence};
     const int count = SPL_MIN(e->codec->frame_size, (int)SPL_ARRAY_SIZE(silence));
-    e->taken = -count; /* it is not a part of the music */
+    e->taken = -count; /* the silence does not count towards the length */
     int code = av_audio_fifo_write(e->fifo, planes, count);
     return code < 0 ? fail(e, code, "encoding", ret_error) : 0;
 }
@@ -348,7 +348,7 @@ static int start(encode *e, spl_error *ret_error) {
     return status;
 }
 
-/* Encodes a frame, or what the encoder still holds (NULL), and writes the packets. */
+/* Encodes a frame, or drains the encoder (NULL), and writes the packets. */
 static int encode_frame(encode *e, const AVFrame *frame, spl_error *ret_error) {
     int code = avcodec_send_frame(e->codec, frame);
     while (code >= 0) {
@@ -366,12 +366,12 @@ static int encode_frame(encode *e, const AVFrame *frame, spl_error *ret_error) {
                : 0;
 }
 
-/* Samples in the fifo that belong into the file. */
+/* The samples in the FIFO that belong to the file. */
 static int available_samples(const encode *e) {
     return (int)SPL_MIN((int64_t)av_audio_fifo_size(e->fifo), SPL_MAX(e->length - e->taken, 0));
 }
 
-/* Moves `count` samples from the fifo into the frame, in the encoder's format. */
+/* Moves `count` samples from the FIFO to the frame, in the encoder's format. */
 static int fill_frame(encode *e, int count) {
     AVFrame *frame = e->frame;
     av_frame_unref(frame);
@@ -398,12 +398,12 @@ static int fill_frame(encode *e, int count) {
         int32_t *pcm = (int32_t *)(void *)frame->data[0];
         e->clipped += spl_pcm_to_s24(samples, values, pcm);
         for (size_t i = 0; i < values; i++)
-            pcm[i] *= 256; /* libavcodec has the 24 bits at the upper end */
+            pcm[i] *= 256; /* libavcodec expects the 24 bits in the upper bytes */
     }
     return code;
 }
 
-/* Encodes what is in the fifo: whole frames only, unless it is the end. */
+/* Encodes the samples in the FIFO: only whole frames, unless it is the end. */
 static int drain_fifo(encode *e, bool end, spl_error *ret_error) {
     if (e->wav) {
         float samples[FRAME_SAMPLES];
@@ -428,8 +428,7 @@ static int drain_fifo(encode *e, bool end, spl_error *ret_error) {
     return 0;
 }
 
-/* Resamples `count` samples, or gets the rest out of the resampler (NULL), and encodes what is
- * complete. */
+/* Resamples `count` samples, or drains the resampler (NULL), and encodes the complete frames. */
 static int take_samples(encode *e, const float *samples, int count, spl_error *ret_error) {
     AVFrame *resampled = e->resampled;
     av_frame_unref(resampled);
@@ -508,7 +507,7 @@ int spl_codec_encode(const spl_encode_request *request, spl_error *ret_error) {
     e.options = request->options;
     e.target = &targets[e.options.codec];
     e.seekable = request->seekable;
-    e.length = INT64_MAX / 2; /* no end, with room to subtract from */
+    e.length = INT64_MAX / 2; /* no limit; half the maximum, to subtract without overflow */
     e.rate_hz = choose_rate(e.options.codec, e.options.sample_rate_hz);
     if (e.target->needs_seeking && !e.seekable)
         return spl_fail(ret_error, SPL_E_UNSUPPORTED,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Finds tags at both ends of a media file, and the true end of a WAV file of over 4 GiB.
+ * Finds tags at both ends of a media file, and the true end of a WAV file over 4 GiB.
  *
- * Nothing here changes the result for a file that libav reads correctly. All
- * sizes come from the file and are checked against its length.
+ * Files that libav reads correctly decode to the same result. All sizes come from the file and are
+ * checked against its length.
  */
 #include "codec/input.h"
 
@@ -15,14 +15,14 @@
 #include <unistd.h>
 
 enum {
-    TAGS_MAX = 16, /* a longer chain of tags is left to libav */
+    TAGS_MAX = 16, /* per end; further tags are left to libav */
     WAV_CHUNKS_MAX = 1000,
-    WAV_ZEROS_BYTES = 64, /* kept, for libav does not know a shorter file as WAV */
+    WAV_ZEROS_BYTES = 64, /* kept, because libav does not recognise a shorter file as WAV */
     JUNK_MAX_BYTES = 1 << 16,
     LYRICS3_V1_MAX_BYTES = 5100 + 11 + 9,
 };
 
-/* Reads up to `size` bytes, or fewer at the end of the part. */
+/* Reads `size` bytes, or fewer at the end of the range or on an error. */
 static size_t read_at(spl_input *input, uint64_t at, void *ret_bytes, size_t size) {
     const uint64_t left = at < input->end ? input->end - at : 0;
     ssize_t count;
@@ -34,7 +34,7 @@ static size_t read_at(spl_input *input, uint64_t at, void *ret_bytes, size_t siz
     return count < 0 ? 0 : (size_t)count;
 }
 
-/* Whether the bytes at `at` are those of `text`. */
+/* Whether `text`, of at most 16 bytes, is at offset `at`. */
 static bool has(spl_input *input, uint64_t at, const char *text) {
     char bytes[16];
     const size_t length = strlen(text);
@@ -45,7 +45,7 @@ static uint32_t little_endian(const uint8_t *bytes) {
     return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
-/* The size that an ID3v2 header or footer states, with the ten bytes of each; 0: it is none. */
+/* The tag size from an ID3v2 header or footer, including both; 0: not such a header or footer. */
 static uint64_t id3v2_bytes(const uint8_t header[10], const char *magic) {
     if (memcmp(header, magic, 3) != 0 || header[3] == 0xff || header[4] == 0xff ||
         ((header[6] | header[7] | header[8] | header[9]) & 0x80))
@@ -69,7 +69,7 @@ static void skip_front_tags(spl_input *input) {
 
 /* The following return the size of the tag that ends at `end`, or 0. */
 
-/* Its texts have no control characters, so that sound is not taken for a tag. */
+/* Text with control characters is rejected, so that audio data is not taken for a tag. */
 static uint64_t id3v1_bytes(spl_input *input, uint64_t end) {
     uint8_t tag[128];
     if (end < sizeof(tag) || !has(input, end - sizeof(tag), "TAG") ||
@@ -134,9 +134,9 @@ static void skip_back_tags(spl_input *input) {
     }
 }
 
-/* The chunk "data" of `bytes`, whose samples start at `data`. A RIFF file cannot state more than 4
- * GiB: programs that write more leave the size modulo 2^32, and libav would stop there. Returns the
- * true size; 0: up to the end. */
+/* Returns the true size of the "data" chunk at `data` that states `bytes`; 0: up to the end. RIFF
+ * sizes have 32 bits: programs that write more than 4 GiB leave the size modulo 2^32, and libav
+ * would stop there. */
 static uint64_t unwrap_data(spl_input *input, uint64_t data, uint64_t bytes) {
     const uint64_t wrap = UINT64_C(1) << 32;
     if (bytes == 0 || bytes == UINT32_MAX)
@@ -149,8 +149,8 @@ static uint64_t unwrap_data(spl_input *input, uint64_t data, uint64_t bytes) {
     return bytes;
 }
 
-/* Ends the part where zeros follow the chunks of a WAV file, for libav would take each eight of
- * them for a chunk. */
+/* Ends the range where zeros follow the chunks of a WAV file, since libav would parse every eight
+ * of them as a chunk. Also corrects a wrapped size of the "data" chunk. */
 static void trim_wav(spl_input *input) {
     const bool riff = has(input, input->begin, "RIFF");
     if ((!riff && !has(input, input->begin, "RF64") && !has(input, input->begin, "BW64")) ||
@@ -190,7 +190,7 @@ int spl_input_open(int fd, uint64_t file_bytes, spl_input *ret_input, spl_error 
 }
 
 uint64_t spl_input_mp3_junk(spl_input *input) {
-    static const uint8_t name_at[] = {36, 21, 13}; /* by version and channels */
+    static const uint8_t name_at[] = {36, 21, 13}; /* depends on MPEG version and channels */
     static uint8_t bytes[JUNK_MAX_BYTES];
     const size_t count = read_at(input, input->begin, bytes, sizeof(bytes));
     for (size_t at = 0; at + 40 <= count; at++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Errors and channel layouts of libav.
+ * Error reporting and channel layouts of libav.
  */
 #include "codec/libav.h"
 

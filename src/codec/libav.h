@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What decoding and encoding share in their use of libav.
+ * libav helpers shared by decoding and encoding.
  */
 #ifndef SPL_CODEC_LIBAV_H
 #define SPL_CODEC_LIBAV_H
@@ -9,16 +9,16 @@
 
 #include <libavutil/channel_layout.h>
 
-/* Keeps what libav logs to itself; its last error becomes part of messages. `mib`: what there is of
- * memory, for spl_libav_fail. */
+/* Suppresses libav's log output and records its last error for messages. `mib`: the memory limit
+ * that spl_libav_fail reports. */
 void spl_libav_start(unsigned mib);
 
-/* Says "...: what libav said" for its error code `code`. Returns `otherwise`, or BUDGET when there
- * was not enough memory. */
+/* Reports libav's error `code` as "<format>: <libav's last logged error, or the code's text>".
+ * Returns `otherwise`, or BUDGET when memory ran out. */
 int spl_libav_fail(spl_error *error, int code, spl_status otherwise, const char *format, ...)
     SPL_PRINTF(4, 5);
 
-/* The layout's channels as bits of WAVEFORMATEXTENSIBLE, or 0 when they have none. */
+/* The layout as a WAVEFORMATEXTENSIBLE channel mask, or 0 when it has none. */
 uint64_t spl_libav_wave_mask(const AVChannelLayout *layout);
 
 #endif

@@ -2,8 +2,8 @@
  *
  * spleeterd-codec: decodes or encodes one media file for spleeterd, in a sandbox.
  *
- * It is started by src/app/audio/helper.c with two descriptors, described in
- * src/app/audio/codec_protocol.h. `spleeterd-codec self-test` may be run by hand.
+ * src/app/audio/helper.c starts it with the two descriptors of src/app/audio/codec_protocol.h.
+ * `spleeterd-codec self-test` may be run by hand.
  */
 #include "codec/codec.h"
 #include "codec/sandbox.h"
@@ -27,8 +27,7 @@ static int receive_request(spl_record_type type, uint32_t *request, size_t size,
     return 0;
 }
 
-/* When memory runs out, the kernel is to end the helper rather than the program. It is left as it
- * is where there is no /proc. */
+/* Makes the kernel's OOM killer prefer the helper to the program. Has no effect without /proc. */
 static void offer_to_die_first(void) {
     const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd < 0)
@@ -55,11 +54,11 @@ static int serve(bool decode) {
         if (status == 0)
             status = spl_codec_encode(&request, &error);
     }
-    if (status == SPL_E_MEMORY) /* of the helper's budget, not of the machine */
+    if (status == SPL_E_MEMORY) /* the helper's budget ran out, not the machine's memory */
         error.status = SPL_E_BUDGET;
     if (status < 0)
         status = spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_FAILURE, &error, sizeof(error));
-    /* No destructors of libraries: they may do what the sandbox forbids. */
+    /* Skip library destructors: they may make calls that the sandbox denies. */
     _exit(status < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who the helper is. A container may have no user "nobody", and root there may not be allowed to
- * change its user: the helper then stays who it is, but without capabilities.
+ * The helper's user and capabilities. In a container, the user "nobody" may be missing or root may
+ * be unable to change its user; the helper then keeps its user, but drops all capabilities.
  */
 #include "codec/sandbox.h"
 
@@ -23,8 +23,8 @@ static void become_nobody(void) {
         return;
 }
 
-/* systemd's filters deny capset to services that have no capabilities, so it is only called where
- * there are some. */
+/* systemd's filters deny capset to services without capabilities, so it is called only if there are
+ * any to drop. */
 static int drop_capabilities(spl_error *ret_error) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
@@ -41,7 +41,7 @@ int spl_sandbox_identity(spl_error *ret_error) {
     int status = drop_capabilities(ret_error);
     if (status < 0)
         return status;
-    /* A change of the user resets it, so it comes after that. */
+    /* Changing the user resets this attribute, so it is set afterwards. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
         return spl_fail_errno(ret_error, errno, "sandbox: prctl");
     struct pollfd socket = {.fd = SPL_HELPER_CHANNEL_FD};

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Landlock: a rule set that handles every access right the kernel knows and
- * grants none. (Descriptors that are already open stay usable.) The rights
- * are part of the kernel's interface and written out here, for the headers
- * of a distribution may be older than the kernel that runs.
+ * Landlock: a rule set that handles all of the kernel's access rights up to version 6 and grants
+ * none. Descriptors that are already open stay usable. The rights are kernel ABI and are spelled
+ * out here because a distribution's headers may be older than the running kernel.
  */
 #include "codec/sandbox.h"
 
@@ -12,9 +11,9 @@
 #include <sys/syscall.h>
 
 struct ruleset {
-    uint64_t file_rights; /* one bit each */
+    uint64_t file_rights; /* bit mask */
     uint64_t net_rights;  /* since version 4: bind and connect TCP */
-    uint64_t scopes;      /* since version 6: abstract Unix sockets and signals to outside */
+    uint64_t scopes; /* since version 6: abstract Unix sockets and signals outside the domain */
 };
 
 int spl_sandbox_landlock(bool *ret_enforced, spl_error *ret_error) {

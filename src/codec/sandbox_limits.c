@@ -12,12 +12,13 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-/* Addresses are no memory, but page tables are. Far above what programs and libraries take. */
+/* Address space is limited because its page tables take memory. The limit is far above what the
+ * program and its libraries map. */
 #define ADDRESSES_MIB 1024
 #define STACK_MIB     8
 
-/* SIGXCPU comes at the soft limit. Its default effect would not end a helper that is the first
- * process of a PID namespace. */
+/* SIGXCPU is sent at the soft limit. Its default action does not terminate the first process of a
+ * PID namespace, so it needs a handler. */
 static void end_for_cpu_time(int number) {
     (void)number;
     _exit(SPL_HELPER_EXIT_CPU);
@@ -36,7 +37,7 @@ int spl_sandbox_limits(spl_sandbox_mode mode, const spl_sandbox_budget *budget,
         {RLIMIT_DATA, (rlim_t)budget->memory_mib << 20, (rlim_t)budget->memory_mib << 20},
         {RLIMIT_AS, (rlim_t)ADDRESSES_MIB << 20, (rlim_t)ADDRESSES_MIB << 20},
         {RLIMIT_STACK, (rlim_t)STACK_MIB << 20, (rlim_t)STACK_MIB << 20},
-        {RLIMIT_CPU, budget->cpu_s, budget->cpu_s + 1}, /* SIGKILL comes at the hard limit */
+        {RLIMIT_CPU, budget->cpu_s, budget->cpu_s + 1}, /* SIGKILL is sent at the hard limit */
         {RLIMIT_FSIZE, file_bytes, file_bytes},
         {RLIMIT_NOFILE, 0, 0},
         {RLIMIT_NPROC, 0, 0},

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The system calls that decoding and encoding need: memory that is not
- * executable, the socket, the media file, time, the end. Anything else ends
- * the process, except that opening a file only fails: libraries that look for
- * an optional one (iconv its tables) then go on without it.
+ * Allows the system calls that decoding and encoding need: non-executable memory, the socket, the
+ * media file, clocks, signals and exit. Any other call kills the process, except that opening a
+ * file only fails, so that libraries continue without optional files such as iconv's tables.
  */
 #include "codec/sandbox.h"
 
@@ -69,21 +68,21 @@ static int add_rules(scmp_filter_ctx filter, const rule *rules, size_t count) {
 
 int spl_sandbox_seccomp(spl_sandbox_mode mode, spl_error *ret_error) {
     const rule common[] = {
-        /* the socket; no address, for it is connected, and only the flags that the protocol uses:
-         * the kernel's code for the others, such as MSG_OOB, has had holes */
+        /* The socket: no address, as it is connected, and only the flags that the protocol uses.
+         * The kernel's code for others, such as MSG_OOB, has had vulnerabilities. */
         ALLOW_IF3(sendto, ARGUMENT(0, SPL_HELPER_CHANNEL_FD), ARGUMENT(3, MSG_NOSIGNAL),
                   ARGUMENT(4, 0)),
         ALLOW_IF2(recvfrom, ARGUMENT(0, SPL_HELPER_CHANNEL_FD), ARGUMENT(3, 0)),
-        /* memory */
+        /* Memory. */
         ALLOW(brk),
         ALLOW(munmap),
         ALLOW(mremap),
         ALLOW(madvise),
-        /* neither shared nor growing downwards, which RLIMIT_DATA does not count */
+        /* Neither shared memory nor memory that grows downwards: RLIMIT_DATA counts neither. */
         ALLOW_IF2(mmap, BITS(2, PROT_EXEC, 0),
                   BITS(3, MAP_ANONYMOUS | MAP_SHARED | MAP_GROWSDOWN, MAP_ANONYMOUS)),
         ALLOW_IF(mprotect, BITS(2, PROT_EXEC, 0)),
-        /* clocks, random numbers, the size of memory (qsort), the number of CPUs (libavutil) */
+        /* Clocks, random numbers, the size of memory (qsort), the number of CPUs (libavutil). */
         ALLOW(clock_gettime),
         ALLOW(clock_getres),
         ALLOW(gettimeofday),
@@ -91,7 +90,7 @@ int spl_sandbox_seccomp(spl_sandbox_mode mode, spl_error *ret_error) {
         ALLOW(getrandom),
         ALLOW(sysinfo),
         ALLOW(sched_getaffinity),
-        /* locks, signals within the process, the end */
+        /* Locks, signals within the process, exit. */
         ALLOW(futex),
         ALLOW(restart_syscall),
         ALLOW(rt_sigaction),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tries to break out of the sandbox: each attempt in a child process of its
- * own that enters the sandbox as decoding does. A call is denied when it ends
- * the child (SIGSYS) or fails for lack of permission.
+ * Tries to break out of the sandbox. Each attempt runs in its own child process, which enters the
+ * sandbox as for decoding. A call counts as denied when it kills the child (SIGSYS) or fails with
+ * EACCES or EPERM.
  */
 #include "codec/codec.h"
 #include "codec/sandbox.h"
@@ -123,7 +123,7 @@ static long try_shared_memory(void) {
     return page == MAP_FAILED ? -1 : 0;
 }
 
-/* Memory that grows downwards counts as stack, which RLIMIT_DATA leaves out. */
+/* Memory that grows downwards counts as stack, which RLIMIT_DATA does not cover. */
 static long try_stack_memory(void) {
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0);
@@ -197,7 +197,7 @@ static enum outcome outcome_of(long result) {
     return result < 0 && (errno == EACCES || errno == EPERM) ? DENIED : ALLOWED;
 }
 
-/* Runs `child` in a child process. Returns its exit status, DENIED if seccomp ended it, or -1. */
+/* Runs `child` in a child process. Returns its exit status, DENIED if seccomp killed it, or -1. */
 static int run(enum outcome (*child)(const struct attempt *), const struct attempt *attempt) {
     fflush(stdout);
     pid_t pid = fork();
@@ -254,7 +254,7 @@ static enum outcome keep_privileges(const struct attempt *attempt) {
     return none ? DENIED : ALLOWED;
 }
 
-/* What decoding does must stay allowed. */
+/* The operations that decoding needs must be allowed. */
 static enum outcome work_in_sandbox(const struct attempt *attempt) {
     (void)attempt;
     if (!enter())
