@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pairs the channels of a file by the positions in its channel mask.
+ * Pairs the channels of a file by their positions in its channel mask.
  */
 #include "app/pipeline/lanes.h"
 
 #include <assert.h>
 
-/* Bits of the channel mask that are left and right of one position. The first 18 bits are those of
- * WAVEFORMATEXTENSIBLE; the others follow FFmpeg. */
+/* Bits of the channel mask for the left and right channel of each position. The first 18 bits are
+ * those of WAVEFORMATEXTENSIBLE; the others are FFmpeg's. */
 static const struct {
     unsigned left, right;
 } pairs[] = {
@@ -24,7 +24,7 @@ static const struct {
     {39, 40}, /* bottom front */
 };
 
-/* The position of the right channel whose left one is at `position`, or -1. */
+/* The position of the right channel that belongs to the left one at `position`, or -1. */
 static int partner_of(int position) {
     for (size_t i = 0; i < SPL_ARRAY_SIZE(pairs); i++) {
         if ((int)pairs[i].left == position)
@@ -37,7 +37,7 @@ size_t spl_lanes_of(unsigned channels, uint64_t channel_mask,
                     spl_lane ret_lanes[SPL_CHANNELS_MAX]) {
     assert(channels >= 1 && channels <= SPL_CHANNELS_MAX);
 
-    /* Position of each channel: the channels of a file are in the order of the mask's bits. */
+    /* The channels of a file are in the order of the mask's bits. */
     int position[SPL_CHANNELS_MAX];
     bool known = (unsigned)__builtin_popcountll(channel_mask) == channels && channels > 2;
     for (unsigned channel = 0; channel < channels; channel++) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Runs one song: a decoder feeds spl_separate lane by lane (lanes.h), and what
- * comes out of it is mixed per output and given to the output's encoder, or,
- * when there are several lanes, to a spool until all of them are there.
+ * Runs one song. A decoder feeds spl_separate one channel pair at a time (lanes.h). The stems are
+ * mixed for each output and passed to its encoder, or, if there are several channel pairs, written
+ * to a spool until all pairs are done.
  *
- * Files get their names at the very end, after all of them were flushed to the disk.
+ * Files get their final names at the end, after all of them are flushed to the disk.
  */
 #include "app/pipeline/pipeline.h"
 
@@ -21,14 +21,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Samples that are picked, mixed or interleaved at a time. */
+/* Samples per channel that are selected, mixed or interleaved at a time. */
 #define CHUNK_SAMPLES 16384
 
 typedef struct output_state {
     spl_output request;
     spl_output_file file;
     spl_encoder *encoder;
-    int *spools; /* one a lane when there are several lanes; NULL otherwise */
+    int *spools; /* one per channel pair if there are several; NULL otherwise */
     float peak;
 } output_state;
 
@@ -42,14 +42,14 @@ typedef struct song_run {
 
     spl_lane lanes[SPL_CHANNELS_MAX];
     size_t lane_count, lane;
-    bool last_pass; /* over the current lane; the stems come in this pass */
+    bool last_pass; /* over the current channel pair: the pass that produces the stems */
 
     output_state *outputs;
     size_t output_count;
     unsigned stem_count;
-    bool measure; /* the residual: every stem is an output of its own */
+    bool measure; /* measure the residual: every stem has an output of its own */
     spl_residual residual;
-    uint64_t samples; /* written of the current lane */
+    uint64_t samples; /* written for the current channel pair */
 
     float *wide;  /* CHUNK_SAMPLES of all the file's channels */
     float *mixed; /* CHUNK_SAMPLES of stereo */
@@ -90,13 +90,13 @@ static int check_arguments(song_run *run, const spl_output *outputs, size_t outp
     return 0;
 }
 
-/* Opens the decoder, or opens it again to start from the first sample. */
+/* Opens the decoder, or reopens it to start from the first sample. */
 static int open_decoder(song_run *run) {
     spl_decoder_free(SPL_STEAL(run->decoder));
     return spl_decoder_open(run->fd, run->name, &run->decode, &run->decoder, &run->error);
 }
 
-/* What comes, as far as the header tells; 0 when it does not. */
+/* The number of samples to decode, according to the header; 0: unknown. */
 static uint64_t expected_samples(const song_run *run) {
     if (run->input.duration_us == 0)
         return 0;
@@ -123,7 +123,7 @@ static int open_input(song_run *run) {
     return 0;
 }
 
-/* The folder of `path`, or that of temporary files when there is no path. */
+/* The folder of `path`, or the one for temporary files without a path. */
 static char *folder_for_spool(const spl_pipeline_options *options, const char *path) {
     const char *temporary = options->spool_folder ? options->spool_folder : getenv("TMPDIR");
     if (!path)
@@ -203,7 +203,7 @@ static int fail_callback(song_run *run, spl_pipeline_stage stage, int status) {
     return status;
 }
 
-/* spl_source.read: the next samples of the current lane. */
+/* spl_source.read: the next samples of the current channel pair. */
 static int read_lane(void *user, float *samples, size_t capacity, size_t *ret_count) {
     song_run *run = user;
     unsigned channels = spl_decoder_channels(run->decoder);
@@ -231,7 +231,7 @@ static int read_lane(void *user, float *samples, size_t capacity, size_t *ret_co
     return 0;
 }
 
-/* spl_source.rewind: the second pass of the Wiener filter. */
+/* spl_source.rewind: starts the second pass of the Wiener filter. */
 static int rewind_lane(void *user) {
     song_run *run = user;
     int status = open_decoder(run);
@@ -241,7 +241,7 @@ static int rewind_lane(void *user) {
     return 0;
 }
 
-/* Adds up the stems of `members`; the mean of left and right when the lane is one channel wide. */
+/* Adds up the stems in `members`. If `width` is 1, `mixed` is the mean of left and right. */
 static void mix(const float *const *stems, uint64_t members, size_t begin, size_t count,
                 unsigned width, float *mixed) {
     memset(mixed, 0, count * 2 * sizeof(float));
@@ -254,8 +254,8 @@ static void mix(const float *const *stems, uint64_t members, size_t begin, size_
         mixed[i] = 0.5f * (mixed[2 * i] + mixed[2 * i + 1]);
 }
 
-/* The larger of `peak` and the magnitudes of samples: without their sign they order as integers do,
- * infinity and NaN above all. */
+/* The maximum of `peak` and the magnitudes of the samples. The bit patterns of non-negative floats
+ * order as integers do, with infinity and NaN above all numbers. */
 static float peak_of(const float *samples, size_t count, float peak) {
     int32_t largest;
     memcpy(&largest, &peak, sizeof(largest));
@@ -269,15 +269,15 @@ static float peak_of(const float *samples, size_t count, float peak) {
     return peak;
 }
 
-/* Lets the disk begin with what was written, so that little is left to wait for at the end. It is a
- * hint: errors come with the final fsync. */
+/* Starts flushing the written data, so that the final fsync has little left to write. Errors are
+ * ignored here, because the fsync reports them. */
 static void start_flushing(const song_run *run) {
     for (size_t i = 0; i < run->output_count; i++)
         if (run->outputs[i].request.path)
             sync_file_range(run->outputs[i].file.fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
-/* spl_sink.write: the next samples of all stems of the current lane. */
+/* spl_sink.write: the next samples of all stems of the current channel pair. */
 static int write_lane(void *user, const float *const *stems, size_t count) {
     song_run *run = user;
     unsigned width = spl_lane_width(&run->lanes[run->lane]);
@@ -313,7 +313,7 @@ static int write_lane(void *user, const float *const *stems, size_t count) {
     return 0;
 }
 
-/* Counts the passes over all lanes. */
+/* spl_separate_options.progress: counts the passes over all channel pairs. */
 static int report_progress(void *user, const spl_progress *progress) {
     const song_run *run = user;
     if (spl_stop_asked(&run->options->stop))
@@ -405,7 +405,7 @@ static int read_spool(int fd, float *samples, size_t count, uint64_t offset, spl
     return 0;
 }
 
-/* Puts the spooled lanes of one output together. */
+/* Interleaves the spooled channel pairs of one output and encodes them. */
 static int encode_spools(song_run *run, output_state *output) {
     unsigned channels = spl_decoder_channels(run->decoder);
     for (uint64_t begin = 0; begin < run->samples; begin += CHUNK_SAMPLES) {
@@ -429,8 +429,8 @@ static int encode_spools(song_run *run, output_state *output) {
     return 0;
 }
 
-/* Samples that the input has at its own rate, of the part that is separated. Resampling there and
- * back is exact to a few samples only, so the header's word counts if it is about that. */
+/* The length of the separated part at the input's sample rate. Resampling to 44,100 Hz and back is
+ * exact only to a few samples, so the header's length is used if it agrees within that. */
 static uint64_t input_length(const song_run *run) {
     double rate_hz = run->input.sample_rate_hz;
     double decoded = (double)run->samples * rate_hz / SPL_SAMPLE_RATE_HZ;

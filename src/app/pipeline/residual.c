@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The mixture's queue is one buffer: what waits moves to its front when the end is reached, and the
- * buffer doubles when that is not enough.
+ * The mixture's queue is one buffer. When its end is reached, the queued samples move to the front,
+ * and the buffer at least doubles if that is not enough.
  */
 #include "app/pipeline/residual.h"
 
@@ -46,7 +46,7 @@ int spl_residual_push(spl_residual *residual, const float *samples, size_t count
 void spl_residual_compare(spl_residual *residual, const float *const *stems, size_t begin,
                           size_t count, unsigned stem_count) {
     assert(count <= residual->end - residual->begin);
-    enum { LANES = 8 }; /* sums that are independent, for compilers to compute side by side */
+    enum { LANES = 8 }; /* independent partial sums, so that compilers can vectorise */
     const float *mixture = residual->queue + 2 * residual->begin;
     double left_energy[LANES] = {0}, mixture_energy[LANES] = {0};
     for (size_t i = 0; i < 2 * count; i += LANES) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * O_TMPFILE, and for file systems without it a file that is unlinked at once.
+ * Uses O_TMPFILE, or on file systems without it a file that is unlinked immediately.
  */
 #include "app/pipeline/spool.h"
 

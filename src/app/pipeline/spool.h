@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Spools: files without a name, for data that is too much for memory and needed for a while only.
+ * Spools: unnamed files for temporary data that does not fit in memory.
  */
 #ifndef SPL_APP_PIPELINE_SPOOL_H
 #define SPL_APP_PIPELINE_SPOOL_H
 
 #include "base/error.h"
 
-/* Opens an empty file for reading and writing in `folder`, that no path leads to and that is gone
- * when the descriptor is closed, however the program ends. *ret_fd is owned by the caller. */
+/* Opens an empty, unnamed file in `folder` for reading and writing. The kernel deletes it when the
+ * descriptor is closed, even if the program crashes. *ret_fd is owned by the caller. Errors: IO,
+ * NO_SPACE, PERMISSION, NOT_FOUND (no such folder), MEMORY. */
 SPL_WARN_UNUSED int spl_spool_open(const char *folder, int *ret_fd, spl_error *ret_error);
 
 #endif
