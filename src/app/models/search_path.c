@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Puts the model search path together.
+ * Builds the model search path.
  */
 #include "app/models/search_path.h"
 
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The folder this program lies in, "" when that cannot be told. */
+/* The folder of this program's executable; "" when it cannot be determined. */
 static void program_folder(char folder[PATH_MAX]) {
     ssize_t length = readlink("/proc/self/exe", folder, PATH_MAX - 1);
     folder[SPL_MAX(length, 0)] = '\0';

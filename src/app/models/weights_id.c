@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * One checksum of all nets.
+ * One checksum over all networks of a model.
  */
 #include "app/models/weights_id.h"
 
