@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Selects the parts of a song by their names.
+ * Selects stems and mixes by name.
  */
 #include "app/request/parts.h"
 
@@ -27,7 +27,7 @@ static void list_stems(const spl_model_info *model, char *text, size_t size) {
             (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", model->stems[i].name);
 }
 
-/* The number of the stem, or `stem_count`. */
+/* The index of the stem, or `stem_count` when there is none. */
 static unsigned find_stem(const spl_model_info *model, const spl_name *name) {
     unsigned stem = 0;
     while (stem < model->stem_count &&
@@ -37,7 +37,7 @@ static unsigned find_stem(const spl_model_info *model, const spl_name *name) {
     return stem;
 }
 
-/* The bits of the stems in `list`, whose names are separated by `separator`. */
+/* The bit mask of the stems in `list`, whose names are separated by `separator`. */
 static int parse_stems(const spl_model_info *model, const char *list, char separator,
                        uint64_t *ret_stems, spl_error *ret_error) {
     uint64_t stems = 0;

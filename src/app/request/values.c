@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Values of options, from text.
+ * Parses option values.
  */
 #include "app/request/values.h"
 

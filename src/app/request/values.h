@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Values of options, from text; the command and the service read them here. Each function fails
- * with ARGUMENT and a message that starts with `option`, as its user wrote it ("--bitrate",
- * "bitrate"), and says what to give.
+ * Parses option values for the command and the service. Each function fails with ARGUMENT and a
+ * message that begins with `option`, as the caller writes it ("--bitrate", "bitrate"), and states
+ * the accepted values.
  */
 #ifndef SPL_APP_REQUEST_VALUES_H
 #define SPL_APP_REQUEST_VALUES_H
@@ -15,7 +15,7 @@
 SPL_WARN_UNUSED int spl_seconds_parse(const char *option, const char *value, double *ret_seconds,
                                       spl_error *ret_error);
 
-/* "128k" or "128000" bits per second. */
+/* "128k" or "128000" bits per second, from 6,000 to 1,000,000. */
 SPL_WARN_UNUSED int spl_bitrate_parse(const char *option, const char *value, unsigned *ret_bps,
                                       spl_error *ret_error);
 
@@ -35,11 +35,11 @@ SPL_WARN_UNUSED int spl_bandwidth_parse(const char *option, const char *value,
 SPL_WARN_UNUSED int spl_bit_depth_parse(const char *option, const char *value,
                                         spl_sample_format *ret_format, spl_error *ret_error);
 
-/* Whether files of `codec` can have the bit depth that was asked for. */
+/* Checks that files of `codec` can have the bit depth. */
 SPL_WARN_UNUSED int spl_bit_depth_check(const char *option, spl_sample_format format,
                                         spl_codec codec, spl_error *ret_error);
 
-/* The names that are read above; SPL_BANDWIDTH_MODEL has none. Constant. */
+/* The names that the functions above parse, as static strings; SPL_BANDWIDTH_MODEL has none. */
 const char *spl_bandwidth_name(spl_bandwidth bandwidth);
 const char *spl_bit_depth_name(spl_sample_format format);
 
