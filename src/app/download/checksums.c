@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads checksum.json.
+ * Parses checksum.json.
  */
 #include "app/download/checksums.h"
 

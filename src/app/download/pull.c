@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Everything of a pull happens in the hidden folder .pull-NAME among the models:
+ * A pull works in the hidden folder .pull-NAME in the folder of models:
  *
- *     NAME.tar.gz.part, NAME.tar.gz.part.etag   the download so far; kept when it fails
- *     checkpoint/                               unpacked
- *     model/                                    imported; swapped with the final folder
+ *     NAME.tar.gz.part, NAME.tar.gz.part.etag   the partial download; kept when it fails
+ *     checkpoint/                               the unpacked checkpoint
+ *     model/                                    the imported model; swapped with the final folder
  */
 #include "app/download/pull.h"
 
@@ -37,7 +37,7 @@ typedef struct pull_job {
     char *shown; /* the same without user and password */
     bool remote;
     char sha256[65];
-    char *source; /* what the manifest says of where the model is from */
+    char *source; /* origin of the model, for its manifest */
     char *work, *model;
     int lock_fd;
 } pull_job;
@@ -85,7 +85,7 @@ static void url_free_p(CURLU **url) {
     curl_url_cleanup(*url);
 }
 
-/* Takes the URL `base` apart: what to show of it, or the path of a file URL. */
+/* Parses the URL `base`: sets the URL for messages, or the path of a file URL. */
 static int read_url(pull_job *p, const char *base, spl_error *ret_error) {
     SPL_CLEANUP(url_free_p) CURLU *url = curl_url();
     char *scheme = NULL, *text = NULL;
@@ -162,7 +162,7 @@ static int get_checksum(pull_job *p, spl_error *ret_error) {
                : spl_checksums_find(text, size, p->options->name, shown, p->sha256, ret_error);
 }
 
-/* Whether `info` is of the archive that is to be pulled. */
+/* Whether the model `info` was imported from the archive that is to be pulled. */
 static int same_source(void *user, const spl_model_info *info) {
     const pull_job *p = user;
     const char *recorded = strstr(info->source, "sha256 ");
@@ -200,7 +200,7 @@ static int download(pull_job *p, const char *url, const char *shown, const char 
     return spl_transfer_file(&transfer, path, ret_error);
 }
 
-/* Sets *ret_path to a file that is the archive. */
+/* Downloads the archive if it is remote, and verifies its checksum. *ret_path is its path. */
 static int get_archive(pull_job *p, char **ret_path, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *from = NULL;
     SPL_CLEANUP(spl_free_p) char *shown = NULL;
@@ -258,7 +258,8 @@ static int import(pull_job *p, const char *archive, const char *made, spl_error 
     return tell(p, SPL_PULL_IMPORT, 0, 0, ret_error);
 }
 
-/* Gives the folder `made` its place, in one step; what was there is left in its stead. */
+/* Moves the folder `made` to its final path atomically. An existing model there is moved to the
+ * path `made`. */
 static int publish(const pull_job *p, const char *made, spl_error *ret_error) {
     const bool exists = access(p->model, F_OK) == 0;
     const unsigned how = exists ? RENAME_EXCHANGE : RENAME_NOREPLACE;
@@ -270,7 +271,7 @@ static int publish(const pull_job *p, const char *made, spl_error *ret_error) {
     return 0;
 }
 
-/* Makes the work folder, and keeps other pulls out of it. */
+/* Creates the work folder and locks it against other pulls. */
 static int enter_work(pull_job *p, spl_error *ret_error) {
     if (mkdir(p->work, 0700) < 0 && errno != EEXIST)
         return spl_fail_errno(ret_error, errno, "cannot make the folder %s", p->work);
@@ -293,7 +294,7 @@ static int make_model(pull_job *p, spl_error *ret_error) {
     return publish(p, made, ret_error);
 }
 
-/* Whether the next try may go on from what there is. */
+/* Whether the next try can resume from the partial download. */
 static bool is_worth_keeping(int status) {
     return status == SPL_E_IO || status == SPL_E_CANCELED || status == SPL_E_NO_SPACE ||
            status == SPL_E_MEMORY;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Deezer's own models, from where Deezer released them or from a copy of that.
+ * Downloads Deezer's models from Deezer's release or a mirror of it.
  *
- * A release is BASE/checksum.json, which maps a model's name to the SHA-256 of BASE/NAME.tar.gz, a
- * TensorFlow checkpoint. A pull downloads the archive (going on where an earlier one stopped),
- * checks it, unpacks it, and imports it as the model folder spleeter-NAME, which appears whole or
- * not at all: until then a model of that name stays what it was.
+ * A release consists of BASE/checksum.json, which maps each model's name to the SHA-256 of
+ * BASE/NAME.tar.gz, and these archives, which hold TensorFlow checkpoints. A pull downloads the
+ * archive (resuming an earlier download), verifies and unpacks it, and imports it as the model
+ * folder spleeter-NAME. The folder appears atomically; until then, an existing model of that name
+ * is unchanged.
  */
 #ifndef SPL_APP_DOWNLOAD_PULL_H
 #define SPL_APP_DOWNLOAD_PULL_H
@@ -22,27 +23,29 @@ typedef enum spl_pull_phase {
 
 typedef struct spl_pull_progress {
     spl_pull_phase phase;
-    uint64_t done_bytes, total_bytes; /* of the download; 0: not known */
+    uint64_t done_bytes, total_bytes; /* of the download; 0: unknown */
 } spl_pull_progress;
 
 typedef struct spl_pull_options {
-    const char *name;   /* "2stems", "4stems" or "5stems" */
-    const char *base;   /* an https, http or file URL, or a folder's path; NULL: SPL_PULL_BASE.
-                           Proxies come from libcurl's environment variables. An https base is not
-                           left for http, whatever the server says */
-    const char *folder; /* the folder of model folders; made if needed */
-    unsigned stall_s;   /* give up when less than 100 bytes a second come for so long; 0: 30 */
+    const char *name; /* "2stems", "4stems" or "5stems" */
+    /* An https, http or file URL, or the path of a folder; NULL: SPL_PULL_BASE. Proxies come from
+     * libcurl's environment variables. An https base never redirects to http. */
+    const char *base;
+    /* The folder of model folders; created if needed. */
+    const char *folder;
+    /* Give up after this many seconds at less than 100 bytes per second; 0: 30. */
+    unsigned stall_s;
     void *user;
-    int (*progress)(void *user,
-                    const spl_pull_progress *progress); /* non-zero cancels; may be NULL */
+    /* Non-zero cancels; may be NULL. */
+    int (*progress)(void *user, const spl_pull_progress *progress);
 } spl_pull_options;
 
-/* Pulls a model. *ret_path is its folder, owned by the caller; *ret_changed says whether it is new:
- * a model that was made of the archive that checksum.json names, and is whole, is left as it is.
- * What has been downloaded is kept for the next try when the connection fails or the caller
- * cancels. May be called from any thread; a second pull of one model into one folder at the same
- * time is refused (ARGUMENT). Errors: ARGUMENT, NOT_FOUND, CHECKSUM, FORMAT, UNSUPPORTED, LIMIT, IO
- * (the network included), NO_SPACE, PERMISSION, CANCELED, MEMORY. */
+/* Pulls a model. *ret_path is its folder, owned by the caller. *ret_changed is false if an intact
+ * model from the archive in checksum.json already exists; it is left unchanged. A partial download
+ * is kept for the next try when the connection fails or the caller cancels. May be called from any
+ * thread; a concurrent pull of the same model into the same folder fails with ARGUMENT. Errors:
+ * ARGUMENT, NOT_FOUND, CHECKSUM, FORMAT, UNSUPPORTED, LIMIT, IO (including network errors),
+ * NO_SPACE, PERMISSION, CANCELED, MEMORY. */
 SPL_WARN_UNUSED int spl_model_pull(const spl_pull_options *options, char **ret_path,
                                    bool *ret_changed, spl_error *ret_error);
 

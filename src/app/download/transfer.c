@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One libcurl transfer at a time. The body goes to a file; where it begins there is decided when
- * its first bytes come, by the headers of the response that they belong to.
+ * Runs one libcurl transfer at a time, to memory or a file. When the first bytes of the body
+ * arrive, the headers of their response determine the offset in the file at which the body begins.
  */
 #include "app/download/transfer.h"
 
@@ -22,18 +22,18 @@
 #define VALIDATOR_MAX_BYTES 256
 #define HEADERS_MAX_BYTES   ((size_t)256 << 10)
 
-/* What a transfer writes to, and how far it is. */
+/* The destination of a transfer and its progress. */
 typedef struct download {
     const spl_transfer *transfer;
     CURL *curl;
     int fd;                /* of the file; -1: into `text` */
     char *text;            /* [cap_bytes] */
     const char *etag_path; /* NULL: none */
-    uint64_t offset;       /* where the body begins: what was there and is kept */
-    uint64_t done;         /* bytes that are there, with `offset` */
+    uint64_t offset;       /* of the body in the file: the size of the resumed part */
+    uint64_t done;         /* bytes received, including `offset` */
     bool started;          /* the body has begun */
-    size_t header_bytes;   /* of this answer, with those of redirects and trailers */
-    spl_error error;       /* of our own callbacks */
+    size_t header_bytes;   /* of this response, including redirects and trailers */
+    spl_error error;       /* from our own callbacks */
 } download;
 
 static const char *header(CURL *curl, const char *name) {
@@ -42,7 +42,7 @@ static const char *header(CURL *curl, const char *name) {
                                                                                   : NULL;
 }
 
-/* Remembers which version of the file this is: a strong ETag, or else the date. */
+/* Stores the version of the file: its strong ETag, or else its Last-Modified date. */
 static int remember_version(download *d) {
     const char *etag = header(d->curl, "ETag"), *date = header(d->curl, "Last-Modified");
     const char *version = etag && etag[0] == '"' ? etag : date;
@@ -55,14 +55,14 @@ static int remember_version(download *d) {
     return spl_write_all(fd, version, strlen(version), d->etag_path, &d->error);
 }
 
-/* The version that the beginning of the file is of; "" when that is not known. */
+/* Reads the version of the partial file; "" when it is unknown. */
 static void recall_version(const char *etag_path, char version[VALIDATOR_MAX_BYTES]) {
     SPL_CLEANUP(spl_close_p) int fd = open(etag_path, O_RDONLY | O_CLOEXEC);
     ssize_t size = fd < 0 ? 0 : read(fd, version, VALIDATOR_MAX_BYTES - 1);
     version[size > 0 ? size : 0] = '\0';
 }
 
-/* Decides where the body goes. */
+/* Determines where in the file the body begins. */
 static int start_body(download *d) {
     d->started = true;
     if (d->fd < 0)
@@ -184,7 +184,7 @@ static void set_options(download *d, char reason[CURL_ERROR_SIZE]) {
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, d);
 }
 
-/* Runs one request, for what comes after `d->offset`. */
+/* Runs one request for the bytes from `d->offset` on. */
 static CURLcode request(download *d, const char *version, char reason[CURL_ERROR_SIZE]) {
     char range[64], condition[VALIDATOR_MAX_BYTES + 16];
     struct curl_slist *headers = NULL;
@@ -226,7 +226,7 @@ int spl_transfer_text(const spl_transfer *transfer, char **ret_text, size_t *ret
     return 0;
 }
 
-/* Requests until all is there. */
+/* Repeats the request until the file is complete. */
 static int run(download *d, spl_error *ret_error) {
     for (unsigned attempt = 1;; attempt++) {
         char version[VALIDATOR_MAX_BYTES], reason[CURL_ERROR_SIZE];
@@ -246,8 +246,8 @@ static int run(download *d, spl_error *ret_error) {
         long http = 0;
         curl_easy_getinfo(d->curl, CURLINFO_RESPONSE_CODE, &http);
         if (http == 416 && before > 0 && attempt < ATTEMPTS_MAX) {
-            unlink(
-                d->etag_path); /* what is there is no part of what the server has: from the start */
+            /* The partial file does not belong to the server's file: start over. */
+            unlink(d->etag_path);
             continue;
         }
         if (!is_cut(code) || d->done <= before || attempt == ATTEMPTS_MAX)

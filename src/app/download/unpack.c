@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * libarchive reads, restricted to gzip and tar; files are made here, by name.
+ * libarchive, restricted to gzip and tar, reads the archive; the files are created here.
  */
 #include "app/download/unpack.h"
 
@@ -43,7 +43,7 @@ static int check_size(struct archive *archive, const char *name, int64_t member_
     return 0;
 }
 
-/* Holes are refused: they are bytes that the archive does not hold, so that check_size() does not
+/* Rejects sparse files: the archive does not contain the bytes of holes, so check_size() would not
  * count them. */
 static int copy_member(struct archive *archive, const char *name, int fd, spl_error *ret_error) {
     for (la_int64_t done = 0;;) {
