@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * First the song is read for the correlations of all true channels with each other and with the
- * estimates, at lags of 0 to 511 samples. They give, for each estimate, the filters that make of
- * the true channels what is nearest to it: of all true channels, and of those of its own stem
- * alone. Then the song is read again, and each second is taken apart:
+ * The first pass over the song computes the correlations of all true channels with each other and
+ * with the estimates, at lags of 0 to 511 samples. From these follow, for each estimate, two sets
+ * of least-squares filters that approximate it: from the channels of all true stems, and from those
+ * of its own stem alone. The second pass decomposes each second:
  *
  *     estimate = true + spatial + interference + artifacts
- *     own = true + spatial                    the own stem, filtered
- *     all = true + spatial + interference     all stems, filtered
+ *     own = true + spatial                    the own true stem, filtered
+ *     all = true + spatial + interference     all true stems, filtered
  *
- * All of it is convolution and correlation by FFT, in blocks of a third of a second.
+ * Convolutions and correlations are computed by FFT, in blocks of a third of a second.
  */
 #include "app/evaluate/bss_eval.h"
 
@@ -22,18 +22,18 @@
 #define TAPS          512
 #define HISTORY       (TAPS - 1)
 #define WINDOW        44100
-#define BLOCKS        3 /* of a window */
+#define BLOCKS        3 /* per window */
 #define BLOCK         (WINDOW / BLOCKS)
 #define WINDOW_PADDED (WINDOW + HISTORY)
 
-/* A least-squares projection has no more energy than what it projects. Windows break that where the
- * true stems have an empty band: the edges of a window leak into it, and the filters amplify that.
- */
+/* A projection with more than this times the estimate's energy is ill-conditioned. A least-squares
+ * projection does not exceed the energy of its target, but windows can violate this if the true
+ * stems have an empty band: a window's edges leak into it, and the filters amplify the leakage. */
 #define PROJECTION_MOST 1.25
 
 _Static_assert(HISTORY + BLOCK <= SPL_FFT_SIZE, "a block and its tail fit the transform");
 
-/* What one thread works in. */
+/* Scratch memory of one thread. */
 typedef struct workspace {
     spl_fft_scratch fft;
     spl_stereo_spectrum sum;
@@ -47,20 +47,20 @@ typedef struct evaluation {
     void *progress_user;
     unsigned stems;
     spl_fft_table table;
-    workspace *work; /* one a thread */
+    workspace *work; /* one per thread */
     float *samples;  /* [2 * stems][2 * WINDOW]: of the current block or window */
     spl_bss_result result;
 
     /* The first pass. Channel 2 * i + c is channel c of the i-th signal. */
     double *history;                   /* [2 * stems][HISTORY]: of the true channels */
-    spl_stereo_spectrum *delayed;      /* [stems]: block and history of the true stems */
-    spl_stereo_spectrum *current;      /* [2 * stems]: blocks alone, of true stems and estimates */
+    spl_stereo_spectrum *delayed;      /* [stems]: history and block of the true stems */
+    spl_stereo_spectrum *current;      /* [2 * stems]: only the block, of stems and estimates */
     spl_stereo_spectrum *correlations; /* [2 * stems][2 * stems]: of true channels with signals */
 
-    /* The stems that are not silent; the rest is about them alone. */
+    /* The stems that are not silent. The rest covers only these. */
     unsigned active;
     unsigned *stem_of;                /* [active] */
-    spl_toeplitz **matrices;          /* [active + 1]: of each stem's own channels, and of all */
+    spl_toeplitz **matrices;          /* [active + 1]: of each stem's channels, then of all */
     spl_error *errors;                /* [active + 1] */
     spl_stereo_spectrum *own_filters; /* [active][2]: from the stem's channels to its estimate */
     spl_stereo_spectrum *all_filters; /* [active][2 * active]: from all channels to its estimate */
@@ -91,7 +91,7 @@ static void evaluation_clear(evaluation *e) {
     spl_bss_result_clear(&e->result);
 }
 
-/* Reads `count` samples of all signals. *ret_count: how many the longest true stem had. */
+/* Reads `count` samples of all signals. *ret_count: the number read from the longest true stem. */
 static int read_samples(evaluation *e, unsigned count, unsigned *ret_count, spl_error *ret_error) {
     unsigned longest = 0;
     for (unsigned i = 0; i < 2 * e->stems; i++) {
@@ -122,7 +122,7 @@ static bool is_silent(const float *samples, size_t count) {
 
 /* ------------------------------------------------------ correlations ---- */
 
-/* Puts `count` samples at `offset` of the scratch, between zeros. */
+/* Stores `count` samples at `offset` of the scratch and fills the rest with zeros. */
 static void load(spl_fft_scratch *scratch, const float *samples, size_t count, size_t offset) {
     memset(scratch->re[0], 0, sizeof(scratch->re[0]));
     memset(scratch->im[0], 0, sizeof(scratch->im[0]));
@@ -132,7 +132,7 @@ static void load(spl_fft_scratch *scratch, const float *samples, size_t count, s
     }
 }
 
-/* The spectra of a signal's block; of a true stem also with what came before it. */
+/* Transforms a signal's block; for a true stem also the block with the history before it. */
 static void transform_signal(void *user, size_t signal, unsigned thread) {
     evaluation *e = user;
     spl_fft_scratch *scratch = &e->work[thread].fft;
@@ -150,7 +150,7 @@ static void transform_signal(void *user, size_t signal, unsigned thread) {
     spl_fft_forward(&e->table, scratch, &e->delayed[signal]);
 }
 
-/* Adds this block's correlation of each true channel with a signal. */
+/* Accumulates this block's correlation of each true channel with a signal. */
 static void correlate_signal(void *user, size_t signal, unsigned thread) {
     evaluation *e = user;
     (void)thread;
@@ -183,7 +183,7 @@ static int correlate(evaluation *e, spl_error *ret_error) {
         int status = read_samples(e, BLOCK, &count, ret_error);
         if (status < 0)
             return status;
-        /* An estimate is evaluated as far as the true stems go. */
+        /* Truncate the estimates to the length of the true stems. */
         for (size_t i = e->stems; i < signals; i++)
             memset(e->samples + (i * WINDOW + count) * 2, 0, (BLOCK - count) * 2 * sizeof(float));
         for (unsigned i = 0; i < e->stems; i++)
@@ -199,13 +199,13 @@ static int correlate(evaluation *e, spl_error *ret_error) {
 
 /* ----------------------------------------------------------- filters ---- */
 
-/* The correlation of the true channel x with both channels of `signal`, at lags from 0 on, into
- * scratch->re[0] and im[0]. */
+/* Computes the correlation of the true channel x with both channels of `signal`, at lags from 0 on,
+ * into scratch->re[0] and im[0]. */
 static void lags_of(evaluation *e, size_t x, size_t signal, spl_fft_scratch *scratch) {
     spl_fft_inverse(&e->table, &e->correlations[x * 2 * e->stems + signal], scratch);
 }
 
-/* Factors the matrix of correlations between `count` of the active stems, from `first` on. */
+/* Factors the matrix of correlations between the `count` active stems from `first` on. */
 static int factor(evaluation *e, unsigned first, unsigned count, spl_fft_scratch *scratch,
                   spl_toeplitz **ret_matrix, spl_error *ret_error) {
     const size_t size = 2 * (size_t)count;
@@ -225,7 +225,7 @@ static int factor(evaluation *e, unsigned first, unsigned count, spl_fft_scratch
     return spl_toeplitz_factor(blocks, size, TAPS, ret_matrix, ret_error);
 }
 
-/* Task 0 is the matrix of all, for it takes longest. */
+/* Task 0 is the matrix of all stems, since it takes longest. */
 static void factor_task(void *user, size_t task, unsigned thread) {
     evaluation *e = user;
     const unsigned which = task == 0 ? e->active : (unsigned)task - 1;
@@ -236,7 +236,7 @@ static void factor_task(void *user, size_t task, unsigned thread) {
                                   : e->errors[which].status;
 }
 
-/* The filters from `count` of the active stems, from `first` on, to the estimate of the stem
+/* Computes the filters from the `count` active stems from `first` on to the estimate of the stem
  * `estimate`. */
 static int find_filters(evaluation *e, const spl_toeplitz *matrix, unsigned first, unsigned count,
                         unsigned estimate, spl_fft_scratch *scratch, spl_stereo_spectrum *filters,
@@ -332,7 +332,7 @@ static void multiply_add(spl_stereo_spectrum *sum, const spl_stereo_spectrum *fi
     }
 }
 
-/* The window of `count` of the active stems, from `first` on, through `filters`. */
+/* Filters the window of the `count` active stems from `first` on with `filters`, and adds them. */
 static void project(const evaluation *e, const spl_stereo_spectrum *filters, size_t first,
                     size_t count, workspace *work, double ret_projection[2][WINDOW_PADDED]) {
     memset(ret_projection, 0, sizeof(work->own));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One song after the other, several side by side: match estimates with true stems, open decoders,
- * score.
+ * Evaluates songs in order, several in parallel: matches estimates with true stems, opens decoders,
+ * and computes scores.
  */
 #include "app/evaluate/evaluate.h"
 
@@ -17,7 +17,7 @@
 #define OTHER         "other"
 #define ACCOMPANIMENT "accompaniment"
 
-/* An open file whose samples are part of a signal. */
+/* An open file whose samples are summed into a signal. */
 typedef struct signal_input {
     int fd;
     char *path;
@@ -40,8 +40,8 @@ typedef struct song_job {
     unsigned stems;
     char **names;           /* [stems] */
     signal_sum *signals;    /* [2 * stems]: true stems, estimates */
-    double from;            /* the share of the progress that the separation has */
-    uint64_t total_samples; /* as the files say; 0: unknown */
+    double from;            /* the separation's share of the progress */
+    uint64_t total_samples; /* from the files' headers; 0: unknown */
 } song_job;
 
 static bool tell(const song_job *job, double fraction) {
@@ -97,7 +97,7 @@ static int start_decoders(void *user, spl_error *ret_error) {
     return 0;
 }
 
-/* Adds up to `count` samples of the input to `samples`, and returns how many there were. */
+/* Adds up to `count` samples of the input to `samples`. Returns their number or an error status. */
 static int read_input(signal_input *input, float *samples, unsigned count, spl_error *ret_error) {
     float part[2 * 4096];
     unsigned done = 0;
@@ -228,7 +228,7 @@ static int separation_progress(void *user, const spl_progress *progress) {
     return tell(job, job->from * (progress->pass - 1 + of_pass) / progress->passes);
 }
 
-/* Separates the mixture into files without names. */
+/* Separates the mixture into unnamed files. */
 static int use_model(song_job *job, unsigned threads, spl_error *ret_error) {
     const char *mixture = job->song->truth.mixture;
     if (!mixture)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Stockham's radix-4 FFT: no reordering, and all passes but the first run along contiguous numbers.
+ * Stockham's radix-4 FFT: it needs no reordering, and the inner loops of all passes but the first
+ * access contiguous memory.
  */
 #include "app/evaluate/fft.h"
 
@@ -50,7 +51,7 @@ static void pass(const spl_fft_table *table, size_t stride, const double *restri
     }
 }
 
-/* Transforms re[0] + i im[0], and returns in which of the two buffers of each the result is. */
+/* Transforms re[0] + i im[0]. Returns the index of the buffers that hold the result. */
 static size_t transform(const spl_fft_table *table, double re[2][SPL_FFT_SIZE],
                         double im[2][SPL_FFT_SIZE]) {
     size_t from = 0;
@@ -74,7 +75,8 @@ void spl_fft_forward(const spl_fft_table *table, spl_fft_scratch *scratch,
 
 void spl_fft_inverse(const spl_fft_table *table, const spl_stereo_spectrum *spectrum,
                      spl_fft_scratch *scratch) {
-    /* With real and imaginary parts swapped on both sides, the forward transform is the inverse. */
+    /* Swapping real and imaginary parts of input and output turns the forward transform into the
+     * inverse. */
     double(*re)[SPL_FFT_SIZE] = scratch->im, (*im)[SPL_FFT_SIZE] = scratch->re;
     for (size_t k = 0; k < SPL_FFT_BINS; k++) {
         const size_t mirror = (SPL_FFT_SIZE - k) % SPL_FFT_SIZE;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Spectra of stereo blocks in double precision: two real channels are one complex transform of one
+ * Double-precision spectra of stereo blocks: both real channels share one complex transform of a
  * fixed size.
  *
- * The kernels' FFT is single precision, which is too coarse here: the distortion filters of BSS
- * Eval come out of correlations that are nearly singular.
+ * The kernels' single-precision FFT is not accurate enough here, because BSS Eval's distortion
+ * filters are computed from nearly singular correlations.
  */
 #ifndef SPL_APP_EVALUATE_FFT_H
 #define SPL_APP_EVALUATE_FFT_H
@@ -19,7 +19,7 @@ typedef struct spl_fft_table {
     double re[SPL_FFT_SIZE], im[SPL_FFT_SIZE];
 } spl_fft_table;
 
-/* What a transform works in; one a thread. */
+/* Scratch memory of a transform; one per thread. */
 typedef struct spl_fft_scratch {
     double re[2][SPL_FFT_SIZE], im[2][SPL_FFT_SIZE];
 } spl_fft_scratch;
@@ -30,11 +30,11 @@ typedef struct spl_stereo_spectrum {
 
 void spl_fft_table_init(spl_fft_table *table);
 
-/* The spectra of scratch->re[0] (left) and scratch->im[0] (right), which are destroyed. */
+/* Computes the spectra of scratch->re[0] (left) and scratch->im[0] (right), and destroys both. */
 void spl_fft_forward(const spl_fft_table *table, spl_fft_scratch *scratch,
                      spl_stereo_spectrum *ret_spectrum);
 
-/* The inverse, into scratch->re[0] (left) and scratch->im[0] (right). */
+/* Computes the inverse into scratch->re[0] (left) and scratch->im[0] (right). */
 void spl_fft_inverse(const spl_fft_table *table, const spl_stereo_spectrum *spectrum,
                      spl_fft_scratch *scratch);
 

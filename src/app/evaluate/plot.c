@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A picture of a summary: a column of dots for each stem, one dot a song, and a bar at their
- * median.
+ * Plots a summary: a column for each stem with a dot for each song and a bar at the median.
  */
 #include "app/evaluate/summary.h"
 #include "base/file.h"
@@ -14,7 +13,7 @@
 #define TOP    24
 #define HEIGHT 360
 #define COLUMN 120
-#define SPREAD 64 /* of the dots of a column */
+#define SPREAD 64 /* width of a column of dots */
 
 typedef struct db_axis {
     double low_db, high_db, step_db;
@@ -42,7 +41,7 @@ static double height_of(const db_axis *axis, double db) {
     return TOP + HEIGHT * (axis->high_db - db) / (axis->high_db - axis->low_db);
 }
 
-/* Names may hold any character. */
+/* Escapes the text, since names may contain any character. */
 static void put_text(FILE *file, const char *text) {
     for (; *text; text++) {
         if (*text == '<' || *text == '>' || *text == '&')

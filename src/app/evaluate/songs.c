@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Walks a tree for songs.
+ * Searches a tree of folders for songs.
  */
 #include "app/evaluate/songs.h"
 
@@ -14,10 +14,10 @@
 
 #define MIXTURE   "mixture"
 #define STEM_MP4  ".stem.mp4"
-#define STEMS_MIN 2 /* that make a folder a song */
+#define STEMS_MIN 2 /* for a folder to count as a song */
 #define STEMS_MAX 64
 
-/* The tracks of a stem.mp4 after the mixture. */
+/* The audio tracks of a stem.mp4 after the mixture. */
 static const char *const mp4_stems[] = {"drums", "bass", "other", "vocals"};
 
 static bool ends_with(const char *text, const char *end) {
@@ -25,7 +25,7 @@ static bool ends_with(const char *text, const char *end) {
     return length > end_length && strcmp(text + length - end_length, end) == 0;
 }
 
-/* The length of the stem's name in the file's name; 0: not an audio file. */
+/* The length of the stem's name within the file name; 0: not an audio file, or a stem.mp4. */
 static size_t stem_length(const char *file) {
     return spl_name_is_audio(file) && !ends_with(file, STEM_MP4) ? spl_name_stem_length(file) : 0;
 }
@@ -102,7 +102,7 @@ static int list_tracks(const char *path, spl_stem_files *stems, spl_error *ret_e
     return status;
 }
 
-/* The song's name: what comes after `root` in `path`, or the last part. */
+/* The song's name: the rest of `path` after `root`, or its last part. */
 static char *make_name(const char *root, const char *path) {
     const size_t root_length = strlen(root);
     const char *slash = strrchr(path, '/');

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Medians over songs.
+ * Computes medians over songs.
  */
 #include "app/evaluate/summary.h"
 

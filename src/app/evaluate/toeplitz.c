@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * The generalised Schur algorithm: the Cholesky factor of T column by column, out of 2 * size
- * vectors.
+ * The generalised Schur algorithm computes the Cholesky factor of T column by column from 2 * size
+ * generator vectors P and N:
  *
- * T - Z T Z' = P P' - N N', where Z shifts down by one block, P is the first block column divided
- * by the root of the first block, and N is P without its first block. A step turns P and N
- * (orthogonally each, then hyperbolically between them) so that of the leading row one number in P
- * is left: that vector is the next column of the factor; shifted down by one block it goes back to
- * P. As stable as Cholesky's own algorithm (Chandrasekaran and Sayed, "Stabilizing the generalized
- * Schur algorithm", SIAM J. Matrix Anal. Appl. 17, 1996), with n * n / 2 numbers read and written 4
- * * size times.
+ *     T - Z T Z' = P P' - N N'
+ *
+ * Z shifts down by one block, P is the first block column divided by the Cholesky factor of the
+ * first block, and N is P without its first block. Each step reflects P and N (orthogonal), then
+ * rotates them against each other (hyperbolic), so that only one element of the leading row, in P,
+ * is non-zero. Its vector is the next column of the factor, and returns to P shifted down by one
+ * block.
+ *
+ * The algorithm is as stable as Cholesky's (Chandrasekaran and Sayed, "Stabilizing the generalized
+ * Schur algorithm", SIAM J. Matrix Anal. Appl. 17, 1996). It reads and writes n * n / 2 numbers
+ * (4 * size) times.
  */
 #include "app/evaluate/toeplitz.h"
 
@@ -17,18 +21,18 @@
 #include <string.h>
 
 #define ROWS_AT_ONCE 256
-#define SILENT       1e-20 /* of the loudest channel's power: rounding */
-#define NOISE_MIN    1e-12 /* of each channel's power */
+#define SILENT       1e-20 /* relative to the loudest channel's power: only rounding errors */
+#define NOISE_MIN    1e-12 /* relative to each channel's power */
 #define NOISE_MAX    1e-6
 #define NOISE_STEP   100
 
 struct spl_toeplitz {
     size_t size, order;
-    double *scale;   /* [size]: 1 / root of the channel's power; 0 for a silent one */
-    double *columns; /* of the factor, from the diagonal down */
+    double *scale;   /* [size]: 1 / sqrt(power of the channel); 0 for a silent one */
+    double *columns; /* of the factor, each from the diagonal down */
 };
 
-/* The 2 * size vectors of length `order`. */
+/* The 2 * size generator vectors of length `order`. */
 typedef struct generator {
     size_t size, order;
     double *positive, *negative; /* [size][order] */
@@ -41,8 +45,8 @@ static void generator_clear(generator *g) {
     free(g->direction);
 }
 
-/* The lower triangular root of the first block with `noise` on its diagonal; false when it has
- * none. */
+/* Computes the Cholesky factor of the first block with `noise` added to its diagonal; false when
+ * the block is not positive definite. */
 static bool root_of_first_block(const double *block, const double *scale, size_t size, double noise,
                                 double *root) {
     for (size_t i = 0; i < size; i++) {
@@ -73,8 +77,8 @@ static void generator_fill(generator *g, const double *blocks, const double *sca
     }
 }
 
-/* Reflects the `size` vectors so that of row `row` only the first number is left, and returns it.
- */
+/* Reflects the `size` vectors so that row `row` is zero but for its first element, which it
+ * returns. */
 static double reflect(const generator *g, double *vectors, size_t row) {
     const size_t size = g->size, order = g->order;
     double *direction = g->direction;
@@ -109,7 +113,7 @@ static double reflect(const generator *g, double *vectors, size_t row) {
     return left;
 }
 
-/* Makes the column `row` of the factor; false when the matrix is not positive definite. */
+/* Computes column `row` of the factor; false when the matrix is not positive definite. */
 static bool step(const generator *g, size_t row, double *column) {
     const double positive = reflect(g, g->positive, row);
     const double negative = reflect(g, g->negative, row);
@@ -131,7 +135,7 @@ static bool step(const generator *g, size_t row, double *column) {
     return true;
 }
 
-/* Factors with `noise` added to the power of each channel; false when that is not enough. */
+/* Factors with `noise` added to each channel's power; false when it is not positive definite. */
 static bool factor(spl_toeplitz *matrix, generator *g, const double *blocks, double noise,
                    double *root) {
     if (!root_of_first_block(blocks, matrix->scale, matrix->size, noise, root))

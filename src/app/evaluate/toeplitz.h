@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Symmetric positive definite block Toeplitz matrices: factored and solved in O(n^2).
+ * Factors and solves symmetric positive definite block Toeplitz matrices, in O(n^2) for a fixed
+ * block size.
  */
 #ifndef SPL_APP_EVALUATE_TOEPLITZ_H
 #define SPL_APP_EVALUATE_TOEPLITZ_H
@@ -9,18 +10,19 @@
 
 typedef struct spl_toeplitz spl_toeplitz;
 
-/* Factors the matrix of order n = lags * size whose block (a, b), a >= b, is blocks[a - b], and its
- * transpose above the diagonal; `blocks` is [lags][size][size]. A matrix that is singular within
- * rounding is factored as if a little white noise were in it. Takes n * n / 2 doubles. Errors:
- * MEMORY, FORMAT (far from positive definite, or not finite). */
+/* Factors the symmetric matrix of order n = lags * size whose block (a, b), a >= b, is
+ * blocks[a - b]; `blocks` is [lags][size][size]. White noise of 1e-12 of each channel's power is
+ * added, and up to 1e-6 if rounding still makes the matrix singular. Takes n * n / 2 doubles.
+ * *ret_matrix is owned by the caller. Errors: MEMORY, FORMAT (far from positive definite, or not
+ * finite). */
 SPL_WARN_UNUSED int spl_toeplitz_factor(const double *blocks, size_t size, size_t lags,
                                         spl_toeplitz **ret_matrix, spl_error *ret_error);
 
-/* Solves for two right sides at once: replaces each n numbers b by x with matrix * x = b; x[lag *
- * size + i]. */
+/* Solves for two right-hand sides at once: replaces the n elements of each by the solution x of
+ * matrix * x = b. Element i of block `lag` is at [lag * size + i]. */
 void spl_toeplitz_solve(const spl_toeplitz *matrix, double *first, double *second);
 
-/* Frees; NULL is allowed. */
+/* NULL is allowed. */
 void spl_toeplitz_free(spl_toeplitz *matrix);
 
 #endif
