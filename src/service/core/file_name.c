@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Replaces characters in names of files.
+ * Replaces unsafe characters in file names.
  */
 #include "service/core/file_name.h"
 
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The length of the character at `text` if it must not get into the name of a file, else 0: C0 and
- * C1 controls, separators of paths, and what changes the direction of text, which can make
+/* Returns the length of the character at `text` if it is unsafe in a file name, else 0. Unsafe are
+ * C0 and C1 controls, path separators, and bidirectional formatting characters, which can make
  * "gpj.exe" look like "exe.jpg". */
 static size_t unsafe_length(const char *text) {
     static const char *const directions[] = {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A UUID version 7 is 48 bits of milliseconds, 12 bits that here count on within a millisecond so
- * that ids of one process grow strictly (RFC 9562, 6.2, method 1), and 62 random bits.
+ * A UUID version 7 is 48 bits of milliseconds, 12 bits that count within a millisecond, and 62
+ * random bits. The counter makes the ids of one process strictly increasing (RFC 9562, 6.2, method
+ * 1).
  */
 #include "service/core/ids.h"
 
@@ -17,11 +18,11 @@
 static void fill_random(void *bytes, size_t size) {
     while (getrandom(bytes, size, 0) != (ssize_t)size) {
         if (errno != EINTR)
-            abort(); /* there is no kernel without it */
+            abort(); /* every supported kernel has it */
     }
 }
 
-/* Milliseconds and counter, larger than at any call before. */
+/* Milliseconds and counter, larger than in any earlier call. */
 static uint64_t next_stamp(void) {
     static _Atomic uint64_t last;
     const uint64_t now = (uint64_t)spl_wall_ms() << 12;
@@ -41,7 +42,7 @@ void spl_uuid_make(char ret_text[37]) {
              random & UINT64_C(0xffffffffffff));
 }
 
-/* Whether `text` starts with `length` lower case hex digits. */
+/* Whether `text` starts with `length` lower-case hex digits. */
 static bool is_hex(const char *text, size_t length) {
     return strspn(text, "0123456789abcdef") >= length;
 }
@@ -63,8 +64,8 @@ void spl_request_id_choose(const char *header, char ret_id[64]) {
         memcpy(ret_id, header, length + 1);
 }
 
-/* VERSION-TRACE-SPAN-FLAGS in lower case hex, none of them all zeros; later versions may go on
- * after another '-'. */
+/* Whether `text` is VERSION-TRACE-SPAN-FLAGS in lower-case hex, with trace and span not all zeros.
+ * Later versions than 00 may continue after another '-'. */
 static bool is_traceparent(const char *text) {
     return is_hex(text, 2) && strncmp(text, "ff", 2) != 0 && text[2] == '-' &&
            is_hex(text + 3, 32) && strncmp(text + 3, "00000000000000000000000000000000", 32) != 0 &&

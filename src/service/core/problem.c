@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of problems, and how they are filled in.
+ * The table of problems, and the functions that fill them in.
  */
 #include "service/core/problem.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a client is told when a request can't be served. Rooms below http fill in an spl_problem;
- * http turns it into application/problem+json (RFC 9457), with the status and title of its code.
+ * The problem that a client receives when a request cannot be served. Modules below http fill in an
+ * spl_problem; http turns it into application/problem+json (RFC 9457) with the status and title of
+ * its code.
  */
 #ifndef SPL_SERVICE_CORE_PROBLEM_H
 #define SPL_SERVICE_CORE_PROBLEM_H
@@ -49,36 +50,37 @@ typedef enum spl_problem_code {
 typedef struct spl_problem {
     spl_problem_code code;
     char detail[512]; /* one sentence for people: what was wrong and what to do */
-    char field[64];   /* the field of the request that is wrong, or "" */
-    char setting[48]; /* the setting that holds the limit, such as SPLEETER_MAX_FILE_SIZE_MB, or ""
-                       */
-    unsigned retry_after_s; /* 0: not said */
+    char field[64];   /* the wrong field of the request, or "" */
+    /* The setting that holds the limit, such as SPLEETER_MAX_FILE_SIZE_MB, or "". */
+    char setting[48];
+    unsigned retry_after_s; /* 0: none */
 } spl_problem;
 
-/* The type of a problem is this and its code (RFC 9457): "urn:spleeterd:problem:queue-full". */
+/* The type of a problem is this prefix and its code (RFC 9457):
+ * "urn:spleeterd:problem:queue-full". */
 #define SPL_PROBLEM_TYPE_PREFIX "urn:spleeterd:problem:"
 
-/* "queue-full"; 429. */
+/* The code, HTTP status and title, such as "queue-full", 429 and "The queue is full". */
 const char *spl_problem_code_text(spl_problem_code code);
 unsigned spl_problem_http_status(spl_problem_code code);
 const char *spl_problem_title(spl_problem_code code);
 
-/* Fills *ret_problem (code and detail, all else zero), and returns a negative spl_status for
- * `return`. */
+/* Fills *ret_problem (code and detail, all else zero) and returns a negative spl_status for the
+ * caller to return. */
 int spl_refuse(spl_problem *ret_problem, spl_problem_code code, const char *format, ...)
     SPL_PRINTF(3, 4);
 
-/* The same, with the field of the request and the setting that it is about; NULL: none. */
+/* As spl_refuse, with the field of the request and the setting that the problem concerns. Both may
+ * be NULL. */
 int spl_refuse_about(spl_problem *ret_problem, spl_problem_code code, const char *field,
                      const char *setting, const char *format, ...) SPL_PRINTF(5, 6);
 
-/* Refuses with CONFLICT what a job that has not ended does not have yet; the client is to ask
- * again. */
+/* Refuses with CONFLICT and a retry time when a job must end before it has the requested data. */
 int spl_refuse_yet(spl_problem *ret_problem, const char *detail);
 
-/* Turns a failure of the inner rooms into a problem: NO_SPACE is STORAGE_FULL, MEMORY and IO are
- * UNAVAILABLE, all else INTERNAL with a constant detail; what `error` says goes to the log, not to
- * the client. */
+/* Turns an error of an inner module into a problem: NO_SPACE becomes STORAGE_FULL, MEMORY and IO
+ * become UNAVAILABLE, all others INTERNAL. The detail is a constant; the message of `error` is for
+ * the log, not for the client. Returns the status of `error`. */
 int spl_refuse_error(spl_problem *ret_problem, const spl_error *error);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of settings, and what is made of it: parsing, help, documentation.
+ * The table of settings, and the parsing, help and documentation that it drives.
  */
 #include "service/core/settings.h"
 
@@ -17,7 +17,7 @@
 
 #define PREFIX  "SPLEETER_"
 #define FORMATS "mp3,wav,flac,ogg,opus,m4a,aac,aif,aiff,wma,webm,mp4,mov,mkv"
-/* Others that are known (jobs/media.c), and accepted when asked for. */
+/* Other formats that jobs/media.c supports; accepted only if the setting names them. */
 #define MORE_FORMATS                                                                               \
     "3g2,3gp,ac3,adts,aifc,alac,amr,ape,asf,au,avi,awb,bwf,caf,dsf,dts,dtshd,eac3,ec3,f4a,"        \
     "f4v,flv,latm,loas,m2ts,m4b,m4r,m4v,mka,mlp,mp1,mp2,mpc,mpeg,mpg,mts,oga,ogv,qt,rf64,"         \
@@ -25,27 +25,28 @@
 #define ALGORITHMS    "RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512"
 #define CIDRS         "networks, such as 10.0.0.0/8,fd00::/8"
 #define SECRET_SIZE   4096
-#define DIFFERENT_MIN 6  /* characters of a secret; 16 random digits nearly always have more */
+/* Distinct characters of a secret; 16 random digits nearly always have more. */
+#define DIFFERENT_MIN 6
 #define NAME_SIZE     64 /* of variables and flags */
 #define MIB           1048576
 
 typedef enum setting_kind { TEXT, COUNT, MEBIBYTES, SECONDS } setting_kind;
 
 typedef struct setting {
-    const char *name; /* of its variable, after SPLEETER_; NULL: `help` is a heading */
+    const char *name; /* the variable's name after SPLEETER_; NULL: `help` is a heading */
     setting_kind kind;
     size_t offset; /* in spl_settings */
     const char *fallback;
     uint64_t min, max;                /* of numbers, in the setting's own unit */
     bool (*valid)(const char *value); /* of texts; NULL: any */
-    const char *expected;             /* what a valid text is */
+    const char *expected;             /* description of a valid text */
     bool secret;
     const char *help;
 } setting;
 
 /* ---- Checks of texts ---- */
 
-/* Whether `item`, `length` bytes, is one of the comma-separated `list`. */
+/* Whether `item`, of `length` bytes, is in the comma-separated `list`. */
 static bool list_has(const char *list, const char *item, size_t length) {
     for (;;) {
         const size_t step = strcspn(list, ",");
@@ -125,8 +126,8 @@ static bool is_repetition(const char *value, size_t length) {
     return false;
 }
 
-/* Whether it may be random, as far as a look can tell: neither few characters, nor one text again
- * and again, nor a row such as 0123456789. */
+/* Whether `value` looks random: enough distinct characters, no repetition of a shorter text, and no
+ * sequence such as 0123456789. */
 static bool looks_random(const char *value) {
     bool seen[UCHAR_MAX + 1] = {false};
     const size_t length = strlen(value);
@@ -348,11 +349,11 @@ static const setting table[] = {
                 "removed"),
 };
 
-/* Variables of the same family that are read elsewhere. */
+/* Variables with the same prefix that are read elsewhere. */
 static const char *const other_variables[] = {"SPLEETER_MODEL_PATH", "SPLEETER_CODEC",
                                               "SPLEETER_CPU", "SPLEETER_WEBHOOK_SECRET"};
 
-/* ---- Where values come from ---- */
+/* ---- Sources of values ---- */
 
 typedef enum setting_origin {
     FROM_DEFAULT,
@@ -365,7 +366,7 @@ typedef enum setting_origin {
 static const char *const origin_texts[] = {
     "default", "environment", "file named by the environment", "flag", "file named by a flag"};
 
-/* A value as it was given; of the _FILE kinds, the file's path. */
+/* A value as given. For the _FILE origins, `text` is the path of the file. */
 typedef struct setting_value {
     setting_origin origin;
     const char *text;
@@ -383,11 +384,11 @@ static void flag_name(const setting *row, const char *suffix, char ret_name[NAME
         *c = *c == '_' ? '-' : (char)tolower((unsigned char)*c);
 }
 
-/* What is wrong with settings: all of it is told, the first is kept. */
+/* Reports every problem and keeps the first. */
 typedef struct problem_list {
     spl_settings_tell *tell; /* may be NULL */
     void *user;
-    spl_error first; /* status SPL_OK: nothing is wrong */
+    spl_error first; /* status SPL_OK: no problem */
 } problem_list;
 
 static void add_problem(problem_list *problems, const spl_error *error) {
@@ -422,9 +423,9 @@ static void take_environment(setting_value values[], problem_list *problems) {
     }
 }
 
-/* ---- Names that are nearly right ---- */
+/* ---- Suggestions for misspelled names ---- */
 
-/* How many characters have to be put in, left out or changed to make one text of the other. */
+/* The Levenshtein distance of two texts. `b_length` is at most NAME_SIZE. */
 static size_t edit_distance(const char *a, size_t a_length, const char *b, size_t b_length) {
     size_t row[NAME_SIZE + 1];
     for (size_t k = 0; k <= b_length; k++)
@@ -441,8 +442,8 @@ static size_t edit_distance(const char *a, size_t a_length, const char *b, size_
     return row[b_length];
 }
 
-/* " (did you mean SPLEETER_RETENTION_S?)", or "". `name_of` makes the names that the setting could
- * have been given by. */
+/* " (did you mean SPLEETER_RETENTION_S?)", or "". `name_of` makes the candidate name of a row, its
+ * variable or its flag. */
 static void suggest(const char *wrong, size_t length,
                     void (*name_of)(const setting *row, const char *suffix,
                                     char ret_name[NAME_SIZE]),
@@ -465,7 +466,7 @@ static void suggest(const char *wrong, size_t length,
         snprintf(ret_text, 128, " (did you mean %s?)", best);
 }
 
-/* The row of a flag, `length` characters; SPL_ARRAY_SIZE(table) when there is none. */
+/* Returns the row of a flag of `length` characters, or SPL_ARRAY_SIZE(table) when there is none. */
 static size_t find_flag(const char *flag, size_t length, setting_origin *ret_origin) {
     size_t i = 0;
     for (; i < SPL_ARRAY_SIZE(table); i++) {
@@ -515,9 +516,9 @@ static void take_flags(int argc, char **argv, setting_value values[], problem_li
     }
 }
 
-/* ---- From texts to values ---- */
+/* ---- Parsing of values ---- */
 
-/* The name that a setting was given by. */
+/* The name of the variable or flag that gave the value. */
 static void given_name(const setting *row, setting_value value, char ret_name[NAME_SIZE]) {
     if (value.origin == FROM_FLAG || value.origin == FROM_FLAG_FILE)
         flag_name(row, value.origin == FROM_FLAG_FILE ? "-file" : "", ret_name);
@@ -563,8 +564,7 @@ static int default_data_dir(char **ret_text, spl_error *ret_error) {
     return 0;
 }
 
-/* Says which setting is wrong, with its value unless that is secret, where it came from, and what
- * it may be. */
+/* Reports the setting, its value unless that is secret, its origin, and the valid values. */
 static int fail_value(const setting *row, setting_value value, const char *expected,
                       spl_error *ret_error) {
     char name[NAME_SIZE];
@@ -665,8 +665,8 @@ static void check_together(const spl_settings *settings, problem_list *problems)
                settings->bind);
 }
 
-/* What a field holds whose value is wrong: a number its default, a text what was given, so that it
- * counts as given. */
+/* Sets a field whose value is wrong: a number to its default, a text to what was given, so that it
+ * counts as set. */
 static void set_wrong(const setting *row, setting_value value, void *field) {
     if (row->kind == TEXT)
         *(char **)field = strdup(value.origin == FROM_DEFAULT ? "" : value.text);
@@ -744,7 +744,7 @@ void spl_settings_free(spl_settings *settings) {
     *settings = (spl_settings){0};
 }
 
-/* ---- For people ---- */
+/* ---- Output ---- */
 
 static const char *const value_names[] = {
     [TEXT] = "TEXT", [COUNT] = "N", [MEBIBYTES] = "MIB", [SECONDS] = "SECONDS"};
@@ -781,7 +781,7 @@ static void print_value(const spl_settings *settings, const setting *row, char r
         snprintf(ret_text, 256, "%s", *(char *const *)field);
 }
 
-/* Whether `variable` ("NAME=...") of the environment is a setting, or read elsewhere. */
+/* Whether an entry ("NAME=...") of the environment is a setting, or is read elsewhere. */
 static bool is_known(const char *variable) {
     const size_t length = strcspn(variable, "=");
     for (size_t i = 0; i < SPL_ARRAY_SIZE(other_variables); i++) {
