@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writing and checking the chain. A mac covers the line's bytes as they stand in the file, so that
- * checking needs no agreement on how JSON is written:
+ * Writing and verifying the chain. A mac covers the bytes of its line as they are in the file, so
+ * verification does not depend on how JSON is serialized:
  *
  *     {"sequence":1,...,"detail":null,"mac":"..."}
- *     mac = HMAC(key, mac before || {"sequence":1,...,"detail":null})
+ *     mac = HMAC(key, previous mac || {"sequence":1,...,"detail":null})
  */
 #include "service/observe/audit.h"
 
@@ -28,13 +28,13 @@
 #define KEY_SIZE       32
 #define MAC_SIZE       32
 #define HEX_SIZE       (2 * MAC_SIZE + 1)
-#define LINE_SIZE      65536         /* twice what the longest texts escape to */
-#define TAIL           ",\"mac\":\"" /* of a line, then the hex digits and: */
+#define LINE_SIZE      65536         /* twice the longest texts after escaping */
+#define TAIL           ",\"mac\":\"" /* end of a line: TAIL, hex digits, END */
 #define END            "\"}"
-#define FILES_AT_LEAST 16 /* that the log's disk space is divided into */
+#define FILES_AT_LEAST 16 /* that share the log's disk space */
 #define FILE_MAX_BYTES ((off_t)64 << 20)
-#define FILE_MIN_COST  4096             /* a block, however short the file is */
-#define RESERVE_BYTES  ((off_t)1 << 20) /* allocated ahead, for a disk that others fill */
+#define FILE_MIN_COST  4096             /* at least one block per file */
+#define RESERVE_BYTES  ((off_t)1 << 20) /* allocated in advance, in case others fill the disk */
 #define RETRY_S        1.0
 
 struct spl_audit {
@@ -43,9 +43,9 @@ struct spl_audit {
     uint64_t max_bytes;
     off_t file_max_bytes;
 
-    pthread_mutex_t write_mutex; /* of what follows */
-    int fd;                      /* -1: no file could be made */
-    bool spoiled;                /* the file can't be trusted to hold what was written */
+    pthread_mutex_t write_mutex; /* protects the fields up to flush_mutex */
+    int fd;                      /* -1: no file could be created */
+    bool spoiled;                /* the file may differ from what was written */
     char path[PATH_MAX];
     off_t size_bytes, reserved_bytes;
     uint64_t sequence;     /* lines of this file */
@@ -53,13 +53,13 @@ struct spl_audit {
     uint8_t mac[MAC_SIZE]; /* of the last line */
     uint64_t missed;       /* events that could not be written */
     char missed_since[25];
-    double retry_s; /* when another file may be tried */
+    double retry_s; /* when creating a file may be tried again */
     spl_error failure;
 
     pthread_mutex_t flush_mutex; /* taken before write_mutex; the descriptor is closed under both */
     uint64_t flushed;
-    uint64_t lost_from,
-        lost_to; /* lines after the first number, up to the second, may not be on the disk */
+    /* Lines after number lost_from, up to number lost_to, may not be on the disk. */
+    uint64_t lost_from, lost_to;
 };
 
 /* ---- Macs ---- */
@@ -88,7 +88,7 @@ static void file_path(const char *folder, unsigned number, char ret_path[PATH_MA
     snprintf(ret_path, PATH_MAX, "%s/%08u.jsonl", folder, number);
 }
 
-/* The number of a file of ours; 0 for all others. */
+/* The number of an audit file; 0 for other names. */
 static unsigned file_number(const char *name) {
     char *end;
     const unsigned long number = strtoul(name, &end, 10);
@@ -102,7 +102,7 @@ static int compare_numbers(const void *a, const void *b) {
     return (left > right) - (left < right);
 }
 
-/* The numbers of all files, ascending; the caller's. */
+/* Lists the numbers of all files, ascending. The caller frees *ret_numbers. */
 static int list_files(const char *folder, unsigned **ret_numbers, size_t *ret_count,
                       spl_error *ret_error) {
     DIR *stream = opendir(folder);
@@ -136,7 +136,7 @@ static int list_files(const char *folder, unsigned **ret_numbers, size_t *ret_co
     return 0;
 }
 
-/* Where the mac's hex digits stand in a whole line without its line end; NULL when it is none. */
+/* Returns the mac's hex digits in a complete line without its line end; NULL when it has none. */
 static const char *find_mac(const char *line) {
     const size_t length = strlen(line);
     const size_t tail = strlen(TAIL) + HEX_SIZE - 1 + strlen(END);
@@ -146,8 +146,8 @@ static const char *find_mac(const char *line) {
     return line + length - tail + strlen(TAIL);
 }
 
-/* Reads the next line into `line`, without its end; "" when it is too long or has a NUL in it.
- * False at the end, which an unfinished line is too. */
+/* Reads the next line into `line`, without its line end; "" when it is too long or contains a NUL.
+ * Returns false at the end of the file, including an unfinished line. */
 static bool read_line(FILE *file, char line[LINE_SIZE]) {
     if (!fgets(line, LINE_SIZE, file))
         return false;
@@ -163,14 +163,14 @@ static json_t *start_line(const char *actor, const char *action) {
     json_t *line = json_object();
     char time[25];
     spl_time_text(spl_wall_ms(), time);
-    json_object_set_new(line, "sequence", json_null()); /* it comes first */
+    json_object_set_new(line, "sequence", json_null()); /* so that it comes first */
     json_object_set_new(line, "time", json_string(time));
     json_object_set_new(line, "actor", spl_json_text(actor));
     json_object_set_new(line, "action", spl_json_text(action));
     return line;
 }
 
-/* "{...}" with its mac and a line end, the caller's; the line is used up. */
+/* Makes "{...}" with its mac and a line end, owned by the caller. Consumes `line`. */
 static int seal(const spl_audit *audit, json_t *line, uint8_t mac[MAC_SIZE], char **ret_text,
                 spl_error *ret_error) {
     json_object_set_new(line, "sequence", json_integer((json_int_t)audit->sequence));
@@ -186,8 +186,7 @@ static int seal(const spl_audit *audit, json_t *line, uint8_t mac[MAC_SIZE], cha
     return 0;
 }
 
-/* Keeps blocks ahead of the end allocated, so that a disk that others fill still has room for the
- * log. */
+/* Keeps blocks beyond the end allocated, so that the log has space when others fill the disk. */
 static void reserve(spl_audit *audit) {
     if (audit->size_bytes + RESERVE_BYTES / 2 < audit->reserved_bytes)
         return;
@@ -195,7 +194,7 @@ static void reserve(spl_audit *audit) {
         audit->reserved_bytes = audit->size_bytes + RESERVE_BYTES;
 }
 
-/* Appends `line` (used up, may be NULL when memory ran out) and its mac. */
+/* Appends `line` with its mac. Consumes `line`, which may be NULL (out of memory). */
 static int append(spl_audit *audit, json_t *line, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *text = NULL;
     uint8_t mac[MAC_SIZE];
@@ -217,8 +216,8 @@ static int append(spl_audit *audit, json_t *line, spl_error *ret_error) {
     return 0;
 }
 
-/* Under both mutexes. The kernel tells of a lost page once only, so nothing more can be promised of
- * what was not flushed. */
+/* Call with both mutexes held. The kernel reports a lost page only once, so a later flush proves
+ * nothing about the lines that are not flushed yet. */
 static void lose(spl_audit *audit) {
     audit->spoiled = true;
     if (audit->flushed == audit->written)
@@ -227,7 +226,7 @@ static void lose(spl_audit *audit) {
     audit->lost_to = audit->flushed = audit->written;
 }
 
-/* Makes the first `lines` lines durable; one flush serves all who wait for it. */
+/* Makes the first `lines` lines durable. One flush serves all threads that wait for it. */
 static int flush(spl_audit *audit, uint64_t lines, spl_error *ret_error) {
     int failed = 0;
     pthread_mutex_lock(&audit->flush_mutex);
@@ -252,9 +251,10 @@ static int flush(spl_audit *audit, uint64_t lines, spl_error *ret_error) {
                   : 0;
 }
 
-/* ---- One file after the other ---- */
+/* ---- Rotation ---- */
 
-/* The last mac among `files`, from the newest back, as previous_file and previous_mac of `line`. */
+/* Adds the last mac in `files`, searched from the newest back, to `line` as previous_file and
+ * previous_mac. */
 static void add_previous(json_t *line, const char *folder, const unsigned *files, size_t count) {
     char text[LINE_SIZE], hex[HEX_SIZE] = "";
     unsigned number = 0;
@@ -276,8 +276,8 @@ static void add_previous(json_t *line, const char *folder, const unsigned *files
     json_object_set_new(line, "previous_mac", *hex ? json_string(hex) : json_null());
 }
 
-/* Removes the oldest of `files` until there is room for another one; the newest stays, for the
- * chain goes on from it. */
+/* Removes the oldest of `files` until there is space for another one. The newest stays because the
+ * chain continues from it. */
 static void make_room(const spl_audit *audit, const unsigned *files, size_t count) {
     uint64_t total = (uint64_t)audit->file_max_bytes;
     char path[PATH_MAX];
@@ -298,7 +298,7 @@ static int flush_folder(const char *folder, spl_error *ret_error) {
     return 0;
 }
 
-/* Makes the file after the newest one, and fills in what its first line says of both. */
+/* Creates the file after the newest one, and adds both numbers and the last mac to `line`. */
 static int create_file(spl_audit *audit, json_t *line, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) unsigned *files = NULL;
     size_t count;
@@ -321,7 +321,7 @@ static int create_file(spl_audit *audit, json_t *line, spl_error *ret_error) {
     return 0;
 }
 
-/* Under both mutexes. What is reserved beyond the end is given back. */
+/* Call with both mutexes held. Releases the space reserved beyond the end. */
 static void close_file(spl_audit *audit) {
     if (audit->fd < 0)
         return;
@@ -342,7 +342,7 @@ static int make_folder(const char *folder, spl_error *ret_error) {
     return status;
 }
 
-/* Under both mutexes. A file that did not get its first line is removed again. */
+/* Call with both mutexes held. Removes the file again if its first line could not be written. */
 static int begin_file(spl_audit *audit, spl_error *ret_error) {
     json_t *line = start_line("system", "audit.start");
     json_object_set_new(line, "pid", json_integer(getpid()));
@@ -365,7 +365,7 @@ static int begin_file(spl_audit *audit, spl_error *ret_error) {
     return status;
 }
 
-/* Under both mutexes. */
+/* Call with both mutexes held. */
 static int next_file(spl_audit *audit, spl_error *ret_error) {
     if (spl_now_s() < audit->retry_s) {
         *ret_error = audit->failure;
@@ -388,7 +388,7 @@ static bool needs_file(const spl_audit *audit) {
     return audit->fd < 0 || audit->spoiled || audit->size_bytes >= audit->file_max_bytes;
 }
 
-/* Takes write_mutex, with a file that can be written. */
+/* Locks write_mutex, also on failure. On success there is a file that can be written. */
 static int take_file(spl_audit *audit, spl_error *ret_error) {
     pthread_mutex_lock(&audit->write_mutex);
     if (!needs_file(audit))
@@ -401,7 +401,7 @@ static int take_file(spl_audit *audit, spl_error *ret_error) {
     return status;
 }
 
-/* ---- What could not be written ---- */
+/* ---- Missed events ---- */
 
 static void note_missed(spl_audit *audit, const spl_error *error) {
     spl_metrics_count(SPL_COUNTER_AUDIT_EVENTS_MISSED, 1);
@@ -411,7 +411,7 @@ static void note_missed(spl_audit *audit, const spl_error *error) {
     spl_log(SPL_LOG_ERROR, "audit.failed", SPL_TEXT("error", error->message));
 }
 
-/* Says in the log how many events it lacks, once it can be written again. */
+/* Records in the log how many events it lacks, once it can be written again. */
 static int append_gap(spl_audit *audit, spl_error *ret_error) {
     if (audit->missed == 0)
         return 0;
@@ -505,9 +505,9 @@ void spl_audit_close(spl_audit *audit) {
     audit_free(audit);
 }
 
-/* ---- Checking ---- */
+/* ---- Verification ---- */
 
-/* What is known of the files checked so far. */
+/* The state of a verification. */
 typedef struct verification {
     const char *folder;
     const uint8_t *key;
@@ -529,8 +529,8 @@ static bool has_mac(const verification *v, unsigned number, const char *hex) {
     return found;
 }
 
-/* What is wrong with a file's first line, beyond its mac; NULL: nothing. `oldest`: files before it
- * may have been put away. */
+/* Returns what is wrong with a file's first line, apart from its mac; NULL: nothing. `oldest`: the
+ * files before it may have been removed. */
 static const char *check_first(const verification *v, const char *text, unsigned number,
                                bool oldest) {
     json_t *line = spl_json_load_own(text);

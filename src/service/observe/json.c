@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * UTF-8 as RFC 3629 defines it: no overlong forms, no surrogates, nothing past U+10FFFF.
+ * UTF-8 as RFC 3629 defines it: no overlong forms, no surrogates, nothing above U+10FFFF.
  */
 #include "service/observe/json.h"
 
@@ -8,7 +8,7 @@
 
 #define REPLACEMENT "\xef\xbf\xbd"
 
-/* The length of the character that `text` starts with; 0 when it is none. */
+/* The length of the character at `text`; 0 when it is invalid. */
 static size_t character_length(const unsigned char *text) {
     const unsigned char first = text[0];
     if (first < 0x80)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Each line is made apart and goes out in one write to a file opened for appending. A line that
- * can't be written is lost, and counted (spleeter_log_lines_lost_total).
+ * Each line is built in memory and written with one write to a file opened for appending. A line
+ * that cannot be written is lost and counted (spleeter_log_lines_lost_total).
  */
 #include "service/observe/log.h"
 
@@ -21,10 +21,10 @@
 static const char *const level_texts[] = {"debug", "info", "warning", "error"};
 
 static struct {
-    pthread_mutex_t mutex; /* of fd's writes */
+    pthread_mutex_t mutex; /* protects fd */
     int fd;
     char *path;         /* NULL: standard error */
-    uint64_t max_bytes; /* of the file; 0: any */
+    uint64_t max_bytes; /* of the file; 0: no limit */
     spl_log_level level;
 } sink = {.mutex = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO, .level = SPL_LOG_INFO};
 
@@ -112,8 +112,8 @@ static char *make_line(spl_log_level level, const char *event, const spl_log_fie
     return text && asprintf(&whole, "%s\n", text) >= 0 ? whole : NULL;
 }
 
-/* Under the mutex: a file that has its size becomes PATH.1, in place of an older one. Where that
- * fails, the file goes on. */
+/* Call with the mutex held. Renames a file that has reached its size to PATH.1, replacing an older
+ * one. When that fails, logging continues in the open file. */
 static void rotate(void) {
     struct stat status;
     if (!sink.path || sink.max_bytes == 0 || fstat(sink.fd, &status) < 0 ||

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * JSON logs, one line an event: {"time": "...Z", "level": "info", "event": "job.finished",
+ * JSON logs, one line per event: {"time": "...Z", "level": "info", "event": "job.finished",
  * "request_id": ..., "trace_id": ..., "key": ..., "job": ..., and the event's own fields}. Any
- * thread may log; lines never mix. Secrets are never passed here.
+ * thread may log; lines never interleave. Never log secrets.
  */
 #ifndef SPL_SERVICE_OBSERVE_LOG_H
 #define SPL_SERVICE_OBSERVE_LOG_H
@@ -20,7 +20,7 @@ typedef struct spl_log_field {
     const char *name; /* NULL ends a list */
     enum { SPL_LOG_TEXT, SPL_LOG_INTEGER, SPL_LOG_NUMBER, SPL_LOG_BOOL } kind;
     union {
-        const char *text; /* NULL is null; invalid UTF-8 is replaced; cut at 1,024 bytes */
+        const char *text; /* NULL gives null; invalid UTF-8 is replaced; cut at 1,024 bytes */
         int64_t integer;
         double number;
         bool truth;
@@ -38,16 +38,17 @@ typedef struct spl_log_field {
     spl_log_write((level), (event),                                                                \
                   (const spl_log_field[]){__VA_ARGS__ __VA_OPT__(, ){.name = NULL}})
 
-/* Starts logging to `path` ("" or NULL: standard error, which whoever reads it rotates). A file of
- * `max_bytes` (0: any) becomes PATH.1, so that both together have twice that at most. Errors: IO,
- * PERMISSION, NOT_FOUND. Not thread-safe; once, before the rest. */
+/* Starts logging to `path`; "" or NULL is standard error, which its reader rotates. A file that
+ * reaches `max_bytes` (0: no limit) becomes PATH.1, so that both together have about twice that
+ * size at most. Not thread-safe: call it once, before the other functions. Errors: IO, PERMISSION,
+ * NOT_FOUND, MEMORY. */
 SPL_WARN_UNUSED int spl_log_open(const char *path, uint64_t max_bytes, spl_log_level level,
                                  spl_error *ret_error);
-/* Opens the file anew, for log rotation (SIGHUP). */
+/* Reopens the file, for log rotation (SIGHUP). */
 SPL_WARN_UNUSED int spl_log_reopen(spl_error *ret_error);
 void spl_log_write(spl_log_level level, const char *event, const spl_log_field *fields);
 
-/* What the calling thread is working on: added to each of its lines. */
+/* The current work of a thread, added to each of its lines. */
 typedef struct spl_log_context {
     char request_id[64];
     char trace_id[33]; /* of W3C traceparent; "" when none */
@@ -55,8 +56,8 @@ typedef struct spl_log_context {
     char job[37];
 } spl_log_context;
 
-/* The calling thread's own; all "" at first. Set the fields at the start of a piece of work, clear
- * at its end. */
+/* Returns the calling thread's context, at first all "". Set the fields when a piece of work starts
+ * and clear them when it ends. */
 spl_log_context *spl_log_context_get(void);
 
 #endif

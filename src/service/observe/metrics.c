@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * All metrics lie in one static struct under one mutex; they are changed a few times a request, so
- * that nobody waits for it.
+ * All metrics are in one static struct under one mutex. A request updates them only a few times, so
+ * contention is negligible.
  *
- * Series with labels that are known in advance exist from the start, at zero, so that rates see
- * their first event. Requests get theirs as routes and statuses come up, in a table of fixed size;
- * what does not fit is counted under method "other".
+ * Series whose labels are known in advance exist from the start, at zero, so that rates include
+ * their first event. Series of requests are added as routes and statuses occur, in a table of fixed
+ * size; what does not fit is counted under method "other".
  */
 #include "service/observe/metrics.h"
 
@@ -40,7 +40,7 @@ static const char *const outcome_names[SPL_OUTCOME_COUNT] = {
 
 typedef struct metric {
     const char *name;
-    const char *label; /* NAME="VALUE" in braces; NULL: none. Rows of one name stand together. */
+    const char *label; /* NAME="VALUE" in braces, or NULL. Rows of one name are adjacent. */
     const char *help;
 } metric;
 
@@ -90,11 +90,11 @@ static const metric gauges[SPL_GAUGE_COUNT] = {
 /* ---- State ---- */
 
 typedef struct histogram {
-    uint64_t counts[BUCKETS_MAX + 1]; /* each bucket's own; the last one is beyond all bounds */
+    uint64_t counts[BUCKETS_MAX + 1]; /* not cumulative; the last one is above all bounds */
     double sum;
 } histogram;
 
-/* Upper bounds, ascending; 0 ends them. */
+/* Upper bounds, ascending, terminated by 0. */
 static const double latency_bounds[BUCKETS_MAX + 1] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
                                                        1,     2.5,  5,     10,   30,  60,   300};
 static const double phase_bounds[BUCKETS_MAX + 1] = {0.01, 0.05, 0.1, 0.5, 1,   2.5, 5,
@@ -318,7 +318,7 @@ static double count_entries(const char *path) {
     return count - 2; /* "." and ".." */
 }
 
-/* Field `number` (from 1) of /proc/self/stat, which is past the command's name. */
+/* Field `number` (from 1) of /proc/self/stat; it must come after the command's name. */
 static double read_stat_field(const char *stat, int number) {
     const char *at = strrchr(stat, ')');
     for (int i = 2; at && i < number; i++)
@@ -326,7 +326,7 @@ static double read_stat_field(const char *stat, int number) {
     return at ? strtod(at + 1, NULL) : 0;
 }
 
-/* Unix time at which the process began, the same at each call. `ticks`: from boot until then. */
+/* Unix time of the process start, the same at each call. `ticks`: from boot to the start. */
 static double start_time_s(double ticks) {
     static double start_s;
     if (start_s == 0) {
@@ -338,7 +338,7 @@ static double start_time_s(double ticks) {
     return start_s;
 }
 
-/* What the official Prometheus clients tell of a process. */
+/* The process metrics of the official Prometheus clients. */
 static void write_process(FILE *out) {
     char stat[1024] = "";
     FILE *file = fopen("/proc/self/stat", "re");
@@ -359,7 +359,7 @@ static void write_process(FILE *out) {
                 read_stat_field(stat, 24) * page);
     write_value(out, "process_threads", "gauge", "Threads.", read_stat_field(stat, 20));
     write_value(out, "process_open_fds", "gauge", "Open file descriptors.",
-                count_entries("/proc/self/fd") - 1); /* the one that reads the folder */
+                count_entries("/proc/self/fd") - 1); /* without the one that reads the folder */
     write_value(out, "process_max_fds", "gauge", "Limit of open file descriptors.",
                 (double)files.rlim_cur);
 }

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * Prometheus metrics: one static table (metrics.c); label values come from small fixed sets, so
- * that the number of series is bounded. Thread-safe, without allocation.
+ * Prometheus metrics, in one static table (metrics.c). Label values come from small fixed sets,
+ * which bounds the number of series. Thread-safe; updates do not allocate.
  */
 #ifndef SPL_SERVICE_OBSERVE_METRICS_H
 #define SPL_SERVICE_OBSERVE_METRICS_H
 
 #include "base/error.h"
 
-/* Routes as templates ("/v1/jobs/{id}"), so that ids never become labels. */
+/* Routes are templates ("/v1/jobs/{id}"), so that ids never become labels. */
 typedef struct spl_request_metrics {
-    const char *method, *route; /* from constant sets */
+    const char *method, *route; /* from constant sets; the pointers are kept */
     unsigned status;
     double seconds;
     uint64_t received_bytes, sent_bytes;
 } spl_request_metrics;
 
-/* spleeter_requests_total{method,route,status}, spleeter_request_latency_seconds{route}; for 4xx
- * and 5xx spleeter_errors_total{code}. */
+/* Updates spleeter_requests_total{method,route,status} and spleeter_request_latency_seconds{route},
+ * and for 4xx and 5xx spleeter_errors_total{code}. `problem_code` may be NULL. */
 void spl_metrics_request(const spl_request_metrics *request, const char *problem_code);
 
-/* spleeter_phase_seconds{phase}: how long each phase took. */
+/* spleeter_phase_seconds{phase}: the duration of each phase. */
 typedef enum spl_phase {
     SPL_PHASE_UPLOAD,
     SPL_PHASE_SCAN,
@@ -44,7 +44,7 @@ typedef enum spl_job_outcome {
 } spl_job_outcome;
 void spl_metrics_job(spl_job_outcome outcome, double audio_s, double seconds);
 
-/* Counters without labels or with one from a constant set. */
+/* Counters without labels, or with one label from a constant set. */
 typedef enum spl_counter {
     SPL_COUNTER_CACHE_HITS,
     SPL_COUNTER_CACHE_MISSES,
@@ -79,8 +79,8 @@ typedef enum spl_gauge {
 void spl_metrics_set(spl_gauge gauge, double value);
 void spl_metrics_add(spl_gauge gauge, double more);
 
-/* All of it in the text format 0.0.4 (with spleeter_build_info and the usual process_* metrics).
- * *ret_text is owned by the caller. */
+/* Returns all metrics in the text format 0.0.4, with spleeter_build_info and the usual process_*
+ * metrics. The caller frees *ret_text. Errors: MEMORY. */
 SPL_WARN_UNUSED int spl_metrics_write(char **ret_text, size_t *ret_size, spl_error *ret_error);
 
 #endif
