@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * CIDR lists, and public addresses. IPv4 is public outside a list of blocks; IPv6 only inside
- * 2000::/3 (all that is allocated for global unicast) and outside a list of blocks there. Blocks:
- * the IANA IPv4 and IPv6 Special-Purpose Address Registries; what tunnels or translates to IPv4
- * counts as not public whatever it leads to.
+ * CIDR lists and public addresses. IPv4 is public outside a list of blocks. IPv6 is public only
+ * inside 2000::/3, which is all that is allocated for global unicast, and outside a list of blocks
+ * there. The blocks come from the IANA IPv4 and IPv6 Special-Purpose Address Registries. An address
+ * that tunnels or translates to IPv4 is not public, whatever it leads to.
  */
 #include "service/outbound/address.h"
 
@@ -20,10 +20,10 @@ typedef struct block {
 static const block special_ipv4[] = {
     {"0.0.0.0", 8},        /* this network */
     {"10.0.0.0", 8},       /* private */
-    {"100.64.0.0", 10},    /* shared, behind carriers' NAT */
+    {"100.64.0.0", 10},    /* shared, carrier-grade NAT */
     {"127.0.0.0", 8},      /* loopback */
-    {"168.63.129.16", 32}, /* Azure's host, as its virtual machines see it */
-    {"169.254.0.0", 16},   /* link-local, and clouds' metadata */
+    {"168.63.129.16", 32}, /* Azure's host, seen from its virtual machines */
+    {"169.254.0.0", 16},   /* link-local, and cloud metadata */
     {"172.16.0.0", 12},    /* private */
     {"192.0.0.0", 24},     /* IETF protocols */
     {"192.0.2.0", 24},     /* documentation */
@@ -67,7 +67,7 @@ static bool take_address(const struct sockaddr *address, raw_address *ret_raw) {
     return true;
 }
 
-/* Makes of an IPv4-mapped address the IPv4 address that the kernel makes of it. */
+/* Converts an IPv4-mapped address to IPv4, as the kernel does. */
 static void unmap(raw_address *raw) {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     if (raw->family == AF_INET6 && memcmp(raw->bytes, mapped, sizeof(mapped)) == 0) {
@@ -106,7 +106,7 @@ bool spl_address_public(const struct sockaddr *address) {
            !in_blocks(&raw, special_ipv6, SPL_ARRAY_SIZE(special_ipv6));
 }
 
-/* Takes the next entry off *list, without the blanks around it; false at the end. */
+/* Removes the next entry from *list, without the blanks around it. Returns false at the end. */
 static bool next_entry(const char **list, char ret_entry[64], bool *ret_too_long) {
     const char *begin = *list + strspn(*list, " \t,");
     if (!*begin)
@@ -118,8 +118,8 @@ static bool next_entry(const char **list, char ret_entry[64], bool *ret_too_long
     return true;
 }
 
-/* "10.0.0.0/8", or an address alone. Bits beyond the prefix must be 0, so that 10.1.2.3/8 is not
- * taken for 10.1.2.3. */
+/* Parses "10.0.0.0/8" or a single address. Bits after the prefix must be 0, so that 10.1.2.3/8 is
+ * not mistaken for 10.1.2.3. */
 static bool parse_cidr(char entry[64], raw_address *ret_network, unsigned *ret_bits) {
     raw_address network = {.family = strchr(entry, ':') ? AF_INET6 : AF_INET};
     const unsigned most = network.family == AF_INET6 ? 128 : 32;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * libcurl, with its choices taken away. A URL is judged twice: what can be seen in it before the
- * request, and each address at the moment its socket is made, which is after the name was resolved
- * and cannot be talked around.
+ * libcurl with restricted options. A URL is checked twice: its text before the request, and each
+ * address when its socket is created. The second check follows name resolution, so DNS cannot
+ * bypass it.
  */
 #include "service/outbound/outbound.h"
 
@@ -19,18 +19,18 @@
 
 #define URL_MAX_LENGTH    2048
 #define RATE_WINDOW_S     10L
-/* Of an answer, with its trailers: libcurl keeps them all in memory and limits those in front of
- * the body only. */
+/* Limit of a response's headers and trailers: libcurl keeps all of them in memory but limits only
+ * those before the body. */
 #define HEADERS_MAX_BYTES ((size_t)256 << 10)
 
 typedef struct transfer {
     const spl_outbound *request;
     bool plain;      /* http: the address must be in the allow-list */
-    char denied[64]; /* the last address that was */
+    char denied[64]; /* the last denied address */
     uint64_t bytes;
     size_t header_bytes;
-    bool cut;    /* the rest of an answer that nobody takes was left */
-    int stopped; /* the status of what ended it on our side, or 0 */
+    bool cut;    /* the rest of an unneeded response was not received */
+    int stopped; /* the status with which this side ended it, or 0 */
 } transfer;
 
 static void url_free_p(CURLU **url) {
@@ -59,7 +59,7 @@ static bool address_allowed(const char *allow, bool plain, const struct sockaddr
     return (!plain && spl_address_public(address)) || spl_cidr_contains(allow, address);
 }
 
-/* Fills `ret_address` when `host` is an address and not a name. */
+/* Fills `ret_address` when `host` is an address; returns false for a name. */
 static bool parse_literal(const char *host, struct sockaddr_storage *ret_address) {
     struct sockaddr_in ipv4 = {.sin_family = AF_INET};
     struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6};
@@ -79,8 +79,8 @@ static bool parse_literal(const char *host, struct sockaddr_storage *ret_address
     return true;
 }
 
-/* What can be said of a URL without a connection. `any`: the operator's own, http and all addresses
- * are allowed. */
+/* Checks a URL as far as possible without a connection. `any`: the operator set the URL, so http
+ * and all addresses are allowed. */
 static int check_url(const char *text, const char *allow, bool any, CURLU **ret_url,
                      bool *ret_plain, spl_error *ret_error) {
     if (strlen(text) > URL_MAX_LENGTH)
@@ -92,8 +92,8 @@ static int check_url(const char *text, const char *allow, bool any, CURLU **ret_
                             "the URL has a blank, a backslash or a character that is not ASCII; "
                             "encode it");
     }
-    /* libcurl also takes "https:/host" and "host" alone, which other programs read as something
-     * else. */
+    /* libcurl also accepts "https:/host" and "host" alone, which other programs interpret
+     * differently. */
     if (strncasecmp(text, "https://", 8) != 0 && strncasecmp(text, "http://", 7) != 0)
         return spl_fail(ret_error, SPL_E_ARGUMENT, "the URL must start with https://");
     SPL_CLEANUP(url_free_p) CURLU *url = curl_url();
@@ -225,7 +225,7 @@ static CURLcode set_options(CURL *curl, CURLU *url, struct curl_slist *headers, 
     SET(CURLOPT_PROXY, "");
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_QUICK_EXIT, 1L); /* or libcurl waits for a lookup, whoever has gone meanwhile */
+    SET(CURLOPT_QUICK_EXIT, 1L); /* do not wait for a pending name lookup after a cancel */
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_USERAGENT, "spleeterd");
     SET(CURLOPT_HTTPHEADER, headers);
@@ -256,7 +256,8 @@ static CURLcode set_options(CURL *curl, CURLU *url, struct curl_slist *headers, 
     return code;
 }
 
-/* libcurl 7.88 says that memory ran out when a line of the headers is too long for it. */
+/* libcurl 7.88 reports CURLE_OUT_OF_MEMORY for a header line that is too long; the response has
+ * then begun. */
 static bool is_headers_too_long(CURL *curl, CURLcode code) {
     curl_off_t first_byte_us = 0;
     return code == CURLE_OUT_OF_MEMORY &&

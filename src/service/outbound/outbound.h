@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * HTTP requests that the service makes: webhooks, source URLs, JWKS. libcurl, with what it may
- * reach cut down: https only (http too for hosts in the allow-list), no redirects, no proxy
- * variables, no credentials in the URL, the address checked when the socket opens (so that DNS
- * rebinding does not help), size and total time limited.
+ * HTTP requests that the service makes: webhooks, source URLs, JWKS and OAuth tokens. libcurl may
+ * use https only (and http for hosts in the allow-list), and no redirects, proxy variables or
+ * credentials in the URL. An address is checked when its socket opens, which defeats DNS rebinding.
+ * Size and total time are limited.
  */
 #ifndef SPL_SERVICE_OUTBOUND_OUTBOUND_H
 #define SPL_SERVICE_OUTBOUND_OUTBOUND_H
@@ -12,20 +12,21 @@
 
 typedef struct spl_outbound {
     const char *url;
-    const char
-        *allow; /* CIDRs of addresses that are not public and allowed all the same; "" none */
-    bool allow_private;         /* a URL that the operator set (JWKS): any address, http allowed */
+    /* CIDRs of addresses that are allowed although they are not public; "": none. */
+    const char *allow;
+    /* The operator set the URL (JWKS): any address is allowed, and http. */
+    bool allow_private;
     const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
     const char *body;           /* POST when not NULL */
     size_t body_size;
-    uint64_t max_bytes;        /* of the answer */
-    unsigned timeout_s;        /* in all */
-    unsigned min_rate_bytes_s; /* of the answer, over ten seconds each; 0: none */
-    /* Takes the answer's body; a negative status stops. NULL: it is thrown away, and one that is
-     * longer than max_bytes is cut without a failure. */
+    uint64_t max_bytes;        /* of the response */
+    unsigned timeout_s;        /* total */
+    unsigned min_rate_bytes_s; /* of the response, over each ten seconds; 0: none */
+    /* Receives the response body; a negative status ends the request. When NULL, the body is
+     * discarded, and one longer than max_bytes is cut off without an error. */
     int (*write)(void *user, const void *data, size_t size);
     void *user;
-    /* Asked now and then; a non-zero answer cancels (CANCELED). May be NULL. */
+    /* Polled during the request; non-zero cancels it (CANCELED). May be NULL. */
     int (*canceled)(void *user);
 } spl_outbound;
 
@@ -35,18 +36,20 @@ typedef struct spl_outbound_answer {
     char content_type[128]; /* "" when none */
 } spl_outbound_answer;
 
-/* Once, before other threads: curl_global_init. */
+/* Calls curl_global_init. Call it once, before other threads start. */
 SPL_WARN_UNUSED int spl_outbound_start(spl_error *ret_error);
 
-/* Errors: ARGUMENT (URL), PERMISSION (the address is denied), LIMIT (size), IO (all else),
- * CANCELED. Any HTTP status is success. Thread-safe. */
+/* Sends a request and receives the response; any HTTP status is success. Errors: ARGUMENT (the
+ * URL), PERMISSION (the address is not allowed), LIMIT (size), CANCELED, MEMORY, the status of
+ * `write`, IO (all others). Thread-safe. */
 SPL_WARN_UNUSED int spl_outbound_run(const spl_outbound *request, spl_outbound_answer *ret_answer,
                                      spl_error *ret_error);
-/* The checks that need no connection. */
+/* Makes the checks of a URL that need no connection. Errors: ARGUMENT, PERMISSION, MEMORY. */
 SPL_WARN_UNUSED int spl_outbound_check_url(const char *url, const char *allow,
                                            spl_error *ret_error);
 
-/* The URL's host in lower case, without port; "" when there is none. Of a longer name the end. */
+/* Writes the URL's host in lower case, without port; "" when there is none. A name longer than
+ * `size` loses its beginning. */
 void spl_outbound_host(const char *url, char *ret_host, size_t size);
 
 #endif
