@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The door: which of the two kinds of credentials came, whether they are good, and how often.
+ * Authentication: selects the kind of credentials, checks them, and limits the rates.
  */
 #include "service/auth/auth.h"
 
@@ -35,14 +35,14 @@
 
 struct spl_auth {
     const spl_settings *settings;
-    spl_quota quota; /* of those who have none of their own */
+    spl_quota quota; /* of principals without their own */
     uint8_t link_key[32], session_key[32];
-    pthread_rwlock_t lock; /* of ring */
+    pthread_rwlock_t lock; /* protects ring */
     spl_keyring *ring;
     spl_jwt_policy jwt;
-    spl_jwks_source *jwks; /* NULL: no tokens are taken */
+    spl_jwks_source *jwks; /* NULL: tokens are not accepted */
     spl_rate_table *requests, *failures;
-    spl_rate_source shared_rates; /* NULL: `requests` alone */
+    spl_rate_source shared_rates; /* NULL: only `requests` counts */
     void *shared_user;
     spl_session_source sessions;
 };
@@ -147,7 +147,7 @@ static int make_principal(const spl_auth *auth, const spl_jwt_claims *claims,
     snprintf(principal.id, sizeof(principal.id), "jwt:%.32s", hex);
     memcpy(principal.owner, principal.id, sizeof(principal.owner));
     size_t whole = strnlen(claims->subject, sizeof(principal.name) - 1);
-    while (((unsigned char)claims->subject[whole] & 0xc0) == 0x80) /* within a character */
+    while (((unsigned char)claims->subject[whole] & 0xc0) == 0x80) /* inside a character */
         whole--;
     memcpy(principal.name, claims->subject, whole);
     *ret_principal = principal;
@@ -211,7 +211,7 @@ static int check_credentials(spl_auth *auth, const char *x_api_key, const char *
                                 : check_key(auth, bearer, ret_principal, ret_problem);
 }
 
-/* Whether everybody is let in: in development, where there are no credentials to be had. */
+/* Whether everyone is accepted: in development, when neither keys nor an issuer are configured. */
 static bool is_keyless(spl_auth *auth) {
     pthread_rwlock_rdlock(&auth->lock);
     const bool keyless = spl_keyring_count(auth->ring) == 0;
@@ -305,7 +305,8 @@ int spl_session_open(const spl_auth *auth, const spl_principal *principal, int64
     return spl_sessions_seal(auth->session_key, &session, ret_cookie, ret_error);
 }
 
-/* Makes of what the cookie says what is in force now; false when its key was revoked. */
+/* Updates the principal of a cookie to what is in force now. Returns false when its key was revoked
+ * or tokens are no longer accepted. */
 static bool renew_session(spl_auth *auth, spl_principal *session) {
     if (!session->credential[0]) {
         session->quota = auth->quota;

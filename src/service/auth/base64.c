@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Base64 by OpenSSL, which decodes leniently: a text is taken only if it is what its bytes encode
- * to.
+ * Base64 by OpenSSL, which decodes leniently: a text is accepted only if encoding its bytes gives
+ * the same text.
  */
 #include "service/auth/base64.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * JWK sets: parsed by jansson, keys by cjose; fetched by libcurl.
+ * JWK sets. jansson parses them, cjose imports the keys, libcurl fetches them.
  */
 #include "service/auth/jwks.h"
 
@@ -32,7 +32,7 @@ static void jwks_unref_p(spl_jwks **jwks) {
     spl_jwks_unref(*jwks);
 }
 
-/* Whether the member is missing, or this text. */
+/* Whether `member` is missing or equals `text`. */
 static bool absent_or(const json_t *item, const char *member, const char *text) {
     const json_t *value = json_object_get(item, member);
     const char *string = json_string_value(value);
@@ -63,7 +63,7 @@ static bool fits_algorithm(const cjose_jwk_t *key, const char *algorithm) {
     return type == CJOSE_JWK_KTY_EC && cjose_jwk_EC_get_curve(key, NULL) == wanted;
 }
 
-/* Whether the key's numbers are base64url, padded at most at the end: libcjose aborts the process
+/* Whether the key's numbers are base64url with padding only at the end. libcjose aborts the process
  * on others. */
 static bool has_clean_numbers(const json_t *item) {
     static const char *const members[] = {"n", "e", "d", "p", "q", "dp", "dq", "qi", "x", "y", "k"};
@@ -79,7 +79,7 @@ static bool has_clean_numbers(const json_t *item) {
     return true;
 }
 
-/* NULL when it is no key of ours. */
+/* Returns NULL when the key is unusable. */
 static cjose_jwk_t *import_key(json_t *item, const char *algorithm) {
     const char *kid = json_string_value(json_object_get(item, "kid"));
     if (!kid || !*kid || !absent_or(item, "use", "sig") || !absent_or(item, "alg", algorithm) ||
@@ -147,7 +147,7 @@ struct spl_jwks_source {
     const char *url, *algorithm;
     pthread_mutex_t lock;
     pthread_cond_t fetched;
-    spl_jwks *set; /* NULL until one was fetched */
+    spl_jwks *set; /* NULL until the first successful fetch */
     bool fetching, tried;
     atomic_bool stopped;
     double tried_s, set_s;
@@ -187,7 +187,7 @@ typedef struct body {
 
 static int take_body(void *user, const void *data, size_t size) {
     body *whole = user;
-    memcpy(whole->data + whole->size, data, size); /* max_bytes keeps it in */
+    memcpy(whole->data + whole->size, data, size); /* max_bytes limits the total */
     whole->size += size;
     return 0;
 }
@@ -222,7 +222,7 @@ static int fetch(const spl_jwks_source *source, spl_jwks **ret_jwks, spl_error *
     return spl_jwks_parse(whole->data, whole->size, source->algorithm, ret_jwks, ret_error);
 }
 
-/* Fetches without the lock, which the caller holds. */
+/* Fetches with the lock released. The caller holds it before and after. */
 static void refresh(spl_jwks_source *source, double now_s) {
     source->fetching = source->tried = true;
     source->tried_s = now_s;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tokens: shape, header, signature (cjose), claims, in that order; claims are read only once the
- * signature holds.
+ * Checks shape, header, signature (cjose) and claims of tokens, in that order. Claims are read only
+ * after the signature was verified.
  */
 #include "service/auth/jwt.h"
 
@@ -20,7 +20,7 @@ static void jws_free_p(cjose_jws_t **jws) {
     cjose_jws_release(*jws);
 }
 
-/* Three parts of base64url characters, none empty. */
+/* Whether `token` is three non-empty parts of base64url characters. */
 static bool is_compact(const char *token, size_t *ret_header_length) {
     static const char digits[] = SPL_BASE64URL_DIGITS;
     if (strnlen(token, SPL_JWT_MAX_LENGTH + 1) > SPL_JWT_MAX_LENGTH)
@@ -38,7 +38,7 @@ static bool is_compact(const char *token, size_t *ret_header_length) {
     return signature_length > 0 && signature[signature_length] == '\0';
 }
 
-/* NULL when it is no JSON object, or one that spl_json_load refuses. */
+/* Returns NULL when `text` is not a JSON object or spl_json_load refuses it. */
 static json_t *parse_object(const void *text, size_t size) {
     json_t *object = NULL;
     (void)!spl_json_load(text, size, 0, &object, NULL);
@@ -58,8 +58,8 @@ static json_t *decode_object(const char *text, size_t length) {
     return object;
 }
 
-/* Absent, or a type of access tokens: a token that was made for something else must not pass (RFC
- * 8725, 3.11). */
+/* Whether `type` is absent or a type of access tokens. A token made for another purpose must not
+ * pass (RFC 8725, 3.11). */
 static bool is_access_type(const json_t *type) {
     static const char *const types[] = {"JWT", "at+jwt", "application/at+jwt"};
     const char *text = json_string_value(type);
@@ -96,7 +96,7 @@ int spl_jwt_read_kid(const spl_jwt_policy *policy, const char *token,
     return 0;
 }
 
-/* A string, or one of the strings of an array. */
+/* Whether `claim` is `audience`, or an array of strings that contains it. */
 static bool names_audience(const json_t *claim, const char *audience) {
     const char *text = json_string_value(claim);
     if (text)
@@ -112,7 +112,7 @@ static bool names_audience(const json_t *claim, const char *audience) {
     return found && all_text;
 }
 
-/* A NumericDate; false when it is missing or none. */
+/* Reads a NumericDate. Returns false when it is missing or invalid. */
 static bool get_time(const json_t *claims, const char *name, double *ret_s) {
     const json_t *value = json_object_get(claims, name);
     if (!json_is_number(value) || !isfinite(json_number_value(value)))
@@ -156,7 +156,7 @@ static unsigned scope_bit(const char *name, size_t length) {
     return 0;
 }
 
-/* Words separated by spaces, or an array of words. */
+/* Reads words separated by spaces, or an array of words. */
 static unsigned read_scopes(const json_t *claim) {
     unsigned scopes = 0;
     size_t i;

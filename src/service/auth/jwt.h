@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * JSON Web Tokens (RFC 7519), as signed compact tokens (RFC 7515), checked by the advice of RFC
- * 8725: one algorithm, one issuer, one audience, keys only from the operator's JWK set; jku, x5u,
- * x5c and jwk in a token's header are not looked at.
+ * JSON Web Tokens (RFC 7519), as signed compact tokens (RFC 7515), checked as RFC 8725 advises: one
+ * algorithm, one issuer, one audience, and keys only from the operator's JWK set. The header
+ * members jku, x5u, x5c and jwk are ignored.
  */
 #ifndef SPL_SERVICE_AUTH_JWT_H
 #define SPL_SERVICE_AUTH_JWT_H
@@ -24,14 +24,14 @@ typedef struct spl_jwt_claims {
     int64_t expires_s; /* Unix time */
 } spl_jwt_claims;
 
-/* Checks the token's shape and header, and gives the id of the key that is said to have signed it.
- * Errors: FORMAT (no such token), PERMISSION (not one that this policy takes), MEMORY. */
+/* Checks a token's shape and header, and returns the id of the key that it claims to be signed
+ * with. Errors: FORMAT (not a token), PERMISSION (the policy does not allow it), MEMORY. */
 SPL_WARN_UNUSED int spl_jwt_read_kid(const spl_jwt_policy *policy, const char *token,
                                      char ret_kid[SPL_JWT_KID_MAX_LENGTH + 1],
                                      spl_error *ret_error);
 
-/* Checks signature and claims of a token that passed spl_jwt_read_kid. `now_s`: Unix time. The same
- * errors. */
+/* Checks the signature and claims of a token that passed spl_jwt_read_kid. `now_s`: Unix time.
+ * Errors: as spl_jwt_read_kid. */
 SPL_WARN_UNUSED int spl_jwt_verify(const spl_jwt_policy *policy, const cjose_jwk_t *key,
                                    const char *token, int64_t now_s, spl_jwt_claims *ret_claims,
                                    spl_error *ret_error);

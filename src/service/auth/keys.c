@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The keyring that requests are checked against, and the changes that `spleeterd keys` makes to
+ * The keyring that authenticates requests, and the changes that `spleeterd keys` makes to
  * keys.json.
  */
 #include "service/auth/keys.h"
@@ -32,7 +32,7 @@ struct spl_keyring {
     ring_entry entries[];
 };
 
-/* A quota's zeros become the defaults'. */
+/* Replaces the zeros of a quota by the defaults. */
 static spl_quota complete_quota(const spl_quota *own, const spl_quota *defaults) {
     return (spl_quota){
         .rate_per_minute = own->rate_per_minute ? own->rate_per_minute : defaults->rate_per_minute,
@@ -55,7 +55,7 @@ static void add_entry(spl_keyring *ring, const spl_key *key, const spl_quota *de
     snprintf(entry->principal.name, sizeof(entry->principal.name), "%s", key->name);
 }
 
-/* Readers end with the client whose jobs they read. */
+/* Removes the readers whose client has no key any more. */
 static void leave_out_readers(spl_keyring *ring) {
     size_t count = 0;
     for (size_t i = 0; i < ring->count; i++) {
@@ -170,7 +170,7 @@ static int no_such_name(const char *name, spl_error *ret_error) {
     return spl_fail(ret_error, SPL_E_NOT_FOUND, "there is no key named %s", name);
 }
 
-/* Who the reader `key` reads the jobs of. */
+/* Sets the client whose jobs the reader `key` reads. */
 static int set_client(spl_key *key, const char *of, const spl_key_file *file,
                       spl_error *ret_error) {
     if (!of)
@@ -305,7 +305,7 @@ int spl_keys_list(const char *data_dir, FILE *stream, spl_error *ret_error) {
     return 0;
 }
 
-/* A quota's zero means the default: null. */
+/* A zero means the default, which is null in JSON. */
 static json_t *limit_to_json(uint64_t limit) {
     return limit > 0 ? json_integer((json_int_t)limit) : json_null();
 }

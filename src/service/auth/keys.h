@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * API keys: DATA_DIR/keys.json holds, for each, name, id, role, quota, creation time and SHA-256 of
- * the key (a key is 256 random bits, so a plain hash is enough); written whole or not at all, mode
- * 0600. A key looks like "spl_" and 43 base64url characters. SPLEETER_API_KEY may be any text of 16
+ * API keys. DATA_DIR/keys.json holds the name, id, role, quota, creation time and SHA-256 of each
+ * key; a key is 256 random bits, so a plain hash is enough. The file is replaced atomically and has
+ * mode 0600. A key is "spl_" and 43 base64url characters; SPLEETER_API_KEY may be any text of 16
  * characters or more.
  */
 #ifndef SPL_SERVICE_AUTH_KEYS_H
@@ -15,35 +15,35 @@
 
 typedef struct spl_keyring spl_keyring;
 
-/* A reader whose client has no key any more is left out. `first_key` is SPLEETER_API_KEY ("":
- * none); `defaults` is for keys without a quota of their own. A missing file is an empty one. */
+/* Reads all keys, without readers whose client has no key any more. `first_key` is SPLEETER_API_KEY
+ * ("": none); `defaults` is for keys without their own quota. A missing file counts as empty. */
 SPL_WARN_UNUSED int spl_keyring_open(const char *data_dir, const char *first_key,
                                      const spl_quota *defaults, spl_keyring **ret_keyring,
                                      spl_error *ret_error);
 size_t spl_keyring_count(const spl_keyring *keyring);
 /* Compares with every key in constant time. */
 bool spl_keyring_find(const spl_keyring *keyring, const char *key, spl_principal *ret_principal);
-/* Whether there is a key of that client (spl_principal.id). */
+/* Whether `client` (spl_principal.id) has a key. */
 bool spl_keyring_has_client(const spl_keyring *keyring, const char *client);
-/* The key that a session was opened with, by its principal's id and credential. */
+/* Finds the key that opened a session, by the id and credential of the session's principal. */
 bool spl_keyring_find_session(const spl_keyring *keyring, const spl_principal *session,
                               spl_principal *ret_principal);
 void spl_keyring_free(spl_keyring *keyring);
 
-/* For `spleeterd keys`. Roles: user (read and write), reader (read the jobs of the client that `of`
- * names), metrics, admin (user and metrics). Others than readers are not `of` anybody (NULL). A
- * quota's zeros mean the defaults. */
+/* Adds a key, for `spleeterd keys`. Roles: user (read and write), reader (read the jobs of the
+ * client that `of` names), metrics, admin (user and metrics). `of` is NULL for all roles but
+ * reader. Zeros in a quota mean the defaults. */
 SPL_WARN_UNUSED int spl_keys_add(const char *data_dir, const char *name, const char *role,
                                  const char *of, const spl_quota *quota, char ret_key[64],
                                  spl_error *ret_error);
-/* Another key for the same client, in place of the one it has. */
+/* Replaces a client's key by a new one. */
 SPL_WARN_UNUSED int spl_keys_rotate(const char *data_dir, const char *name, char ret_key[64],
                                     spl_error *ret_error);
 SPL_WARN_UNUSED int spl_keys_revoke(const char *data_dir, const char *name, spl_error *ret_error);
 SPL_WARN_UNUSED int spl_keys_list(const char *data_dir, FILE *stream, spl_error *ret_error);
 
-/* What it lists, as an array of objects; null stands for a quota's default. *ret_array is the
- * caller's. */
+/* Returns what spl_keys_list prints, as an array of objects; null stands for a quota's default. The
+ * caller owns *ret_array. */
 SPL_WARN_UNUSED int spl_keys_to_json(const char *data_dir, json_t **ret_array,
                                      spl_error *ret_error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * keys.json, read strictly: an unknown member, a name that stands twice or a number out of range
- * refuses the file.
+ * keys.json, parsed strictly: an unknown member, a duplicate name or a number out of range refuses
+ * the file.
  */
 #include "service/auth/keys_file.h"
 
@@ -155,8 +155,8 @@ int spl_key_file_parse(const void *text, size_t size, const char *path, spl_key_
     return 0;
 }
 
-/* Files that are another user's, such as Secrets of Kubernetes, were put there with the mode that
- * their owner wants. */
+/* Rejects a file that others may write. *ret_open is false for another user's file, such as a
+ * Kubernetes Secret, because its owner chose the mode. */
 static int check_mode(const char *path, bool *ret_open, spl_error *ret_error) {
     struct stat status;
     if (stat(path, &status) < 0)
@@ -209,7 +209,7 @@ static json_t *pack_key(const spl_key *key) {
 }
 
 int spl_key_file_write(const char *data_dir, const spl_key_file *file, spl_error *ret_error) {
-    json_t *list = json_array(); /* taken over by root */
+    json_t *list = json_array(); /* owned by root */
     SPL_CLEANUP(spl_json_free_p)
     json_t *root = json_pack("{s:i, s:o}", "version", FILE_VERSION, "keys", list);
     bool whole = root != NULL;

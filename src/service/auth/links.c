@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What is sealed, the caller's; -1 when memory is out. */
+/* Makes the text to seal, owned by the caller. Returns its length, or -1 when memory runs out. */
 static int make_text(const char *path, int64_t expires_s, char **ret_text) {
     return asprintf(ret_text, "%" PRId64 "\n%s", expires_s, path);
 }
@@ -28,7 +28,7 @@ int spl_links_sign(const uint8_t key[32], const char *path, int64_t expires_s, c
     return status;
 }
 
-/* Decimal without sign, blanks or zeros in front, so that a link has one spelling. */
+/* Parses a decimal without sign, blanks or leading zeros, so that a link has one spelling. */
 static bool parse_expires(const char *text, int64_t *ret_s) {
     const size_t digits = strspn(text, "0123456789");
     if (digits == 0 || digits > 12 || text[digits] || text[0] == '0')

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The secret is "EXPIRES.STATE.VERIFIER.SEAL": the state ties the answer to the browser that asked,
- * the verifier ties the code to this sign-in, and the seal keeps anybody from making up a secret,
- * for which the server would be asked.
+ * The secret is "EXPIRES.STATE.VERIFIER.SEAL". The state ties the response to the browser that
+ * began the sign-in, and the verifier ties the code to this sign-in. The seal prevents forged
+ * secrets, which would cause requests to the server.
  */
 #include "service/auth/oauth.h"
 
@@ -29,7 +29,7 @@ bool spl_oauth_configured(const spl_settings *settings) {
     return *settings->oauth_client_id != '\0';
 }
 
-/* "&name=value", in the form of application/x-www-form-urlencoded. */
+/* Writes "&name=value" in the format application/x-www-form-urlencoded. */
 static void put(FILE *out, const char *separator, const char *name, const char *value) {
     fprintf(out, "%s%s=", separator, name);
     for (const char *c = value; *c; c++) {
@@ -126,7 +126,8 @@ static int write_request(const spl_settings *settings, const char *code, const c
 static int read_answer(const token_answer *answer, long status, char **ret_token,
                        spl_error *ret_error) {
     SPL_CLEANUP(spl_json_free_p) json_t *root = NULL;
-    (void)!spl_json_load(answer->text, answer->size, 0, &root, NULL); /* no token, no reason */
+    /* On failure `token` and `reason` are NULL. */
+    (void)!spl_json_load(answer->text, answer->size, 0, &root, NULL);
     const char *token = json_string_value(json_object_get(root, "access_token"));
     const char *reason = json_string_value(json_object_get(root, "error"));
     int result = 0;
@@ -142,7 +143,8 @@ static int read_answer(const token_answer *answer, long status, char **ret_token
     return result;
 }
 
-/* The verifier of a secret that is ours, good, and of that state; to be wiped. */
+/* Extracts the verifier of a secret, which the caller wipes. Returns false when the seal, expiry or
+ * state is invalid. */
 static bool open_secret(const uint8_t key[32], int64_t now_s, const char *secret, const char *state,
                         char ret_verifier[SPL_BASE64_SIZE(VERIFIER_BYTES)]) {
     const char *seal = strrchr(secret, '.');

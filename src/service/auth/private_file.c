@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Private files: written beside their place with mode 0600, then renamed. Writers take turns by a
- * lock on the folder itself.
+ * Private files are written to a temporary file with mode 0600, then renamed. A lock on the folder
+ * itself serializes the writers.
  */
 #include "service/auth/private_file.h"
 

@@ -7,11 +7,11 @@
 
 #include "base/error.h"
 
-/* Makes the folder (0700) when it is missing, and waits until no other process is changing files in
- * it; closing the descriptor lets the next one. */
+/* Creates the folder (0700) if it is missing, and waits until no other process changes files in it.
+ * Closing *ret_fd releases the lock. */
 SPL_WARN_UNUSED int spl_private_lock(const char *folder, int *ret_fd, spl_error *ret_error);
 
-/* Replaces the file FOLDER/NAME, whole or not at all, with mode 0600. */
+/* Replaces the file FOLDER/NAME atomically, with mode 0600. */
 SPL_WARN_UNUSED int spl_private_write(const char *folder, const char *name, const void *data,
                                       size_t size, spl_error *ret_error);
 

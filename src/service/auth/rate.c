@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The generic cell rate algorithm (ITU-T I.371): one number a name, the time at which all its
- * requests will have come back. A request moves it by the time that one request takes to come back,
- * and is refused when that would lie more than a minute ahead.
+ * The generic cell rate algorithm (ITU-T I.371) stores one number per name: the time at which all
+ * its requests are available again. A request moves this time forward by the time that one request
+ * takes to become available, and is refused when the result would be more than a minute ahead.
  *
- * The table is cut into sets of eight slots. A name's set and tag come from SHA-256 with a random
- * salt, so that nobody can choose names that collide; the slot of a set that is full again soonest,
- * or since longest, makes room.
+ * The table is divided into sets of eight slots. A name's set and tag come from SHA-256 with a
+ * random salt, so that nobody can choose names that collide. A new name replaces the slot of its
+ * set with the earliest such time.
  */
 #include "service/auth/rate.h"
 
@@ -54,7 +54,8 @@ void spl_rate_table_free(spl_rate_table *table) {
     free(table);
 }
 
-/* The name's slot; with `make`, one is cleared for it when it has none. NULL when there is none. */
+/* Returns the slot of `name`. When there is none, replaces the oldest slot of the set with `make`,
+ * and returns NULL without it. */
 static slot *find_slot(spl_rate_table *table, const char *name, bool make) {
     char salted[sizeof(table->salt) + 128];
     uint8_t digest[SHA256_DIGEST_LENGTH];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Seals of texts that are given out and come back: HMAC-SHA256 in base64url.
+ * Seals of texts that the service hands out and gets back: HMAC-SHA256 in base64url.
  */
 #ifndef SPL_SERVICE_AUTH_SEAL_H
 #define SPL_SERVICE_AUTH_SEAL_H
@@ -9,10 +9,10 @@
 
 #define SPL_SEAL_CHARS 43
 
-/* The seal of the first `length` bytes of `text`. Errors: MEMORY. */
+/* Seals the first `length` bytes of `text`. Errors: MEMORY. */
 SPL_WARN_UNUSED int spl_seal_make(const uint8_t key[32], const char *text, size_t length,
                                   char ret_seal[SPL_SEAL_CHARS + 1], spl_error *ret_error);
-/* Whether `seal` is that seal; takes the same time whatever is wrong with it. */
+/* Whether `seal` is the seal of that text; compares in constant time. */
 bool spl_seal_holds(const uint8_t key[32], const char *text, size_t length, const char *seal);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The service's secret, and the keys that are derived from it: HKDF-SHA256 (RFC 5869) with no salt,
- * for the secret is random, and the purpose as info.
+ * The service's secret, and the keys derived from it by HKDF-SHA256 (RFC 5869). The purpose is the
+ * info; there is no salt because the secret is random.
  */
 #include "base/file.h"
 #include "service/auth/auth.h"

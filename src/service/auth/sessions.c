@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * "EXPIRES.SCOPES.SESSION.CREDENTIAL.ID.SEAL": none but the id can hold a dot.
+ * "EXPIRES.SCOPES.SESSION.CREDENTIAL.ID.SEAL": only the id can contain a dot.
  */
 #include "service/auth/sessions.h"
 
@@ -22,7 +22,7 @@ int spl_sessions_seal(const uint8_t key[32], const spl_principal *principal, cha
     return status;
 }
 
-/* Copies what stands before the next dot, and returns what stands behind it. */
+/* Copies the part before the next dot and returns the text after the dot. */
 static const char *take(const char *text, char *ret_part, size_t size) {
     const size_t length = strcspn(text, ".");
     snprintf(ret_part, size, "%.*s", (int)length, text);
@@ -34,7 +34,7 @@ bool spl_sessions_open(const uint8_t key[32], const char *text, int64_t now_s,
     const char *seal = strrchr(text, '.');
     if (!seal || !spl_seal_holds(key, text, (size_t)(seal - text), seal + 1))
         return false;
-    /* From here on it is our own text. */
+    /* The seal is valid, so this service wrote the text. */
     spl_principal principal = {0};
     char *rest;
     principal.expires_s = strtoll(text, &rest, 10);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sessions of browsers: a sealed text for a cookie that says who signed in, until when, and by
- * which key. What it says counts only while that key exists and the session was not ended (auth.h).
+ * Browser sessions: a sealed text for a cookie, with the principal, its key and the expiry. It is
+ * valid only while that key exists and the session was not ended (auth.h).
  */
 #ifndef SPL_SERVICE_AUTH_SESSIONS_H
 #define SPL_SERVICE_AUTH_SESSIONS_H
 
 #include "service/auth/principal.h"
 
-/* Seals id, credential, session, scopes and expires_s of `principal`. */
+/* Seals the id, credential, session, scopes and expires_s of `principal`. */
 SPL_WARN_UNUSED int spl_sessions_seal(const uint8_t key[32], const spl_principal *principal,
                                       char ret_text[256], spl_error *ret_error);
-/* Fills those five when the seal is unbroken and the session has not expired. */
+/* Fills those five fields. Returns false when the seal is wrong or the session has expired. */
 bool spl_sessions_open(const uint8_t key[32], const char *text, int64_t now_s,
                        spl_principal *ret_principal);
 

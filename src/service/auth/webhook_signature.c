@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Standard Webhooks: one signature is made, any of several may be right.
+ * Standard Webhooks: signing makes one signature, and verification accepts any of several.
  */
 #include "service/auth/webhook_signature.h"
 
@@ -74,7 +74,7 @@ static bool parse_timestamp(const char *text, int64_t *ret_s) {
     return true;
 }
 
-/* Whether one of the signatures, separated by spaces, is `right`. */
+/* Whether one of the space-separated signatures is `right`. */
 static bool any_is(const char *signatures, const char *right) {
     const size_t length = strlen(right);
     bool found = false;
