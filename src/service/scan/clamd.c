@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * clamd's INSTREAM command (clamd(8)): "zINSTREAM\0", then chunks of a 32-bit big-endian length and
- * as many bytes, then a length of 0. The answer ends with a NUL: "stream: OK", "stream: NAME
- * FOUND", or an error. One deadline counts for connecting, sending and waiting.
+ * that many bytes, then a length of 0. The response ends with a NUL: "stream: OK", "stream: NAME
+ * FOUND", or an error. One deadline covers connecting, sending and waiting.
  */
 #include "service/scan/clamd.h"
 
@@ -36,7 +36,7 @@ static void session_close(clamd_session *session) {
         close(session->fd);
 }
 
-/* Waits until the socket is ready for one of `events`; *ret_events says for which. */
+/* Waits until the socket is ready for one of `events`; *ret_events holds the ready ones. */
 static int wait_for(const clamd_session *session, short events, short *ret_events,
                     spl_error *ret_error) {
     for (;;) {
@@ -120,7 +120,7 @@ static int session_open(const char *socket_name, const spl_scan_wait *wait, clam
                     "%s names no socket of clamd; write unix:PATH or tcp:HOST:PORT", socket_name);
 }
 
-/* Sends all of it, unless clamd answers first or hangs up: *ret_sent is then false. */
+/* Sends all data. *ret_sent is false when clamd responds first or closes the connection. */
 static int send_all(clamd_session *session, const void *data, size_t size, bool *ret_sent,
                     spl_error *ret_error) {
     const char *bytes = data;
@@ -168,7 +168,7 @@ static int send_file(clamd_session *session, int file_fd, bool *ret_sent, spl_er
     return status;
 }
 
-/* Up to the NUL and the end of the connection. */
+/* Receives the response, up to its NUL and the end of the connection. */
 static int receive_answer(clamd_session *session, spl_error *ret_error) {
     for (;;) {
         short events;
