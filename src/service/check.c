@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tries what `serve` does at its start, as far as that leaves no traces.
+ * Repeats the checks that `serve` makes at its start, as far as they leave no traces.
  */
 #include "service/check.h"
 
@@ -45,7 +45,7 @@ static SPL_PRINTF(2, 3) void tell(const service_check *check, const char *format
 
 /* ---- Files ---- */
 
-/* The file `path` of a setting; NULL after telling why it cannot be read. */
+/* Opens the file of a setting. Returns NULL after reporting why it cannot be read. */
 static FILE *open_file(const service_check *check, const char *setting, const char *path) {
     FILE *file = fopen(path, "re");
     if (!file)
@@ -90,8 +90,7 @@ static void check_tls(const service_check *check) {
              key_path, certificate_path);
 }
 
-/* Whether `path`, or the nearest folder above it that exists, is a folder that can be written to.
- */
+/* Checks that `path`, or the nearest existing folder above it, is a writable folder. */
 static void check_folder(const service_check *check, const char *setting, const char *path) {
     SPL_CLEANUP(spl_free_p) char *existing = NULL;
     struct stat found;
@@ -221,9 +220,9 @@ void spl_service_check_here(const spl_settings *settings, spl_settings_tell *tel
     check_helper(&check);
 }
 
-/* ---- Elsewhere ---- */
+/* ---- Other programs and machines ---- */
 
-/* Whether a service runs with this data folder: then the port is its own. */
+/* Whether a service runs with this data folder; the port is then in use by that service. */
 static bool is_running(const spl_settings *settings) {
     SPL_CLEANUP(spl_free_p) char *path = NULL;
     if (asprintf(&path, "%s/lock", settings->data_dir) < 0)
@@ -310,7 +309,7 @@ static void *ask(void *user) {
 }
 
 void spl_service_check_away(const spl_settings *settings, spl_settings_tell *tell_, void *user) {
-    /* Whatever gives no answer in time still uses its run, so they are not on the stack. */
+    /* Static, because a check that misses the deadline keeps using its run. */
     static question_run runs[SPL_ARRAY_SIZE(questions)];
     const service_check check = {settings, tell_, user};
     spl_error error;

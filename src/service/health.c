@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * One request to this machine's own service.
+ * One request to the service on this machine.
  */
 #include "service/health.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Opens the rooms from the ground up, waits for signals, and closes them in reverse. No thread but
- * the first one takes signals.
+ * Opens the modules in the order of their dependencies, waits for signals, and closes the modules
+ * in reverse. Only the first thread receives signals.
  */
 #include "service/service.h"
 
@@ -24,7 +24,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define GRACE_S 5 /* for answers that are on their way when the jobs have stopped */
+#define GRACE_S 5 /* for responses in transit when the jobs have stopped */
 
 typedef struct running_service {
     const spl_settings *settings;
@@ -114,8 +114,7 @@ static int check_sandbox(const spl_settings *settings, spl_error *ret_error) {
     return 0;
 }
 
-/* spl_pull_options.progress: a download may take long, and who ends the service meanwhile does not
- * wait for it. */
+/* spl_pull_options.progress: cancels a download, which may take long, when a signal is pending. */
 static int ask_ended(void *user, const spl_pull_progress *progress) {
     (void)user, (void)progress;
     sigset_t pending;
@@ -123,8 +122,8 @@ static int ask_ended(void *user, const spl_pull_progress *progress) {
     return sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT);
 }
 
-/* Downloads the models of SPLEETER_PULL_MODELS into DATA_DIR/models, and has them found there
- * first. */
+/* Downloads the models of SPLEETER_PULL_MODELS into DATA_DIR/models and puts that folder first in
+ * SPLEETER_MODEL_PATH. */
 static int pull_models(const spl_settings *settings, spl_error *ret_error) {
     if (!*settings->pull_models)
         return 0;
@@ -183,7 +182,8 @@ static bool has_jobs(const char *blobs) {
     return entry != NULL;
 }
 
-/* A new database beside files of jobs would know none of them. */
+/* Fails when the database is missing or empty but there are files of jobs: a new database would not
+ * list these jobs. */
 static int check_database(const char *data_dir, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *database = NULL, *blobs = NULL;
     if (asprintf(&database, "%s/jobs.db", data_dir) < 0 ||
@@ -260,7 +260,7 @@ static int open_blobs(running_service *service, spl_error *ret_error) {
     return spl_blobs_open_s3(&options, &service->blobs, ret_error);
 }
 
-/* Jobs that name no model need the one that is set. */
+/* Checks the default model, which jobs that name no model use. */
 static int open_models(running_service *service, spl_error *ret_error) {
     int status = spl_models_open(&service->models, ret_error);
     if (status < 0 || service->role != SPL_SERVES)
@@ -344,7 +344,7 @@ static int start(running_service *service, spl_error *ret_error) {
     return status;
 }
 
-/* ---- What people are told ---- */
+/* ---- Announcement ---- */
 
 /* "2stems, spleeter:2stems, ..." */
 static void list_models(spl_models *models, char *ret_text, size_t size) {
@@ -361,7 +361,7 @@ static void list_models(spl_models *models, char *ret_text, size_t size) {
     }
 }
 
-/* Keys go over the network unencrypted, unless a proxy that is not named anywhere ends TLS. */
+/* Whether keys cross the network unencrypted; ignores a TLS proxy that no setting names. */
 static bool is_plain(const running_service *service) {
     const spl_settings *settings = service->settings;
     return service->role == SPL_SERVES && spl_http_port(service->http) > 0 &&
@@ -408,7 +408,7 @@ static void announce(const running_service *service) {
         spl_log(SPL_LOG_WARNING, "service.sandbox", SPL_TEXT("detail", warning));
 }
 
-/* ---- Until a signal ends it ---- */
+/* ---- Signals ---- */
 
 static void reload(running_service *service) {
     spl_error error;
@@ -446,7 +446,7 @@ static void wait_for_end(running_service *service) {
     spl_log(SPL_LOG_INFO, "service.draining", SPL_TEXT("signal", strsignal(number)));
 }
 
-/* From now on a second signal ends the process at once. */
+/* From now on a second signal ends the process immediately. */
 static void stop_watching(void) {
     const struct sigaction usual = {.sa_handler = SIG_DFL};
     sigaction(SIGTERM, &usual, NULL);
