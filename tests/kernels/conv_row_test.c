@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A row of a convolution.
+ * One row of a convolution.
  */
 #include "base/macros.h"
 #include "kernels_fixture.h"
@@ -70,7 +70,7 @@ static void conv_row_follows_definition(void **state) {
     }
 }
 
-/* A row computed in two parts has the same bytes as in one. */
+/* A row that is computed in two parts has the same bytes as one computed at once. */
 static void conv_row_does_not_depend_on_position(void **state) {
     (void)state;
     for (size_t t = 0; t < table_count; t++)

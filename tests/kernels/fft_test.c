@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The Fourier transform, and the spectrum of two channels that one transform gives.
+ * The Fourier transform, and the spectra of two channels from a single transform.
  */
 #include "base/macros.h"
 #include "kernels_fixture.h"
@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-/* Within 120 dB of the definition for noise, a spike and a sinusoid; the inverse gives the input
- * back. */
+/* The error is at least 120 dB below the result for noise, a spike and a sinusoid. The inverse
+ * restores the input. */
 static void fft_matches_definition(void **state) {
     (void)state;
     enum { N = SPL_FFT_SIZE };
@@ -57,8 +57,8 @@ static void fft_matches_definition(void **state) {
         }
 }
 
-/* Gain 1 gives the packed spectrum back; gains of one channel leave the other alone; magnitudes are
- * those of the two signals. */
+/* A gain of 1 restores the channel, the gains of one channel do not affect the other, and
+ * magnitudes are those of the two signals. */
 static void spectrum_separates_channels(void **state) {
     (void)state;
     enum { N = SPL_FFT_SIZE };

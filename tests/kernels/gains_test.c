@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The shares of the stems in each bin.
+ * Each stem's share of each bin.
  */
 #include "base/macros.h"
 #include "kernels_fixture.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The speed of each kernel as a share of this core's measured FMA peak.
+ * Measures the speed of each kernel as a share of this core's measured FMA peak.
  */
 #include "base/macros.h"
 #include "kernels_fixture.h"

@@ -1,32 +1,33 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the kernel tests and kernels_bench.c share. Each test checks one family of kernels against
- * its definition in double precision, for every instruction set of this CPU, in guarded buffers, at
- * sizes around the kernel's tile.
+ * Shared by the kernel tests and kernels_bench.c. Each test checks one family of kernels against
+ * its definition in double precision, for every instruction set that this CPU supports, in guarded
+ * buffers, at sizes around the kernel's tile.
  *
- * Tolerances come from the operands: a sum of n products may be off by n * epsilon times the sum of
- * their magnitudes.
+ * Tolerances follow from the operands: a sum of n products may differ by n * epsilon times the sum
+ * of their magnitudes.
  */
 #ifndef KERNELS_FIXTURE_H
 #define KERNELS_FIXTURE_H
 
 #include "lib/kernels/kernels.h"
 
-/* The kernels of each instruction set of this CPU, best last; `table_count` are set by
- * kernels_find(). */
+/* The kernels of each instruction set that this CPU supports, the best last. kernels_find() fills
+ * in `tables` and `table_count`. */
 extern const spl_kernels *tables[3];
 extern size_t table_count;
 
-/* Fills `tables`. To be called once, before anything else here. */
+/* Fills `tables`. Call it once, before anything else here. */
 void kernels_find(void);
 
-/* `count` random floats in [-1, 1), the same in each run, between two guards. */
+/* Returns `count` random floats in [-1, 1), the same in each run, between two guards. Free them
+ * with buffer_free(). */
 float *buffer_new(size_t count);
 
 /* Asserts that the guards are intact, and frees the buffer. */
 void buffer_free(float *buffer, size_t count);
 
-/* A convolution row of one size and kind; everything it points to belongs to it. */
+/* A convolution row of one size and kind. It owns everything that it points to. */
 typedef struct row_case {
     spl_conv_row row;
     size_t input_count, weights_count, out_count;
@@ -39,10 +40,10 @@ void row_case_free(row_case *c);
 
 double activate(spl_activation activation, double value);
 
-/* The finished value of a sum for channel o. */
+/* Returns the value of channel o after the kernel's finishing step for `sum`. */
 double finished(const spl_finish *finish, unsigned o, double sum);
 
-/* Both NaN, or at most `tolerance` apart. */
+/* Asserts that both values are NaN, or that they differ by at most `tolerance`. */
 void assert_near(const char *what, float got, double want, double tolerance);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A row of the last layer.
+ * One row of the last layer.
  */
 #include "base/macros.h"
 #include "kernels_fixture.h"

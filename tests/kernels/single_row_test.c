@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A row of a transposed convolution with one output channel.
+ * One row of a transposed convolution with one output channel.
  */
 #include "base/macros.h"
 #include "kernels_fixture.h"
@@ -10,8 +10,7 @@
 
 #include <cmocka.h>
 
-/* One channel out of a transposed convolution, each output as the sum over the taps that reach it.
- */
+/* Each output is the sum over the taps that reach it. */
 static void single_row_follows_definition(void **state) {
     (void)state;
     for (size_t t = 0; t < table_count; t++)
@@ -22,7 +21,8 @@ static void single_row_follows_definition(void **state) {
                 float *packed = buffer_new((size_t)SPL_SINGLE_TAPS * channels), *to = packed;
                 for (unsigned r = 0; r < 3; r++)
                     rows[r] = buffer_new(count);
-                for (unsigned c = 0; c < channels; c++) /* kernel: [channel][5][5] */
+                /* `kernel` is [channel][5][5]. */
+                for (unsigned c = 0; c < channels; c++)
                     for (int r = 0; r < 3; r++)
                         for (int k = 0; k < 3; k++)
                             for (int i = r == 2; i < 2; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pixels by channel.
+ * Transposition of pixels by channel.
  */
 #include "base/macros.h"
 #include "kernels_fixture.h"

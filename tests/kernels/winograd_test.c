@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Convolutions by Winograd's method: input, weights, product and output.
+ * Convolutions by Winograd's algorithm: input, weights, product and output.
  */
 #include "base/macros.h"
 #include "kernels_fixture.h"
@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-/* A group of tiles through all three stages, with kernels of 2 or 3 taps each way, is the
- * convolution. The tiles of the result stand side by side, the last of them as wide as
- * `last_width`. */
+/* Passes a group of tiles through all stages, with kernels of 2 or 3 taps in each direction, and
+ * compares the result with the convolution. The output tiles lie side by side; the last one is
+ * `last_width` wide. */
 static void check_winograd(const spl_kernels *kernels, unsigned tiles, unsigned channels,
                            unsigned row_taps, unsigned column_taps, unsigned height,
                            unsigned last_width, spl_finish_order order) {
@@ -161,8 +161,8 @@ static void winograd_is_convolution(void **state) {
                                    (spl_finish_order)(channels / 16 % 3));
 }
 
-/* Groups and panels that are multiplied together have the same bytes as each by itself, and sums in
- * parts the same as whole. */
+/* Groups and panels that are multiplied together give the same bytes as each alone, and a sum
+ * computed in parts the same bytes as the whole. */
 static void winograd_product_does_not_depend_on_parts(void **state) {
     (void)state;
     enum { GROUPS = 5, RUN = 32, PANELS = 2 };
