@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The audio room from within: rounding, what is left behind when a decoder is dropped early, many
- * at once. (That decoding and encoding are right is tested against ffmpeg in tests/audio.)
+ * Internals of the audio module: rounding, early release of decoders and encoders, concurrent
+ * decoders. tests/audio compares decoded and encoded audio with ffmpeg.
  */
 #include "app/audio/audio.h"
 #include "app/audio/pcm.h"
@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-/* The definition, in double precision. Returns whether the value was clipped. */
+/* Rounds as the definition does, in double precision. Returns whether the value was clipped. */
 static bool round_one(float sample, unsigned bits, double *ret_value) {
     double largest = ldexp(1, (int)bits - 1) - 1;
     double value = nearbyint((double)sample * (largest + 1));
@@ -81,7 +81,7 @@ static void rounding(void **state) {
     free(samples);
 }
 
-/* A WAV file of noise in memory, for `seconds`. */
+/* Returns a WAV file of noise in memory, `seconds` long. */
 static int noise_file(unsigned seconds) {
     const spl_encode_options options = {
         .codec = SPL_CODEC_WAV, .channels = 2, .sample_rate_hz = 44100};
@@ -109,7 +109,7 @@ static unsigned open_descriptors(void) {
     return count;
 }
 
-/* The helper of a decoder or encoder that is freed in the middle of its work is gone, with its
+/* A decoder or encoder that is freed in the middle of its work ends its helper and closes its
  * descriptors. */
 static void dropped_early(void **state) {
     (void)state;
@@ -165,7 +165,7 @@ static void *count_in_thread(void *user) {
     return (void *)(uintptr_t)count_samples(fd);
 }
 
-/* All of one descriptor: the helpers do not share its position, nor move it. */
+/* All threads decode the same descriptor: the helpers neither share nor move its position. */
 static void many_at_once(void **state) {
     (void)state;
     int fd = noise_file(5);
@@ -182,8 +182,8 @@ static void many_at_once(void **state) {
     close(fd);
 }
 
-/* Writing to a pipe that nobody reads is an error; SIGPIPE stays as it was and is not left pending.
- */
+/* Writing to a pipe without a reader is an error. SIGPIPE keeps its disposition and is not left
+ * pending. */
 static void closed_pipe(void **state) {
     (void)state;
     static float samples[2 * 400000];

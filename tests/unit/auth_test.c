@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Secrets, API keys, rates, signed links and webhooks' signatures.
+ * Secrets, API keys, rate limits, signed links and signatures of webhooks.
  */
 #include "base/file.h"
 #include "service/auth/auth.h"
@@ -42,7 +42,8 @@ static int remove_folder(void **state) {
     (void)state;
     unlink(path_of("keys.json"));
     unlink(path_of("secret"));
-    return rmdir(folder); /* fails when anything else was left there */
+    /* Fails if the folder is not empty. */
+    return rmdir(folder);
 }
 
 static mode_t mode_of(const char *name) {
@@ -83,7 +84,7 @@ static void secret_is_refused(void **state) {
     assert_true(spl_secret_open(folder, secret, &error) < 0);
 }
 
-/* HKDF-SHA256 without salt, from another implementation (Python's cryptography):
+/* HKDF-SHA256 without salt. The expected key was computed with Python's cryptography package:
  * HKDF(SHA256(), 32, None, b"audit").derive(bytes(range(32))) */
 static void derived_keys(void **state) {
     (void)state;
@@ -199,7 +200,7 @@ static void keys_come_and_go(void **state) {
     spl_keyring_free(ring);
 }
 
-/* The principal of a key; false: it is unknown. */
+/* Looks up the principal of a key. Returns false if the key is unknown. */
 static bool look_up(const char *first_key, const char *key, spl_principal *ret_principal) {
     spl_keyring *ring;
     assert_int_equal(spl_keyring_open(folder, first_key, &defaults, &ring, NULL), 0);
@@ -209,8 +210,8 @@ static bool look_up(const char *first_key, const char *key, spl_principal *ret_p
     return found;
 }
 
-/* A client keeps who it is when its key is rotated, and a name that is added again is somebody
- * else. */
+/* A client keeps its identity when its key is rotated. A name that is revoked and added again gets
+ * a new identity. */
 static void names_are_not_inherited(void **state) {
     (void)state;
     spl_error error;
@@ -282,7 +283,7 @@ static void open_key_files(void **state) {
     }
 }
 
-/* Two dozen processes add at once; none is lost. */
+/* 24 processes add keys at the same time; no key is lost. */
 static void keys_added_at_once(void **state) {
     (void)state;
     enum { PROCESSES = 24 };
@@ -388,7 +389,7 @@ static void rates(void **state) {
     spl_rate_table_free(NULL);
 }
 
-/* A busy name keeps its count however many others come once; the table does not grow. */
+/* A busy name keeps its count however many other names appear once. The table does not grow. */
 static void rates_of_many(void **state) {
     (void)state;
     spl_rate_table *table;
@@ -439,7 +440,7 @@ static void links(void **state) {
     assert_false(spl_links_valid(key, path, expires, NULL, 1000, 3600));
 }
 
-/* The vector of the reference libraries (standard-webhooks/standard-webhooks). */
+/* The test vector of the reference libraries (standard-webhooks/standard-webhooks). */
 #define VECTOR_SECRET    "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 #define VECTOR_ID        "msg_p5jXN8AQM9LWM0D4loKWxJek"
 #define VECTOR_TIME      "1614265330"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The client of clamd against a peer that answers in every odd way; tests/service has the real one.
+ * The clamd client against a peer with unusual answers. tests/service uses a real clamd.
  */
 #include "base/clock.h"
 #include "service/scan/clamd.h"
@@ -17,8 +17,9 @@
 
 #include <cmocka.h>
 
-/* Takes one connection: reads the whole stream, or the first bytes when `early`, then sends the
- * answer and hangs up; with `hang` it holds the connection until the client goes. */
+/* A peer that accepts one connection. It reads the whole stream, or only the first bytes if
+ * `early`, then sends the answer and closes. With `hang` it keeps the connection open until the
+ * client closes. */
 typedef struct peer {
     const char *answer;
     size_t answer_size;
@@ -27,9 +28,9 @@ typedef struct peer {
     char name[128];
     pthread_t thread;
 
-    uint8_t received[300000]; /* what the chunks held */
+    uint8_t received[300000]; /* the content of the chunks */
     size_t received_size;
-    bool ended; /* the chunk of length 0 came */
+    bool ended; /* a chunk of length 0 was received */
     char command[16];
 } peer;
 
@@ -125,7 +126,7 @@ static void clean(void **state) {
     }
 }
 
-/* What clamd names is told; nothing else that it may say lets a file through. */
+/* The client reports the signature that clamd names. Only "stream: OK" lets a file pass. */
 static void answers(void **state) {
     (void)state;
     static const struct {
@@ -157,7 +158,7 @@ static void answers(void **state) {
         {ANSWER("stream: OK\0"), false, SPL_E_FORMAT},
         {ANSWER("stream: caf\xc3\xa9 FOUND"), false, SPL_E_FORMAT},
         {ANSWER("\0"), false, SPL_E_FORMAT},
-        {"stream: OK", 10, false, SPL_E_FORMAT}, /* no NUL */
+        {"stream: OK", 10, false, SPL_E_FORMAT}, /* without the NUL */
         {"", 0, false, SPL_E_IO},
         {"", 0, true, SPL_E_IO},
     };
@@ -172,7 +173,8 @@ static void answers(void **state) {
         const int status =
             spl_clamd_scan(the_peer.name, fd, &(spl_scan_wait){10}, &verdict, signature, &error);
         stop();
-        /* An answer before the whole stream may be lost when the peer closes with bytes unread. */
+        /* An answer that precedes the end of the stream may be lost, since the peer closes with
+         * unread bytes. */
         if (status != cases[i].status && !(cases[i].early && status == SPL_E_IO))
             fail_msg("case %zu: %d %s", i, status, error.message);
         assert_int_equal(error.status, status);
@@ -211,8 +213,8 @@ static void long_answers(void **state) {
     close(fd);
 }
 
-/* The deadline is one for all: a peer that does not read, one that does not answer, one that does
- * not hang up. */
+/* One deadline covers the whole scan, whether the peer does not read, does not answer or does not
+ * hang up. */
 static void deadlines(void **state) {
     (void)state;
     static const struct {
@@ -238,7 +240,7 @@ static void deadlines(void **state) {
         stop();
         close(fd);
     }
-    /* Nobody accepts, and the socket's buffers are smaller than the file. */
+    /* The peer does not accept, and the socket's buffers are smaller than the file. */
     int fd = memfd_create("scan", MFD_CLOEXEC);
     assert_int_equal(ftruncate(fd, 64 << 20), 0);
     spl_scan_verdict verdict;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The engine's promises beyond its numbers: the same bytes for any threads and read sizes,
- * cancelling, errors passed on, bad input refused. (That the numbers are Spleeter's is shown by
- * tests/golden.)
+ * The engine's guarantees apart from the samples: the same bytes for any number of threads and any
+ * read size, cancellation, error propagation, refusal of bad input. tests/golden compares the
+ * samples with Spleeter's.
  */
 #include <spleeter/spleeter.h>
 
@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-/* Three segments of the 2stems model, the last of them partial. */
+/* Three segments of the 2stems model; the last one is partial. */
 enum { SAMPLES = 2 * 512 * 1024 + 20000, STEMS = 3 };
 
 typedef struct song {
@@ -25,7 +25,8 @@ typedef struct song {
     float *samples;
     size_t count, at, read_size;
     unsigned rewinds;
-    int fail_at_read; /* the number of the read that fails; 0: none */
+    /* Number of the first read that fails, from 1. 0: none fails. */
+    int fail_at_read;
     int reads;
     float *stems[STEMS];
     size_t written;
@@ -199,7 +200,8 @@ static void one_stem_alone_has_the_same_bytes(void **state) {
     song_free(one);
 }
 
-/* Energy of the mixture without the stems that `stems` names, over that of the mixture. */
+/* Returns the energy of the mixture minus the stems in the bit set `stems`, relative to the energy
+ * of the mixture. */
 static double rest_of_mixture(const song *s, unsigned stems) {
     double rest = 0, energy = 0;
     for (size_t n = 0; n < 2 * s->count; n++) {
@@ -228,7 +230,7 @@ static void groups_are_split_within_their_mask(void **state) {
         assert_true(rest_of_mixture(split, ALL) < 1e-12);
         assert_true(rest_of_mixture(split, 1) > 1e-3);
         if (!wiener) {
-            /* the accompaniment's two parts differ, and are all of it */
+            /* The two parts of the accompaniment differ and add up to it. */
             assert_memory_equal(plain->stems[0], split->stems[0], 2 * COUNT * sizeof(float));
             assert_true(rest_of_mixture(split, 1 + 2) > 1e-9);
             assert_true(rest_of_mixture(split, 1 + 4) > 1e-9);
@@ -321,7 +323,7 @@ static void bad_arguments_are_refused(void **state) {
     song_free(s);
 }
 
-/* Opens a model with the nets of 2stems: vocals, and the accompaniment split into two parts. */
+/* Opens a model with the networks of 2stems: vocals, and the accompaniment split into two parts. */
 static int open_grouped(const char *folder) {
     static const char net[] = "../spleeter-2stems/";
     const spl_model_info *info = spl_model_get_info(model);

@@ -8,13 +8,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Makes one in memory (/dev/shm), or else below $TMPDIR or /tmp: most tests flush a lot and gain
- * nothing from a real disk. */
+/* Makes a folder in memory (/dev/shm), or else below $TMPDIR or /tmp: most tests flush often and
+ * gain nothing from a real disk. */
 void folder_make(char *ret_path, size_t size);
-/* Removes it with all that is in it. */
+/* Removes the folder with its contents. */
 void folder_remove(const char *path);
-/* How many files are in it, folders within it not counted, whose names end in `suffix` ("": all).
- */
+/* Returns the number of files in the folder whose names end in `suffix` ("": all). Files in
+ * subfolders do not count. */
 unsigned folder_count(const char *path, const char *suffix);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * No call waits for a helper longer than it should: here the helper is a socket whose other end
- * says nothing.
+ * No call waits longer than its limit for a helper. The helper is a socket here, whose other end
+ * does not answer.
  */
 #include "app/audio/decoder.h"
 #include "base/clock.h"
@@ -44,7 +44,7 @@ static void its_time_ends(void **state) {
                                        "convert it to FLAC or WAV first");
 }
 
-/* Stops the second time it is asked. */
+/* Requests the stop on the second call. */
 static bool ask(void *user) {
     return ++*(int *)user == 2;
 }
@@ -58,7 +58,7 @@ static void it_is_canceled(void **state) {
     assert_int_equal(asked, 2);
 }
 
-/* Bytes that dribble in keep nobody from asking. */
+/* Sends a byte on each call: a slow helper must not prevent cancellation. */
 static bool ask_and_dribble(void *user) {
     int *asked = user;
     assert_int_equal(write(pair[1], "x", 1), 1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Forms as they stream in: whatever the pieces, the same file and fields; limits; what is refused.
+ * Multipart forms as they arrive: the same file and fields however the body is divided, limits, and
+ * malformed forms.
  */
 #include "service/http/connection/multipart.h"
 
@@ -16,7 +17,8 @@ typedef struct received {
     char *data;
     size_t size;
     unsigned opened;
-    size_t refuse_at; /* bytes; 0: never */
+    /* Bytes after which the sink refuses the file; 0: never. */
+    size_t refuse_at;
 } received;
 
 static int open_file(void *user, const char *name, const char *type, spl_problem *ret_problem) {
@@ -39,7 +41,7 @@ static int write_file(void *user, const void *data, size_t size, spl_problem *re
     return 0;
 }
 
-/* Feeds `body` in pieces. Returns 0 or the status; *ret_fields is the caller's. */
+/* Feeds `body` in pieces of `piece` bytes. Returns 0 or the status. The caller owns *ret_fields. */
 static int feed(const char *body, size_t size, size_t piece, received *file, json_t **ret_fields,
                 spl_problem *ret_problem) {
     const spl_multipart_sink sink = {open_file, write_file, file};
@@ -87,7 +89,7 @@ static void any_pieces(void **state) {
     }
 }
 
-/* What a file part with this Content-Disposition, and content "x", is named. */
+/* Asserts the file name of a part with this Content-Disposition and the content "x". */
 static void named(const char *disposition, const char *name) {
     char body[512];
     const int size = snprintf(body, sizeof(body), "--bb\r\n%s\r\n\r\nx\r\n" END, disposition);
@@ -208,7 +210,8 @@ static void limits(void **state) {
     memset(body + size, 'x', 64 << 10);
     refused(body, size + (64 << 10), SPL_PROBLEM_BAD_REQUEST);
 
-    memset(body, 'x', 3 << 20); /* nothing but a preamble */
+    /* A preamble without a part. */
+    memset(body, 'x', 3 << 20);
     received file = {0};
     spl_problem problem;
     json_t *fields;

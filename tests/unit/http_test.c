@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the HTTP room understands of a request, piece by piece: framing, targets, ranges, tags,
- * names, clients behind proxies, zips. (The server as a whole is tested over sockets in
- * tests/service.)
+ * How the HTTP module parses the parts of a request: framing, targets, ranges, tags, names, clients
+ * behind proxies; and its zip archives. tests/service tests the server as a whole over sockets.
  */
 #include "service/http/connection/client.h"
 #include "service/http/connection/framing.h"
@@ -24,7 +23,7 @@
 
 /* ---- Framing ---- */
 
-/* Up to 8 "Name: value" lines; fills *ret_framing or returns the problem's status. */
+/* Takes up to 8 "Name: value" lines. Fills *ret_framing or returns the status of the problem. */
 static int check(const char *version, const char *const *lines, spl_framing *ret_framing) {
     static char texts[8][128];
     spl_header headers[8];
@@ -97,7 +96,7 @@ static void framing_of_bad_requests(void **state) {
     }
 }
 
-/* Parses `text` as libmicrohttpd 0.9.75 does: in place, line ends and colons become NUL. */
+/* Parses `text` in place like libmicrohttpd 0.9.75: line ends and colons become NUL. */
 static bool contiguous(const char *text, size_t size) {
     static char memory[512];
     static char moved[128];
@@ -292,11 +291,12 @@ static void client_is(const char *peer, const char *forwarded, const char *expec
 static void clients_behind_proxies(void **state) {
     (void)state;
     client_is("192.0.2.1", NULL, "192.0.2.1");
-    client_is("192.0.2.1", "198.51.100.7", "192.0.2.1"); /* no proxy of ours */
+    /* The peer is not a trusted proxy. */
+    client_is("192.0.2.1", "198.51.100.7", "192.0.2.1");
     client_is("10.0.0.1", NULL, "10.0.0.1");
     client_is("10.0.0.1", "198.51.100.7", "198.51.100.7");
-    client_is("10.0.0.1", "1.2.3.4, 198.51.100.7",
-              "198.51.100.7"); /* the first one is the client's word */
+    /* The first entry comes from the client and is not trusted. */
+    client_is("10.0.0.1", "1.2.3.4, 198.51.100.7", "198.51.100.7");
     client_is("10.0.0.1", "198.51.100.7 ,10.9.9.9", "198.51.100.7");
     client_is("10.0.0.1", "10.1.1.1, 10.2.2.2", "10.1.1.1");
     client_is("::1", "[2001:db8::1]:443", "2001:db8::1");
@@ -308,7 +308,7 @@ static void clients_behind_proxies(void **state) {
     client_is("10.0.0.1", ",,", "10.0.0.1");
 }
 
-/* The proxy's entry stands at the end, behind whatever the client sent, however long that is and on
+/* The proxy appends its entry after everything that the client sent, however long that is and on
  * however many lines. */
 static void clients_that_send_the_header_too(void **state) {
     (void)state;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The limit on the depth of JSON, and what it costs of the stack that the service gives its
- * connections.
+ * The depth limit of JSON, and the stack that the deepest JSON needs in a connection's thread.
  */
 #include "base/json.h"
 
@@ -17,10 +16,10 @@
 
 #include <cmocka.h>
 
-/* What parsing, writing, copying, comparing and freeing may take of a stack. */
+/* The stack that parsing, writing, copying, comparing and freeing may use together. */
 #define BUDGET_BYTES (SPL_HTTP_STACK_BYTES / 4)
 
-/* `depth` times `open`, a 1, and `depth` times `close`. The caller's. */
+/* Returns `depth` times `open`, a 1, and `depth` times `close`. The caller frees the string. */
 static char *nest(size_t depth, const char *open, const char *close) {
     const size_t ends[] = {strlen(open), strlen(close)};
     char *text = malloc(depth * (ends[0] + ends[1]) + 2);
@@ -100,7 +99,7 @@ static void malformed_text_is_refused(void **state) {
     assert_null(spl_json_load_own(NULL));
 }
 
-/* All that recurses, at the limit; returns what went wrong. */
+/* Calls every recursive function at the depth limit. Returns NULL or what went wrong. */
 static void *use_deepest(void *text) {
     static char wrong[] = "wrong", *failure = wrong;
     json_t *value = NULL;
@@ -117,7 +116,8 @@ static void *use_deepest(void *text) {
     return good ? NULL : failure;
 }
 
-/* Runs `work` on a thread with the service's stack. Returns the bytes of it that were touched. */
+/* Runs `work` on a thread with the service's stack size. Returns the number of stack bytes that
+ * were touched. */
 static size_t measure_stack(void *(*work)(void *), void *argument) {
     unsigned char *stack = mmap(NULL, SPL_HTTP_STACK_BYTES, PROT_READ | PROT_WRITE,
                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tokens, the sets of keys that they are checked with, and the door that takes them. The keys are
- * made here; tokens are signed by cjose. tests/service/test_jwt.py has more, signed by another
+ * JSON Web Tokens, the key sets that verify them, and the authentication that accepts them. The
+ * keys are made here and cjose signs the tokens. tests/service/test_jwt.py uses tokens of another
  * implementation.
  */
 #include "base/clock.h"
@@ -61,7 +61,7 @@ static const cjose_jwk_t *key_of(const char *algorithm) {
     return strcmp(algorithm, "ES256") == 0 ? p256 : strcmp(algorithm, "ES384") == 0 ? p384 : p521;
 }
 
-/* A key's public half as JSON, with `more` members. */
+/* Returns the public half of a key as JSON, with the members of `more` added. */
 static json_t *public_json(const cjose_jwk_t *key, const char *more) {
     char *text = cjose_jwk_to_json(key, false, NULL);
     json_t *object = json_loads(text, 0, NULL);
@@ -73,7 +73,7 @@ static json_t *public_json(const cjose_jwk_t *key, const char *more) {
     return object;
 }
 
-/* {"keys": [...]} as text; takes `keys` over. */
+/* Returns {"keys": [...]} as text and releases `keys`. The caller frees the text. */
 static char *set_of(json_t *keys) {
     json_t *root = json_pack("{s:o}", "keys", keys);
     char *text = json_dumps(root, 0);
@@ -81,7 +81,7 @@ static char *set_of(json_t *keys) {
     return text;
 }
 
-/* A token of these header and claims; both are JSON texts. */
+/* Returns a token with this header and these claims, both JSON texts. The caller frees it. */
 static char *sign(const cjose_jwk_t *key, const char *header, const char *claims) {
     json_t *fields = json_loads(header, 0, NULL);
     assert_non_null(fields);
@@ -135,7 +135,7 @@ static void claims(void **state) {
     (void)state;
     static const struct {
         const char *claims;
-        unsigned scopes; /* ~0u: refused */
+        unsigned scopes; /* ~0u: the token is refused */
     } cases[] = {
         {CLAIMS_WITH(""), 0},
         {CLAIMS_WITH(",\"scope\":\"jobs:read\""), SPL_SCOPE_READ},
@@ -151,7 +151,8 @@ static void claims(void **state) {
         {CLAIMS_WITH(",\"iat\":1000031"), ~0u},
         {CLAIMS_WITH(",\"nbf\":\"0\""), ~0u},
         {CLAIMS_WITH(",\"nbf\":null"), ~0u},
-        {CLAIMS_WITH(",\"sub\":\"me\""), ~0u}, /* twice */
+        /* The claim occurs twice. */
+        {CLAIMS_WITH(",\"sub\":\"me\""), ~0u},
 #define PARTS(iss, aud, sub, exp)                                                                  \
     "{\"iss\":" iss ",\"aud\":" aud ",\"sub\":" sub ",\"exp\":" exp "}"
 #define ISS "\"https://issuer.example\""
@@ -246,7 +247,7 @@ static void headers(void **state) {
     }
 }
 
-/* Every change of one character, and shapes that are no token. */
+/* Every change of one character, and texts that do not have the form of a token. */
 static void shapes(void **state) {
     (void)state;
     const spl_jwt_policy policy = policy_of("ES256");
@@ -254,7 +255,8 @@ static void shapes(void **state) {
     char *token = sign(p256, "{\"alg\":\"ES256\",\"kid\":\"p256\"}", CLAIMS_WITH(""));
     spl_jwt_claims read;
     assert_int_equal(check(&policy, p256, token, &read, NULL), 0);
-    const size_t last = strlen(token) - 1; /* its low bits are no part of the signature */
+    /* The low bits of the last character are not part of the signature. */
+    const size_t last = strlen(token) - 1;
     for (size_t i = 0; i < last; i++) {
         const char kept = token[i];
         token[i] = kept == 'A' ? 'B' : 'A';
@@ -351,8 +353,7 @@ static bool has(spl_jwks_source *source, const char *kid, double now_s) {
     return found;
 }
 
-/* The keys are fetched when they are needed, at most once a minute, and outlive a server that
- * fails. */
+/* Keys are fetched on demand, at most once a minute. They stay in use while the server fails. */
 static void fetching(void **state) {
     (void)state;
     SPL_CLEANUP(spl_free_p) char *first = set_of(json_pack("[o]", public_json(rsa, "{}")));
@@ -380,8 +381,8 @@ static void fetching(void **state) {
     }
     assert_int_equal(server.requests, 2);
 
-    /* The issuer has changed its key: known a minute after the last try, and the old one is gone.
-     */
+    /* The issuer has replaced its key. The new key is found a minute after the last fetch, and the
+     * old one is dropped. */
     server.body = second;
     assert_true(has(source, "rsa", 300));
     assert_int_equal(server.requests, 2);
@@ -389,7 +390,7 @@ static void fetching(void **state) {
     assert_false(has(source, "rsa", 301));
     assert_int_equal(server.requests, 3);
 
-    /* After a quarter of an hour it is fetched anew; while that fails the keys stay. */
+    /* After 15 minutes the set is fetched again. While that fails, the keys stay in use. */
     server.body = "not JSON";
     assert_true(has(source, "other", 1199));
     assert_int_equal(server.requests, 3);
@@ -412,7 +413,7 @@ static void *find_rsa(void *source) {
     return has(source, "rsa", 10) ? source : NULL;
 }
 
-/* Many threads that need the keys at once cause one request, and all get its result. */
+/* Many threads that need the keys at the same time cause one request and share its result. */
 static void fetching_at_once(void **state) {
     (void)state;
     SPL_CLEANUP(spl_free_p) char *text = set_of(json_pack("[o]", public_json(rsa, "{}")));
@@ -518,8 +519,8 @@ static void door(void **state) {
     spl_auth_free(NULL);
 }
 
-/* After too many failures from one address, or one /64, further failures are told to wait; a valid
- * credential from there is still accepted. */
+/* After too many failures from an IPv4 address or an IPv6 /64, further failures are rate limited.
+ * Valid credentials from there are still accepted. */
 static void failures(void **state) {
     (void)state;
     const spl_settings settings = settings_of(production, api_key, false);
@@ -593,7 +594,7 @@ static void development_without_keys(void **state) {
     assert_int_equal(spl_auth_open(&settings, secret, &auth, &error), SPL_E_ARGUMENT);
 }
 
-/* No keys of the issuer to be had: the service says so, and not that the token is bad. */
+/* If the issuer's keys cannot be fetched, the error is "unavailable", not "unauthorized". */
 static void issuer_gone(void **state) {
     (void)state;
     server.status = 503;

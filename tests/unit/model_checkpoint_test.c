@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * TensorFlow checkpoints: many blocks, shards and shared key prefixes read right;
- * damage and what is not supported is refused with its name.
+ * TensorFlow checkpoints: multiple blocks, shards and shared key prefixes are read correctly.
+ * Damaged and unsupported files are refused with an error that names the problem.
  */
 #include "model_fixture.h"
 
@@ -159,7 +159,7 @@ static void refuses_offsets_that_are_not_aligned(void **state) {
 }
 
 static int parse(const uint8_t *data, size_t size) {
-    /* of exactly this size, so that the address sanitizer sees a read behind it */
+    /* A copy of exactly this size, so that AddressSanitizer detects reads past its end. */
     uint8_t *copy = malloc(size ? size : 1);
     assert_non_null(copy);
     memcpy(copy, data, size);
@@ -183,7 +183,9 @@ static void refuses_every_cut_and_every_flipped_byte(void **state) {
     for (size_t i = 0; i < index.size; i++) {
         index.data[i] ^= 0x41;
         int status = parse(index.data, index.size);
-        if (i < 20) /* in the first block; the footer's padding, for one, is in no checksum */
+        /* The first block. Other bytes, such as the footer's padding, are not covered by a
+         * checksum. */
+        if (i < 20)
             assert_int_equal(status, SPL_E_CHECKSUM);
         index.data[i] ^= 0x41;
     }
@@ -269,7 +271,7 @@ static void refuses_parts_of_nets(void **state) {
                  "0 convolutions");
     spl_checkpoint_close(checkpoint);
 
-    /* without conv2d_6, the mask's */
+    /* Without conv2d_6, the layer of the mask. */
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         if (strncmp(tensors[i].name, "conv2d_6", 8) != 0)

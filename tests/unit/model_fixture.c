@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Helpers of the model room's tests; the checkpoint writer follows the format in
+ * Helpers of the model tests. The checkpoint writer follows the format in
  * src/lib/formats/checkpoint_index.c.
  */
 #include "model_fixture.h"

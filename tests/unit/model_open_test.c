@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Manifests, Spleeter's configurations, import, names: what the public functions
- * of model.h make of them, and what they say when something is wrong.
+ * Manifests, Spleeter's configurations, import and names: the results of the public functions of
+ * model.h, and their error messages.
  */
 #include "model_fixture.h"
 
@@ -35,7 +35,7 @@ static const char good_config[] =
     "\"model\":{\"type\":\"unet.unet\",\"params\":{\"conv_activation\":\"ELU\","
     "\"conv_n_filters\":[1,1,1,1,1,1]}}}";
 
-/* A copy of `text` with the first `from` replaced by `to`. */
+/* Returns a copy of `text` with the first `from` replaced by `to`. The caller frees it. */
 static char *edited(const char *text, const char *from, const char *to) {
     const char *at = strstr(text, from);
     if (!at)
@@ -72,7 +72,7 @@ static void manifest_reads(void **state) {
     json_decref(root);
 }
 
-/* Succeeds if each edit of `manifest` is refused as it says. */
+/* Asserts that each edit of `manifest` is refused with its error. */
 static void assert_edits_refused(const char *manifest, const edit_case *cases, size_t count) {
     for (size_t i = 0; i < count; i++) {
         char *text = edited(manifest, cases[i].from, cases[i].to);
@@ -395,7 +395,7 @@ static void refuses_nets_with_different_filters(void **state) {
     assert_fails(spl_model_verify(folder, &error), error, SPL_E_FORMAT, "convolution 6");
 }
 
-/* Writes a checkpoint of `count` tiny nets to the new folder `folder`. */
+/* Writes a checkpoint of `count` tiny networks to the new folder `folder`. */
 static void make_checkpoint(const char *folder, unsigned count, const char *wrong_crc) {
     test_net nets[4];
     for (unsigned n = 0; n < count; n++)
@@ -449,8 +449,8 @@ static void opens_configurations(void **state) {
 }
 
 static void configurations_find_their_nets(void **state) {
-    /* in MODEL_PATH, where it is a model folder; what the configuration says has precedence over
-     * its manifest */
+    /* The networks are found in MODEL_PATH, as a model folder. The configuration takes precedence
+     * over the folder's manifest. */
     const char *models = in_folder(*state, "models"), *home = in_folder(*state, "home");
     const char *config = in_folder(home, "mine.json");
     spl_model *model;
@@ -493,7 +493,7 @@ static void configurations_find_installed_nets(void **state) {
     assert_int_equal(spl_model_open(config, &model, NULL), 0);
     assert_int_equal(spl_model_get_info(model)->frames, 128);
     spl_model_unref(model);
-    /* A folder that was named and is missing is not replaced by another model. */
+    /* A missing folder that was given as a path is not replaced by another model. */
     char *text = edited(good_config, "\"model_dir\":\"nets\"", "\"model_dir\":\"own/nets\"");
     write_text(config, text);
     free(text);
@@ -554,7 +554,8 @@ static void import_leaves_nothing_behind(void **state) {
     const char *good = in_folder(*state, "good"), *bad = in_folder(*state, "bad");
     const char *three = in_folder(*state, "three"), *config = in_folder(*state, "c.json");
     make_checkpoint(good, 2, NULL);
-    make_checkpoint(bad, 2, "conv2d_13/bias"); /* the last net's mask */
+    /* The mask of the last network. */
+    make_checkpoint(bad, 2, "conv2d_13/bias");
     make_checkpoint(three, 3, NULL);
     write_text(config, good_config);
     const char *models = in_folder(*state, "models");
@@ -614,7 +615,7 @@ static void resolves_names(void **state) {
     assert_resolves("mine", search_path, mine, 0, SPL_BANDWIDTH_FULL);
     assert_resolves(mine, search_path, mine, 1, SPL_BANDWIDTH_MODEL);
 
-    /* an own "2stems" is preferred for the plain name only */
+    /* A user's own "2stems" is preferred for the plain name only. */
     make_model(own, 2, 2);
     assert_resolves("2stems", search_path, own, 0, SPL_BANDWIDTH_FULL);
     assert_resolves("spleeter:2stems", search_path, deezer, 1, SPL_BANDWIDTH_11K);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Safetensors files and the nets in them: what is written reads back, and
- * whatever is damaged is refused.
+ * Safetensors files and the networks in them: written files read back unchanged, and damaged files
+ * are refused.
  */
 #include "model_fixture.h"
 
@@ -10,8 +10,7 @@
 
 #include <math.h>
 
-/* A file with this header and `data_bytes` of data; the header is padded so that the data are
- * aligned. */
+/* Returns a file with this header and `data_bytes` of data. The header is padded to align them. */
 static test_bytes make_file(const char *header, size_t data_bytes) {
     test_bytes file = {0};
     size_t length = strlen(header);
@@ -70,7 +69,7 @@ static void expands_halves(void **state) {
         {0x0001, 0x1p-24f}, {0x83ff, -0x3ffp-24f}, {0x3555, 0x1.554p-2f},
     };
     enum { COUNT = SPL_ARRAY_SIZE(cases) };
-    /* a tensor of halves may start where one of floats may not */
+    /* A 16-bit tensor may start at an offset where a 32-bit one may not. */
     test_bytes file =
         make_file("{\"a\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]},"
                   "\"b\":{\"dtype\":\"F16\",\"shape\":[3,3],\"data_offsets\":[2,20]}}",
@@ -160,7 +159,7 @@ static void refuses_lying_lengths(void **state) {
     }
     bytes_free(&file);
 
-    /* data that start at an odd byte cannot be used in place */
+    /* Data that start at an odd offset cannot be used in place. */
     const char header[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}} ";
     uint64_t length = strlen(header);
     length -= (8 + length) % 2 == 0;
@@ -205,7 +204,7 @@ static void writes_what_it_reads(void **state) {
     free_net(&net);
 }
 
-/* Opens a net file with these bytes, whose SHA-256 is as promised. */
+/* Writes these bytes as a network file and opens it with its true SHA-256. */
 static int open_bytes(const char *folder, const void *data, size_t size, spl_error *error) {
     char sha256[65];
     spl_folder_net net;
@@ -229,7 +228,7 @@ static test_bytes make_tiny_file(const char *folder) {
 static void refuses_every_cut(void **state) {
     test_bytes file = make_tiny_file(*state);
     for (size_t size = 0; size < file.size; size++) {
-        /* of exactly this size, so that the address sanitizer sees a read behind it */
+        /* A copy of exactly this size, so that AddressSanitizer detects reads past its end. */
         uint8_t *cut = malloc(size ? size : 1);
         assert_non_null(cut);
         memcpy(cut, file.data, size);
@@ -241,7 +240,7 @@ static void refuses_every_cut(void **state) {
     bytes_free(&file);
 }
 
-/* Replaces the first `from` in the file's header by `to`, of the same length. */
+/* Replaces the first `from` in the file by `to`, which has the same length. */
 static void replace(test_bytes *file, const char *from, const char *to) {
     assert_int_equal(strlen(from), strlen(to));
     uint8_t *at = memmem(file->data, file->size, from, strlen(from));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the service may reach: addresses in all spellings, and real requests to servers on loopback.
+ * Which addresses the service may reach: addresses in every notation, and real requests to servers
+ * on loopback.
  */
 #include "http_fixture.h"
 #include "service/outbound/address.h"
@@ -31,7 +32,7 @@ static struct sockaddr *parse(const char *text, struct sockaddr_storage *address
     return (struct sockaddr *)address;
 }
 
-/* First and last address of each block that is not public, and their neighbours that are. */
+/* The first and last address of each block that is not public, and their public neighbours. */
 static void public_addresses(void **state) {
     (void)state;
     static const char *const private[] = {
@@ -197,9 +198,9 @@ static void address_texts(void **state) {
     assert_string_equal(text, "unknown");
 }
 
-/* %u is the port of a server that must see no connection. */
+/* %u is the port of a server that must not receive a connection. */
 static const char *const forbidden_urls[] = {
-    /* loopback, spelled in every way */
+    /* Loopback in every notation. */
     "https://127.0.0.1:%u/",
     "https://127.1:%u/",
     "https://127.0.1:%u/",
@@ -212,7 +213,7 @@ static const char *const forbidden_urls[] = {
     "https://127.0.0.1.:%u/",
     "https://127.255.255.254:%u/",
     "https://0:%u/",
-    /* one slash, or none */
+    /* One slash, or none. */
     "https:/127.0.0.1:%u/",
     "https:127.0.0.1:%u/",
     "127.0.0.1:%u/",
@@ -233,7 +234,7 @@ static const char *const forbidden_urls[] = {
     "https://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ:%u/",
     "https://[::1%%25lo]:%u/",
     "https://[::1%%2525lo]:%u/",
-    /* mapped, translated and tunneled */
+    /* Mapped, translated and tunneled addresses. */
     "https://[::ffff:127.0.0.1]:%u/",
     "https://[::ffff:7f00:1]:%u/",
     "https://[0:0:0:0:0:ffff:7f00:0001]:%u/",
@@ -245,7 +246,7 @@ static const char *const forbidden_urls[] = {
     "https://[2001::1]:%u/",
     "https://[::ffff:169.254.169.254]/",
     "https://[::ffff:8.8.8.8]/",
-    /* private, link-local, metadata, and the rest that is not public */
+    /* Private, link-local, metadata and other addresses that are not public. */
     "https://10.0.0.1/",
     "https://172.16.0.1/",
     "https://192.168.1.1/",
@@ -266,7 +267,7 @@ static const char *const forbidden_urls[] = {
     "https://255.255.255.255/",
     "https://[2001:db8::1]/",
     "https://[ff02::1]/",
-    /* other schemes and credentials */
+    /* Other schemes, and credentials. */
     "http://127.0.0.1:%u/",
     "http://localhost:%u/",
     "http://8.8.8.8/",
@@ -286,7 +287,7 @@ static const char *const forbidden_urls[] = {
     "https://user:password@localhost:%u/",
     "https://example.org@127.0.0.1:%u/",
     "https://example.org:x@127.0.0.1:%u/",
-    /* where parsers disagree */
+    /* URLs that parsers interpret differently. */
     "https://127.0.0.1:%u\\@example.org/",
     "https://example.org\\@127.0.0.1:%u/",
     "https://127.0.0.1:%u#@example.org/",
@@ -328,7 +329,8 @@ static void forbidden(void **state) {
     }
 }
 
-/* The list allows just what it names; http needs it even for public addresses. */
+/* The list allows exactly the addresses that it names. http requires an entry even for public
+ * addresses. */
 static void allow_list(void **state) {
     (void)state;
     assert_int_equal(spl_outbound_check_url("https://10.1.2.3/", "10.0.0.0/8", NULL), 0);
@@ -404,12 +406,12 @@ static void requests(void **state) {
     assert_memory_equal(ipv4_server.received, "hello", 5);
     ipv4_server.status = 200;
 
-    /* The operator's own URL needs no list. */
+    /* The operator's own URL needs no entry in the list. */
     request = (spl_outbound){.allow_private = true, .allow = ""};
     assert_int_equal(run(&ipv6_server, "[::1]", "/", request, &answer, &error), 0);
 }
 
-/* A name is resolved, and its address is refused when the socket is to be made. */
+/* A host name is resolved first, and its address is refused before the socket is created. */
 static void refused_at_the_socket(void **state) {
     (void)state;
     spl_outbound_answer answer;
@@ -469,7 +471,7 @@ static void limits(void **state) {
     assert_int_equal(run(&ipv4_server, "127.0.0.1", "/slow", request, &answer, &error),
                      SPL_E_CANCELED);
 
-    /* Nobody listens. */
+    /* No server listens on the port. */
     http_fixture gone;
     http_fixture_start(&gone, false);
     http_fixture_stop(&gone);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The audit log: what was written verifies, and whatever is done to it afterwards shows.
+ * The audit log: an unmodified log verifies, and every later modification is detected.
  */
 #include "service/observe/audit.h"
 #include "service/observe/log.h"
@@ -57,7 +57,7 @@ static void write_event(spl_audit *audit, const char *action, const char *object
     assert_int_equal(spl_audit_write(audit, &event, &error), 0);
 }
 
-/* Writes one file: start, `events` events, end (unless it is `killed`). */
+/* Writes one file: a start, `events` events and an end. If `killed`, the end is missing. */
 static void write_file(unsigned events, bool killed) {
     spl_audit *audit;
     spl_error error;
@@ -71,7 +71,7 @@ static void write_file(unsigned events, bool killed) {
         spl_audit_close(audit);
         return;
     }
-    /* A process that dies closes its files, but writes nothing more. */
+    /* Removes what closing writes: a killed process closes its files without writing. */
     char path[PATH_MAX + 32];
     path_of(1, path);
     struct stat status;
@@ -80,7 +80,7 @@ static void write_file(unsigned events, bool killed) {
     assert_int_equal(truncate(path, status.st_size), 0);
 }
 
-/* Verifies with `with` as key; *ret_report is the caller's. */
+/* Verifies the log with the key `with`. The caller frees *ret_report. */
 static int verify(const uint8_t with[32], char **ret_report) {
     size_t size;
     FILE *stream = open_memstream(ret_report, &size);
@@ -171,7 +171,8 @@ static void each_changed_byte_shows(void **state) {
     path_of(1, path);
     FILE *file = fopen(path, "r+");
     assert_non_null(file);
-    for (size_t i = 0; i + 1 < size; i++) { /* all but the line end of the last line */
+    /* All bytes but the newline of the last line. */
+    for (size_t i = 0; i + 1 < size; i++) {
         const char changed[] = {text[i] ^ 1, text[i] ^ 32, text[i] ^ (char)128, '\0', '\n'};
         for (size_t n = 0; n < sizeof(changed); n++) {
             if (changed[n] == text[i])
@@ -187,7 +188,7 @@ static void each_changed_byte_shows(void **state) {
     expect(0, "5 lines");
 }
 
-/* The file's lines; returns how many. */
+/* Finds the lines of `text`, at most 16. Returns their number. */
 static size_t split(char *text, char *lines[16], size_t lengths[16]) {
     size_t count = 0;
     while (*text && count < 16) {
@@ -229,7 +230,8 @@ static void a_removed_or_moved_line_shows(void **state) {
         replace_file(1, changed, at);
         expect(SPL_E_FORMAT, "WRONG at line");
     }
-    size_t at = 0; /* a line twice */
+    /* A duplicated line. */
+    size_t at = 0;
     for (size_t i = 0; i < count; i++) {
         for (size_t n = 0; n < (i == 2 ? 2u : 1u); n++) {
             memcpy(changed + at, lines[i], lengths[i]);
@@ -253,7 +255,8 @@ static void a_cut_end_shows(void **state) {
     replace_file(1, text, size);
     write_file(0, false);
     expect(0, "00000002.jsonl: 2 lines, whole,");
-    replace_file(1, text, size - lengths[count - 1]); /* now the next file knows better */
+    /* The next file records the end of this one. */
+    replace_file(1, text, size - lengths[count - 1]);
     expect(SPL_E_FORMAT, "00000002.jsonl: WRONG at line 1: the file before it is gone, or lines");
 }
 
@@ -289,7 +292,8 @@ static void a_killed_process_is_no_tampering(void **state) {
     write_file(2, true);
     size_t size;
     SPL_CLEANUP(spl_free_p) char *text = read_file(1, &size);
-    memcpy(text + size, "{\"sequence\":3,\"ti", 17); /* its last write did not get far */
+    /* The last write was cut short. */
+    memcpy(text + size, "{\"sequence\":3,\"ti", 17);
     replace_file(1, text, size + 17);
     write_file(1, false);
     expect(0, "00000001.jsonl: 3 lines, whole so far");
@@ -347,7 +351,8 @@ static void a_full_disk_is_told_and_leaves_no_half_line(void **state) {
     struct rlimit limit, small;
     getrlimit(RLIMIT_FSIZE, &limit);
     small = limit;
-    small.rlim_cur = (rlim_t)status.st_size + 20; /* a few bytes can still be written */
+    /* Room for a few more bytes. */
+    small.rlim_cur = (rlim_t)status.st_size + 20;
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &small);
     const spl_audit_event event = {.actor = "key:alice", .action = "job.create", .outcome = "ok"};
@@ -362,7 +367,7 @@ static void a_full_disk_is_told_and_leaves_no_half_line(void **state) {
     assert_non_null(strstr(text, "\"action\":\"audit.gap\",\"detail\":\"1 events since "));
 }
 
-/* Blocks are allocated ahead while the file is open, and given back when it is closed. */
+/* Blocks are allocated in advance while the file is open and released when it is closed. */
 static void room_is_reserved(void **state) {
     (void)state;
     spl_audit *audit;
@@ -377,12 +382,13 @@ static void room_is_reserved(void **state) {
     spl_audit_close(audit);
     assert_int_equal(stat(path, &status), 0);
     assert_true(status.st_blocks * 512 <= 16384);
+    /* Some file systems do not preallocate. */
     if (!reserved)
-        skip(); /* this file system allocates nothing ahead */
+        skip();
 }
 
-/* The log goes on in another file when one is full, and the oldest go when all have the space that
- * is allowed. */
+/* A full file is followed by a new one. The oldest files are deleted when the log reaches its size
+ * limit. */
 static void files_follow_each_other(void **state) {
     (void)state;
     enum { SMALL_SPACE = 1 << 20, MANY = 1400 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Logs: each line is one JSON object whatever it is given, from many threads at once, and through
- * rotation.
+ * Logs: each line is one JSON object, whatever the fields contain, from many threads at once and
+ * during rotation.
  */
 #include "service/observe/log.h"
 
@@ -35,8 +35,8 @@ static int remove_log(void **state) {
     return rmdir(folder);
 }
 
-/* Calls visit for each line of the log as JSON, and empties the log. Returns the number of lines.
- */
+/* Calls `visit` for each line of the log, parsed as JSON, and empties the log. Returns the number
+ * of lines. */
 static size_t read_lines(void (*visit)(const json_t *line)) {
     FILE *file = fopen(path, "r");
     assert_non_null(file);
@@ -88,7 +88,7 @@ static void has_context_and_fields(void **state) {
     *spl_log_context_get() = (spl_log_context){0};
 }
 
-/* Hostile texts, and what must come out. */
+/* Hostile texts, and how they are logged. */
 static const struct {
     const char *given, *logged;
 } hostile[] = {
@@ -120,8 +120,8 @@ static void survives_hostile_texts(void **state) {
 static void check_cut(const json_t *line) {
     const char *text = text_of(line, "text");
     assert_in_range(strlen(text), 1022, 1024);
-    assert_true(strspn(text, "\xe2\x82\xac") ==
-                strlen(text)); /* whole characters only, or jansson would have refused */
+    /* Characters are not cut, or jansson would have refused the line. */
+    assert_true(strspn(text, "\xe2\x82\xac") == strlen(text));
 }
 
 static void cuts_long_texts_between_characters(void **state) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Metrics: counts are right, from many threads too; the number of series is bounded; with an
- * argument, prints them, for promtool (tests/deploy).
+ * Metrics: counts are correct, also from many threads, and the number of series is bounded. With an
+ * argument, prints the metrics for promtool (tests/deploy).
  */
 #include "service/observe/metrics.h"
 
@@ -22,7 +22,7 @@ static char *written(void) {
     return text;
 }
 
-/* The value of `series`; fails when it is not there. */
+/* Returns the value of `series`. Fails if the series does not exist. */
 static double value_of(const char *series) {
     SPL_CLEANUP(spl_free_p) char *text = written();
     for (char *line = text; line && *line; line = strchr(line, '\n')) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ids: unique, sorted, and only what the standards allow is taken over from clients.
+ * Identifiers: they are unique and sorted, and only valid ones are accepted from clients.
  */
 #include "service/core/ids.h"
 
@@ -14,7 +14,8 @@
 static void uuids_are_version_7_and_sorted(void **state) {
     (void)state;
     char before[37] = "";
-    for (size_t i = 0; i < 20000; i++) { /* more than the counter's 4,096 a millisecond */
+    /* More than the counter's 4,096 per millisecond. */
+    for (size_t i = 0; i < 20000; i++) {
         char uuid[37];
         spl_uuid_make(uuid);
         assert_true(spl_uuid_valid(uuid));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The pool: every task of every loop runs once, whatever the threads do meanwhile.
+ * The thread pool: every task of every loop runs exactly once, even while threads are spared.
  */
 #include "base/pool.h"
 
@@ -77,7 +77,7 @@ static void spared_threads_leave_no_task_behind(void **state) {
     }
 }
 
-/* With all but one spared, the caller's thread does everything. */
+/* With all other threads spared, the caller's thread runs every task. */
 static void only_the_callers_thread_is_left(void **state) {
     (void)state;
     static loop l;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Settings: where values come from, what is refused and with which words, and that secrets are
- * never shown.
+ * Settings: their sources, the error messages for invalid values, and that secrets are never shown.
  */
 #include "service/core/settings.h"
 
@@ -11,7 +10,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-/* As long as cmocka runs a test, its environment: HOME and nothing of ours. */
+/* The environment of each test: HOME, and none of our variables. */
 static int clean_environment(void **state) {
     (void)state;
     clearenv();
@@ -60,7 +59,8 @@ static void flags_win_over_the_environment(void **state) {
     (void)state;
     setenv("SPLEETER_PORT", "1000", 1);
     setenv("SPLEETER_QUEUE", "7", 1);
-    setenv("SPLEETER_MODEL", "", 1); /* as not set */
+    /* An empty variable counts as not set. */
+    setenv("SPLEETER_MODEL", "", 1);
     spl_settings settings;
     spl_error error;
     assert_int_equal(LOAD(&settings, &error, (char[]){"--port"}, (char[]){"2000"},
@@ -164,7 +164,7 @@ static void secrets_come_from_files_too(void **state) {
     unlink(path);
 }
 
-/* What nobody made by chance is refused, what a generator makes is not. */
+/* Guessable secrets are refused, generated ones are accepted. */
 static void secrets_look_random(void **state) {
     (void)state;
     static const char *const guessable[] = {

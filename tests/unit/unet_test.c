@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The U-Net against its definition: plain loops in double precision that scatter where the
- * definition scatters.
+ * The U-Net against its definition: plain loops in double precision. Transposed convolutions
+ * scatter their inputs, as in the definition.
  */
 #include "lib/networks/unet/unet.h"
 
@@ -52,7 +52,7 @@ static void free_layer(spl_layer_weights *layer) {
         free((void *)(uintptr_t)all[i]);
 }
 
-/* [rows][columns][channels] in double precision. */
+/* A tensor [rows][columns][channels] in double precision. */
 typedef struct tensor {
     int rows, columns, channels;
     double *at;
@@ -138,7 +138,7 @@ static tensor concatenate(const tensor *a, const tensor *b) {
     return out;
 }
 
-/* Logits [FRAMES][BINS][2]. */
+/* Returns the logits [FRAMES][BINS][2]. */
 static tensor reference(const spl_net_weights *net, const tensor *magnitudes) {
     tensor skips[DEPTH], in = tensor_new(magnitudes->rows, magnitudes->columns, 2);
     memcpy(in.at, magnitudes->at, (size_t)FRAMES * BINS * 2 * sizeof(double));
@@ -254,7 +254,7 @@ static void check_net(const unsigned filters[DEPTH], spl_activation conv_activat
     assert_true(error < energy * 1e-11);
     assert_true(largest < 1e-4);
 
-    /* The first frames alone, after a loud segment: the same but for rounding. */
+    /* The first frames alone, after a loud segment, give the same result up to rounding. */
     for (int t = 0; t < FRAMES; t++)
         for (int i = 0; i < 2 * BINS; i++)
             spl_unet_workspace_input(workspace, (unsigned)t)[i] *= 1000;
