@@ -5,8 +5,8 @@
 #
 #     tests/arm64/check.sh BUILD FOLDER
 #
-# BUILD is this machine's build folder, whose program and codec helper the ones for arm64 are compared with; all that is made
-# here goes into FOLDER.
+# BUILD is this machine's build folder; the arm64 program and codec helper are compared with those
+# in it. All output goes into FOLDER.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 [ $# -eq 2 ] || { echo "usage: $0 BUILD FOLDER" >&2; exit 2; }
@@ -19,7 +19,8 @@ sysroot=$folder/sysroot
 build=$folder/build
 run=(qemu-aarch64 -L "$sysroot")
 
-# step NAME COMMAND...: runs it with a log of its own, of which the figures are shown, or all of it when it fails.
+# step NAME COMMAND...: runs the command with its own log, and prints the log's figures, or the
+# whole log if it fails.
 step() {
     local name=$1 start=$SECONDS log
     log=$folder/log.${name//[^a-z0-9]/-}.txt
@@ -44,8 +45,10 @@ cross_build() {
     chmod +x "$folder/spleeterd"
 }
 
-# `engine` separates many segments, which takes half an hour here; `jobs`, too, and needs the other helper that `audio_inside` comes with next.
-# `store_sqlite` tries each failure of a disk, for minutes, and `observe_metrics` reads what the emulator does not tell of its process.
+# `engine` and `jobs` separate many segments, which takes half an hour under emulation; `jobs` also
+# needs the arm64 helper, which `audio_inside` gets in the next step. `store_sqlite` tries each disk
+# failure, which takes minutes. `observe_metrics` reads process figures that the emulator does not
+# provide.
 c_tests() {
     local tests
     tests=$(meson test -C "$build" --list --suite kernels --suite unit --suite fuzz 2>/dev/null |

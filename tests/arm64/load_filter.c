@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Preloaded into the codec helper under emulation, which has no seccomp: the filter is made as on a
- * kernel that has it, but instead of being loaded it is written to standard output.
+ * Preloaded into the codec helper under emulation, which has no seccomp. The helper builds its
+ * filter as on a kernel with seccomp; this writes the filter to standard output instead of loading
+ * it.
  */
 #include <seccomp.h>
 #include <unistd.h>

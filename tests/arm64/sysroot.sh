@@ -1,13 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Fills the folder SYSROOT with Debian's arm64 packages that spleeterd is built from and runs with.
+# Fills the folder SYSROOT with the arm64 packages of Debian that spleeterd needs to build and to
+# run.
 #
 #     tests/arm64/sysroot.sh SYSROOT
 #
-# The packages come from the sources that apt is configured with, are verified by apt and unpacked, not installed: apt works on
-# lists and a package state of its own, so the machine's packages and architectures stay as they are, and no root rights are
-# needed. (dpkg --add-architecture would change the machine; debootstrap's would be a whole system, with root rights.)
+# apt downloads the packages from its configured sources and verifies them; they are unpacked, not
+# installed. apt uses its own lists and package state here, so this needs no root and changes
+# neither the machine's packages nor its architectures. (dpkg --add-architecture would change the
+# machine; debootstrap would need root and make a whole system.)
 set -eu
 
 packages='libc6-dev libjansson-dev libssl-dev libcmocka-dev libseccomp-dev
@@ -39,7 +41,7 @@ apt-get install -q -y --download-only $packages
 for package in "$sysroot"/apt/archives/*.deb; do
     dpkg-deb -x "$package" "$sysroot"
 done
-# Absolute links would lead out of the folder.
+# Absolute links would point outside the folder.
 find "$sysroot" -type l -lname '/*' | while read -r link; do
     ln -snrf "$sysroot$(readlink "$link")" "$link"
 done

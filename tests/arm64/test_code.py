@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Emulation does not tell how fast code is, so it is read: the inner loops of the convolutions keep their sums in registers."""
+"""Emulation says nothing about speed, so this test reads the machine code: the inner loops of the
+convolutions must keep their sums in registers."""
 
 import os
 import re
@@ -10,7 +11,7 @@ JUMP = re.compile(r"(?:b|b\.\w+|cbn?z\s+\w+,|tbn?z\s+\w+, #\w+,)\s+([0-9a-f]+) <
 
 
 def functions():
-    """{name: [(address, instruction)]} of the object file."""
+    """Returns {name: [(address, instruction)]} of the object file."""
     listing = subprocess.run(["aarch64-linux-gnu-objdump", "-d", "--no-show-raw-insn", OBJECT],
                              check=True, capture_output=True, text=True).stdout
     found, code = {}, []
@@ -23,7 +24,7 @@ def functions():
 
 
 def inner_loops(code):
-    """The instructions of each loop that has none within."""
+    """Yields the instructions of each loop that contains no other loop."""
     at = {address: index for index, (address, _) in enumerate(code)}
     loops = []
     for index, (_, instruction) in enumerate(code):

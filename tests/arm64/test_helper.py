@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The codec helper for arm64 decodes and encodes, and its seccomp filter allows what that takes, and not more.
+"""The codec helper for arm64 decodes and encodes, and its seccomp filter allows exactly the system
+calls that it needs.
 
-The emulator has no seccomp. So load_filter.c has the helper hand out the
-filter that it would load, the emulator lists the system calls that the helper
-then makes, and each is put to the filter here. Landlock and the limits of
-memory are not emulated either; that the sandbox holds is shown by the tests on
-amd64, with the same code.
+The emulator has no seccomp. Instead, load_filter.c makes the helper write out the filter that it
+would load, the emulator logs the system calls that the helper makes afterwards, and this test
+applies the filter to each of them. The emulator does not support Landlock and memory limits either;
+the tests on amd64 cover them with the same code.
 """
 
 import os
@@ -39,7 +39,7 @@ NUMBERS = call_numbers()
 
 
 def verdict(program, name, *arguments, arch=AUDIT_ARCH_AARCH64):
-    """What a filter in classic BPF says of a system call."""
+    """Returns the result of a filter in classic BPF for a system call."""
     data = struct.pack("<iIQ6Q", NUMBERS[name], arch, 0, *(a & 0xFFFFFFFFFFFFFFFF for a in arguments),
                        *[0] * (6 - len(arguments)))
     accumulator = at = 0
@@ -60,14 +60,16 @@ def verdict(program, name, *arguments, arch=AUDIT_ARCH_AARCH64):
 
 
 def number(text):
-    """An argument as the emulator lists it: a number, flags, or something that no rule looks at."""
+    """Parses an argument from the emulator's log: a number, flags, or something that no rule
+    checks."""
     if re.fullmatch(r"-?(0x[0-9a-f]+|\d+)", text):
         return int(text, 0)
     return sum(SYMBOLS.get(flag, 0) for flag in text.split("|"))
 
 
 def calls(log):
-    """(name, arguments) of the calls after the filter was handed out, from lines such as `12 close(3) = 0`."""
+    """Returns (name, arguments) of the calls after the filter was written, from lines such as `12
+    close(3) = 0`."""
     lines = [re.match(r"\d+ (\w+)\(([^)]*)\)", line) for line in log.splitlines()]
     listed = [(line[1], [number(a) for a in line[2].split(",")][:6]) for line in lines if line]
     last = max(index for index, (name, arguments) in enumerate(listed) if name == "write" and arguments[0] == 1)
@@ -76,7 +78,7 @@ def calls(log):
 
 @pytest.fixture(scope="module")
 def filter_file(tmp_path_factory):
-    """load_filter.c, built."""
+    """Builds load_filter.c and returns its path."""
     library = str(tmp_path_factory.mktemp("library") / "load_filter.so")
     subprocess.run(["aarch64-linux-gnu-gcc", f"--sysroot={SYSROOT}", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror",
                     "-o", library, os.path.join(HERE, "load_filter.c"), "-lseccomp"], check=True)
@@ -85,7 +87,8 @@ def filter_file(tmp_path_factory):
 
 @pytest.fixture
 def helper(tmp_path, filter_file):
-    """A function that runs codec_tool with the helper for arm64; gives its output, the filter, and the calls under it."""
+    """Returns a function that runs codec_tool with the helper for arm64 and returns its output, its
+    filter, and the calls that it made under the filter."""
     def run(*arguments, **options):
         pipes = {name: str(tmp_path / name) for name in ("filter", "log")}
         read = {}
@@ -124,7 +127,7 @@ def check_calls(program, made):
 
 
 def check_filter(program):
-    """What is the same for decoding and encoding."""
+    """Checks the rules that decoding and encoding share."""
     anonymous, shared = SYMBOLS["MAP_ANONYMOUS"] | 2, 1
     for call in [("brk",), ("munmap",), ("futex",), ("exit_group",), ("sendto", CHANNEL), ("recvfrom", CHANNEL),
                  ("mmap", 0, 4096, 3, anonymous, -1), ("mprotect", 0, 4096, 1), ("getrandom",), ("sysinfo",)]:

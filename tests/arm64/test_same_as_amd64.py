@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The program gives on arm64 what it gives on amd64, but for rounding."""
+"""The program gives the same samples on arm64 as on amd64, up to rounding."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ DIFFERENCE_MAX = 1e-4
 
 
 def test_wiener_filter(tmp_path, monkeypatch):
-    """A segment of the song, through 2stems and the Wiener filter."""
+    """A segment of the song through 2stems and the Wiener filter."""
     case = dict(golden.CASES["frames_511"], mwf=True)
     on_arm64 = golden.separate(case, "spleeter:2stems", str(tmp_path))
     monkeypatch.setattr(golden, "PROGRAM", os.path.join(os.environ["SPLEETERD_BUILD"], "spleeterd"))
