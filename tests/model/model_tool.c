@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The public model functions, one a subcommand, for tests that need a program:
+ * The public model functions as subcommands, for tests that need a program:
  *
- *   model_tool open PATH              opens, and prints its description and how long that took
+ *   model_tool open PATH              opens a model, prints its description and the time it took
  *   model_tool verify FOLDER
- *   model_tool import CHECKPOINT FOLDER [CONFIG] [NAME LICENCE SOURCE]   "-" for no CONFIG
+ *   model_tool import CHECKPOINT FOLDER [CONFIG] [NAME LICENCE SOURCE]   "-": no CONFIG
  *   model_tool resolve NAME [SEARCH_PATH]
  *   model_tool list [SEARCH_PATH]
  *
- * Exits with 0, or the negated spl_status after a line on standard error.
+ * Exit status: 0, or the negated spl_status after a line on standard error.
  */
 #include <spleeter/model.h>
 
