@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of the audio room share: codec_tool, ffmpeg as the reference, and signals.
+"""Shared by the tests of the audio module: codec_tool, ffmpeg as the reference, and test signals.
 
 The programs are $SPLEETERD_CODEC_TOOL and, through it, $SPLEETER_CODEC.
 """
@@ -11,7 +11,7 @@ import numpy as np
 TOOL = os.environ["SPLEETERD_CODEC_TOOL"]
 RATE = 44100
 
-# Exit statuses of codec_tool: minus the spl_status.
+# Exit statuses of codec_tool: the negated spl_status.
 ARGUMENT, IO, FORMAT, UNSUPPORTED, LIMIT, HELPER, NO_SPACE, BUDGET, SAMPLE = 1, 3, 5, 6, 9, 11, 12, 13, 14
 
 
@@ -33,13 +33,13 @@ def samples(raw, channels):
 
 
 def reference(path, *options):
-    """The samples as ffmpeg decodes them to 44,100 Hz, flat."""
+    """Returns the samples as ffmpeg decodes them to 44,100 Hz, interleaved."""
     raw = ffmpeg("-i", path, "-map", "0:a", "-ar", RATE, *options, "-f", "f32le", "-")
     return np.frombuffer(raw, "<f4")
 
 
 def decode(path, *options):
-    """The samples as we decode them, flat."""
+    """Returns the samples as codec_tool decodes them, interleaved."""
     done = tool("decode", path, *options)
     assert done.returncode == 0, done.stderr.decode()
     return np.frombuffer(done.stdout, "<f4")
@@ -52,13 +52,15 @@ def info(path):
 
 
 def snr_db(expected, actual):
-    """Of `actual` against `expected`, which are of one shape; infinite when equal."""
+    """Returns the signal-to-noise ratio of `actual` against `expected`, of the same shape; infinite
+    if they are equal."""
     noise = np.sum(np.square(expected.astype("f8") - actual))
     return np.inf if noise == 0 else 10 * np.log10(np.sum(np.square(expected.astype("f8"))) / noise)
 
 
 def music(seconds, channels=2, seed=1):
-    """A sweep in noise that swells, different in each channel: nothing in it repeats, so that it has one alignment."""
+    """Returns a sweep with noise of varying loudness, different in each channel. Nothing repeats,
+    so only one alignment fits."""
     generator = np.random.default_rng(seed)
     time = np.arange(int(seconds * RATE)) / RATE
     result = np.empty((len(time), channels), "f4")
@@ -79,7 +81,8 @@ def make(path, signal, *options, rate=None):
 
 
 def offset_of(expected, actual):
-    """How many samples `actual` comes after `expected`, by cross-correlation of the first channels."""
+    """Returns the delay of `actual` after `expected` in samples, by cross-correlation of the first
+    channels."""
     size = 1 << int(np.ceil(np.log2(len(expected) + len(actual))))
     spectrum = np.conj(np.fft.rfft(expected[:, 0], size)) * np.fft.rfft(actual[:, 0], size)
     at = int(np.argmax(np.fft.irfft(spectrum, size)))

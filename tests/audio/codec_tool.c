@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * The audio room as a command, for the tests in this folder. Samples are raw 32-bit floats,
+ * The audio module as a command, for the tests in this folder. Samples are raw 32-bit floats,
  * interleaved.
  *
- *   codec_tool decode FILE [track=N] [channels=downmix|first|all] [offset=S] [duration=S] [limit=S]
- * [probe=1]  > samples codec_tool info FILE codec_tool encode FILE codec=NAME [bits=16|24|32]
- * [bitrate=BPS] [channels=N] [mask=N] [rate=HZ] [length=SAMPLES] < samples codec_tool header BYTES
- * [bits=...] [channels=...]   > header of a WAV file with that many bytes of samples
+ *   codec_tool decode FILE [track=N] [channels=downmix|first|all] [offset=S]
+ *                      [duration=S] [limit=S] [probe=1] > samples
+ *   codec_tool info FILE
+ *   codec_tool encode FILE codec=NAME [bits=16|24|32] [bitrate=BPS] [channels=N]
+ *                      [mask=N] [rate=HZ] [length=SAMPLES] < samples
+ *   codec_tool header BYTES [bits=...] [channels=...] > header of a WAV file
+ *                      with that many bytes of samples
  *
- * FILE "-" is standard output. Exit status: 0, or minus the spl_status, whose message goes to
+ * FILE "-" is standard output. Exit status: 0, or the negated spl_status, whose message goes to
  * standard error.
  */
 #include "app/audio/audio.h"

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Decodes damaged files: small ones of every format with bits flipped, bytes set, blocks swapped, repeated or cut out,
-sizes in headers changed, ends cut off.
+"""Decodes damaged copies of small files of every format.
 
-Each must be decoded or refused with a message. It is a failure when the program crashes or hangs, or its helper does
-what the sandbox forbids, or crashes. Damaged files that fail are kept.
+The damage: flipped bits, overwritten bytes, blocks swapped, repeated or cut out, changed sizes in
+headers, truncation.
+
+Each file must be decoded or refused with a message. A crash or hang of the program is a failure,
+and so is a crash or a sandbox violation of its helper. Files that fail are kept.
 
   mutate.py [--count N] [--seed N] [--keep FOLDER]
 """
@@ -34,13 +36,13 @@ SEEDS = {
     "a.thd": ["-strict", "-2"], "a.voc": [],
 }
 
-# Outcomes by the exit status of codec_tool, which is minus the spl_status.
+# Outcomes by the exit status of codec_tool, the negated spl_status.
 OUTCOMES = {0: "decoded", 5: "refused: damaged", 6: "refused: not supported", 9: "refused: limit",
             14: "refused: a sample out of range"}
 
 
 def make_seeds(folder):
-    """Half a second of music in each format that this ffmpeg can write."""
+    """Encodes half a second of sound in each format that this ffmpeg can write."""
     sound = folder / "sound.wav"
     ffmpeg = ["ffmpeg", "-nostdin", "-v", "error", "-y"]
     subprocess.run([*ffmpeg, "-f", "lavfi", "-i", "anoisesrc=d=0.5:a=0.1:seed=1,volume=0.5", "-f", "lavfi", "-i",
@@ -55,9 +57,9 @@ def make_seeds(folder):
 
 
 def mutate(content, chance):
-    """A damaged copy."""
+    """Returns a damaged copy."""
     data = bytearray(content)
-    # Headers are small and matter most.
+    # Headers are small, but damage to them matters most.
     reach = len(data) if chance.random() < 0.5 else min(len(data), 400)
     for _ in range(chance.choice((1, 1, 2, 5, 20))):
         at = chance.randrange(reach)
@@ -89,7 +91,7 @@ def mutate(content, chance):
 
 
 def decode(path):
-    """Returns what became of it, and whether that is a failure."""
+    """Returns the outcome, and whether it is a failure."""
     try:
         done = subprocess.run([TOOL, "decode", path, "channels=downmix", "limit=60"], stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, timeout=TIMEOUT_S, check=False)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Decoding gives what `ffmpeg -i FILE -ar 44100 -f f32le -` gives: the same number of samples, within 100 dB."""
+"""Decoding gives the result of `ffmpeg -i FILE -ar 44100 -f f32le -`: the same number of samples,
+with an error below -100 dB."""
 import os
 import struct
 import subprocess
@@ -11,7 +12,7 @@ from audio_tool import LIMIT, RATE, TOOL, UNSUPPORTED, decode, ffmpeg, info, mak
 
 WANTED_DB = 100
 
-# Name, file name, ffmpeg's options, rates, channels.
+# Name, file name, options of ffmpeg, rates, channels.
 ALL_RATES = (44100, 48000, 96000, 22050)
 FORMATS = [
     ("wav8", "a.wav", ["-c:a", "pcm_u8"], ALL_RATES, (1, 2, 6)),
@@ -182,7 +183,7 @@ def test_offset_and_duration_equal_ffmpegs(tmp_path, file, offset, duration):
 
 @CUTS
 def test_offset_and_duration_of_wma(tmp_path, offset, duration):
-    """The times in ASF files are milliseconds, by which ffmpeg cuts some samples off the mark. Ours are exact."""
+    """ASF stores times in milliseconds, so ffmpeg's cuts are some samples off. Ours are exact."""
     path = make(tmp_path / "a.wma", music(2), rate=48000)
     rest = decode(path, f"offset={offset:.9f}")
     expected = reference(path, *["-ss", f"{offset:.9f}"] * (offset > 0))
@@ -220,7 +221,7 @@ def test_video_and_cover_are_ignored(tmp_path):
 
 
 def film(path, sound, picture_s, *codecs, late_s=0.0):
-    """A picture of that length with the sound, which starts `late_s` after it."""
+    """Makes a film of `picture_s` seconds. Its sound starts `late_s` seconds late."""
     ffmpeg("-f", "lavfi", "-i", f"testsrc=s=64x64:d={picture_s}", "-itsoffset", late_s, "-i", sound, "-map", "0:v",
            "-map", "1:a", *codecs, path)
     return path
@@ -233,14 +234,15 @@ FILMS = (("a.mkv", ["-c:v", "libx264", "-c:a", "pcm_s16le"]), ("a.mkv", ["-c:v",
 
 @pytest.mark.parametrize("file, codecs", FILMS)
 def test_sound_that_starts_late_stays_in_time(tmp_path, file, codecs):
-    """Silence stands for the time before it; ffmpeg leaves that to the container it writes."""
+    """The time before the sound becomes silence. ffmpeg leaves that to its output container."""
     sound = make(tmp_path / "sound.wav", 0.3 + music(1), rate=48000)
     path = film(tmp_path / file, sound, 2, *codecs, late_s=0.75)
     done = tool("decode", path)
     assert done.returncode == 0 and done.stderr == b""
     whole, expected = samples(done.stdout, 2), reference(path).reshape(-1, 2)
     lead = len(whole) - len(expected)
-    assert abs(lead - 0.75 * RATE) < 0.03 * RATE  # some encoders have delay, and some containers count milliseconds
+    # Some encoders have a delay, and some containers count milliseconds.
+    assert abs(lead - 0.75 * RATE) < 0.03 * RATE
     assert not whole[:lead].any() and np.array_equal(whole[lead:], expected)
     assert np.array_equal(decode(path, "offset=0.5").reshape(-1, 2), whole[RATE // 2:])
     assert np.array_equal(decode(path, "offset=1", "duration=0.25").reshape(-1, 2), whole[RATE:RATE + RATE // 4])
@@ -249,14 +251,15 @@ def test_sound_that_starts_late_stays_in_time(tmp_path, file, codecs):
 
 @pytest.mark.parametrize("file, codec", (("a.mp4", "aac"), ("a.mka", "libopus"), ("a.mka", "aac")))
 def test_the_other_tracks_delay_is_no_time(tmp_path, file, codec):
-    """Encoders put samples before the first, which players leave out."""
+    """Encoders put priming samples before the sound, which players skip."""
     signals = [music(1, seed=seed) for seed in (1, 2)]
     first, second = (make(tmp_path / f"{seed}.wav", signal, rate=48000) for seed, signal in enumerate(signals))
     for late_s in (0, 0.5):
         ffmpeg("-i", first, "-itsoffset", late_s, "-i", second, "-map", 0, "-map", 1, "-c:a", codec, tmp_path / file)
         starts = [offset_of(signal, decode(tmp_path / file, f"track={number}").reshape(-1, 2))
                   for number, signal in enumerate(signals, 1)]
-        assert starts[1] - starts[0] == pytest.approx(late_s * RATE, abs=0.003 * RATE)  # Matroska counts milliseconds
+        # Matroska counts milliseconds.
+        assert starts[1] - starts[0] == pytest.approx(late_s * RATE, abs=0.003 * RATE)
 
 
 @pytest.mark.parametrize("file, codecs", FILMS)
@@ -278,7 +281,7 @@ def test_a_film_that_breaks_off_is_told(tmp_path, file, codecs):
 
 
 def test_a_track_by_number(tmp_path):
-    """As in a stem.mp4; the picture between them does not count."""
+    """As in a stem.mp4. The picture between the tracks does not count."""
     signals = [music(1, channels, seed) for seed, channels in enumerate((2, 1, 2))]
     files = [make(tmp_path / f"{i}.wav", signal) for i, signal in enumerate(signals)]
     ffmpeg("-f", "lavfi", "-i", "color=s=64x64:d=1", *(part for file in files for part in ("-i", file)),
@@ -292,7 +295,7 @@ def test_a_track_by_number(tmp_path):
 
 
 def test_the_track_is_ffmpegs_choice(tmp_path):
-    """Of two tracks, ffmpeg takes that with more channels unless the other is the default."""
+    """Of two tracks, ffmpeg chooses the one with more channels unless the other is the default."""
     mono, stereo = make(tmp_path / "m.wav", music(1, 1)), make(tmp_path / "s.wav", music(1, 2))
     path = tmp_path / "a.mka"
     ffmpeg("-i", mono, "-i", stereo, "-map", 0, "-map", 1, "-c:a", "flac", "-disposition", "0", path)
@@ -302,7 +305,7 @@ def test_the_track_is_ffmpegs_choice(tmp_path):
 
 
 def test_rate_changes_midway(tmp_path):
-    """Two MP3 streams of different rates and channels behind each other."""
+    """Two concatenated MP3 streams with different rates and channels."""
     first = make(tmp_path / "1.mp3", music(1), "-write_xing", "0", "-id3v2_version", "0", rate=48000)
     second = make(tmp_path / "2.mp3", music(1, 1), "-write_xing", "0", "-id3v2_version", "0", rate=32000)
     path = tmp_path / "a.mp3"
@@ -337,7 +340,8 @@ def test_truncated_file_gives_what_is_there(tmp_path, file):
     expected = reference(path)
     actual = np.frombuffer(done.stdout, "<f4")
     assert len(actual) == len(expected) and snr_db(expected, actual) > WANTED_DB
-    if file != "a.ogg":  # an Ogg file says nowhere how long it is
+    # An Ogg file does not state its length.
+    if file != "a.ogg":
         assert done.stderr.startswith(b"warning: the file ")
 
 
@@ -366,7 +370,8 @@ def test_four_hours_need_little_memory(tmp_path):
     path = tmp_path / "a.flac"
     ffmpeg("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", 4 * 3600, "-c:a", "flac", path)
     with subprocess.Popen([TOOL, "decode", path], stdout=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)  # the larger of the program and its helper
+        # The larger of the program and its helper.
+        _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
     assert usage.ru_maxrss < 64 << 10  # KiB

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What is encoded has the length and the alignment of what went in, and the same samples give the same bytes.
+"""Encoded files have the length and the alignment of the input, and the same samples give the same
+bytes.
 
-What a file's reader gets (ffmpeg's decoder here):
-  wav, flac, ogg, opus   exactly the input's length
-  mp3                    exactly, by the LAME header; into a pipe there is none, and delay and padding stay
-  m4a                    starts exactly; ffmpeg does not cut the end of the last frame (up to 1,023 samples), which the
-                         edit list in the file tells to the sample
-  wma                    starts exactly; the format cannot tell the end, the last frame is filled with silence
+What ffmpeg decodes from a file:
+  wav, flac, ogg, opus   exactly the length of the input
+  mp3                    exactly, by the LAME header; a pipe gets none, so delay and padding stay
+  m4a                    starts exactly; ffmpeg does not cut the padding of the last frame (up to
+                         1,023 samples), although the edit list in the file gives the exact length
+  wma                    starts exactly; the format cannot store the length, so the last frame is
+                         filled with silence
 """
 import struct
 import subprocess
@@ -50,7 +52,7 @@ def test_lossless_is_exact(tmp_path, codec, bits, channels):
 
 
 def test_16_bits_are_ffmpegs(tmp_path):
-    """Also where values clip and at halves, which round to even."""
+    """Also for clipped values, and for halves, which round to even."""
     values = np.concatenate([np.arange(-70000, 70000) / 65536, [-2, 2, 1, -1]]).astype("f4")
     signal = np.stack([values, values[::-1]], axis=1)
     path, theirs = tmp_path / "a.wav", tmp_path / "b.wav"
@@ -93,7 +95,7 @@ def test_lossy_length_and_alignment(tmp_path, codec, seconds, rate, channels):
     got = reference(path).reshape(-1, channels)
     extra = len(got) - len(signal)
     allowed = {"m4a": 1024, "wma": WMA_FRAME}.get(codec, 0)
-    # Resampling there and back rounds the length once each way.
+    # Resampling to the file's rate and back rounds the length twice.
     rounding = 0 if file_rate == RATE else 2
     assert -rounding <= extra <= allowed * RATE / file_rate + rounding
     assert offset_of(signal, got) == 0
@@ -105,7 +107,8 @@ def test_very_short(tmp_path, codec, seconds):
     signal = music(seconds)
     encode(path, signal, f"codec={codec}")
     content = path.read_bytes()
-    if codec == "ogg":  # ffmpeg decodes a file of a single page some samples too long or short
+    # ffmpeg decodes an Ogg file of a single page a few samples too long or too short.
+    if codec == "ogg":
         last_page = content.rindex(b"OggS")
         assert struct.unpack("<q", content[last_page + 6:last_page + 14]) == (len(signal),)
     else:
@@ -141,7 +144,7 @@ def test_resampling_is_ffmpegs(tmp_path, codec, rate):
 
 @pytest.mark.parametrize("codec", ("wav", "flac", "mp3", "ogg", "wma"))
 def test_given_length(tmp_path, codec):
-    """A minute at 48,000 Hz, there and back, is a minute again."""
+    """A minute that is resampled to 48,000 Hz and back is still a minute."""
     path = tmp_path / f"a.{codec}"
     length = 60 * 48000 - 5
     encode(path, np.resize(music(1), (60 * RATE, 2)), f"codec={codec}", "rate=48000", f"length={length}")
@@ -243,7 +246,8 @@ IN_OGG = ("3.0", "quad", "quad(side)", "5.0", "5.0(side)", "5.1", "5.1(side)", "
 
 
 def tones(positions):
-    """Half a second of a tone for each position, none a multiple of another; the LFE's is low."""
+    """Returns half a second with a different tone for each position. No tone is a multiple of
+    another, and the LFE's is low."""
     time = np.arange(RATE // 2)[:, None] / RATE
     return (0.3 * np.sin(2 * np.pi * time * [tone_hz(position) for position in positions])).astype("f4")
 
@@ -253,14 +257,14 @@ def tone_hz(position):
 
 
 def positions_heard(signal, rate, positions):
-    """Which tone each channel has."""
+    """Returns the position whose tone each channel contains."""
     spectrum = np.abs(np.fft.rfft(signal * np.hanning(len(signal))[:, None], axis=0))
     peaks = np.argmax(spectrum, axis=0) * rate / len(signal)
     return [min(positions, key=lambda position: abs(tone_hz(position) - peak)) for peak in peaks]
 
 
 def through_ffmpeg(path):
-    """The samples, their rate and the channel mask (0: not known) as ffmpeg decodes them."""
+    """Returns the samples, their rate and the channel mask (0: unknown) as ffmpeg decodes them."""
     wav = ffmpeg("-i", path, "-c:a", "pcm_f32le", "-f", "wav", "-bitexact", "-")
     rate, = struct.unpack_from("<I", wav, 24)
     channels, = struct.unpack_from("<H", wav, 22)
@@ -271,7 +275,8 @@ def through_ffmpeg(path):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("codec", ("wav", "flac", "ogg", "opus", "m4a"))
 def test_each_channel_stays_where_it_was(tmp_path, codec, layout):
-    """Under its own name, or as the back pair instead of the side pair; where a format has no place for it, it says so."""
+    """Each channel keeps its name, or becomes part of the back pair instead of the side pair. A
+    layout that a format cannot store is an error."""
     positions = LAYOUTS[layout].split()
     mask = sum(1 << POSITIONS.index(position) for position in positions)
     path = tmp_path / f"a.{codec}"
@@ -293,7 +298,7 @@ def test_each_channel_stays_where_it_was(tmp_path, codec, layout):
     ("wav", (1000, 768000), (1, 64)), ("mp3", (1000, 768000), (1, 2)), ("wma", (1000, 768000), (1, 2)),
     ("opus", (1000, 768000), (1, 8)), ("m4a", (1000, 70001, 768000), (1, 8))))
 def test_every_rate_and_number_of_channels_makes_a_file(tmp_path, codec, rates, all_channels):
-    """With the bit rate that is the default of the command."""
+    """With the command's default bit rate."""
     for rate in rates:
         for channels in all_channels:
             done = tool("encode", tmp_path / "a", f"codec={codec}", f"rate={rate}", f"channels={channels}",
@@ -302,7 +307,8 @@ def test_every_rate_and_number_of_channels_makes_a_file(tmp_path, codec, rates, 
 
 
 def test_the_bit_rate_is_the_nearest_there_is(tmp_path):
-    """Vorbis at 8 kHz has at most 42 kbit/s for a channel, and five channels need at least 160 kbit/s."""
+    """Vorbis at 8 kHz has at most 42 kbit/s per channel, and five channels need at least 160
+    kbit/s."""
     few, many = tmp_path / "few.ogg", tmp_path / "many.ogg"
     encode(few, music(1, 1), "codec=ogg", "rate=8000", "bitrate=128000")
     encode(many, music(1, 5), "codec=ogg", "bitrate=128000", f"mask={0x37}")
@@ -323,7 +329,7 @@ def test_channel_mask_is_kept(tmp_path):
 @pytest.mark.parametrize("bits, channels", ((16, 2), (24, 2), (32, 1), (16, 6)))
 @pytest.mark.parametrize("data_bytes", (2**32 - 200, 2**32 - 24, 2**32 + 24, 5 * 2**30))
 def test_rf64_from_4_gib(tmp_path, bits, channels, data_bytes):
-    """The header, before a sparse file of zeros."""
+    """The header, followed by a sparse file of zeros."""
     data_bytes -= data_bytes % (bits // 8 * channels)
     path = tmp_path / "a.wav"
     header = tool("header", data_bytes, f"bits={bits}", f"channels={channels}").stdout
@@ -345,7 +351,7 @@ def test_odd_size_is_padded(tmp_path):
 
 
 def test_file_that_does_not_start_at_zero(tmp_path):
-    """What stands before stays: the tool writes where the descriptor is."""
+    """The tool writes from the descriptor's position and keeps the bytes before it."""
     path = tmp_path / "a"
     for codec in ("wav", "flac", "m4a"):
         with open(path, "wb") as file:
@@ -354,7 +360,8 @@ def test_file_that_does_not_start_at_zero(tmp_path):
             subprocess.run([TOOL, "encode", "-", f"codec={codec}"], input=music(0.5).tobytes(), stdout=file,
                            stderr=subprocess.DEVNULL, check=True)
         assert path.read_bytes()[:6] == b"before"
-        if codec != "m4a":  # whose offsets count from the start of the file
+        # The offsets in an m4a file count from its start.
+        if codec != "m4a":
             (tmp_path / "b").write_bytes(path.read_bytes()[6:])
             assert len(reference(tmp_path / "b")) == 2 * len(music(0.5))
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Files that are wrong or mean harm, and helpers that fail: each ends with one clear message, soon, and nothing is opened
-or connected to."""
+"""Invalid and malicious files, and helpers that fail: each ends soon with one clear message, and
+nothing is opened or connected to."""
 import contextlib
 import ctypes
 import errno
@@ -34,7 +34,8 @@ def pcm(channels, rate, bits=16, tag=1):
 
 
 def refused(path, status, *texts):
-    """Decoding fails with one line that has the texts in it, and gives no samples."""
+    """Asserts that decoding fails with one line that contains the texts, and gives no samples.
+    Returns the line."""
     done = tool("decode", path, "channels=downmix")
     message = done.stderr.decode()
     assert done.returncode == status, message
@@ -83,7 +84,8 @@ def test_samples_that_are_no_numbers(tmp_path, value, rate, at):
 
 @pytest.mark.parametrize("offset, at", ((0, 1.5), (1, 0.5)))
 def test_samples_that_are_too_large(tmp_path, offset, at):
-    """The time is that in the file. What is as large as a 32-bit integer passes."""
+    """The error gives the time in the file. Samples up to the size of a 32-bit integer are
+    accepted."""
     signal = music(3)
     signal[1000] = 2.0**32, -(2.0**32)
     signal[int((offset + at) * RATE), 1] = -1e30
@@ -118,7 +120,8 @@ def test_folder(tmp_path):
 
 
 def test_long_file_in_few_bytes(tmp_path):
-    """Four hours of silence, refused by what the header says, and by counting when it says nothing."""
+    """Four hours of silence are refused because of the header's length, or by counting if the
+    header has no length."""
     path = tmp_path / "a.flac"
     ffmpeg("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", 4 * 3600, "-c:a", "flac", path)
     content = bytearray(path.read_bytes())
@@ -126,7 +129,8 @@ def test_long_file_in_few_bytes(tmp_path):
     start = time.monotonic()
     done = tool("decode", path, "limit=600")
     assert done.returncode == LIMIT and b"the file says that it is longer than the 600 seconds" in done.stderr
-    content[8 + 13] &= 0xf0  # STREAMINFO: the number of samples, 36 bits
+    # Clears the number of samples in STREAMINFO, 36 bits.
+    content[8 + 13] &= 0xf0
     content[8 + 14:8 + 18] = bytes(4)
     path.write_bytes(content)
     done = tool("decode", path, "limit=600")
@@ -135,7 +139,7 @@ def test_long_file_in_few_bytes(tmp_path):
 
 
 class Traps:
-    """A server that nobody may connect to and a pipe that nobody may open."""
+    """A server that must not get a connection, and a pipe that must not be opened."""
 
     def __init__(self, folder):
         self.server = socket.create_server(("127.0.0.1", 0))
@@ -148,7 +152,8 @@ class Traps:
         self.thread.start()
 
     def wait_for_reader(self):
-        os.close(os.open(self.fifo, os.O_WRONLY))  # waits until somebody opens it to read
+        # Blocks until a process opens the pipe for reading.
+        os.close(os.open(self.fifo, os.O_WRONLY))
         self.opened.set()
 
     def check_untouched(self):
@@ -202,7 +207,8 @@ def test_playlists_open_nothing(tmp_path, traps, kind, where):
 
 
 def replace_atom(content, path, made):
-    """Replaces the QuickTime atom at `path` by what `made` returns for it, and corrects the sizes around it."""
+    """Replaces the QuickTime atom at `path` by the result of `made`, and corrects the sizes of the
+    atoms around it."""
     at = 0
     while at < len(content):
         size, name = struct.unpack(">I4s", content[at:at + 8])
@@ -219,7 +225,7 @@ def replace_atom(content, path, made):
 
 
 def test_quicktime_reference_opens_nothing(tmp_path, traps):
-    """A data reference of the kind "alis", whose path is that of another file."""
+    """A data reference of the type "alis" with the path of another file."""
     path = make(tmp_path / "a.mov", music(0.5), "-c:a", "pcm_s16le")
     name = str(traps.fifo).encode()
 
@@ -236,7 +242,8 @@ def test_quicktime_reference_opens_nothing(tmp_path, traps):
 
 
 def filter_calls(number, action, flags=0):
-    """A seccomp filter for the program and its helper: `action` for the call `number`, with one of `flags` in its first argument."""
+    """Loads a seccomp filter for the program and its helper that returns `action` for the call
+    `number`; with `flags`, only if the first argument has one of them."""
     program = [(0x20, 0, 0, 0), (0x15, 0, 3 if flags else 1, number)] + ([(0x20, 0, 0, 16), (0x45, 0, 1, flags)] if flags else [])
     program += [(0x06, 0, 0, action), (0x06, 0, 0, 0x7FFF0000)]
     filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
@@ -246,7 +253,8 @@ def filter_calls(number, action, flags=0):
 
 
 def deny_namespaces():
-    """As container engines' profiles do, and RestrictNamespaces of systemd."""
+    """Denies new namespaces, as the profiles of container engines and systemd's RestrictNamespaces
+    do."""
     filter_calls({"x86_64": 56, "aarch64": 220}[platform.machine()], 0x50000 | errno.EPERM, 0x7E020000)
 
 
@@ -272,7 +280,7 @@ def test_helper_that(tmp_path, kind, mode):
     song = make(tmp_path / "a.wav", music(0.1))
     environment = {**os.environ, "SPLEETER_CODEC": str(helper)}
     arguments = ["decode", song] if mode == "decode" else ["encode", tmp_path / "b.flac", "codec=flac"]
-    # The first process of a PID namespace ignores what it sends itself.
+    # The first process of a PID namespace ignores signals that it sends to itself.
     done = tool(*arguments, env=environment, input=music(0.1).tobytes(), preexec_fn=deny_namespaces if "$$" in script else None)
     assert done.returncode == HELPER
     assert text in done.stderr.decode()
@@ -289,7 +297,8 @@ def test_helper_that_takes_too_long_in_cpu(tmp_path, script):
 
 
 def helper_of(pid):
-    """The codec helper of a program, as soon as there is one that has entered its sandbox."""
+    """Waits until a program has a codec helper that has entered its sandbox, and returns the
+    helper's PID."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         for folder in pathlib.Path("/proc").glob("[0-9]*"):
@@ -303,7 +312,7 @@ def helper_of(pid):
 
 @pytest.fixture
 def decoding(tmp_path):
-    """A decoder that waits because nobody takes what it sends: (the program, its helper)."""
+    """A decoder that blocks because its output is not read. Yields (program, helper's PID)."""
     with subprocess.Popen([TOOL, "decode", make(tmp_path / "a.flac", music(30))], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
         yield program, helper_of(program.pid)
         program.kill()
@@ -317,7 +326,7 @@ def test_real_helper_ends_for_cpu_time(decoding):
 
 
 def test_helper_that_the_kernel_kills(decoding):
-    """As it does when memory runs out."""
+    """As when memory runs out."""
     program, helper = decoding
     os.kill(helper, signal.SIGKILL)
     _, message = program.communicate(timeout=60)
@@ -325,7 +334,7 @@ def test_helper_that_the_kernel_kills(decoding):
 
 
 def test_helper_ends_with_its_program(decoding):
-    """Even one that hangs: the kernel does it."""
+    """The kernel ends the helper, even one that hangs."""
     program, helper = decoding
     os.kill(helper, signal.SIGSTOP)
     program.kill()
@@ -355,7 +364,7 @@ def test_identity_of_a_real_helper(decoding):
 
 
 def deny_landlock():
-    """As a kernel that has none."""
+    """Simulates a kernel without Landlock."""
     filter_calls(444, 0x50000 | errno.ENOSYS)
 
 
@@ -366,9 +375,11 @@ def be_nobody():
 
 
 def be_a_service():
-    """Of systemd's, with the filters of our unit: another user, and EPERM for what is privileged."""
+    """Runs like a systemd service with the filters of our unit: as another user, with EPERM for
+    privileged calls."""
     be_nobody()
-    filter_calls({"x86_64": 126, "aarch64": 91}[platform.machine()], 0x50000 | errno.EPERM)  # capset
+    # The numbers of capset.
+    filter_calls({"x86_64": 126, "aarch64": 91}[platform.machine()], 0x50000 | errno.EPERM)
     deny_namespaces()
 
 
@@ -381,7 +392,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="for root")
     pytest.param(None, ["unshare", "--user", "--map-root-user"], marks=needs_root)],
     ids=["without namespaces", "another user", "service", "root without capabilities", "root of a user namespace"])
 def test_where_less_is_allowed(tmp_path, prepare, command):
-    """Decoding and encoding give the same as everywhere."""
+    """Decoding and encoding give the same result with fewer rights."""
     if command and (not shutil.which(command[0]) or subprocess.run([*command, "true"], check=False).returncode != 0):
         pytest.skip(f"{command[0]} does not work here")
     signal_ = music(0.5)
@@ -396,7 +407,7 @@ def test_where_less_is_allowed(tmp_path, prepare, command):
 
 
 def test_kernel_without_landlock(tmp_path):
-    """The sandbox does without, and says so, unless it is required."""
+    """The sandbox works without Landlock and prints a warning, unless Landlock is required."""
     song = make(tmp_path / "a.wav", music(0.1))
     done = tool("decode", song, preexec_fn=deny_landlock)
     assert done.returncode == 0 and b"warning: this kernel has no Landlock" in done.stderr
@@ -416,7 +427,7 @@ def test_limits_of_a_real_helper(decoding):
 
 
 def with_samples(content, count):
-    """An m4a file with sample tables that claim `count` samples of a byte."""
+    """Returns an m4a file whose sample tables claim `count` samples of one byte."""
     tables = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
     for name, data in ((b"stsz", struct.pack(">III", 0, 1, count)), (b"stts", struct.pack(">IIII", 0, 1, count, 1024)),
                        (b"stsc", struct.pack(">IIIII", 0, 1, 1, count, 1))):
@@ -426,7 +437,7 @@ def with_samples(content, count):
 
 @pytest.mark.parametrize("count, probe", ((20_000_000, 1), (40_000_000, 0), (2**31 - 1, 1)))
 def test_index_larger_than_memory(tmp_path, count, probe):
-    """Four kilobytes, and an index of hundreds of megabytes."""
+    """A file of 4 KB whose index needs hundreds of megabytes."""
     path = make(tmp_path / "a.m4a", music(0.2), "-movflags", "+faststart")
     path.write_bytes(with_samples(path.read_bytes(), count))
     with subprocess.Popen([TOOL, "decode", path, f"probe={probe}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
@@ -448,8 +459,9 @@ def test_missing_helper(tmp_path):
         open(TOOL, "rb").read())
     alone.chmod(0o755)
     done = subprocess.run([alone, "decode", song], env=environment, capture_output=True, check=False)
-    assert done.returncode in (0, HELPER)  # 0 when one is installed on this machine
-    # Beside the program, and in ../libexec/spleeterd, it is found.
+    # 0 if a helper is installed on this machine.
+    assert done.returncode in (0, HELPER)
+    # The helper is found beside the program, and in ../libexec/spleeterd.
     for folder in (alone.parent, tmp_path / "libexec" / "spleeterd"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "spleeterd-codec").symlink_to(os.environ["SPLEETER_CODEC"])
@@ -459,15 +471,18 @@ def test_missing_helper(tmp_path):
 
 
 def test_helper_gets_two_descriptors_and_no_environment(tmp_path):
-    """The file on 4 and the socket on 3, besides /dev/null on 0 to 2 and what the shell itself opens from 10 on."""
+    """The socket is 3, the file is 4, and 0 to 2 are /dev/null. The shell opens its own from 10 on.
+    """
     report = tmp_path / "report"
     helper = tmp_path / "helper"
     helper.write_text(f"#!/bin/sh\n/bin/ls -l /proc/$$/fd > {report}\n/usr/bin/env >> {report}.env\n")
     helper.chmod(0o700)
     song = make(tmp_path / "a.wav", music(0.1))
-    tool("decode", song, env={**os.environ, "SPLEETER_CODEC": str(helper), "SECRET": "x"}, preexec_fn=deny_namespaces)  # for $$
+    # Without namespaces, $$ in the script is the PID in the outer /proc.
+    tool("decode", song, env={**os.environ, "SPLEETER_CODEC": str(helper), "SECRET": "x"}, preexec_fn=deny_namespaces)
     open_files = dict(line.split()[-3::2] for line in report.read_text().splitlines() if "->" in line)
     assert {number for number in open_files if int(number) < 10} == {"0", "1", "2", "3", "4"}
     assert open_files["3"].startswith("socket:") and open_files["4"] == str(song)
     names = {line.partition("=")[0] for line in (tmp_path / "report.env").read_text().splitlines()}
-    assert names <= {"PWD", "_", "OLDPWD", "SHLVL"}  # which shells make themselves
+    # Variables that shells set themselves.
+    assert names <= {"PWD", "_", "OLDPWD", "SHLVL"}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Tags before and behind the sound, WAV files of over 4 GiB, and long stretches without sound: what is decoded is the sound
-and nothing else."""
+"""Tags before and after the sound, WAV files of over 4 GiB, and long stretches without sound: only
+the sound is decoded."""
 import struct
 import time
 
@@ -41,7 +41,7 @@ def lyrics3v2(content):
 
 
 def bare_mp3(path, seconds):
-    """Frames, without anything around them."""
+    """Returns MP3 frames without a header or tags."""
     return make(path, music(seconds), "-write_xing", "0", "-id3v2_version", "0").read_bytes()
 
 
@@ -64,7 +64,8 @@ def test_id3v2_of_more_than_a_megabyte(tmp_path, file, options):
                          ids=("zeros the tag does not count", "junk"))
 @pytest.mark.parametrize("rate, channels", ((44100, 2), (44100, 1), (22050, 2), (22050, 1)))
 def test_junk_before_an_mp3(tmp_path, front, rate, channels):
-    """The frame with the encoder's delay is found behind it; ffmpeg decodes that frame and the delay."""
+    """The frame with the encoder's delay is found after the junk. ffmpeg would decode that frame
+    and the delay."""
     plain = make(tmp_path / "a.mp3", music(1, channels), "-id3v2_version", "0", rate=rate)
     path = tmp_path / "b.mp3"
     path.write_bytes(front + plain.read_bytes())
@@ -91,7 +92,7 @@ TAGS = {
 
 @pytest.mark.parametrize("name", TAGS)
 def test_tags_behind_are_not_decoded(tmp_path, name):
-    """Their content is frames, as those that a picture may have by chance."""
+    """The tags contain valid frames, which a picture may contain by chance."""
     sound = bare_mp3(tmp_path / "a.mp3", 1)
     tagged = tmp_path / "tagged.mp3"
     tagged.write_bytes(sound + TAGS[name](sound))
@@ -113,7 +114,7 @@ def test_tags_behind_other_formats(tmp_path, file):
                                  b"999999LYRICS200", b"LYRICSEND", b"3DI\4\0\0\0\0\0\x20",
                                  b"TAG" + bytes(range(1, 32)) * 4 + b"\0"))
 def test_what_only_looks_like_a_tag(tmp_path, end):
-    """Nothing is cut off: these are samples."""
+    """These bytes are samples, so nothing is cut off."""
     path = make(tmp_path / "a.wav", music(0.1), "-c:a", "pcm_u8", "-bitexact")
     content = path.read_bytes()
     path.write_bytes(content[:-len(end)] + end)
@@ -127,7 +128,7 @@ FORMAT_CHUNK = b"fmt " + struct.pack("<IHHIIHH", 16, 3, CHANNELS, RATE, RATE * F
 
 
 def sparse_wav(path, data_bytes, stated_bytes, before=b"", file_bytes=None):
-    """A float WAV of silence."""
+    """Makes a float WAV of silence."""
     chunks = FORMAT_CHUNK + before + b"data" + struct.pack("<I", stated_bytes)
     riff_bytes = (4 + len(chunks) + stated_bytes) % 2**32
     with open(path, "wb") as file:
@@ -144,13 +145,14 @@ def test_wrapped_sizes_of_wav(tmp_path, before, rest):
     path = sparse_wav(tmp_path / "a.wav", data_bytes, rest, before)
     seconds = data_bytes / FRAME / RATE
     assert abs(int(info(path)["duration_us"]) / 1e6 - seconds) < 0.1
-    done = tool("decode", path, "duration=9", "limit=10")  # more than 100 samples, and no need to read it all
+    # More than 100 samples, and the whole file need not be read.
+    done = tool("decode", path, "duration=9", "limit=10")
     assert done.returncode == 0 and done.stderr == b""
     assert len(done.stdout) == 9 * RATE * FRAME
 
 
 def test_wrapped_wav_ends_where_its_sound_ends(tmp_path):
-    """Chunks behind the sound are not decoded."""
+    """Chunks after the sound are not decoded."""
     rest = 4096 * FRAME
     path = sparse_wav(tmp_path / "a.wav", 2**32 + rest, rest)
     with open(path, "ab") as file:
