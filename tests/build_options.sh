@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Builds each combination of the options in meson_options.txt, with the libraries that it must not need hidden from pkg-config.
-# Compiles only, without optimisation; Meson uses ccache where that is installed.
+# Builds each combination of the options in meson_options.txt. Libraries that a combination must not
+# need are hidden from pkg-config. Compiles only, without optimisation; Meson uses ccache if it is
+# installed.
 #
-#     tests/build_options.sh FOLDER     what is built goes into FOLDER/NAME
+#     tests/build_options.sh FOLDER     builds into FOLDER/NAME
 set -euo pipefail
 [ $# -eq 1 ] || { echo "usage: $0 FOLDER" >&2; exit 2; }
 mkdir -p "$1"
@@ -12,7 +13,8 @@ folder=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
 service='libmicrohttpd gnutls sqlite3 cjose libcurl libarchive'
 
-# build NAME HIDDEN OPTION...
+# build NAME HIDDEN OPTION...: builds with the options into FOLDER/NAME, without the libraries
+# HIDDEN.
 build() {
     local name=$1 hidden=$2 visible=$folder/$1.pkgconfig log=$folder/$1.log library linked
     shift 2

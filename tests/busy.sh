@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Runs a command while N loops keep processors busy; the loops end with the command, whose exit status this has.
+# Runs a command while N loops keep processors busy. Exits with the command's status; the loops end
+# with the command.
 #
 #     tests/busy.sh N [--] COMMAND...      for example tests/busy.sh 4 -- make test
 set -eu
@@ -19,7 +20,7 @@ if [ "$loops" -lt 1 ] || [ "$loops" -gt 64 ]; then usage; fi
 [ "$1" != -- ] || shift
 [ $# -ge 1 ] || usage
 
-# Each loop looks whether this script still lives, so that none is left however this ends.
+# Each loop checks that this script still runs, so no loop survives it even if the script is killed.
 started=
 end() {
     # shellcheck disable=SC2086 # a list of numbers

@@ -4,12 +4,14 @@ import contextlib
 import random
 import socket
 
-# Below the ports that Linux gives to outgoing connections, any of which could take one before its server listens.
+# Below Linux's range of ephemeral ports: an outgoing connection could take a port of that range
+# before the server listens on it.
 LOWEST, END, RANGE = 10000, 32768, 128
 
 
 def ports():
-    """Each port once, in random order. A range belongs to one process until that ends, so that tests which run side by side never draw the same."""
+    """Yields each port once, in random order. A process owns a range of ports until it ends, so
+    parallel tests never get the same port."""
     claims = []
     for lowest in random.SystemRandom().sample(range(LOWEST, END - RANGE, RANGE), (END - RANGE - LOWEST) // RANGE):
         claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -23,7 +25,8 @@ untried = ports()
 
 
 def free_port():
-    """A port that nothing listens on; never the same one twice, so that several can be drawn before their servers start."""
+    """Returns a port that nothing listens on. Each call returns a different one, so several can be
+    requested before their servers start."""
     for port in untried:
         with socket.socket() as listener, contextlib.suppress(OSError):
             listener.bind(("", port))

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Runs `meson test`, then prints the ten slowest tests and one line with the totals.
 
-    tests/run.py BUILD [ARGUMENT...]     arguments are those of `meson test`
-    tests/run.py --totals BUILD...       only the totals of the last run of each build folder
+    tests/run.py BUILD [ARGUMENT...]     passes the arguments to `meson test`
+    tests/run.py --totals BUILD...       only prints the totals of the last run of each build folder
 
-Each test runs under this script too (--timed), which adds its processor time to its log.
+Each test also runs under this script (--timed), which adds its processor time to its log.
 """
 import json
 import os
@@ -20,7 +20,7 @@ SLOWEST = 10
 
 
 def timed(command):
-    """Runs `command`; its exit code, 128 + N if signal N ended it."""
+    """Runs `command` and returns its exit code, or 128 + N if signal N ended it."""
     code = subprocess.call(command)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"\nprocessor time: {used.ru_utime + used.ru_stime:.2f} s", flush=True)
@@ -28,12 +28,12 @@ def timed(command):
 
 
 def log_of(build):
-    """Meson names the log after the wrapper."""
+    """Returns the path of Meson's log, which is named after the wrapper."""
     return pathlib.Path(build, "meson-logs", f"testlog-{pathlib.Path(sys.executable).name}.json")
 
 
 def results(build):
-    """What the last run in the folder left: the tests, empty if there was none."""
+    """Returns the tests of the last run in the folder, or [] if there was none."""
     log = log_of(build)
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
@@ -56,7 +56,7 @@ def slowest(tests):
 def main(build, *arguments):
     log_of(build).unlink(missing_ok=True)
     wrapper = shlex.join([sys.executable, str(pathlib.Path(__file__).resolve()), "--timed"])
-    # One more than there are processors: many tests wait for a server most of their time.
+    # One job more than processors: most tests spend most of their time waiting for a server.
     side_by_side = os.environ.get("MESON_TESTTHREADS") or str(len(os.sched_getaffinity(0)) + 1)
     code = subprocess.call(["meson", "test", "-C", build, "--print-errorlogs", "--wrapper", wrapper, "--num-processes", side_by_side, *arguments])
     tests = results(build)
