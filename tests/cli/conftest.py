@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of the command share: running it, and songs to run it on.
+"""Shared by the tests of the command: functions that run it, and songs for it.
 
-The program is $SPLEETERD; it finds its codec helper and models by SPLEETER_CODEC and SPLEETER_MODEL_PATH.
+The program is $SPLEETERD. It finds its codec helper and models by SPLEETER_CODEC and
+SPLEETER_MODEL_PATH.
 """
 import ctypes
 import os
@@ -20,7 +21,7 @@ SONG = REPOSITORY / "examples" / "audio_example.mp3"
 
 
 class Result:
-    """How a run of the program ended."""
+    """The result of a run of the program."""
 
     def __init__(self, completed):
         self.code = completed.returncode
@@ -34,7 +35,7 @@ class Result:
 
 @pytest.fixture
 def spleeterd(tmp_path):
-    """Runs the program in tmp_path; `code` is the exit code that must come out."""
+    """Runs the program in tmp_path and asserts that its exit code is `code`."""
 
     def run(*arguments, code=0, stdin=b"", env=None, preexec_fn=None):
         completed = subprocess.run(
@@ -53,7 +54,7 @@ def spleeterd(tmp_path):
 
 @pytest.fixture
 def separate(spleeterd, tmp_path):
-    """`spleeterd separate ... -o tmp_path/out`."""
+    """Runs `spleeterd separate ... -o tmp_path/out`."""
 
     def run(*arguments, **keywords):
         return spleeterd("separate", *arguments, "-o", tmp_path / "out", **keywords)
@@ -63,7 +64,7 @@ def separate(spleeterd, tmp_path):
 
 @pytest.fixture
 def files(tmp_path):
-    """Lists the files below `folder` (default: the output folder), hidden ones too."""
+    """Lists the files below `folder` (default: the output folder), including hidden ones."""
 
     def listing(folder=tmp_path / "out"):
         return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
@@ -72,13 +73,14 @@ def files(tmp_path):
 
 
 def without_capabilities():
-    """Has root meet permissions like others: bars CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
+    """Applies file permissions to root too: drops CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
     for capability in (1, 2):
         ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
 
 
 def music(seconds, rate=44100, channels=2, level=0.3):
-    """Something like music, the same at each call: a few tones that come and go, and noise; [samples, channels]."""
+    """Returns [samples, channels] of a few tones that fade in and out, with noise; the same at each
+    call."""
     t = np.arange(round(seconds * rate)) / rate
     noise = np.random.default_rng(1).standard_normal((t.size, channels)) * 0.05
     voices = [np.sin(2 * np.pi * (110 * (i + 1) + 3 * i) * t[:, None] + np.arange(channels))
@@ -88,7 +90,7 @@ def music(seconds, rate=44100, channels=2, level=0.3):
 
 @pytest.fixture
 def song(tmp_path):
-    """Two seconds, stereo, 44.1 kHz, 16 bit, as song.wav."""
+    """song.wav: two seconds, stereo, 44.1 kHz, 16 bits."""
     path = tmp_path / "song.wav"
     wav.write(path, music(2), bits=16)
     return path
@@ -96,7 +98,7 @@ def song(tmp_path):
 
 @pytest.fixture
 def song_float(tmp_path):
-    """Two seconds, stereo, 44.1 kHz, float, as song.wav."""
+    """song.wav: two seconds, stereo, 44.1 kHz, float."""
     path = tmp_path / "song.wav"
     wav.write(path, music(2))
     return path
@@ -104,7 +106,7 @@ def song_float(tmp_path):
 
 @pytest.fixture
 def ffmpeg():
-    """Runs ffmpeg, if there is one."""
+    """Runs ffmpeg. Skips the test if ffmpeg is not installed."""
     program = shutil.which("ffmpeg")
     if not program:
         pytest.skip("ffmpeg is not installed")
@@ -116,6 +118,6 @@ def ffmpeg():
 
 
 def db(signal, reference):
-    """Energy of `signal` over that of `reference`, in dB."""
+    """Returns the energy of `signal` relative to that of `reference`, in dB."""
     energy = np.sum(np.square(signal, dtype=np.float64))
     return 10 * np.log10(energy / np.sum(np.square(reference, dtype=np.float64)) + 1e-300)

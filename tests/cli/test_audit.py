@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""spleeterd audit verify, where there is nothing to verify. (What it finds in a real log: tests/service.)"""
+"""spleeterd audit verify without a log. tests/service verifies real logs."""
 
 
 def test_no_secret(spleeterd, tmp_path):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Inputs that cannot be separated: one clear line, the exit code of their class, nothing left behind."""
+"""Inputs that cannot be separated: one clear line, the exit code of their class, and no files left
+behind."""
 import os
 import struct
 
@@ -12,7 +13,8 @@ from conftest import SONG, music
 
 @pytest.fixture
 def refused(separate, tmp_path):
-    """Separates and expects `code`, one line on standard error that names the input, and no output folder."""
+    """Separates and expects `code`, one line on standard error that names the input, and no output
+    folder."""
 
     def run(name, code, *options, message=""):
         result = separate(name, *options, code=code)
@@ -58,7 +60,8 @@ def test_not_audio_on_standard_input(spleeterd):
 
 
 def wav_bytes(samples=None, **fields):
-    """A 16 bit WAV whose header lies."""
+    """Returns a 16-bit WAV file. The fields replace values of the header, which may then be wrong.
+    """
     data = b"" if samples is None else samples.tobytes()
     header = {"data_bytes": len(data), "rate": 44100, "channels": 2, "bits": 16, "tag": wav.PCM, **fields}
     return wav.header(**header) + data

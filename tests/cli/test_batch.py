@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Several inputs: files, folders, patterns; one that fails does not stop the others."""
+"""Several inputs: files, folders and patterns. One that fails does not stop the others."""
 import json
 import re
 import shutil
@@ -12,7 +12,7 @@ from conftest import music, without_capabilities
 
 @pytest.fixture
 def folder(tmp_path):
-    """music/a.wav, music/b/c.WAV, music/b/notes.txt, music/broken.mp3"""
+    """Makes music/a.wav, music/b/c.WAV and music/b/notes.txt."""
     (tmp_path / "music/b").mkdir(parents=True)
     wav.write(tmp_path / "music/a.wav", music(0.5), bits=16)
     shutil.copy(tmp_path / "music/a.wav", tmp_path / "music/b/c.WAV")
@@ -36,7 +36,8 @@ def test_folder_is_searched_recursively_and_sorted(separate, folder, files):
 
 
 def test_folder_gives_every_file_with_sound(spleeterd, song, ffmpeg, files, tmp_path):
-    """Each container that the helper reads and that ffmpeg writes, by the usual extension, in either case."""
+    """Each container that the helper reads and ffmpeg writes, with its usual extension in either
+    case."""
     video = ["-f", "lavfi", "-i", "testsrc=duration=1:size=32x32", "-c:v", "mpeg4"]
     kinds = {"mp4": [*video, "-c:a", "aac"], "mkv": [*video, "-c:a", "aac"], "MOV": ["-c:a", "pcm_s16le"],
              "avi": [*video, "-c:a", "pcm_s16le"], "ts": ["-c:a", "mp2"], "3gp": ["-c:a", "aac"],
@@ -102,13 +103,13 @@ def test_pattern_without_match(separate):
 
 
 def advice(result):
-    """The --filename_format of the message."""
+    """Returns the --filename_format that the message suggests."""
     return re.search(r"--filename_format '(.*)'$", result.lines()[-1]).group(1)
 
 
 @pytest.fixture
 def albums(folder, tmp_path):
-    """{A,B}/CD1/01.wav"""
+    """Makes {A,B}/CD1/01.wav and returns their paths."""
     for album in ("A", "B"):
         (tmp_path / album / "CD1").mkdir(parents=True)
         shutil.copy(folder / "a.wav", tmp_path / album / "CD1/01.wav")

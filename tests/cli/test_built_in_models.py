@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The models that ship beside 2stems: 4stems and 5stems."""
+"""The models that ship with 2stems: 4stems and 5stems."""
 import json
 import os
 import pathlib
@@ -19,7 +19,7 @@ MAX_BYTES = 220e6
 
 @pytest.fixture(scope="module")
 def song(tmp_path_factory):
-    """The first 14 s of the bundled song: more than one segment."""
+    """The first 14 s of the bundled song, which is more than one segment."""
     if not shutil.which("ffmpeg"):
         pytest.skip("ffmpeg is not installed")
     path = tmp_path_factory.mktemp("song") / "song.wav"
@@ -33,7 +33,8 @@ def stems_of(folder):
 
 @pytest.mark.parametrize("model", STEMS)
 def test_stems(separate, spleeterd, song, tmp_path, model):
-    """They sum to the mixture; the vocals are those of 2stems, bit for bit, and so the rest is its accompaniment."""
+    """The stems sum to the mixture. The vocals are bit for bit those of 2stems, so the other stems
+    sum to its accompaniment."""
     result = separate(song, "-p", model, "--bit-depth", "float")
     assert f"with {model}, weights " in result.err
     spleeterd("separate", song, "--bit-depth", "float", "-o", "two")
@@ -46,7 +47,7 @@ def test_stems(separate, spleeterd, song, tmp_path, model):
 
 
 def test_each_stem_is_where_it_should_be(separate, tmp_path):
-    """Clicks, a deep sine and a high chord, one after the other: each is loudest in its own stem."""
+    """Clicks, a low sine and a high chord, one after the other. Each is loudest in its own stem."""
     rate, rng = 44100, np.random.default_rng(1)
     t = np.arange(4 * rate) / rate
     beat = t % 0.5
@@ -69,12 +70,14 @@ def test_listed(spleeterd):
         assert ",".join(stems) in lines[model] and f" {model}" in lines[model][len(model):]
         info = spleeterd("models", "info", model).out
         assert "spleeterd's own" in info and "MIT" in info
-    assert "137.6 MB" in lines["4stems"] and "157.2 MB" in lines["5stems"]  # with the nets of groups and of other folders
+    # Including the networks of groups, and those in other folders.
+    assert "137.6 MB" in lines["4stems"] and "157.2 MB" in lines["5stems"]
     assert ": good" in spleeterd("models", "verify", *STEMS).out
 
 
 def test_cards_name_what_ran():
-    """The cards give the number of steps that the manifests do, and the parts of one model are not copies."""
+    """The model cards and the manifests give the same number of steps, and the networks of one
+    model are not copies of each other."""
     for model in STEMS:
         manifest = json.loads((MODELS / model / "manifest.json").read_text())
         steps = next(word for word in manifest["source"].split() if word.isdigit())

@@ -6,12 +6,13 @@ import pytest
 import wav
 from conftest import db, music
 
-SURROUND = 0x3F  # front left, front right, centre, LFE, back left, back right
+# Front left, front right, centre, LFE, back left, back right.
+SURROUND = 0x3F
 
 
 @pytest.fixture
 def surround(tmp_path):
-    """1.5 s of 5.1, each channel different, as surround.wav."""
+    """surround.wav: 1.5 s of 5.1, with a different signal in each channel."""
     samples = np.stack([music(1.5, channels=1, level=0.1 + 0.03 * i)[:, 0][::1 if i % 2 else -1] for i in range(6)], 1)
     wav.write(tmp_path / "surround.wav", samples, mask=SURROUND)
     return samples
@@ -34,7 +35,8 @@ def test_plain_names_mix_surround_down(separate, surround, tmp_path):
     front, centre, back = surround[:, :2], surround[:, 2:3], surround[:, 4:6]
     mixture = front + np.sqrt(0.5) * (centre + back)
     result = total(tmp_path, "surround")
-    gain = np.sum(result * mixture) / np.sum(mixture * mixture)  # the downmix may be scaled against clipping
+    # The downmix may be scaled to avoid clipping.
+    gain = np.sum(result * mixture) / np.sum(mixture * mixture)
     assert db(result - gain * mixture, result) < -80 and 0.3 < gain < 1.01
 
 
@@ -91,7 +93,7 @@ def test_keep_format_keeps_rate_channels_and_length(separate, tmp_path, rate, ch
 
 @pytest.mark.parametrize("rate, channels, mask", [(8000, 1, 0), (44100, 5, 0x37)])
 def test_keep_format_finds_a_bit_rate(separate, files, tmp_path, rate, channels, mask):
-    """Vorbis has no 128 kbit/s for one channel at 8 kHz, nor for five at 44.1 kHz."""
+    """Vorbis does not support 128 kbit/s for one channel at 8 kHz, nor for five at 44.1 kHz."""
     wav.write(tmp_path / "song.wav", music(0.5, rate=rate, channels=channels), rate=rate, mask=mask)
     separate("song.wav", "--keep-format", "-c", "ogg", "--stems", "vocals")
     assert files() == ["song/vocals.ogg"]
@@ -107,7 +109,7 @@ def test_keep_format_refuses_places_that_a_format_lacks(separate, files, tmp_pat
 
 @pytest.mark.parametrize("rate", [48000, 96000])
 def test_keep_format_stays_in_time(separate, tmp_path, rate):
-    """Each sample lies where it lay in the input: what is below the stems' 22 kHz sums to the mixture."""
+    """Each sample stays at its time. Below the stems' limit of 22 kHz, they sum to the mixture."""
     mixture = music(2, rate=rate)
     spectrum = np.fft.rfft(mixture, axis=0)
     spectrum[int(18000 * 2):] = 0

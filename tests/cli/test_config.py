@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""spleeterd config: the settings in force, what is refused, and the documentation of all of them."""
+"""spleeterd config: the settings in force, refused values, and the documentation of all settings.
+"""
 import json
 import os
 import socket
@@ -50,7 +51,7 @@ FINE = {"SPLEETER_ENV": "development", "SPLEETER_PORT": "0"}
 
 
 def problems(spleeterd, tmp_path, *flags, code=2, **settings):
-    """What `config check` says is wrong, as a list; with FINE alone it is nothing."""
+    """Returns the problems that `config check` prints. With FINE alone, there are none."""
     return check(spleeterd, tmp_path, *flags, env={**FINE, **settings}, code=code).lines()
 
 
@@ -123,7 +124,8 @@ def test_damaged_keys(spleeterd, tmp_path):
 
 
 def test_servers_that_do_not_answer(spleeterd, tmp_path):
-    """Each is a socket that takes connections and says nothing, or a port where nobody listens."""
+    """Each server is a socket that accepts connections but never answers, or a port without a
+    listener."""
     with socket.create_server(("127.0.0.1", 0)) as silent, socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         quiet, nobody = (f"127.0.0.1:{s.getsockname()[1]}" for s in (silent, closed))

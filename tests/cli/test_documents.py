@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Help, man page, completions and README know the same options and exit codes."""
+"""Help, man page, completions and README list the same options and exit codes."""
 import os
 import re
 import shutil
@@ -22,7 +22,7 @@ def command(request):
 
 @pytest.fixture
 def options(command, spleeterd):
-    """The (short, long) options that the help text of a command lists."""
+    """Returns the (short, long) options in the help text of a command."""
     found = re.findall(r"^  (?:-(\w), |    )--([\w-]+)", spleeterd(command, "--help").out, re.M)
     assert found
     return found
@@ -57,7 +57,7 @@ def test_bash_completes(command, options):
     assert sorted(done.stdout.split()) == sorted(names)
 
 
-# (words, what is offered); readline splits words at ":" and "=", fish does not.
+# (words, completions). readline splits words at ":" and "=", fish does not.
 OFFERS = [
     (["separate", "-p", "spleeter:2stems-"], ["spleeter:2stems-16kHz"]),
     (["models", "info", "spleeter:"], ["spleeter:2stems", "spleeter:2stems-16kHz"]),
@@ -101,7 +101,7 @@ def test_fish_offers(with_program, tmp_path, words, offers):
 
 
 def test_zsh_offers(with_program, tmp_path):
-    """In a shell with a terminal: zsh has no other way to ask."""
+    """zsh only completes in a shell with a terminal."""
     if not shutil.which("zsh"):
         pytest.skip("zsh is not installed")
     script, got = tmp_path / "ask.zsh", tmp_path / "got"

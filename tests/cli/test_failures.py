@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Outputs that cannot be written, and programs that are stopped: nothing half-written has a final name."""
+"""Outputs that cannot be written, and programs that are interrupted: no partial file gets its final
+name."""
 import contextlib
 import ctypes
 import errno
@@ -23,7 +24,7 @@ from conftest import PROGRAM, SONG, music
 
 @contextlib.contextmanager
 def mounted(folder, options):
-    """A tmpfs at `folder`."""
+    """Mounts a tmpfs at `folder`."""
     folder.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True)
     if done.returncode != 0:
@@ -113,7 +114,8 @@ def long_song(three_minutes, tmp_path):
 
 
 def output_is_open(process, folder):
-    """Whether the process has a file in `folder` open that has no final name yet."""
+    """Returns whether the process has a file in `folder` open that does not have its final name
+    yet."""
     for link in pathlib.Path(f"/proc/{process.pid}/fd").iterdir():
         with contextlib.suppress(OSError):
             target = os.readlink(link)
@@ -136,13 +138,14 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
 
 
 def take_signals():
-    """Undoes what nohup or a shell's & has set."""
+    """Restores the default handling of signals that nohup or a shell's & ignores."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
 def refuse_unnamed_files():
-    """Has the kernel refuse O_TMPFILE from now on, as some file systems do: a seccomp filter on openat's flags."""
+    """Makes O_TMPFILE fail, as some file systems do, with a seccomp filter on the flags of openat.
+    """
     take_signals()
     openat = {"x86_64": 257, "aarch64": 56}[platform.machine()]
     program = [(0x20, 0, 0, 0), (0x15, 0, 3, openat), (0x20, 0, 0, 32), (0x45, 0, 1, 0o20000000),
@@ -217,7 +220,7 @@ def test_interrupted_evaluation_leaves_nothing(long_song, files, tmp_path, numbe
 
 
 def session_lives(leader):
-    """Whether a process is left of the session."""
+    """Returns whether the session still has a process."""
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if int((folder / "stat").read_text().rpartition(")")[2].split()[3]) == leader:
@@ -242,7 +245,8 @@ def test_interrupted_while_reading_standard_input(tmp_path):
     process.stdin.write(SONG.read_bytes()[:50000])
     process.stdin.flush()
     left, deadline = ctypes.c_int(1), time.monotonic() + 60
-    while left.value:  # until it has read all, and so takes signals
+    # Waits until the program has read everything: it handles signals from then on.
+    while left.value:
         assert process.poll() is None and time.monotonic() < deadline
         fcntl.ioctl(process.stdin, termios.FIONREAD, left)
         time.sleep(0.01)
@@ -251,7 +255,7 @@ def test_interrupted_while_reading_standard_input(tmp_path):
 
 
 def helpers_of(pid):
-    """The codec helpers of a program."""
+    """Returns the PIDs of a program's codec helpers."""
     found = []
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -262,7 +266,7 @@ def helpers_of(pid):
 
 
 def stop_helpers(process, count):
-    """Stops the helpers, as if they hung, once there are as many."""
+    """Stops the helpers, as if they hung, as soon as there are `count` of them."""
     deadline = time.monotonic() + 60
     while len(helpers_of(process.pid)) < count:
         assert process.poll() is None and time.monotonic() < deadline
@@ -275,7 +279,7 @@ def stop_helpers(process, count):
 
 @pytest.mark.parametrize("codec, helpers", [("wav", 1), ("flac", 3)])
 def test_interrupted_while_helpers_hang(tmp_path, codec, helpers):
-    """The first is the decoder, before the file is open; with the others, encoders."""
+    """The first helper is the decoder, before the file is open. With three, two are encoders."""
     wav.write(tmp_path / "long.wav", music(15), bits=16)
     process = subprocess.Popen([PROGRAM, "separate", "long.wav", "-o", "out", "-c", codec], cwd=tmp_path,
                                stderr=subprocess.PIPE, preexec_fn=take_signals)
@@ -289,7 +293,7 @@ def test_interrupted_while_helpers_hang(tmp_path, codec, helpers):
 
 
 def written(process):
-    """Bytes of the largest file that the process writes."""
+    """Returns the size of the largest file that the process writes, in bytes."""
     sizes = [0]
     for link in pathlib.Path(f"/proc/{process.pid}/fd").iterdir():
         with contextlib.suppress(OSError):
@@ -299,7 +303,7 @@ def written(process):
 
 
 def test_interrupted_in_silence(tmp_path):
-    """Segments without sound pass no net, where signals are asked for between the layers."""
+    """Segments without sound skip the networks, where signals are checked between layers."""
     subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "14000", tmp_path / "long.flac"],
                    check=True)
     process = subprocess.Popen([PROGRAM, "separate", "long.flac", "-o", "out"], cwd=tmp_path, stderr=subprocess.PIPE,
@@ -330,7 +334,7 @@ def test_interrupted_while_nobody_reads(tmp_path):
 
 @pytest.mark.parametrize("estimates", [[], ["--estimates", "songs"]], ids=["model", "estimates"])
 def test_interrupted_evaluation(tmp_path, estimates):
-    """Its decoders hang."""
+    """The decoders of the evaluation hang."""
     (tmp_path / "songs/song").mkdir(parents=True)
     for stem in ("mixture", "vocals", "accompaniment"):
         wav.write(tmp_path / f"songs/song/{stem}.wav", music(5), bits=16)

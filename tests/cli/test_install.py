@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is installed works where it is installed: the program, and the library for other programs."""
+"""The installed program works, and so does the library for other programs."""
 import os
 import pathlib
 import shutil
@@ -16,7 +16,7 @@ BUILD = os.environ.get("SPLEETERD_BUILD")
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """The root of an installation, and the prefix in it."""
+    """Returns the root of an installation, and the prefix in it."""
     if not BUILD or not shutil.which("meson"):
         pytest.skip("there is no build folder to install from")
     root = tmp_path_factory.mktemp("root")
@@ -27,7 +27,7 @@ def installed(tmp_path_factory):
 
 @pytest.fixture
 def environment(installed):
-    """Without the variables that the other tests find things by."""
+    """The environment without the variables that the other tests set."""
     names = ("SPLEETER_CODEC", "SPLEETER_MODEL_PATH", "XDG_DATA_HOME")
     return {name: value for name, value in os.environ.items() if name not in names}
 
@@ -41,7 +41,7 @@ def test_installed_files(installed):
 
 
 def test_installed_program(installed, environment, tmp_path):
-    """Finds its library and its helper; the model too, when it is installed."""
+    """The program finds its library and its helper, and the model if that is installed."""
     _, prefix = installed
     wav.write(tmp_path / "song.wav", music(1))
     models = prefix / "share/spleeterd/models"
@@ -54,7 +54,7 @@ def test_installed_program(installed, environment, tmp_path):
 
 
 def test_example_program(installed, tmp_path):
-    """examples/separate_raw.c, built as another project would, gives what the command gives."""
+    """examples/separate_raw.c, built like another project, gives the result of the command."""
     if not shutil.which("pkg-config") or not shutil.which("cc"):
         pytest.skip("there is no compiler or pkg-config")
     root, _ = installed

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""--json: one object a line on standard output."""
+"""--json: one object per line on standard output."""
 import json
 import os
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`spleeterd models`, and models that are missing or damaged (exit code 5)."""
+"""`spleeterd models`, and missing or damaged models (exit code 5)."""
 import hashlib
 import json
 import os
@@ -13,19 +13,20 @@ MODELS = pathlib.Path(os.environ["SPLEETER_MODEL_PATH"])
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of the model that may be damaged, at tmp_path/models/spleeter-2stems."""
+    """A copy of the model at tmp_path/models/spleeter-2stems, which tests may damage."""
     shutil.copytree(MODELS / "spleeter-2stems", tmp_path / "models/spleeter-2stems")
     return tmp_path / "models/spleeter-2stems"
 
 
 def listed(spleeterd, env):
-    """{name: the line} of models list."""
+    """Returns {name: line} of `models list`."""
     return {line.split()[0]: line for line in spleeterd("models", "list", env=env).out.splitlines()[1:]}
 
 
 @pytest.fixture
 def two_models(copy, tmp_path):
-    """The environment of a user for whom a model 4stems ships, and who has Deezer's beside it: copies of 2stems."""
+    """The environment of a user with a shipped model 4stems and Deezer's 4stems. Both are copies of
+    2stems."""
     shutil.copytree(copy, copy.parent / "4stems")
     own = tmp_path / "data/spleeterd/models"
     shutil.copytree(copy, own / "spleeter-4stems")
@@ -91,7 +92,8 @@ def test_damaged_names(spleeterd, two_models, tmp_path, text):
 
 
 def test_deezers_weights_and_nothing_else(spleeterd, separate, song, two_models, tmp_path):
-    """Without them: how to get them, and what to use instead."""
+    """Without these weights, the message explains how to get them, and which model to use instead.
+    """
     shutil.rmtree(tmp_path / "data/spleeterd/models/spleeter-4stems")
     result = separate(song, "-p", "spleeter:4stems", env=two_models, code=5)
     assert len(result.lines()) == 1
@@ -99,7 +101,7 @@ def test_deezers_weights_and_nothing_else(spleeterd, separate, song, two_models,
 
 
 def test_weights_are_told(separate, song):
-    """On the terminal and in JSON: the SHA-256 of the nets' own."""
+    """Output on the terminal and in JSON: the SHA-256 of the networks' SHA-256 sums."""
     manifest = json.loads((MODELS / "spleeter-2stems/manifest.json").read_text())
     expected = hashlib.sha256("".join(stem["sha256"] for stem in manifest["stems"]).encode()).hexdigest()
     assert f"with spleeter-2stems, weights {expected[:8]}" in separate(song).err
@@ -111,7 +113,8 @@ def test_weights_are_told(separate, song):
 def test_list_without_models(spleeterd, tmp_path):
     env = {"SPLEETER_MODEL_PATH": str(tmp_path), "XDG_DATA_HOME": str(tmp_path), "HOME": str(tmp_path)}
     result = spleeterd("models", "list", env=env)
-    assert result.out == "" or "spleeter-2stems" in result.out  # the installed ones
+    # The installed models.
+    assert result.out == "" or "spleeter-2stems" in result.out
 
 
 @pytest.mark.parametrize("name", ["2stems", "spleeter:2stems", "spleeter:2stems-16kHz", str(MODELS / "spleeter-2stems")])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Options of `separate`: Spleeter's own, ours, their defaults, and what is refused (exit code 2)."""
+"""Options of `separate`: Spleeter's own, ours, their defaults, and invalid ones (exit code 2)."""
 import os
 
 import numpy as np
@@ -18,7 +18,8 @@ def test_defaults_are_spleeters(spleeterd, song, tmp_path):
 
 
 def test_default_folder_of_another_user(spleeterd, song, tmp_path):
-    """Everybody knows its name: what another user put there must not be followed."""
+    """The name of the default folder is public, so a folder or link of another user must not be
+    used."""
     folder, elsewhere = tmp_path / "tmp" / "separated_audio", tmp_path / "elsewhere"
     elsewhere.mkdir()
     folder.symlink_to(elsewhere)

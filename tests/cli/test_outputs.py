@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which files are written, and under which names."""
+"""The files that are written, and their names."""
 import os
 
 import numpy as np
@@ -60,7 +60,7 @@ def test_mix_and_stems(separate, song, files):
 
 
 def test_spaces_around_names(separate, song, files):
-    """As the service takes them."""
+    """Spaces are accepted, as in the service."""
     separate(song, "--stems", "vocals, accompaniment ", "--mix", " everything = vocals + accompaniment")
     assert files() == ["song/accompaniment.wav", "song/everything.wav", "song/vocals.wav"]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The same input and options give the same bytes, whatever else is different."""
+"""The same input and options give the same bytes, whatever else differs."""
 import pytest
 
 import wav
@@ -8,7 +8,7 @@ from conftest import music
 
 @pytest.fixture
 def outputs(spleeterd, tmp_path):
-    """Separates the song into tmp_path/NAME and returns the files' bytes."""
+    """Separates the song into tmp_path/NAME and returns the bytes of each file."""
 
     def run(name, *options, input="song.wav", **keywords):
         spleeterd("separate", input, "-o", name, "-f", "{instrument}.{codec}", *options, **keywords)

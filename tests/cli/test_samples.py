@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""All numbers that come out are finite: what could not be computed with is refused, with its place."""
+"""All output is finite. Input that would overflow is refused, with its position."""
 import hashlib
 import json
 import pathlib
@@ -16,7 +16,7 @@ LARGEST = 2.0**32
 
 
 def strict(line):
-    """JSON knows no NaN and no infinity."""
+    """Parses JSON and fails on NaN and infinity, which JSON does not have."""
     def refuse(name):
         raise AssertionError(f"{name} in {line}")
     return json.loads(line, parse_constant=refuse)
@@ -25,7 +25,8 @@ def strict(line):
 @pytest.mark.parametrize("options", [[], ["--mwf"], ["-p", "spleeter:2stems-16kHz"], ["--bandwidth", "full"],
                                      ["--stems", "vocals", "--mix", "all=vocals+accompaniment"]], ids=" ".join)
 def test_largest_samples(separate, files, tmp_path, options):
-    """Steps from one end of the range to the other, and a constant, which is the largest spectrum there is."""
+    """Steps between the ends of the range, and a constant, which gives the largest possible
+    spectrum."""
     signal = np.full((44100, 2), LARGEST, "f4")
     signal[::2, 1] = -LARGEST
     signal[10000:20000] = np.sign(music(1)[10000:20000]) * LARGEST
@@ -64,7 +65,7 @@ def test_evaluate_refuses_them_too(spleeterd, tmp_path, where):
 
 
 def with_huge_weights(folder):
-    """A copy of the model whose first layer of vocals overflows."""
+    """Makes a copy of the model whose first layer of the vocals overflows."""
     shutil.copytree(REPOSITORY / "models/spleeter-2stems", folder)
     net = folder / "vocals.safetensors"
     content = bytearray(net.read_bytes())

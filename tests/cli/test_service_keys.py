@@ -95,7 +95,7 @@ def test_a_damaged_file_is_left_alone(keys, tmp_path):
 
 
 def sign(body=BODY, identifier="0190-1", when=None, secret=SECRET):
-    """The three headers, made by Python."""
+    """Returns the three headers, computed by Python."""
     timestamp = str(int(time.time() if when is None else when))
     key = base64.b64decode(secret.removeprefix("whsec_"))
     mac = hmac.new(key, f"{identifier}.{timestamp}.".encode() + body, hashlib.sha256).digest()
@@ -138,7 +138,8 @@ def test_the_secret_may_be_in_a_file(spleeterd, tmp_path):
 
 @pytest.fixture
 def receiver():
-    """The sample on a free port; answers statuses."""
+    """Runs the sample receiver on a free port. Yields a function that returns the status of a
+    request."""
     sys.path.insert(0, str(REPOSITORY / "examples"))
     import webhook_receiver
     import http.server
@@ -164,7 +165,8 @@ def test_the_sample_receiver_verifies(receiver, capsys):
     headers = sign()
     assert receiver(headers) == 204
     assert receiver(headers) == 204
-    assert capsys.readouterr().out == "job.succeeded 0190\n"  # once
+    # The second delivery is ignored.
+    assert capsys.readouterr().out == "job.succeeded 0190\n"
     assert receiver({}) == 401
     assert receiver(headers, BODY + b" ") == 401
     assert receiver(sign(when=time.time() - 400)) == 401

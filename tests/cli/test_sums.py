@@ -13,7 +13,8 @@ def read_stems(tmp_path, name="song"):
 
 @pytest.mark.parametrize("bits, limit_db", [("float", -100), ("24", -100), ("16", -80)])
 def test_stems_sum_to_the_mixture(separate, tmp_path, bits, limit_db):
-    mixture = music(14, level=0.6)  # more than one segment
+    # More than one segment.
+    mixture = music(14, level=0.6)
     wav.write(tmp_path / "song.wav", mixture)
     separate("song.wav", "--bit-depth", bits)
     assert db(sum(read_stems(tmp_path)) - mixture, mixture) < limit_db
@@ -42,7 +43,8 @@ def test_spleeters_names_cut_the_band(separate, song_float, tmp_path):
     separate(song_float, "-p", "spleeter:2stems", "--bit-depth", "float")
     mixture = wav.read(song_float)[0]
     left = sum(read_stems(tmp_path)) - mixture
-    assert -60 < db(left, mixture) < -1  # what is missing lies above 11 kHz
+    # The missing part lies above 11 kHz.
+    assert -60 < db(left, mixture) < -1
     spectrum = np.abs(np.fft.rfft(left[:, 0]))
     assert spectrum[:len(spectrum) * 10 // 22].mean() < 0.05 * spectrum[len(spectrum) * 12 // 22:].mean()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What people see: the progress line, and file names that a terminal would obey."""
+"""Output for people: the progress line, and file names with terminal control sequences."""
 import fcntl
 import os
 import pty
@@ -19,7 +19,8 @@ SHOWN = r"a\x1b]0;title\x07\x1b[31mred\u202egpj\x9b\x9b\x0d\x0ab\xff"
 
 @pytest.fixture
 def on_terminal(tmp_path):
-    """Runs `separate` with a terminal of so many columns as standard error; what it writes, as one text."""
+    """Runs `separate` with a terminal of `columns` columns as standard error. Returns its output as
+    text."""
 
     def run(columns, *arguments):
         master, slave = pty.openpty()
@@ -41,7 +42,7 @@ def on_terminal(tmp_path):
 
 
 def bars(shown):
-    """The progress lines, without what ends them."""
+    """Returns the progress lines without their line ends."""
     return [line.removesuffix("\x1b[K") for line in re.findall(r"\r([^\r\n]*?real time[^\r\n]*?\x1b\[K)", shown)]
 
 

@@ -17,7 +17,7 @@ def header(data_bytes, rate, channels, bits, tag, mask=0):
 
 
 def write(path, samples, rate=44100, bits=32, mask=0):
-    """float32 with 32 bits, integers with 16."""
+    """Writes a WAV file: float32 if `bits` is 32, integers if it is 16."""
     samples = np.atleast_2d(samples.T).T
     if bits == 16:
         data = np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2").tobytes()
@@ -28,7 +28,7 @@ def write(path, samples, rate=44100, bits=32, mask=0):
 
 
 def parse(content):
-    """Returns (samples, rate, bits, mask). A data chunk of unknown length reaches to the end."""
+    """Returns (samples, rate, bits, mask). A data chunk of unknown length extends to the end."""
     assert content[:4] in (b"RIFF", b"RF64") and content[8:12] == b"WAVE"
     at = 12
     while at + 8 <= len(content):
