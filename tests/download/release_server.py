@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""An HTTP server with a release's files that misbehaves as told: it cuts, corrupts, redirects, stalls, changes its files."""
+"""An HTTP server for a release's files that can misbehave: it cuts connections, sends errors,
+redirects, stalls or changes its files."""
 
 import hashlib
 import http.server
@@ -7,16 +8,21 @@ import threading
 
 
 class Release:
-    """`files` are {name: bytes}. What goes wrong is set on the object; `requests` are (path, Range, If-Range)."""
+    """Serves `files`, {name: bytes}. Tests set the faults on the object. `requests` lists (path,
+    Range, If-Range)."""
 
     def __init__(self, files):
         self.files = files
         self.requests = []
-        self.cut_after = []       # bytes of an archive's body after which each next answer breaks off
-        self.stall_after = None   # bytes after which an archive's answer stops coming
-        self.redirect_to = None   # prefix that all is moved to
+        # For each of the next archives: the bytes of its body before the connection breaks.
+        self.cut_after = []
+        # Bytes after which an archive's body stalls.
+        self.stall_after = None
+        # Prefix that all requests are redirected to.
+        self.redirect_to = None
         self.ranges = True
-        self.status = None        # answer everything with this
+        # Status of every answer.
+        self.status = None
         release = self
         self.stop_stalling = threading.Event()
 

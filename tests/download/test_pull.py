@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""`spleeterd models pull` against servers that cut, corrupt, redirect and stall, and archives that are not what they should be:
-one clear line, and the model that was there stays. That a pulled model is Spleeter's is in tests/golden/test_pull.py."""
+"""`spleeterd models pull` from servers that cut, corrupt, redirect and stall, and with invalid
+archives: one clear line, and the existing model stays. tests/golden/test_pull.py compares a pulled
+model with Spleeter."""
 
 import contextlib
 import gzip
@@ -34,7 +35,7 @@ OTHER_TWO_STEMS = {**TWO_STEMS, "seed": 3000}
 
 @pytest.fixture(scope="session")
 def archives(tmp_path_factory):
-    """{"first", "second": bytes}: two releases of 2stems, with different weights."""
+    """Returns {"first", "second": bytes}: two releases of 2stems with different weights."""
     made = {}
     for name, model in (("first", TWO_STEMS), ("second", OTHER_TWO_STEMS)):
         folder = tmp_path_factory.mktemp(name)
@@ -50,7 +51,7 @@ def files_of(archive, sha256=None):
 
 @pytest.fixture
 def release():
-    """Makes servers of {name: bytes}."""
+    """Yields a function that starts a server for {name: bytes}."""
     servers = []
 
     def start(files):
@@ -69,7 +70,7 @@ def models(tmp_path):
 
 @pytest.fixture
 def pull(tmp_path):
-    """Runs `spleeterd models pull 2stems --from BASE`, and returns what it tells."""
+    """Runs `spleeterd models pull 2stems --from BASE`, and returns its standard error."""
 
     def run(base, *options, code=0, env=None, name="2stems"):
         done = subprocess.run([PROGRAM, "models", "pull", name, *(["--from", base] if base else []), *options],
@@ -84,7 +85,8 @@ def pull(tmp_path):
 
 
 def good_model(models):
-    """The SHA-256 of the model's first net; the model is whole, and nothing is beside it."""
+    """Asserts that the model is complete and the only one. Returns the SHA-256 of its first
+    network."""
     assert [entry for entry in os.listdir(models) if entry != "names.json"] == ["spleeter-2stems"]
     subprocess.run([PROGRAM, "models", "verify", models / "spleeter-2stems"], check=True, capture_output=True)
     return json.loads((models / "spleeter-2stems/manifest.json").read_text())["stems"][0]["sha256"]
@@ -127,7 +129,7 @@ def test_again_downloads_nothing_and_another_release_replaces(archives, release,
     server.files = files_of(archives["second"])
     pull(server.address)
     assert good_model(models) != first
-    # A damaged model is made anew.
+    # A damaged model is replaced.
     net = models / "spleeter-2stems/vocals.safetensors"
     net.write_bytes(net.read_bytes()[:-4])
     pull(server.address)
@@ -146,7 +148,7 @@ def test_password_is_not_told(archives, release, pull, models):
 
 
 def test_proxy(archives, release, pull, models):
-    """The proxy gets the whole address, as curl's variables say."""
+    """The proxy of curl's environment variables gets the whole URL."""
     server = release(files_of(archives["first"]))
     pull("http://mirror.invalid/v1", env={"http_proxy": server.address})
     good_model(models)
@@ -183,7 +185,7 @@ def test_redirect_away_from_http(to, release, pull):
 
 
 def test_trailers_without_end(pull, models):
-    """They come after the body, in memory of the program."""
+    """Trailers follow the body, and curl would keep them in memory."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         def answer():
             connection, _ = server.accept()
@@ -272,7 +274,8 @@ def test_refusals(status, release, pull):
 
 @pytest.fixture(scope="session")
 def pulled(archives, tmp_path_factory):
-    """A data folder with a model, and the SHA-256 of its first net; pulled once, since most of a pull's time is the conversion."""
+    """Returns a data folder with a model, and the SHA-256 of its first network. The model is pulled
+    only once, since the conversion takes most of the time."""
     folder = tmp_path_factory.mktemp("pulled")
     for name, content in files_of(archives["first"]).items():
         (folder / name).write_bytes(content)
@@ -283,7 +286,7 @@ def pulled(archives, tmp_path_factory):
 
 @pytest.fixture
 def old(pulled, models, tmp_path):
-    """An older model is there, and the check that it still is."""
+    """Installs an older model and returns a function that checks that it is still there."""
     data, first = pulled
     shutil.copytree(data, tmp_path / "data", copy_function=os.link)
 
@@ -308,7 +311,7 @@ def test_corrupted(archives, release, pull, models, old):
 
 
 def tar_gz(*members):
-    """An archive of (name, bytes or TarInfo changes)."""
+    """Makes an archive of (name, bytes or changes to its TarInfo)."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
         for name, content in members:
@@ -324,7 +327,7 @@ def tar_gz(*members):
 
 
 def bomb():
-    """A member of 3 GiB of zeros, compressed."""
+    """Makes an archive with a member of 3 GiB of zeros."""
     import zlib
     member = tarfile.TarInfo("model.data-00000-of-00001")
     member.size = 3 << 30
@@ -334,7 +337,8 @@ def bomb():
 
 
 def sparse(realsize):
-    """A member in GNU's old format that is one hole but for its last byte."""
+    """Makes a member in GNU's old sparse format: a hole of `realsize` bytes, apart from its last
+    block."""
     member = tarfile.TarInfo("model.data-00000-of-00001")
     member.size, member.type = 512, tarfile.GNUTYPE_SPARSE
     header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
@@ -402,7 +406,7 @@ def test_interrupted(archives, release, pull, models, tmp_path):
     while not (part.exists() and part.stat().st_size == 100000):
         assert process.poll() is None
         time.sleep(0.01)
-    # Meanwhile another one is refused.
+    # A second pull at the same time is refused.
     assert "already" in pull(server.address, code=2)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
