@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs the command with nothing but Python's standard library."""
+"""Runs the command with only Python's standard library."""
 import os
 import pathlib
 import subprocess
@@ -11,7 +11,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def spleeterd(tmp_path):
-    """spleeterd(*arguments) runs the program in tmp_path; its exit code must be `code`."""
+    """Runs the program in tmp_path with `arguments`, and asserts that its exit code is `code`."""
 
     def run(*arguments, code=0):
         done = subprocess.run([os.environ["SPLEETERD"], *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True,

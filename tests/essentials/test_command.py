@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What every user of the command meets: files out, names, exit codes, messages."""
+"""What every user of the command meets: output files, their names, exit codes, messages."""
 import wave
 
 from conftest import REPOSITORY

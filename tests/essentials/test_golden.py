@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The bundled model gives the samples of Spleeter for a whole song.
+"""The bundled model gives Spleeter's samples for a whole song.
 
-tests/golden has the other cases; this one is computed without numpy and ffmpeg. The bounds are those of tests/golden.
+tests/golden has the other cases. This one needs neither numpy nor ffmpeg. The bounds are those of
+tests/golden.
 """
 import array
 import math
@@ -20,14 +21,14 @@ def floats(content):
 
 
 def npy(path):
-    """The float32 values of an .npy file of version 1."""
+    """Returns the float32 values of an .npy file of version 1."""
     content = path.read_bytes()
     assert content[:8] == b"\x93NUMPY\x01\x00" and b"'descr': '<f4'" in content[:128]
     return floats(content[10 + struct.unpack_from("<H", content, 8)[0]:])
 
 
 def float_wav(path):
-    """The float32 values of a WAV file."""
+    """Returns the float32 values of a WAV file."""
     content = path.read_bytes()
     start = content.index(b"data") + 8
     return floats(content[start:start + struct.unpack_from("<I", content, start - 4)[0]])
