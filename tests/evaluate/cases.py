@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The cases that both sides evaluate, made of integers and correctly rounded operations: true stems and estimates, float32
-[samples, 2], the same bits on any machine."""
+"""The cases that museval and spleeterd evaluate: true stems and estimates, float32 [samples, 2].
+They are made of integers and correctly rounded operations, so the bits are the same on any machine.
+"""
 
 import numpy as np
 
@@ -8,7 +9,7 @@ RATE = 44100
 
 
 def noise(seed, count):
-    """`count` numbers from -1 to 1, by a mixing hash of (seed, index)."""
+    """Returns `count` numbers from -1 to 1, by a mixing hash of (seed, index)."""
     x = np.arange(count, dtype=np.uint32) * np.uint32(2654435761) + np.uint32(seed * 40503 + 12345)
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
         x ^= x >> np.uint32(shift)
@@ -18,7 +19,8 @@ def noise(seed, count):
 
 
 def smooth(signal, taps):
-    """A moving average, twice: takes the high frequencies away, so that the correlations are nearly singular."""
+    """Applies a moving average twice. This removes high frequencies, so the correlations become
+    nearly singular."""
     for _ in range(2):
         sums = np.concatenate([[0], np.cumsum(np.rint(signal * 2.0**20))])
         signal = np.concatenate([np.zeros(taps - 1), sums[taps:] - sums[:-taps]]) / (taps * 2.0**20)
@@ -26,7 +28,7 @@ def smooth(signal, taps):
 
 
 def stem(seed, count, taps, level):
-    """Two channels that have something in common, with a volume that steps from second to second."""
+    """Returns two correlated channels whose volume changes in steps, every half second."""
     middle, side = smooth(noise(seed, count), taps), smooth(noise(seed + 50, count), taps)
     steps = np.array([4, 7, 2, 8, 5, 3, 6, 1], np.float64)[np.arange(count) // (RATE // 2) % 8] / 8
     return level * steps[:, None] * np.stack([middle + side / 4, middle - side / 2], 1)
@@ -37,7 +39,8 @@ def delayed(signal, samples):
 
 
 def estimate(stems, i, quality):
-    """The i-th stem with a room, the others leaking in, and noise."""
+    """Returns the i-th stem with a delayed copy of itself, leakage from the other stems, and noise.
+    """
     own = stems[i] * 0.75 + delayed(stems[i], 40 + 11 * i)[:, ::-1] * 0.25
     leak = sum(delayed(s, 7 * k) for k, s in enumerate(stems) if k != i) * quality
     dirt = np.stack([noise(900 + i, len(own)), noise(950 + i, len(own))], 1) * quality * 0.1

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes golden.json: what museval gives for the cases of cases.py, second by second, and SI-SDR by its formula.
+"""Makes golden.json: museval's scores for the cases of cases.py, second by second, and SI-SDR by
+its formula.
 
     pip install -r requirements.txt
     python make_golden.py > golden.json

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`spleeterd evaluate` gives museval's scores within 0.01 dB, finds songs and estimates in every layout, and says what is
-wrong. golden.json is museval's own output (make_golden.py)."""
+"""`spleeterd evaluate` gives museval's scores within 0.01 dB, finds songs and estimates in every
+layout, and reports errors. golden.json is the output of museval (make_golden.py)."""
 
 import json
 import os
@@ -22,7 +22,7 @@ PROGRAM = os.environ["SPLEETERD"]
 GOLDEN = json.loads((pathlib.Path(__file__).parent / "golden.json").read_text())
 CASES = {case["name"]: case for case in cases.all_cases()}
 BOUND_DB = 0.01
-# Faults further below than this are rounding, museval's and ours.
+# Above this score, the errors are rounding noise, museval's and ours.
 ROUNDING_DB = 90
 
 
@@ -49,7 +49,7 @@ def write_stems(folder, stems, extension="wav"):
 
 @pytest.fixture
 def two_stems(tmp_path):
-    """tmp_path/truth/song and tmp_path/estimates/song."""
+    """Writes tmp_path/truth/song and tmp_path/estimates/song."""
     write_stems(tmp_path / "truth/song", CASES["two_stems"]["truth"])
     write_stems(tmp_path / "estimates/song", CASES["two_stems"]["estimates"])
     return tmp_path
@@ -112,7 +112,7 @@ def test_mixture_as_estimate(two_stems):
 
 
 def test_empty_bands_make_sir_and_sar_unreliable(tmp_path):
-    """Stems as a lossy decoder gives them: nothing above 16 kHz, in floats."""
+    """Float stems without content above 16 kHz, as from a lossy decoder."""
     def low(samples):
         spectrum = np.fft.rfft(samples, axis=0)
         spectrum[int(16000 / cases.RATE * len(samples)):] = 0
@@ -153,7 +153,7 @@ def test_single_song_without_a_folder_of_its_name(two_stems):
 
 
 def test_flac(tmp_path):
-    """16 bits cost little."""
+    """16-bit files change the scores only slightly."""
     case = CASES["two_stems"]
     write_stems(tmp_path / "truth/song", case["truth"], "flac")
     write_stems(tmp_path / "estimates/song", case["estimates"])
@@ -163,7 +163,8 @@ def test_flac(tmp_path):
 
 
 def test_musdb_stem_mp4(tmp_path):
-    """Tracks: mixture, drums, bass, other, vocals. Lossless inside, so that the scores are the golden ones."""
+    """The tracks are mixture, drums, bass, other and vocals. They are lossless, so the scores are
+    the golden ones."""
     case = CASES["four_stems"]
     write_stems(tmp_path / "stems", {**case["truth"], "mixture": sum(case["truth"].values())})
     order = ["mixture", "drums", "bass", "other", "vocals"]
@@ -179,7 +180,7 @@ def test_musdb_stem_mp4(tmp_path):
 
 
 def test_other_is_the_sum_of_the_rest(tmp_path):
-    """Five true stems, four estimates: "other" is other and piano."""
+    """Five true stems, four estimates: "other" is compared with the sum of other and piano."""
     case = CASES["four_stems"]
     other = case["truth"]["other"]
     half = (other * np.float32(0.5)).astype(np.float32)
@@ -205,13 +206,14 @@ def test_silent_stem_is_left_out(tmp_path):
     result = evaluate(tmp_path / "truth", "--estimates", tmp_path / "estimates")
     stems = {stem["name"]: stem for stem in result["songs"][0]["stems"]}
     assert stems["vocals"]["silent"] and stems["vocals"]["sdr"] is None
-    # SDR compares with the true stem alone, so the others' is what it was.
+    # SDR only uses the stem's own truth, so the other stems keep theirs.
     assert stems["drums"]["sdr"] == pytest.approx(np.median([w["sdr"] for w in GOLDEN["four_stems"]["drums"]]), abs=0.01)
     assert {stem["name"]: stem["songs"] for stem in result["medians"]}["vocals"] == 0
 
 
 def test_separates_first(tmp_path):
-    """The same numbers as separating by hand and evaluating the files."""
+    """The scores are the same as with a separate run of `separate` and the evaluation of its files.
+    """
     truth = CASES["two_stems"]["truth"]
     write_stems(tmp_path / "truth/song", {**truth, "mixture": sum(truth.values())})
     subprocess.run([PROGRAM, "separate", tmp_path / "truth/song/mixture.wav", "-p", "spleeter:2stems", "--bit-depth", "float",
