@@ -45,10 +45,10 @@ cross_build() {
     chmod +x "$folder/spleeterd"
 }
 
-# `engine` and `jobs` separate many segments, which takes half an hour under emulation; `jobs` also
-# needs the arm64 helper, which `audio_inside` gets in the next step. `store_sqlite` tries each disk
-# failure, which takes minutes. `observe_metrics` reads process figures that the emulator does not
-# provide.
+# `engine` and `jobs` separate many segments, which takes half an hour under emulation. `jobs` and
+# `audio_inside` need this machine's codec helper, with which the next step runs the latter.
+# `store_sqlite` tries each disk failure, which takes minutes. `observe_metrics` reads process
+# figures that the emulator does not provide.
 c_tests() {
     local tests
     tests=$(meson test -C "$build" --list --suite kernels --suite unit --suite fuzz 2>/dev/null |
