@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Writes TensorFlow v1 checkpoints without TensorFlow, byte for byte as its Saver does (test_checkpoint.py compares), and
-archives of them laid out as Deezer's releases."""
+"""Writes TensorFlow v1 checkpoints without TensorFlow, byte for byte as its Saver does
+(test_checkpoint.py compares them), and archives of them in the layout of Deezer's releases."""
 
 import hashlib
 import io
@@ -24,11 +24,13 @@ def _make_table():
 
 
 TABLE = _make_table()
-CHUNKS = 4096  # that are computed side by side
+# The parts of the data whose CRCs are computed in parallel.
+CHUNKS = 4096
 
 
 def _feed(crc, rows):
-    """The raw register of each column of `rows`, uint8 [bytes, columns], started at crc."""
+    """Returns the raw register of each column of `rows`, uint8 [bytes, columns], starting from
+    `crc`."""
     for row in rows:
         crc = TABLE[(crc ^ row) & np.uint32(0xFF)] ^ crc >> np.uint32(8)
     return crc
@@ -40,7 +42,7 @@ def crc32c(data):
     state = np.uint32(0xFFFFFFFF)
     if length:
         parts = _feed(np.zeros(CHUNKS, np.uint32), data[:length * CHUNKS].reshape(CHUNKS, length).T)
-        # What `length` zero bytes make of each bit of the register: the register is linear in it.
+        # The effect of `length` zero bytes on each bit of the register, in which the CRC is linear.
         bits = _feed(np.uint32(1) << np.arange(32, dtype=np.uint32), np.zeros((length, 1), np.uint8))
         for part in parts:
             state = np.bitwise_xor.reduce(bits[(state >> np.arange(32, dtype=np.uint32)) & 1 == 1], initial=0) ^ part
@@ -67,7 +69,7 @@ def varint(number):
 
 
 def field(number, value):
-    """A protocol buffer's field: bytes, or an integer that is left out when it is 0."""
+    """Encodes a field of a protocol buffer: bytes, or an integer, which is omitted if it is 0."""
     if isinstance(value, bytes):
         return varint(number << 3 | 2) + varint(len(value)) + value
     return varint(number << 3) + varint(value) if value else b""
@@ -97,7 +99,7 @@ def table_block(entries, restart_interval):
 
 
 def table_file(entries):
-    """A LevelDB table of one data block, without compression."""
+    """Encodes a LevelDB table of one uncompressed data block."""
     out = bytearray()
 
     def add_block(block):
@@ -116,7 +118,7 @@ def table_file(entries):
 
 
 def checkpoint_files(variables):
-    """{file name: bytes} of a checkpoint with `variables`, {name: array}."""
+    """Returns {file name: bytes} of a checkpoint with `variables`, {name: array}."""
     data, entries = io.BytesIO(), [(b"", field(1, 1) + field(3, field(1, 1)))]
     for name in sorted(variables):
         value = np.asarray(variables[name])
@@ -130,7 +132,8 @@ def checkpoint_files(variables):
 
 
 def model_variables(model):
-    """The variables of a model of formula.MODELS, as Spleeter names them, and the step counter."""
+    """Returns the variables of a model of formula.MODELS under Spleeter's names, with the step
+    counter."""
     variables = {"global_step": np.int64(0)}
     for net in range(len(model["stems"])):
         names = formula.tensorflow_names(net)
@@ -140,7 +143,8 @@ def model_variables(model):
 
 
 def write_release(folder, archives):
-    """Makes the folder a release: NAME.tar.gz for each (NAME, {file: bytes}), and checksum.json."""
+    """Makes a release in the folder: NAME.tar.gz for each (NAME, {file: bytes}), and checksum.json.
+    """
     os.makedirs(folder, exist_ok=True)
     checksums = {}
     for name, files in archives.items():

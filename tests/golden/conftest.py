@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the golden tests share: the models that they run, each made once."""
+"""Shared by the golden tests: the models that they run, each made once."""
 
 import json
 import os
@@ -13,12 +13,12 @@ import golden
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory):
-    """A function from (model of cases.json, way to name it) to what -p takes."""
+    """Yields a function from (model of cases.json, way to name it) to the value of -p."""
     root = str(tmp_path_factory.mktemp("models"))
     made = {}
 
     def own_config():
-        """data/own/own.json with its model_dir made absolute."""
+        """Copies data/own/own.json with an absolute model_dir."""
         path = os.path.join(root, "own.json")
         with open(os.path.join(golden.DATA, "own", "own.json"), encoding="ascii") as file:
             config = json.load(file)
@@ -34,7 +34,7 @@ def models(tmp_path_factory):
         return folder
 
     def average_folder():
-        """models/spleeter-2stems with other settings in its manifest."""
+        """Copies models/spleeter-2stems with other settings in its manifest."""
         folder = os.path.join(root, "2stems-average")
         shutil.copytree(os.path.join(golden.MODELS, "spleeter-2stems"), folder)
         path = os.path.join(folder, "manifest.json")

@@ -1,26 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""What the golden data are made of, exactly repeatable on both sides: inputs
-and generated weights.
+"""The inputs and generated weights of the golden data, exactly repeatable on both sides.
 
-make_golden.py feeds both to Spleeter itself; test_golden.py feeds both to our
-program. Only numpy is needed, and every number follows from integers and
-correctly rounded operations, so any machine gets the same bits.
+make_golden.py feeds both to Spleeter itself; test_golden.py feeds both to our program. Only numpy
+is needed, and every number follows from integers and correctly rounded operations, so any machine
+gets the same bits.
 
-Inputs. A song of N samples is continued without end: block 0 is the song,
-block 1 the song backwards with its channels swapped and a gain of 0.7, block 2
-the song again, and so on. An input is a list of parts, each a stretch of that
-or a stretch of zeros.
+Inputs. A song of N samples is continued without end: block 0 is the song, block 1 the song
+backwards with its channels swapped and a gain of 0.7, block 2 the song again, and so on. An input
+is a list of parts, each a stretch of that or a stretch of zeros.
 
-Weights. Element e of tensor t is lo + (hi - lo) * u, in double precision,
-rounded to float32, where u is the upper 24 bits of a 32-bit mixing hash of
-(t, e) divided by 2^24. The ranges of the kernels are set per layer so that each layer's output has a standard deviation
-between 0.1 and 10 on the song (make_golden.py measures and checks that), and those of the norms and biases so that no two
-tensors, channels or stems are alike: a tensor that is swapped, transposed or
-left out shows.
+Weights. Element e of tensor t is lo + (hi - lo) * u, in double precision, rounded to float32, where
+u is the upper 24 bits of a 32-bit mixing hash of (t, e) divided by 2^24. The ranges of the kernels
+are set per layer so that each layer's output has a standard deviation between 0.1 and 10 on the
+song (make_golden.py measures and checks that). The ranges of the norms and biases make all tensors,
+channels and stems different, so a tensor that is swapped, transposed or left out changes the
+result.
 
-Native model folder: see docs/models.md. TensorFlow's names of the variables
-number the layers through all stems: 7 convolutions, 6 transposed convolutions
-and 12 batch norms each.
+Native model folder: see docs/models.md. TensorFlow numbers the layers in the variables' names
+through all stems: 7 convolutions, 6 transposed convolutions and 12 batch norms for each stem.
 """
 
 import hashlib
@@ -35,7 +32,7 @@ import numpy as np
 
 
 def decode_song(path):
-    """The 16-bit stereo song at `path` as float32 [samples, 2], full scale 1."""
+    """Returns the 16-bit stereo song at `path` as float32 [samples, 2], full scale 1."""
     raw = subprocess.run(
         ["ffmpeg", "-v", "error", "-nostdin", "-i", path, "-f", "s16le", "-"],
         check=True, stdout=subprocess.PIPE).stdout
@@ -44,7 +41,7 @@ def decode_song(path):
 
 
 def continued_song(song, start, count):
-    """`count` samples from `start` of the song continued without end."""
+    """Returns `count` samples from `start` of the song continued without end."""
     blocks = (song, song[::-1, ::-1] * np.float32(0.7))
     first, last = start // len(song), (start + count - 1) // len(song)
     both = np.concatenate([blocks[k % 2] for k in range(first, last + 1)])
@@ -53,7 +50,7 @@ def continued_song(song, start, count):
 
 
 def make_input(song, description):
-    """The waveform [samples, channels] that `description` (of cases.json) names."""
+    """Returns the waveform [samples, channels] of the `description` (from cases.json)."""
     parts = []
     for part in description["parts"]:
         if part["from"] == "zeros":
@@ -69,7 +66,7 @@ def make_input(song, description):
 
 
 def hash32(tensor, count):
-    """count hashes uint32 of (tensor, 0), (tensor, 1), ..."""
+    """Returns `count` hashes of (tensor, 0), (tensor, 1), ... as uint32."""
 
     def mix(x):
         x ^= x >> np.uint32(16)
@@ -90,8 +87,8 @@ def uniform(tensor, shape, low, high):
 
 FULL_FILTERS = [16, 32, 64, 128, 256, 512]
 
-# Standard deviations of the kernels times the root of their fan-in, layer by
-# layer; found on the song, see the module's description.
+# Standard deviations of the kernels times the square root of their fan-in, layer by layer. They
+# were determined with the song; see the module's description.
 FULL_SCALES = {"encoder": [0.08, 1.3, 1.2, 1.3, 1.3, 1.3],
                "decoder": [1.05, 1.1, 1.1, 1.05, 1.05, 1.15], "mask": 3.5}
 SOFTMAX_SCALES = {**FULL_SCALES, "mask": 1.0}
@@ -116,7 +113,7 @@ MODELS = {
 
 
 def layers(filters):
-    """(name, kernel shape, fan-in, channels out, has a norm) of a U-Net's layers."""
+    """Returns (name, kernel shape, fan-in, output channels, has a norm) of a U-Net's layers."""
     result = []
     channels = 2
     for i, f in enumerate(filters):
@@ -130,8 +127,8 @@ def layers(filters):
 
 
 def net_tensors(model, net):
-    """{native name: float32 array} of the net of stem `net`, in the order of the
-    layers. encoder.6.norm.* is there too, which only TensorFlow's side stores."""
+    """Returns {native name: float32 array} of the network of stem `net`, in the order of the
+    layers. It includes encoder.6.norm.*, which only TensorFlow's side stores."""
     tensors = {}
     scales = model["scales"]
     for name, shape, fan_in, out, has_norm in layers(model["filters"]):
@@ -151,7 +148,7 @@ def net_tensors(model, net):
 
 
 def tensorflow_names(net):
-    """{native name: name of the variable in Spleeter's checkpoint} of stem `net`."""
+    """Returns {native name: name of the variable in Spleeter's checkpoint} of stem `net`."""
 
     def numbered(layer, k):
         return f"{layer}_{k}" if k else layer
@@ -171,7 +168,7 @@ def tensorflow_names(net):
 
 
 def spleeter_config(model, model_dir):
-    """Spleeter's JSON configuration of `model`, as a dict."""
+    """Returns Spleeter's JSON configuration of `model` as a dict."""
     return {
         "train_csv": "path/to/train.csv", "validation_csv": "path/to/test.csv",
         "model_dir": model_dir, "mix_name": "mix", "instrument_list": model["stems"],
@@ -196,7 +193,7 @@ NATIVE_ACTIVATIONS = {"ELU": "elu", "ReLU": "relu", "LeakyReLU": "leaky_relu"}
 
 
 def write_net(path, tensors, conv_activation, deconv_activation):
-    """Writes one net's safetensors file and returns its SHA-256."""
+    """Writes the safetensors file of one network and returns its SHA-256."""
     header = {"__metadata__": {"format": "spleeterd-net", "conv_activation": conv_activation,
                                "deconv_activation": deconv_activation}}
     offset = 0
@@ -216,7 +213,7 @@ def write_net(path, tensors, conv_activation, deconv_activation):
 
 
 def write_model_folder(model, name, folder):
-    """Writes `model` as our program's own model folder."""
+    """Writes `model` as a model folder of our program."""
     os.makedirs(folder)
     stems = []
     for net, stem in enumerate(model["stems"]):

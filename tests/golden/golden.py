@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Runs our program on a golden case and measures how far it is from Spleeter.
+"""Runs our program on a golden case and measures the difference from Spleeter.
 
-The program is $SPLEETERD, or the one in build/ of the repository; its codec
-helper is $SPLEETER_CODEC, or the one of the same build, or where the program
-looks itself. Model names like "spleeter:2stems" are looked up in
-$SPLEETER_MODEL_PATH, or models/ of the repository. Only the Python standard
-library, numpy and the ffmpeg program (which decodes data/mix.flac) are used.
+The program is $SPLEETERD, or the one in build/ of the repository. Its codec helper is
+$SPLEETER_CODEC, or the one of the same build, or the one that the program finds. Model names like
+"spleeter:2stems" are looked up in $SPLEETER_MODEL_PATH, or models/ of the repository. Only the
+Python standard library, numpy and the ffmpeg program (which decodes data/mix.flac) are used.
 """
 
 import json
@@ -29,7 +28,7 @@ RUN_LIMIT_S = 900
 
 
 def find_program():
-    """The program's path, and the setting that tells it its codec helper."""
+    """Returns the program's path, and the environment variable that selects its codec helper."""
     in_build = [os.path.join(BUILD, "spleeterd"), os.path.join(BUILD, "src", "cli", "spleeterd")]
     program = os.path.abspath(os.environ.get("SPLEETERD", next(filter(os.path.exists, in_build), in_build[-1])))
     codec = os.path.join(os.path.dirname(os.path.dirname(program)), "codec", "spleeterd-codec")
@@ -40,9 +39,10 @@ def find_program():
 
 PROGRAM, CODEC_SETTING = find_program()
 
-# The bounds. TensorFlow's single-precision FFT puts noise about 105 dB under the mixture into Spleeter's
-# own output. So the signal-to-noise ratio is asked for where a stem is not QUIET against the mixture; where it is, the
-# noise has to be that far below the mixture instead. Digital silence has to stay silent.
+# The bounds. TensorFlow's single-precision FFT adds noise to Spleeter's output, about 105 dB below
+# the mixture. A stem that is not QUIET against the mixture must therefore reach a signal-to-noise
+# ratio; for a quiet one, the noise must be far enough below the mixture. Digital silence must stay
+# silent.
 SNR_MIN_DB = 90.0
 ERROR_MAX = 1e-4
 QUIET = 10 ** (-66 / 20)
@@ -67,7 +67,7 @@ def write_float_wav(path, waveform):
 
 
 def read_float_wav(path):
-    """Reads a stereo 32-bit float WAV at 44.1 kHz as [samples, 2]; anything else is an error."""
+    """Reads a stereo 32-bit float WAV at 44.1 kHz as [samples, 2]. Anything else is an error."""
     with open(path, "rb") as file:
         raw = file.read()
     assert raw[:4] == b"RIFF" and raw[8:12] == b"WAVE", f"{path} is not a RIFF WAVE file"
@@ -78,7 +78,8 @@ def read_float_wav(path):
         assert len(body) == size, f"{path}: chunk {name!r} is cut short"
         if name == b"fmt ":
             tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", body)
-            if tag == 0xFFFE:  # extensible: the tag opens the sub-format's GUID
+            # WAVE_FORMAT_EXTENSIBLE: the sub-format's GUID starts with the tag.
+            if tag == 0xFFFE:
                 tag = struct.unpack_from("<H", body, 24)[0]
             layout = (tag, channels, rate, bits)
         elif name == b"data":
@@ -111,7 +112,8 @@ def run_program(*arguments):
 
 
 def separate(case, model, folder):
-    """{stem: float32 [samples, 2]} that the program makes of the case's input; `model` is for -p."""
+    """Returns {stem: float32 [samples, 2]} that the program makes of the case's input. `model` is
+    the value of -p."""
     song, output = os.path.join(folder, "in.wav"), os.path.join(folder, "out")
     write_float_wav(song, case_input(case))
     run_program("separate", "-p", model, "--bit-depth", "float", *(["--mwf"] if case["mwf"] else []),
@@ -139,14 +141,14 @@ def ratio_db(one, other):
 
 @dataclass
 class Measure:
-    """How far a stretch of a stem is from Spleeter's."""
+    """The difference of one window of a stem from Spleeter's."""
 
     stem: str
     window: tuple
-    rms: float  # of Spleeter's
+    rms: float  # of Spleeter's stem
     mixture_rms: float
     noise_rms: float
-    error: float  # the largest
+    error: float  # the largest absolute difference
 
     @property
     def snr_db(self):
@@ -175,7 +177,7 @@ def measure(stem, window, mixture, expected, got):
 
 
 def expected_windows(case, stem):
-    """(window, Spleeter's float32 [samples, 2] in it) of each window that is kept of `stem`."""
+    """Yields (window, Spleeter's float32 [samples, 2] in it) for each stored window of `stem`."""
     kept = np.load(os.path.join(DATA, f"{case['name']}.{stem}.npy"))
     position = 0
     for start, end in case["windows"]:
@@ -185,7 +187,8 @@ def expected_windows(case, stem):
 
 
 def compare(case, stems):
-    """A Measure for each stem and window; asserts that each stem is as long as the input."""
+    """Returns a Measure for each stem and window, and asserts that each stem is as long as the
+    input."""
     mixture = case_input(case)
     measures = []
     for stem in case["stems"]:
@@ -198,7 +201,7 @@ def compare(case, stems):
 
 
 def snr_of_stem(case, stems, stem):
-    """The signal-to-noise ratio of `stem` over all its windows together."""
+    """Returns the signal-to-noise ratio of `stem` over all its windows together."""
     windows = list(expected_windows(case, stem))
     got = np.concatenate([stems[stem][start:end] for (start, end), _ in windows])
     expected = np.concatenate([kept for _, kept in windows])

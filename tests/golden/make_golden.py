@@ -1,23 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes the golden data: what Spleeter itself gives for the cases below.
+"""Makes the golden data: Spleeter's own output for the cases below.
 
     pip install -r requirements.txt        # Python 3.10, TensorFlow 2.12
     python make_golden.py --checkpoint 2stems --song data/mix.flac data
 
-It runs spleeter.separator.Separator, that is what `spleeter separate` runs, on
-float32 waveforms, and keeps of its float32 output the windows that CASES
-names. One .npy a case and stem: the windows one after the other, [samples, 2],
-little-endian float32. cases.json says how each case is made.
+It runs spleeter.separator.Separator, as `spleeter separate` does, on float32 waveforms, and stores
+the windows of its float32 output that make_cases() lists. One .npy for each case and stem: the
+windows one after the other, [samples, 2], little-endian float32. cases.json describes how each case
+is made.
 
-For the generated models it writes TensorFlow checkpoints with the weights of
-formula.py, and checks the statistics of every layer in Spleeter's own graph.
-The one of the small model "own" is kept in the output folder with its
-configuration.
+For the generated models it writes TensorFlow checkpoints with the weights of formula.py, and checks
+the statistics of every layer in Spleeter's own graph. The checkpoint of the small model "own" is
+stored in the output folder with its configuration.
 
---references names a folder with whole-song outputs of an earlier run of the
-same Spleeter for the cases audio_example_*, float WAV. They are then the
-golden data, and the agreement of this run with them is printed.
+--references names a folder with whole-song outputs of an earlier run of the same Spleeter for the
+cases audio_example_*, float WAV. They then become the golden data, and the agreement of this run
+with them is printed.
 """
 
 import argparse
@@ -42,7 +41,7 @@ HALF = SECOND // 2
 QUARTER = SECOND // 4
 
 
-# The song's voice sings from 2.3 s to 9 s only: here it is loud, and there it sings at the
+# The voice only sings from 2.3 s to 9 s of the song. At LOUD it is loud. From LONG it sings at the
 # start, at both joins of segments, and at the end of the long cases.
 LOUD = 120000
 LONG = 200000
@@ -54,12 +53,13 @@ def song_input(count, start=0, channels=2, gain=1.0):
 
 
 def first_sample_of_frame(frame):
-    """The input's sample with which frame `frame` of the STFT begins."""
+    """Returns the input sample at which frame `frame` of the STFT begins."""
     return frame * 1024 - 4096
 
 
 def windows(count, joins, edge, around):
-    """The first and last `edge` samples and `around` to each side of each join, merged."""
+    """Returns the first and last `edge` samples, and `around` samples on each side of each join.
+    Overlapping windows are merged."""
     wanted = [(0, edge), *((j - around, j + around) for j in joins), (count - edge, count)]
     merged = []
     for start, end in sorted((max(0, s), min(count, e)) for s, e in wanted):
@@ -129,7 +129,7 @@ def make_cases():
 
 
 def official_model(checkpoint, models_path):
-    """Puts Deezer's 2stems where Spleeter looks for it."""
+    """Puts Deezer's 2stems into Spleeter's model folder."""
     folder = os.path.join(models_path, "2stems")
     os.makedirs(folder)
     for name in os.listdir(checkpoint):
@@ -139,7 +139,7 @@ def official_model(checkpoint, models_path):
 
 
 def graph_of(tf, params):
-    """Spleeter's own graph for `params`, in the current tf.Graph."""
+    """Builds Spleeter's own graph for `params` in the current tf.Graph."""
     from spleeter.model import EstimatorSpecBuilder, InputProviderFactory
 
     features = InputProviderFactory.get(params).get_input_dict_placeholders()
@@ -150,7 +150,7 @@ def graph_of(tf, params):
 
 
 def generated_model(tf, name, models_path, song):
-    """Writes the checkpoint and configuration of a model of formula.py; checks its layers."""
+    """Writes the checkpoint and configuration of a model of formula.py, and checks its layers."""
     model = formula.MODELS[name]
     folder = os.path.join(models_path, name)
     os.makedirs(folder)
@@ -176,7 +176,8 @@ def generated_model(tf, name, models_path, song):
         for key, variable in variables.items():
             assert tuple(variable.shape) == values[key].shape, key
             variable.load(values[key], session)
-        if name == "own":  # as training leaves them there: slots of the optimizer
+        # Adds optimizer slots, as training does.
+        if name == "own":
             saved += [tf.compat.v1.Variable(np.full(shape, value, np.float32), name=slot)
                       for slot, shape, value in (("beta1_power", (), 0.5), ("beta2_power", (), 0.25),
                                                  ("conv2d/bias/Adam", (5,), 0.125),

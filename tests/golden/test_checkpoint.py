@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""checkpoint.py writes what TensorFlow writes: data/own is TensorFlow's own file of the same variables."""
+"""checkpoint.py writes the same bytes as TensorFlow: data/own is TensorFlow's own file with the
+same variables."""
 
 import os
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Our program gives what Spleeter gives: at least 90 dB SNR, no sample off by
-more than 1e-4, and not one sample more or less.
+"""Our program gives Spleeter's output: at least 90 dB SNR, no sample off by more than 1e-4, and
+exactly as many samples.
 
-Spleeter's output is in data/, see README.md. One test a case and way to name
-its model: by Spleeter's name, by our own name for the full band, as a model folder, as a Spleeter configuration
-whose model_dir is a TensorFlow checkpoint, and imported from that.
+Spleeter's output is in data/, see README.md. There is one test for each case and way to name its
+model: by Spleeter's name, by our own name for the full band, as a model folder, as a Spleeter
+configuration whose model_dir is a TensorFlow checkpoint, and imported from that.
 """
 
 import pytest

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The golden comparison notices a wrong model: with one setting of a model
-changed, every stem that it touches falls below 40 dB.
+"""The golden comparison detects a wrong model: if one setting of a model is changed, every affected
+stem falls below 40 dB.
 
-Run this by name, it is not part of the usual tests:
+Run this by name; it is not part of the usual tests:
 
     python3 -m pytest tests/golden/test_golden_can_fail.py
 """
@@ -20,7 +20,7 @@ SNR_WRONG_DB = 40.0
 
 
 def set_activation(net, **changes):
-    """Changes the metadata of a net's safetensors file, given and returned as bytes."""
+    """Changes the metadata of a network's safetensors file, given and returned as bytes."""
     length = struct.unpack_from("<Q", net)[0]
     header = json.loads(net[8:8 + length])
     for key, value in changes.items():
@@ -43,14 +43,14 @@ def setting(key, value):
 
 
 def swap(first, second):
-    """The nets of two stems change places."""
+    """Swaps the networks of two stems."""
     def change(manifest):
         one, two = (next(s for s in manifest["stems"] if s["name"] == n) for n in (first, second))
         one["net"], two["net"] = two["net"], one["net"]
     return change, lambda net: net
 
 
-# case, what is wrong, how, stems that it touches (None: all)
+# case, fault, change, affected stems (None: all)
 WRONGS = [
     ("elu_4stems", "conv-leaky", activation(conv_activation="leaky_relu"), None),
     ("elu_4stems", "conv-relu", activation(conv_activation="relu"), None),

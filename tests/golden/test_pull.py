@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A model that is pulled from a release laid out as Deezer's gives what Spleeter gives with the same weights."""
+"""A model that is pulled from a release in Deezer's layout gives Spleeter's output with the same
+weights."""
 
 import functools
 import http.server
@@ -15,7 +16,7 @@ import golden
 
 @pytest.fixture
 def serve():
-    """Serves a folder over HTTP, and gives its address."""
+    """Yields a function that serves a folder over HTTP and returns its address."""
     servers = []
 
     def start(folder):
