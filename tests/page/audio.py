@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Samples: of files, and of what a page has played."""
+"""Samples of files, and of the audio that a page has played."""
 import io
 import wave
 
@@ -7,14 +7,15 @@ import numpy as np
 
 
 def read_wav(content):
-    """[samples, channels] of 16-bit WAV, from -1 to 1. (The module wave wants sizes that are known.)"""
+    """Returns [samples, channels] of a 16-bit WAV file, from -1 to 1. The file must have a known
+    length."""
     with wave.open(io.BytesIO(content)) as file:
         assert file.getsampwidth() == 2
         return np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels()) / 32768
 
 
 def recording(page):
-    """What has been played since the last call: [samples, 2], without gaps."""
+    """Returns the audio played since the last call: [samples, 2], without gaps."""
     blocks = page.evaluate("() => recorded.splice(0).map(([frame, left, right]) => [frame, Array.from(left), Array.from(right)])")
     frames = [block[0] for block in blocks]
     assert np.all(np.diff(frames) == 4096), "the recorder has missed blocks"
@@ -22,7 +23,8 @@ def recording(page):
 
 
 def place(played, content):
-    """Where `content` stands in `played`: the lag of the best fit in samples, and how good the fit is (1: the same)."""
+    """Finds `content` in `played`. Returns the lag of the best fit in samples, and its correlation
+    (1: identical)."""
     size = 1 << int(np.ceil(np.log2(len(played) + len(content))))
     product = np.fft.irfft(np.fft.rfft(played, size) * np.conj(np.fft.rfft(content, size)), size)
     lag = int(np.argmax(product))
@@ -33,5 +35,5 @@ def place(played, content):
 
 
 def decibels_apart(one, other):
-    """How far the difference of two signals lies below the first."""
+    """Returns the energy of the first signal relative to that of the difference, in dB."""
     return 10 * np.log10(np.sum(one ** 2) / max(np.sum((one - other) ** 2), 1e-20))

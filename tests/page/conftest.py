@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The page in a real Chromium, served by the real service. The fixtures of tests/service start it.
+"""Runs the page in a real Chromium, served by the real service. The fixtures of tests/service start
+it.
 
-The browser is Debian's package, $CHROMIUM or `chromium`; Playwright comes from install.sh.
+The browser is Debian's package, $CHROMIUM or `chromium`. install.sh installs Playwright.
 """
 import pathlib
 import sys
@@ -11,7 +12,7 @@ sys.path.insert(0, str(REPOSITORY / "tests/service"))
 
 import importlib.util  # noqa: E402
 
-# Under a name of its own: this file is a conftest as well.
+# Imported under another name, since this file is also called conftest.
 specification = importlib.util.spec_from_file_location("service_fixtures", REPOSITORY / "tests/service/conftest.py")
 service_fixtures = importlib.util.module_from_spec(specification)
 sys.modules["service_fixtures"] = service_fixtures
@@ -29,7 +30,7 @@ from playwright.sync_api import sync_playwright  # noqa: E402
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 TOOLS = pathlib.Path(os.environ["PAGE_TOOLS"])
 
-# Notes what comes in, with the frame of the audio clock.
+# Records its input, with the frame of the audio clock.
 RECORDER = """
 const SIZE = 4096;
 class Recorder extends AudioWorkletProcessor {
@@ -51,7 +52,8 @@ class Recorder extends AudioWorkletProcessor {
 }
 registerProcessor("recorder", Recorder);
 """
-# The context's output also goes to a recorder, whose blocks are `recorded`: frame, left, right.
+# Connects the context's output also to a recorder. Its blocks are in `recorded`: frame, left,
+# right.
 TAP = """
 const connect = AudioNode.prototype.connect;
 AudioNode.prototype.connect = function (to, ...more) {
@@ -68,13 +70,13 @@ AudioNode.prototype.connect = function (to, ...more) {
 };
 """.replace("RECORDER", json.dumps(RECORDER))
 
-# Refusals that a page sees in passing; a browser's console notes each.
+# Expected refusals; the browser logs each to its console.
 EXPECTED = ("401 (Unauthorized)",)
 
 
 @pytest.fixture(scope="session")
 def hall(tmp_path_factory):
-    """A service that all tests of a file share."""
+    """A service that all tests share."""
     folder = tmp_path_factory.mktemp("hall")
     server = service_fixtures.Service(folder, {"PORT": free_port(), "DATA_DIR": folder / "data", "API_KEY": KEY, "MIN_FREE_DISK_MB": 64,
                                                "RATE_PER_MINUTE": 100000})
@@ -93,9 +95,10 @@ def chromium():
 
 @pytest.fixture
 def visit(chromium):
-    """visit(service, key=KEY, ...) opens the page in a browser of its own, signed in. With `record`, what it plays is `recorded`; the recorder is no part of
-    the page, so the page's policy is then off. At the end no request may have left the origin, and
-    nothing may have failed that the test did not name in `page.expected`."""
+    """Yields visit(service, key=KEY, ...), which opens the page in a new browser context, signed
+    in. With `record`, played audio is in `recorded`; the recorder is not part of the page, so the
+    page's policy is off then. At the end, no request may have left the origin, and no error may
+    have occurred that is not in `page.expected`."""
     contexts = []
 
     def start(service, key=KEY, path="/", record=False, **options):
@@ -129,12 +132,13 @@ def visit(chromium):
 
 @pytest.fixture(scope="session")
 def example(hall):
-    """The bundled song, separated: its job."""
+    """The job of the bundled song, separated."""
     return hall.wait(hall.submit(SONG.read_bytes(), name="audio_example.mp3", type="audio/mpeg")["id"])
 
 
 def play_until(page, condition):
-    """Plays until `condition` (JavaScript) holds, and pauses. In the page, whose clock does not wait for the test's."""
+    """Plays until `condition` (JavaScript) holds, then pauses. This runs in the page, since its
+    clock does not wait for the test."""
     page.evaluate("""async (condition) => {
         const button = document.querySelector(".play");
         const holds = new Function("return " + condition);
@@ -153,7 +157,7 @@ def play_until(page, condition):
 
 
 def start_recording(page):
-    """Has the page play for a moment, so that the recorder is there, and rewinds."""
+    """Plays for a moment until the recorder works, and rewinds."""
     play_until(page, "window.recorder && recorded.length > 1")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("Home")

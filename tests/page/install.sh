@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Installs what the tests of the page need and Debian does not have: Playwright from PyPI into BUILD/page/python, the page's own packages
-# from npm into BUILD/page/node_modules. When they are there, nothing is asked.
+# Installs the packages that the tests of the page need and Debian does not have: Playwright from
+# PyPI into BUILD/page/python, and the page's own packages from npm into BUILD/page/node_modules.
+# Without changes to their versions, it makes no request.
 #
 #     tests/page/install.sh BUILD
 set -eu

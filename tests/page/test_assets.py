@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How the page's files are served."""
+"""How the service delivers the page's files."""
 import gzip
 import re
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""web/dist is what web/build.mjs makes of the sources, which have no errors of type."""
+"""web/dist is the output of web/build.mjs, and the sources have no type errors."""
 import shutil
 import subprocess
 
@@ -12,7 +12,7 @@ WEB = REPOSITORY / "web"
 
 @pytest.fixture
 def workshop(tmp_path):
-    """A copy of the sources beside the installed packages."""
+    """A copy of the sources with the installed packages."""
     shutil.copytree(WEB / "src", tmp_path / "src")
     for name in ("build.mjs", "tsconfig.json", "package.json"):
         shutil.copy(WEB / name, tmp_path)

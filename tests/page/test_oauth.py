@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Signing in at an OAuth 2.0 server: by authorization code with PKCE, checked by a server that insists on it."""
+"""Sign-in at an OAuth 2.0 server: the authorization code flow with PKCE, with a server that
+verifies it."""
 import base64
 import hashlib
 import html
@@ -13,7 +14,8 @@ from conftest import free_port, service_fixtures
 
 
 class AuthorizationServer(service_fixtures.Issuer):
-    """An issuer that also signs people in, at once. A code is good once, for the challenge that it was made for."""
+    """An issuer that also signs people in, immediately. A code is valid once, for the challenge
+    that it was issued for."""
 
     client = "spleeterd-page"
 
@@ -27,7 +29,7 @@ class AuthorizationServer(service_fixtures.Issuer):
                 "OAUTH_TOKEN_URL": f"{self.url}/token", **changes}
 
     def authorize(self, url):
-        """What the person's browser is sent back with: (code, state)."""
+        """Returns the (code, state) that the redirect to the service carries."""
         query = {name: value for name, (value,) in urllib.parse.parse_qs(urllib.parse.urlsplit(url).query).items()}
         assert query["response_type"] == "code" and query["client_id"] == self.client and query["code_challenge_method"] == "S256"
         assert query["scope"] == "jobs:read jobs:write" and len(query["state"]) >= 20
@@ -64,13 +66,13 @@ def server():
 
 @pytest.fixture
 def entrance(serve, server):
-    """A service whose people sign in at `server`."""
+    """A service whose users sign in at `server`."""
     port = free_port()
     return serve(PORT=port, API_KEY=None, PUBLIC_URL=f"http://127.0.0.1:{port}", **server.settings())
 
 
 def begin(entrance):
-    """(address at the server, cookie)."""
+    """Starts a sign-in. Returns (URL at the server, cookie)."""
     answer = Client(entrance.port, None).get("/v1/session/oauth")
     assert answer.status == 302
     cookie, *attributes = answer.headers["Set-Cookie"].split("; ")
@@ -100,7 +102,8 @@ def test_signing_in(entrance, server):
     session, = session_of(answer)
     who = Client(entrance.port, None).request("GET", "/v1/session", headers={"Cookie": session})
     assert who.status == 200 and who.json()["scopes"] == ["jobs:read", "jobs:write"]
-    assert session_of(come_back(entrance, cookie, code=code, state=state)) == []  # once only
+    # A code is valid once.
+    assert session_of(come_back(entrance, cookie, code=code, state=state)) == []
 
 
 @pytest.mark.parametrize("change", ["state", "no state", "cookie", "no cookie", "verifier", "code", "refusal"])
@@ -113,7 +116,7 @@ def test_who_did_not_begin_does_not_get_in(entrance, server, change):
         query["state"] = state[:-1] + ("A" if state[-1] != "A" else "B")
     elif change == "no state":
         del query["state"]
-    elif change == "cookie":  # another browser: a link that somebody sent
+    elif change == "cookie":  # another browser, with a link from somebody else
         cookie = other
     elif change == "no cookie":
         cookie = None
@@ -128,7 +131,7 @@ def test_who_did_not_begin_does_not_get_in(entrance, server, change):
 
 
 def test_made_up_cookies_ask_nobody(entrance, server):
-    """The token endpoint is asked only for a sign-in that the service began."""
+    """The service only calls the token endpoint for a sign-in that it began."""
     for secret in ("s.v", "9999999999.s.v", "9999999999.s.v." + "A" * 43, "9999999999.s.v." + "A" * 42, ".", "", "1.2.3.4"):
         answer = come_back(entrance, f"spleeterd_oauth={secret}", code="code", state="s")
         assert answer.headers["Location"] == "/#/sign-in/unauthorized"
@@ -152,7 +155,7 @@ def test_without_a_server(hall):
 
 
 def test_in_the_page(entrance, server, visit):
-    """The way there and back in a browser."""
+    """The whole sign-in in a browser."""
     page = visit(entrance, key=None)
     page.allowed = [server.url]
     page.get_by_role("link", name="Sign in with your account").click()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What people do with the page, in Chromium."""
+"""Use of the page, in Chromium."""
 import json
 import re
 import signal
@@ -17,7 +17,7 @@ ONE_MS = 44.1
 
 
 def seconds(page):
-    """Where the playhead is."""
+    """Returns the position of the playhead."""
     minutes, rest = page.inner_text(".time strong").split(":")
     return 60 * int(minutes) + float(rest)
 
@@ -41,7 +41,7 @@ def export(page):
 
 
 def test_from_a_file_to_stems(hall, visit):
-    """Upload, progress, and a song with as many tracks as stems."""
+    """Upload, progress, and a song with a track for each stem."""
     page = visit(hall)
     page.set_input_files("#files", str(SONG))
     page.wait_for_selector(".song h1:text('audio_example')")
@@ -68,7 +68,8 @@ def test_from_a_file_to_stems(hall, visit):
 
 
 def short_songs(folder, name, count, seed):
-    """Paths of songs of 2 s, called "`name` 0.wav" and so on, each with a sound of its own."""
+    """Writes songs of 2 s with different sounds, named "`name` 0.wav" and so on. Returns their
+    paths."""
     paths = [folder / f"{name} {number}.wav" for number in range(count)]
     for number, path in enumerate(paths):
         path.write_bytes(wav_bytes(2, seed=seed + number))
@@ -88,7 +89,7 @@ def test_several_files_at_once(hall, visit, tmp_path):
 
 
 def test_by_drop(hall, visit, tmp_path):
-    """Two files that are dragged from outside onto the page, anywhere."""
+    """Two files are dropped anywhere on the page."""
     paths = short_songs(tmp_path, "dropped", 2, seed=20)
     page = visit(hall)
     session = page.context.new_cdp_session(page)
@@ -116,7 +117,8 @@ def test_from_a_link(serve, visit, receiver, song):
 
 
 def test_stems_play_in_sync(hall, visit, example):
-    """Vocals to the left and accompaniment to the right: where each stands on the audio clock, at the start and at the end."""
+    """Vocals are panned left and accompaniment right. Their positions on the audio clock are
+    compared at the start and at the end."""
     page = visit(hall, record=True)
     open_song(page, example)
     start_recording(page)
@@ -127,7 +129,8 @@ def test_stems_play_in_sync(hall, visit, example):
     played = recording(page)
     stems = [read_wav(hall.stem(example["id"], f"{name}.wav").body) for name in ("vocals", "accompaniment")]
     lags = []
-    for start, end in ((2.5, 4.0), (7.0, 8.5)):  # vocals are silent before
+    # The vocals are silent before 2.5 s.
+    for start, end in ((2.5, 4.0), (7.0, 8.5)):
         part = slice(int(44100 * start), int(44100 * end))
         found = [place(played[:, side], stems[side][part, side]) for side in (0, 1)]
         assert min(fit for _, fit in found) > 0.999
@@ -146,7 +149,7 @@ def test_solo_mute_and_volume_are_heard(hall, visit, example):
     start_recording(page)
 
     def hear(start=3.0):
-        """The gain of each stem in what is played from `start` on."""
+        """Returns the gain of each stem in the audio that is played from `start` on."""
         page.evaluate("document.activeElement.blur()")
         page.keyboard.press("Home")
         for _ in range(round(start)):
@@ -172,7 +175,7 @@ def test_solo_mute_and_volume_are_heard(hall, visit, example):
 
 
 def test_a_loop_comes_around(hall, visit, example):
-    """Chosen with the mouse; the sound after its end is that of its start, to the sample."""
+    """The loop is selected with the mouse. Its end continues with its start, to the sample."""
     page = visit(hall, record=True)
     open_song(page, example)
     drag(page, page.locator(".lane").first.bounding_box(), 0.25, 0.4)
@@ -184,7 +187,7 @@ def test_a_loop_comes_around(hall, visit, example):
     assert start - 0.2 <= seconds(page) <= 5
     played = recording(page)[:, 0]
     mix = sum(read_wav(hall.stem(example["id"], f"{name}.wav").body)[:, 0] for name in ("vocals", "accompaniment"))
-    # The first half second of the loop is heard again and again, at equal distances.
+    # The first half second of the loop repeats at equal distances.
     first = int(44100 * (start + 0.1))
     part = mix[first:first + 22050]
     size = 1 << 19
@@ -199,7 +202,8 @@ def test_a_loop_comes_around(hall, visit, example):
 
 
 def test_waveforms_zoom_and_scrolling(hall, visit, example):
-    """What is drawn is the stem; a click goes to the time under it, also near and after scrolling."""
+    """The drawn waveform is that of the stem. A click seeks to the time under it, also after
+    zooming and scrolling."""
     page = visit(hall)
     asked = []
     page.on("request", lambda request: asked.append(request.url))
@@ -217,7 +221,8 @@ def test_waveforms_zoom_and_scrolling(hall, visit, example):
     stem = read_wav(hall.stem(example["id"], "vocals.wav").body)
     box = page.locator(".lane").first.bounding_box()
     edges = [round(x * len(stem) / box["width"]) for x in range(len(heights) + 1)]
-    around = [np.ptp(stem[max(0, start - 512):end + 512]) for start, end in zip(edges, edges[1:])]  # peaks of 1024 samples
+    # Peaks of 1024 samples.
+    around = [np.ptp(stem[max(0, start - 512):end + 512]) for start, end in zip(edges, edges[1:])]
     assert np.corrcoef(heights, around)[0, 1] > 0.95
     assert page.evaluate("() => performance.getEntriesByType('resource').every((each) => !/stems.*wav$/.test(each.name) || each.transferSize < 2000)")
 
@@ -283,7 +288,8 @@ def test_the_exported_mix_is_the_services(hall, visit, example):
 
 @pytest.mark.parametrize("model, stems", [("4stems", ["vocals", "drums", "bass", "other"]), ("5stems", ["vocals", "piano", "drums", "bass", "other"])])
 def test_four_and_five_stems(hall, visit, tmp_path, model, stems):
-    """As many rows as stems; mute, solo and presets by the exported mix and by ear; the zip."""
+    """One row for each stem. Mute, solo and presets are checked in the exported mix and in the
+    played audio. Then the zip."""
     cut = tmp_path / "cut.wav"
     subprocess.run(["ffmpeg", "-v", "error", "-ss", "3", "-t", "5", "-i", SONG, cut], check=True)
     page = visit(hall, record=True)
@@ -338,7 +344,8 @@ def test_listening_while_it_runs(hall, visit, tmp_path):
     page = visit(hall, record=True)
     page.set_input_files("#files", str(tmp_path / "long.wav"))
     page.wait_for_selector(".mixer")
-    page.wait_for_selector(".state:has-text('left')")  # how long it will take
+    # The remaining time.
+    page.wait_for_selector(".state:has-text('left')")
     wait_until(lambda: page.evaluate("() => !document.querySelector('.absent').hidden && parseFloat(document.querySelector('.absent').style.left) > 0"),
                what="the first seconds")
     page.get_by_role("button", name="Play", exact=True).click()
@@ -374,7 +381,7 @@ def test_compressed_stems_play_too(hall, visit):
 @pytest.mark.parametrize("byob", [True, False], ids=["byob", "no byob"])
 @pytest.mark.parametrize("depth", ["24", "float"])
 def test_other_sample_formats(hall, visit, tmp_path, depth, byob):
-    """Of a mix of one stem nothing is lost; also in browsers that read into no buffer that they are given."""
+    """A mix of one stem is lossless, also in browsers without BYOB readers."""
     job = hall.separate(wav_bytes(4, seed=31), name="fine.wav", options={"bit_depth": depth})
     page = visit(hall)
     if not byob:
@@ -398,8 +405,9 @@ def test_other_sample_formats(hall, visit, tmp_path, depth, byob):
 
 
 def test_buffers_are_used_again(hall, visit):
-    """However much is played, the page makes few buffers for it, and what is heard stays right."""
-    noise = (np.random.default_rng(32).standard_normal((60 * 44100, 2)) * 3000).astype("<i2").tobytes()  # nowhere like elsewhere
+    """However much is played, the page allocates few buffers, and the sound stays correct."""
+    # Noise, so each position is unique.
+    noise = (np.random.default_rng(32).standard_normal((60 * 44100, 2)) * 3000).astype("<i2").tobytes()
     job = hall.separate(wav.header(len(noise), 44100, 2, 16, wav.PCM) + noise, name="minute.wav")
     page = visit(hall, record=True)
     fetched = []
@@ -432,11 +440,11 @@ def test_buffers_are_used_again(hall, visit):
 
 
 def test_by_keyboard_alone(hall, visit):
-    """From signing in to the exported mix, without a pointer."""
+    """From sign-in to the exported mix without a pointer."""
     page = visit(hall, key=None)
     keys = page.keyboard
     choosers = []
-    # Well before one opens: Chromium hands over only those that it knows to be awaited.
+    # Registered early: Chromium only reports file choosers if a listener exists when they open.
     page.on("filechooser", lambda chooser: choosers.append(chooser))
 
     def tab_to(selector):
@@ -506,7 +514,8 @@ def test_on_a_phone(hall, visit, example):
     page.get_by_role("button", name="Play", exact=True).tap()
     wait_for_seconds(page, 0.5)
     box = page.get_by_role("button", name="Pause", exact=True).bounding_box()
-    assert box["y"] + box["height"] <= 740  # stays in view
+    # The button stays in view.
+    assert box["y"] + box["height"] <= 740
     page.get_by_role("button", name="Share Vocals").tap()
     page.wait_for_selector("dialog[open]")
     assert fits()
@@ -521,7 +530,7 @@ def test_axe_finds_nothing_serious(hall, visit, example, scheme):
     page = visit(hall, key=None, color_scheme=scheme)
 
     def check(place):
-        # Not as a script of the page, whose policy would refuse it.
+        # evaluate(), since the page's policy would block a script element.
         page.evaluate(axe)
         found = page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")["violations"]
         serious = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found if each["impact"] in ("serious", "critical")]
@@ -615,8 +624,10 @@ def test_failures_say_what_to_do(hall, visit, tmp_path):
     page.wait_for_selector(".upload .problem")
     problem = page.locator(".upload .problem").inner_text()
     assert "Convert it to WAV, FLAC or MP3 first" in problem and "SPLEETER_FORMATS" in problem
-    assert re.search(r"[0-9a-f-]{36}", problem)  # the request's id
-    assert page.locator(".upload").get_by_role("button", name="Try again").count() == 0  # it would fail again
+    # The id of the request.
+    assert re.search(r"[0-9a-f-]{36}", problem)
+    # A new attempt would fail again.
+    assert page.locator(".upload").get_by_role("button", name="Try again").count() == 0
     page.get_by_role("button", name="Cancel: notes.txt").click()
     (tmp_path / "broken.mp3").write_bytes(SONG.read_bytes()[:2000] + b"\0" * 50)
     page.get_by_label("Address of an audio file").fill("http://127.0.0.1:1/song.mp3")
@@ -675,7 +686,8 @@ def test_the_key_stays_in_no_storage_and_no_address(hall, visit, example):
     assert KEY not in kept and "spleeterd_session" not in kept
     assert not [url for url in addresses if KEY in url or "session=" in url]
     page.reload()
-    page.wait_for_selector(".export .button:enabled")  # still signed in
+    # Still signed in.
+    page.wait_for_selector(".export .button:enabled")
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_selector("#key")
     page.reload()
@@ -700,7 +712,7 @@ def test_in_french(hall, visit, example):
 
 
 def test_light_and_dark(hall, visit):
-    """As the system until it is chosen; the choice is kept."""
+    """The page follows the system until a scheme is chosen. The choice is kept."""
     page = visit(hall, color_scheme="light")
 
     def is_dark():

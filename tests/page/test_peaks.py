@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Peaks: they are those of the samples, for every format, in any part, and while a stem grows."""
+"""Peaks match the samples, in every format, for any range, and while a stem grows."""
 import struct
 import subprocess
 
@@ -11,7 +11,7 @@ from service_fixtures import wait_until, wav_bytes
 
 
 def read_peaks(body):
-    """(samples per peak, sample rate, [peaks, 2])."""
+    """Returns (samples per peak, sample rate, [peaks, 2])."""
     version, flags, rate, samples, count, channels = struct.unpack_from("<iIiiIi", body)
     assert (version, flags, channels) == (2, 1, 1)
     peaks = np.frombuffer(body, np.int8, offset=24).reshape(-1, 2)
@@ -26,7 +26,7 @@ def get_peaks(client, id, file, **query):
 
 
 def decode(path):
-    """Samples by ffmpeg: [samples, channels], from -1 to 1."""
+    """Decodes with ffmpeg. Returns [samples, channels], from -1 to 1."""
     done = subprocess.run(["ffmpeg", "-v", "error", "-i", path, "-f", "f32le", "-ac", "2", "-ar", "44100", "-"], capture_output=True, check=True)
     return np.frombuffer(done.stdout, "<f4").reshape(-1, 2)
 
@@ -79,7 +79,8 @@ def test_peaks_of_a_stem_that_grows(service):
 
     def grown():
         if service.get(f"/v1/jobs/{job['id']}/stems/accompaniment.wav/peaks").status == 409:
-            return False  # nothing of it is written yet
+            # Nothing is written yet.
+            return False
         _, _, peaks = get_peaks(service, job["id"], "accompaniment.wav")
         seen.append(peaks)
         return len(peaks) > 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Sessions of browsers: a cookie that holds as long as its key, and lets other sites do nothing."""
+"""Browser sessions: a cookie that is valid as long as its key, and that other sites cannot use."""
 import signal
 import subprocess
 import time
@@ -13,7 +13,7 @@ PAGE = {"X-Spleeterd-Page": "1"}
 
 
 class Browser(Client):
-    """A client with a cookie and no key."""
+    """A client with a cookie and without a key."""
 
     def __init__(self, port, cookie=None):
         super().__init__(port, None)
@@ -25,7 +25,7 @@ class Browser(Client):
 
 
 def sign_in(client):
-    """(browser, answer) after a sign-in with the client's key."""
+    """Signs in with the client's key. Returns (browser, answer)."""
     answer = client.request("POST", "/v1/session")
     assert answer.status == 201, answer
     return Browser(client.port, answer.headers["Set-Cookie"].split(";")[0]), answer
@@ -70,7 +70,8 @@ def test_changes_need_the_header_of_the_page(service, song):
 
 
 def test_other_sites_are_allowed_nothing(service):
-    """A page elsewhere that wants to send the header asks first (CORS), and is not answered with yes."""
+    """A page of another site must send a CORS preflight before it may send the header, and the
+    preflight is not allowed."""
     asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "DELETE",
              "Access-Control-Request-Headers": "x-spleeterd-page"}
     for path in "/v1/jobs", "/v1/session":
@@ -79,8 +80,8 @@ def test_other_sites_are_allowed_nothing(service):
 
 
 @pytest.mark.parametrize("change", [
-    lambda cookie: cookie[:-1] + ("A" if cookie[-1] != "A" else "B"),  # the seal
-    lambda cookie: cookie.replace("=1", "=2", 1),  # when it expires
+    lambda cookie: cookie[:-1] + ("A" if cookie[-1] != "A" else "B"),  # the signature
+    lambda cookie: cookie.replace("=1", "=2", 1),  # the expiry time
     lambda cookie: cookie.replace("key:default", "key:another"),
     lambda cookie: cookie.rsplit(".", 1)[0],
     lambda cookie: cookie.split("=")[0] + "=",
@@ -105,7 +106,8 @@ def test_a_session_ends_with_its_key(service):
 
     keys("revoke", "guest")
     wait_until(lambda: browser.get("/v1/jobs").status == 401, what="the end of the session")
-    keys("add", "guest")  # another key under the same name
+    # Another key with the same name.
+    keys("add", "guest")
     wait_until(lambda: any(line["event"] == "service.reloaded" for line in service.log()[-3:]), what="the new key")
     assert browser.get("/v1/jobs").problem() == "unauthorized"
 
