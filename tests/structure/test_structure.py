@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The layout holds: headers compile alone, modules include only modules below them, only the
+"""The layout of the sources: headers compile alone, modules include only lower modules, only the
 codec helper links libav, no unsafe C functions, one formatting."""
 
 import os
@@ -19,8 +19,8 @@ SOURCES = sorted(
 )
 HEADERS = [path for path in SOURCES if path.suffix == ".h" and path.parts[len(ROOT.parts)] in ("include", "src")]
 
-# Every module, from the bottom up, and what it may include besides itself and the public headers:
-# modules that stand above it in this table, so that there is neither a circle nor an arrow upwards.
+# Every module, from the bottom up, with the modules that it may include besides itself and the
+# public headers. These must come earlier in the table, so there are no cycles.
 LIB = ["base"]
 APP = ["base"]
 SERVICE = ["base", "service/core", "service/outbound", "service/observe"]
@@ -56,7 +56,7 @@ MODULES = {
             "service/core", "service/observe", "service/auth", "service"],
 }
 
-# Libraries whose headers stay in the rooms that are built around them.
+# Libraries, and the modules that may include their headers.
 LIBRARIES = {
     "libav": {"codec"},
     "libsw": {"codec"},
@@ -97,7 +97,7 @@ def test_public_header_compiles_as_cxx(header):
 
 
 def module_of(path):
-    """The module that a path below src/ belongs to."""
+    """Returns the module of a path below src/."""
     return max((name for name in MODULES if path.startswith(f"{name}/")), key=len)
 
 
@@ -179,7 +179,7 @@ def test_no_banned_functions():
 
 
 def test_json_is_parsed_in_one_place():
-    """src/base/json.c limits the depth, on which all later recursion depends."""
+    """src/base/json.c limits the depth, which all later recursion relies on."""
     wrong = [str(path.relative_to(ROOT)) for path in (ROOT / "src").rglob("*.[ch]")
              if re.search(r"\bjson_load(s|b|f|fd|_file|_callback)\s*\(", path.read_text())]
     assert wrong == ["src/base/json.c"]
@@ -191,7 +191,7 @@ def test_every_source_names_its_licence():
 
 
 def test_formatting():
-    """Each major version of clang-format has a formatting of its own; ours is that of 14."""
+    """The result differs between major versions of clang-format. Ours is that of version 14."""
     if not shutil.which("clang-format"):
         pytest.skip("clang-format is not installed")
     version = subprocess.run(["clang-format", "--version"], capture_output=True, text=True, check=True).stdout
