@@ -20,7 +20,7 @@ SONG = REPOSITORY / "examples/audio_example.mp3"
 
 
 def missing(reason):
-    """Skips on a machine that lacks something; fails where nothing may be lacking."""
+    """Skips the test if the machine lacks something; fails it in CI, where all must be there."""
     (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 
 
@@ -29,7 +29,7 @@ TOOLS = pathlib.Path(os.environ.get("SPLEETERD_TOOLS") or
 
 
 def tool(name, *arguments, check=True, **keywords):
-    """Runs what tests/deploy/install.sh or Debian installs."""
+    """Runs a program that tests/deploy/install.sh or Debian installs."""
     program = TOOLS / name if (TOOLS / name).exists() else shutil.which(name)
     if not program:
         missing(f"{name} is not installed; see tests/deploy/install.sh")
@@ -40,7 +40,7 @@ def tool(name, *arguments, check=True, **keywords):
 
 @pytest.fixture(scope="session")
 def debian(tmp_path_factory):
-    """Makes a clean Debian root."""
+    """Yields a function that makes a clean Debian root."""
     if os.geteuid():
         missing("needs root rights, for chroot")
     for program in ("debootstrap", "systemd-nspawn", "unshare"):
@@ -52,8 +52,9 @@ def debian(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory, request):
-    """The folder of the Debian packages: SPLEETERD_PACKAGES; or built by this machine, when it is of the same release; or, for
-    SPLEETERD_IMAGE=whole and on other machines, by the Dockerfile's first stage."""
+    """Returns the folder of the Debian packages: SPLEETERD_PACKAGES if it is set. Otherwise this
+    machine builds them, if its release is that of the roots. On other machines, and for
+    SPLEETERD_IMAGE=whole, the first stage of the Dockerfile builds them."""
     if "SPLEETERD_PACKAGES" in os.environ:
         return pathlib.Path(os.environ["SPLEETERD_PACKAGES"])
     if os.environ.get("SPLEETERD_IMAGE") == "whole" or f"VERSION_CODENAME={roots.SUITE}\n" not in pathlib.Path("/etc/os-release").read_text():
@@ -77,7 +78,7 @@ def port():
 
 
 class Client:
-    """Uses the service as docs/service.md shows: with curl."""
+    """Uses the service with curl, as docs/service.md shows."""
 
     def __init__(self, port, key):
         self.base, self.key = f"http://127.0.0.1:{port}", key
@@ -90,7 +91,7 @@ class Client:
         return subprocess.run(["curl", "-sf", "--max-time", "5", self.base + "/ready"], capture_output=True).returncode == 0
 
     def separate(self, song, seconds=120):
-        """The bytes of the vocals of `song`."""
+        """Returns the bytes of the vocals of `song`."""
         job = json.loads(self.get("/v1/jobs", "-F", f"file=@{song}"))["urls"]["self"]
         end = time.monotonic() + seconds
         while (state := json.loads(self.get(job)))["status"] in ("queued", "running"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reads a Dockerfile and carries its steps out in a Root. An instruction or option that is not known here is an error."""
+"""Reads a Dockerfile and runs its steps in a Root. Unknown instructions and options are errors."""
 import json
 import pathlib
 import re
@@ -8,7 +8,7 @@ import subprocess
 
 
 def read(path):
-    """The stages, each a list of (instruction, text), the first of them FROM."""
+    """Returns the stages. Each is a list of (instruction, text) that starts with FROM."""
     text = re.sub(r"^#.*\n", "", pathlib.Path(path).read_text(), flags=re.M)
     stages = []
     for line in re.sub(r"\\\n", " ", text).splitlines():
@@ -26,7 +26,7 @@ def name_of(stage):
 
 
 def options(text):
-    """--name=value before the rest."""
+    """Splits --name=value options from the rest of the text."""
     found = {}
     while match := re.match(r"--(\w+)=(\S+)\s+", text):
         found[match.group(1)] = match.group(2)
@@ -35,15 +35,15 @@ def options(text):
 
 
 class Image:
-    """What a stage makes: files in `root`, and how it is run."""
+    """The result of a stage: files in `root`, and how to run it."""
 
     def __init__(self, root):
         self.root, self.env, self.config, self.cwd, self.user = root, {}, {}, "/", None
 
 
 def build(stage, root, context, others, ignore=()):
-    """Carries `stage` out in `root`. `context` is the folder it is built from, less `ignore` (lines of its .dockerignore), `others` the folders
-    of earlier stages by name."""
+    """Runs `stage` in `root`. `context` is the folder that it is built from, without the patterns
+    `ignore` (lines of its .dockerignore). `others` has the folders of earlier stages by name."""
     image = Image(root)
     for name, text in stage[1:]:
         text = re.sub(r"\$(\w+)", lambda match: image.env.get(match.group(1), match.group()), text) if name != "RUN" else text

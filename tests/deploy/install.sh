@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Installs what checks deploy/ and .github/ and is in no Debian release, at fixed versions, into $SPLEETERD_TOOLS
-# (~/.cache/spleeterd-tests/tools). What is there already stays.
+# Installs the programs that check deploy/ and .github/ and that no Debian release has, at fixed
+# versions, into $SPLEETERD_TOOLS (~/.cache/spleeterd-tests/tools). Installed ones stay.
 #
 #     tests/deploy/install.sh               # two minutes on two CPUs the first time
 #     tests/deploy/install.sh apiserver     # kube-apiserver and etcd, for test_apiserver.py: ten minutes more
@@ -15,7 +15,7 @@ mkdir -p "$tools"
 command -v go >/dev/null || { echo "$0: Go is not installed; it builds the checkers" >&2; exit 1; }
 export CGO_ENABLED=0 GOFLAGS=-buildvcs=false
 
-# tool NAME PACKAGE VERSION
+# tool NAME PACKAGE VERSION: builds a Go program as NAME, unless that version is installed.
 tool() {
     [ -e "$tools/$1-$3" ] && return
     echo "$0: $1 $3"

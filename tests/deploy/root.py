@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Debian roots to install into: one made by debootstrap and kept, and layers above it that go when they were used."""
+"""Debian roots to install into: one is made by debootstrap and kept. Layers above it are removed
+after use."""
 import contextlib
 import fcntl
 import os
@@ -16,7 +17,7 @@ ARCHIVES = CACHE / "apt"
 
 
 def base():
-    """A minimal system of SUITE, made when it is missing."""
+    """Returns a minimal system of SUITE, which is made if it does not exist."""
     root = CACHE / SUITE
     if not root.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -34,7 +35,8 @@ def base():
 
 
 class Root:
-    """A layer above other roots. Each command mounts it in a mount namespace of its own, so nothing stays mounted."""
+    """A layer above other roots. Each command mounts it in its own mount namespace, so nothing
+    stays mounted."""
 
     def __init__(self, folder, lowers):
         self.lowers, self.upper, self.work, self.top = lowers, folder / "upper", folder / "work", folder / "root"
@@ -57,8 +59,8 @@ class Root:
         return lines
 
     def command(self, arguments, env=None, user=None, cwd="/", binds=(), read_only=False):
-        """The command line that runs `arguments` in the root: with its /proc, this machine's /dev and network, as root or, without any
-        capability, as `user` (a number)."""
+        """Returns the command line that runs `arguments` in the root with its own /proc and this
+        machine's /dev and network: as root, or as `user` (a number) without any capability."""
         lines = self.mounts(binds, read_only) + [f"mount -t proc proc {self.top}/proc", f"mount --rbind /dev {self.top}/dev"]
         inside = ["env", "-i", "--chdir", cwd, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
         inside += [f"{name}={value}" for name, value in (env or {}).items()]
@@ -74,15 +76,17 @@ class Root:
             binds = (*binds, (ARCHIVES, "/mnt"))
         with open(ARCHIVES / "in-use" if apt else os.devnull, "w") as turn:
             if apt:
-                fcntl.flock(turn, fcntl.LOCK_EX)  # others on this machine may test too
+                # Other tests on this machine may use apt's archives at the same time.
+                fcntl.flock(turn, fcntl.LOCK_EX)
             done = subprocess.run(self.command(arguments, env=env, binds=binds, **keywords), capture_output=True, text=True)
         assert not check or done.returncode == 0, f"{shlex.join(map(str, arguments))}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
     @contextlib.contextmanager
     def booted(self, log):
-        """The root under its own systemd, with this machine's network; gives the function that runs a command in it."""
-        # systemd-nspawn would deny Landlock, which kernels and container engines allow.
+        """Boots the root under its own systemd, with this machine's network. Yields a function that
+        runs a command in it."""
+        # systemd-nspawn denies Landlock by default, which kernels and container engines allow.
         nspawn = ["systemd-nspawn", "-D", str(self.top), "--register=no", "--keep-unit", "--boot", "--console=pipe",
                   "--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self"]
         with open(log, "w") as out:

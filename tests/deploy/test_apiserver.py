@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The chart against a real kube-apiserver with etcd: a server-side dry run in a namespace whose pods must be "restricted", and the pods
-themselves, since a Deployment is only warned about. Not in CI, for kube-apiserver takes ten minutes to build:
+"""The chart with a real kube-apiserver and etcd: a server-side dry run in a namespace whose pods
+must be "restricted". The pods themselves are part of it, since a Deployment only causes a warning.
+CI does not run this, since kube-apiserver takes ten minutes to build:
 
     tests/deploy/install.sh apiserver
     pytest-3 tests/deploy/test_apiserver.py
@@ -29,7 +30,7 @@ class Cluster:
         self.base, self.tls = f"https://127.0.0.1:{port}", ssl._create_unverified_context()
 
     def ask(self, method, path, body=None, kind="application/json"):
-        """Status, answer and warnings."""
+        """Returns (status, answer, warnings)."""
         request = urllib.request.Request(self.base + path, method=method, data=None if body is None else json.dumps(body).encode(),
                                          headers={"Authorization": "Bearer admin-token", "Content-Type": kind})
         try:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The Compose files: against the specification's schema, by its reference loader, and each file that they mount by its own program."""
+"""The Compose files: checked with the specification's schema, loaded by its reference loader, and
+each mounted file checked by the program that reads it."""
 import json
 import os
 import pathlib
@@ -22,7 +23,7 @@ SCHEMA = json.loads((pathlib.Path(__file__).parent / "schemas/compose-spec.json"
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
-    """A copy with secrets, made with the program $SPLEETERD."""
+    """A copy of the full set with secrets, made with the program $SPLEETERD."""
     copy = tmp_path_factory.mktemp("compose") / "full"
     shutil.copytree(FULL, copy, ignore=shutil.ignore_patterns("secrets"))
     subprocess.run([copy / "secrets.sh"], check=True)
@@ -56,7 +57,8 @@ def test_memory_is_limited(path):
 
 
 def test_proxies_are_trusted():
-    """Clients behind the proxy have addresses of their own: the proxy of the full set, and one on the host in front of the service alone."""
+    """Behind a trusted proxy, each client has its own address. Trusted are the proxy of the full
+    set, and one on the host in front of the single service."""
     full, alone = (yaml.safe_load((folder / "compose.yaml").read_text()) for folder in (FULL, COMPOSE))
     proxy = full["services"]["proxy"]["networks"]["front"]["ipv4_address"]
     assert full["services"]["api"]["environment"]["SPLEETER_TRUSTED_PROXIES"] == f"{proxy}/32"
@@ -96,7 +98,7 @@ def test_caddy(full):
 
 
 def test_clamd(full):
-    """clamd takes the file: it gets as far as missing signatures."""
+    """clamd accepts the file: it only fails because of missing signatures."""
     program = shutil.which("clamd") or "/usr/sbin/clamd"
     if not pathlib.Path(program).exists():
         missing("clamd is not installed")
@@ -108,7 +110,7 @@ def test_clamd(full):
 
 
 def test_the_service_had_the_s3_servers_key(full, tmp_path):
-    """A folder of an earlier release: the server's key stays, and the service gets another one."""
+    """A folder of an earlier release: the server's key stays, and the service gets a new one."""
     copy = tmp_path / "full"
     shutil.copytree(full, copy)
     old = copy / "secrets/s3.env"
@@ -119,7 +121,8 @@ def test_the_service_had_the_s3_servers_key(full, tmp_path):
 
 
 def test_secrets_are_closed_to_other_users(full):
-    """Nobody but the owner enters the folder; what Compose binds into a container is readable for any user there."""
+    """Only the owner can enter the folder. The files that Compose binds into a container are
+    readable for every user there."""
     folder = full / "secrets"
     modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
     bound = {pathlib.Path(name).name for name in re.findall(r"file: \./(secrets/[\w.-]+)", (full / "compose.yaml").read_text())}
@@ -144,7 +147,8 @@ def test_other_users_and_containers(full):
 
 
 def test_bucket_is_made(full, port, tmp_path):
-    """The commands of s3 and bucket, run with a real versitygw: twice, since each start of the set runs them."""
+    """Runs the commands of s3 and bucket with a real versitygw: twice, since each start of the set
+    runs them."""
     program = os.environ.get("VERSITYGW") or shutil.which("versitygw", path="/usr/local/lib/spleeterd-tests")
     if not program:
         pytest.skip("versitygw is not installed; see tests/scale/install.sh")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What operators install: alert rules, dashboard and unit file are well formed, and speak of metrics that exist."""
+"""Files for operators: the alert rules, dashboard and unit files are well formed and use existing
+metrics."""
 import json
 import os
 import pathlib
@@ -26,7 +27,7 @@ def run(program, *arguments, **keywords):
 
 @pytest.fixture(scope="module")
 def exposed():
-    """What the service exposes."""
+    """Returns the metrics that the service exposes."""
     program = BUILD / "tests/unit/observe_metrics_test"
     return subprocess.run([program, "print"], capture_output=True, text=True, check=True).stdout
 
@@ -103,7 +104,7 @@ def test_dashboard_panels_do_not_overlap():
 
 @pytest.fixture
 def units(tmp_path):
-    """The unit files, with the program where it was built."""
+    """The unit files, with the program's path in the build folder."""
     service = (BUILD / "deploy/systemd/spleeterd.service").read_text()
     service = re.sub(r"=\S+/spleeterd (?=serve|config)", f"={BUILD}/spleeterd ", service)
     (tmp_path / "spleeterd.service").write_text(service)
@@ -117,7 +118,7 @@ def test_units_are_well_formed(units):
 
 
 def test_service_is_locked_up(units):
-    """1.4 of 10; what is left is the network."""
+    """The exposure is 1.4 of 10. The rest is due to the network."""
     run("systemd-analyze", "security", "--offline=yes", "--threshold=15", "--no-pager", units / "spleeterd.service")
 
 
@@ -138,5 +139,6 @@ def test_memory_that_runs_out_ends_the_helper_alone(units):
 def test_packages_are_built_from_what_is_installed():
     build = re.search(r"^build='([^']*)'", (ROOT / "tools/install-deps.sh").read_text(), re.M).group(1).split()
     needed = re.search(r"^Build-Depends:\n((?: .*\n)*)", (ROOT / "debian/control").read_text(), re.M).group(1)
-    tests_only = {"libcmocka-dev"}  # the packages are built with -Dtests=disabled
+    # The packages are built with -Dtests=disabled.
+    tests_only = {"libcmocka-dev"}
     assert {name for name in build if name.endswith("-dev")} - tests_only == set(re.findall(r"^ (lib[\w.+-]+-dev)", needed, re.M))

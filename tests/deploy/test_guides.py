@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the guides say exists: links, settings, targets, values, alerts."""
+"""Everything that the guides mention exists: links, settings, targets, values, alerts."""
 import re
 
 import pytest
@@ -12,7 +12,7 @@ PAGES = [*GUIDES, REPOSITORY / "README.md", REPOSITORY / "README.fr.md", *sorted
 
 
 def anchors(path):
-    """As GitHub makes them of headings."""
+    """Returns the anchors that GitHub makes of the headings."""
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", path.read_text(), re.M)}
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The container image: the Dockerfile's steps, carried out in a clean Debian, give a system that serves as its last lines say,
-without rights, with a root that cannot be written. The first stage's packages are made as conftest.packages says."""
+"""The container image: the steps of the Dockerfile, run in a clean Debian, give a system that
+serves with the settings of its last lines, without privileges and with a read-only root.
+conftest.packages makes the packages of the first stage."""
 import os
 import signal
 import subprocess
@@ -27,7 +28,8 @@ def image(debian, packages, tmp_path_factory):
 
 @pytest.fixture
 def start(image, tmp_path):
-    """Starts a container as the image says; gives the process and the file of its log."""
+    """Yields a function that starts a container with the image's settings, and returns the process
+    and its log file."""
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     os.chown(data, USER, USER)
@@ -44,12 +46,13 @@ def start(image, tmp_path):
     yield starts
     for process in started:
         if process.poll() is None:
-            os.kill(service(process), signal.SIGKILL)  # the first of its process namespace, so that all of it ends
+            # It is the first process of its PID namespace, so all others end with it.
+            os.kill(service(process), signal.SIGKILL)
             process.wait()
 
 
 def service(process):
-    """The number of the process that `command` became, for unshare waits for it."""
+    """Returns the PID of the program in the container: the child of unshare, which waits for it."""
     (child,) = subprocess.run(["pgrep", "-P", str(process.pid)], check=True, capture_output=True, text=True).stdout.split()
     return int(child)
 
@@ -76,7 +79,7 @@ def test_container_serves(image, start, port):
 
 
 def test_keys_are_read_from_a_secret(image, start, port, tmp_path):
-    """As Kubernetes and Compose mount it: another's file, which cannot be written."""
+    """As Kubernetes and Compose mount it: a read-only file of another user."""
     keys = tmp_path / "keys"
     keys.mkdir()
     add = image.root.command(["spleeterd", "keys", "add", "prometheus", "--role", "metrics"], env={"SPLEETER_DATA_DIR": "/mnt"},

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The Helm chart: its values, and what it renders against the schemas of Kubernetes and the operators, and against policies."""
+"""The Helm chart: its values, and its output checked with the schemas of Kubernetes and the
+operators, and with policies."""
 import json
 import os
 import pathlib
@@ -63,8 +64,9 @@ def test_wrong_values_are_refused(value, says):
 
 
 def test_policies():
-    """Checkov's policies for Kubernetes and Dockerfiles, less three: the namespace is given at installation; a limit of CPU would throttle; the access
-    key's name, which is no secret, is read from the Secret that has it."""
+    """Checkov's policies for Kubernetes and Dockerfiles, except three: the namespace is given at
+    installation, a CPU limit would throttle, and the access key's name, which is not secret, comes
+    from its Secret."""
     tool("checkov", "--skip-download", "--quiet", "--compact", "--framework", "kubernetes", "dockerfile", "--skip-check",
          "CKV_K8S_21,CKV_K8S_11,CKV_K8S_35", "--file", write(render("--values", ALL).stdout),
          REPOSITORY / "deploy/docker/Dockerfile")
@@ -86,7 +88,8 @@ def test_drain_is_longer_than_asked_for(part):
 
 
 def test_the_ingress_is_trusted_with_addresses():
-    """Clients behind the ingress have addresses of their own, without any value but the ingress'. Without an ingress nobody is trusted."""
+    """Behind the ingress, each client has its own address, without further values. Without an
+    ingress, no proxy is trusted."""
     def trusted(*values):
         done = render("--values", LEAST, "--set", "ingress.host=stems.example", *values)
         (settings,) = (item["data"] for item in yaml.safe_load_all(done.stdout) if item and item["kind"] == "ConfigMap")
@@ -107,7 +110,7 @@ def test_no_secret_is_rendered():
 
 
 def test_settings_exist():
-    """All names that the chart, the Compose files and the image set are settings of the service."""
+    """Every name that the chart, the Compose files and the image set is a setting."""
     known = set(re.findall(r"`(SPLEETER_\w+)`", (REPOSITORY / "docs/settings.md").read_text()))
     files = [CHART / "values.yaml", *CHART.glob("templates/*.yaml"), *CHART.glob("templates/*.tpl"),
              *(REPOSITORY / "deploy/compose").rglob("*.y*ml"), REPOSITORY / "deploy/docker/Dockerfile"]

@@ -15,7 +15,7 @@ from root import until
 def test_lintian(packages):
     if not shutil.which("lintian"):
         missing("lintian is not installed")
-    # The project has no mail address.
+    # The project has no e-mail address.
     done = subprocess.run(["lintian", "--fail-on", "error,warning", "--suppress-tags", "bogus-mail-host,bogus-mail-host-in-debian-changelog",
                            *packages.glob("*.changes")], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -48,7 +48,7 @@ def test_command(installed):
 
 
 def test_library_for_other_programs(installed, tmp_path):
-    """examples/separate_raw.c, built with what libspleeter-dev has, runs in the clean system."""
+    """examples/separate_raw.c, built with libspleeter-dev, runs in the clean system."""
     config = next(installed.upper.glob("usr/lib/*/pkgconfig"))
     flags = subprocess.run(["pkg-config", "--cflags", "--libs", "spleeter"], check=True, capture_output=True, text=True,
                            env={**os.environ, "PKG_CONFIG_LIBDIR": str(config), "PKG_CONFIG_SYSROOT_DIR": str(installed.upper)})
@@ -74,14 +74,15 @@ def test_service_until_purge(installed, port, tmp_path):
         stem = (installed.upper / "root/whole/song/vocals.wav").read_bytes()
         assert client.separate(SONG) == stem
 
-        # To dpkg the same package again is an upgrade: the service is restarted; settings, keys and jobs are there.
+        # For dpkg, installing the same package again is an upgrade: the service restarts, and
+        # settings, keys and jobs stay.
         pid = inside("systemctl", "show", "-P", "MainPID", "spleeterd").stdout
         inside("sh", "-c", "dpkg -i /root/spleeterd_*.deb")
         assert inside("systemctl", "show", "-P", "MainPID", "spleeterd").stdout != pid
         until(client.ready, 30, journal)
         assert len(json.loads(client.get("/v1/jobs"))["jobs"]) == 1
 
-        # As docs/guides/backup.md says: what is in the data folder is all there is.
+        # As in docs/guides/backup.md: the data folder is all that a backup needs.
         inside("sh", "-c", "systemctl stop spleeterd && tar -C /var/lib -czf /root/backup.tar.gz spleeterd && rm -rf /var/lib/spleeterd")
         inside("sh", "-c", "tar -C /var/lib -xzf /root/backup.tar.gz && chown -R spleeterd: /var/lib/spleeterd && systemctl start spleeterd")
         until(client.ready, 30, journal)

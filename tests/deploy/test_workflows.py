@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The GitHub workflows are well formed, safe, and do what .ci/run does; scripts are well formed."""
+"""The GitHub workflows are well formed and safe, and run the commands of .ci/run. The scripts are
+well formed."""
 import re
 
 import yaml
@@ -10,7 +11,7 @@ WORKFLOWS = sorted((REPOSITORY / ".github/workflows").glob("*.yml"))
 
 
 def test_actionlint():
-    """With shellcheck for the steps' scripts."""
+    """Also runs shellcheck on the scripts of the steps."""
     tool("shellcheck", "--version")
     tool("actionlint", *WORKFLOWS)
 
@@ -27,7 +28,7 @@ def test_actions_are_pinned():
 
 
 def test_workflow_does_what_ci_does():
-    """Each command of .ci/run is a step, but for make test, which two jobs share."""
+    """Each command of .ci/run is a step, except `make test`, which two jobs divide."""
     commands = re.findall(r"^(make .*|tests/.*)$", (REPOSITORY / ".ci/run").read_text(), re.M)
     steps = [step["run"].replace('"$SANITIZER"', sanitizer) for job in yaml.safe_load(WORKFLOWS[0].read_text())["jobs"].values()
              for step in job["steps"] if "run" in step for sanitizer in ("asan", "ubsan")]

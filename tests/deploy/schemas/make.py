@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes kubernetes/ from swagger.json of the Kubernetes source, and the schemas of crds/ beside it:
+"""Makes kubernetes/ from swagger.json of the Kubernetes source and the schemas in crds/:
 
     tests/deploy/schemas/make.py SWAGGER
 
-As kubeconform wants them: a file a kind, properties that are not known refused; descriptions, and what the chart's kinds do
-not reach, left out. What swagger.json has of Kubernetes 1.37.2 is the module k8s.io/kubernetes, api/openapi-spec.
+The output has the form that kubeconform requires: one file for each kind, which refuses unknown
+properties. Descriptions are left out, and so are definitions that the chart's kinds do not use.
+swagger.json of Kubernetes 1.37.2 is in the module k8s.io/kubernetes, api/openapi-spec.
 """
 import json
 import pathlib
@@ -20,7 +21,7 @@ KINDS = {("", "v1", "ConfigMap"), ("", "v1", "Service"), ("", "v1", "ServiceAcco
 
 
 def strict(schema):
-    """Without descriptions; objects with properties have no others."""
+    """Removes descriptions, and forbids additional properties in objects that list theirs."""
     if isinstance(schema, list):
         return [strict(item) for item in schema]
     if not isinstance(schema, dict):
