@@ -471,8 +471,7 @@ def test_missing_helper(tmp_path):
 
 
 def test_helper_gets_two_descriptors_and_no_environment(tmp_path):
-    """The socket is 3, the file is 4, and 0 to 2 are /dev/null. The shell opens its own from 10 on.
-    """
+    """3 is the socket, 4 the file, 0 to 2 are /dev/null. The shell opens its own from 10 on."""
     report = tmp_path / "report"
     helper = tmp_path / "helper"
     helper.write_text(f"#!/bin/sh\n/bin/ls -l /proc/$$/fd > {report}\n/usr/bin/env >> {report}.env\n")

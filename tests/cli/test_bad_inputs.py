@@ -60,8 +60,7 @@ def test_not_audio_on_standard_input(spleeterd):
 
 
 def wav_bytes(samples=None, **fields):
-    """Returns a 16-bit WAV file. The fields replace values of the header, which may then be wrong.
-    """
+    """Returns a 16-bit WAV file. The fields override values of its header."""
     data = b"" if samples is None else samples.tobytes()
     header = {"data_bytes": len(data), "rate": 44100, "channels": 2, "bits": 16, "tag": wav.PCM, **fields}
     return wav.header(**header) + data

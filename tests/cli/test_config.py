@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""spleeterd config: the settings in force, refused values, and the documentation of all settings.
-"""
+"""spleeterd config: the settings in force, refused values, and the settings' documentation."""
 import json
 import os
 import socket

@@ -144,8 +144,7 @@ def take_signals():
 
 
 def refuse_unnamed_files():
-    """Makes O_TMPFILE fail, as some file systems do, with a seccomp filter on the flags of openat.
-    """
+    """Makes O_TMPFILE fail, as on some file systems, by a seccomp filter on openat's flags."""
     take_signals()
     openat = {"x86_64": 257, "aarch64": 56}[platform.machine()]
     program = [(0x20, 0, 0, 0), (0x15, 0, 3, openat), (0x20, 0, 0, 32), (0x45, 0, 1, 0o20000000),

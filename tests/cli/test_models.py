@@ -92,8 +92,7 @@ def test_damaged_names(spleeterd, two_models, tmp_path, text):
 
 
 def test_deezers_weights_and_nothing_else(spleeterd, separate, song, two_models, tmp_path):
-    """Without these weights, the message explains how to get them, and which model to use instead.
-    """
+    """Without these weights, the message explains how to get them and which model to use."""
     shutil.rmtree(tmp_path / "data/spleeterd/models/spleeter-4stems")
     result = separate(song, "-p", "spleeter:4stems", env=two_models, code=5)
     assert len(result.lines()) == 1

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The cases that museval and spleeterd evaluate: true stems and estimates, float32 [samples, 2].
-They are made of integers and correctly rounded operations, so the bits are the same on any machine.
-"""
+Integers and correctly rounded operations make the bits the same on any machine."""
 
 import numpy as np
 
@@ -39,8 +38,7 @@ def delayed(signal, samples):
 
 
 def estimate(stems, i, quality):
-    """Returns the i-th stem with a delayed copy of itself, leakage from the other stems, and noise.
-    """
+    """Returns the i-th stem with a delayed copy of itself, leakage of the others, and noise."""
     own = stems[i] * 0.75 + delayed(stems[i], 40 + 11 * i)[:, ::-1] * 0.25
     leak = sum(delayed(s, 7 * k) for k, s in enumerate(stems) if k != i) * quality
     dirt = np.stack([noise(900 + i, len(own)), noise(950 + i, len(own))], 1) * quality * 0.1

@@ -212,8 +212,7 @@ def test_silent_stem_is_left_out(tmp_path):
 
 
 def test_separates_first(tmp_path):
-    """The scores are the same as with a separate run of `separate` and the evaluation of its files.
-    """
+    """The scores are those of a separate run of `separate` and the evaluation of its files."""
     truth = CASES["two_stems"]["truth"]
     write_stems(tmp_path / "truth/song", {**truth, "mixture": sum(truth.values())})
     subprocess.run([PROGRAM, "separate", tmp_path / "truth/song/mixture.wav", "-p", "spleeter:2stems", "--bit-depth", "float",

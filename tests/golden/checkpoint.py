@@ -143,8 +143,7 @@ def model_variables(model):
 
 
 def write_release(folder, archives):
-    """Makes a release in the folder: NAME.tar.gz for each (NAME, {file: bytes}), and checksum.json.
-    """
+    """Writes a release: NAME.tar.gz for each (NAME, {file: bytes}), and checksum.json."""
     os.makedirs(folder, exist_ok=True)
     checksums = {}
     for name, files in archives.items():

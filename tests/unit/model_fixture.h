@@ -70,8 +70,7 @@ typedef struct bundle_tensor {
     bool sliced;
 } bundle_tensor;
 
-/* The layout of a checkpoint. If zeroed: one shard, one block, TensorFlow's restart interval.
- */
+/* The layout of a checkpoint. Zeroed: one shard, one block, TensorFlow's restart interval. */
 typedef struct bundle_options {
     unsigned shards;            /* 0 means 1 */
     unsigned tensors_per_block; /* 0 means all */
