@@ -93,7 +93,7 @@ unsigned count_entries(const char *folder) {
     return count - 2; /* "." and ".." */
 }
 
-/* -------------------------------------------------------------- nets ---- */
+/* ---------------------------------------------------------- networks ---- */
 
 void make_net(test_net *net, const unsigned filters[SPL_UNET_DEPTH], unsigned seed) {
     memset(net, 0, sizeof(*net));

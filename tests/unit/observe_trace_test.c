@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Identifiers: they are unique and sorted, and only valid ones are accepted from clients.
+ * Identifiers: unique, sorted, and accepted from clients only in the form that the standards allow.
  */
 #include "service/core/ids.h"
 
