@@ -208,22 +208,31 @@ def test_waveforms_zoom_and_scrolling(hall, visit, example):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     open_song(page, example)
-    heights = np.array(page.evaluate("""async () => {
-        const canvas = document.querySelector(".lane");
-        const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-        return Array.from({ length: width }, (_, x) => {
-            let count = 0;
-            for (let y = 0; y < height; y++)
-                count += data[4 * (y * width + x) + 3] > 0;
-            return count;
-        });
-    }"""))
+
+    def heights():
+        return np.array(page.evaluate("""() => {
+            const canvas = document.querySelector(".lane");
+            const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            return Array.from({ length: width }, (_, x) => {
+                let count = 0;
+                for (let y = 0; y < height; y++)
+                    count += data[4 * (y * width + x) + 3] > 0;
+                return count;
+            });
+        }"""))
+
     stem = read_wav(hall.stem(example["id"], "vocals.wav").body)
     box = page.locator(".lane").first.bounding_box()
-    edges = [round(x * len(stem) / box["width"]) for x in range(len(heights) + 1)]
+    edges = [round(x * len(stem) / box["width"]) for x in range(len(heights()) + 1)]
     # Peaks of 1024 samples.
     around = [np.ptp(stem[max(0, start - 512):end + 512]) for start, end in zip(edges, edges[1:])]
-    assert np.corrcoef(heights, around)[0, 1] > 0.95
+
+    def is_drawn():
+        drawn = heights()
+        return np.ptp(drawn) > 0 and np.corrcoef(drawn, around)[0, 1] > 0.95
+
+    # The song can be played before its peaks have arrived.
+    wait_until(is_drawn, what="the waveform")
     assert page.evaluate("() => performance.getEntriesByType('resource').every((each) => !/stems.*wav$/.test(each.name) || each.transferSize < 2000)")
 
     length = example["input"]["duration_s"]
