@@ -212,7 +212,9 @@ def test_waveforms_zoom_and_scrolling(hall, visit, example):
     def heights():
         return np.array(page.evaluate("""() => {
             const canvas = document.querySelector(".lane");
-            const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+            copy.drawImage(canvas, 0, 0);
+            const { data, width, height } = copy.getImageData(0, 0, canvas.width, canvas.height);
             return Array.from({ length: width }, (_, x) => {
                 let count = 0;
                 for (let y = 0; y < height; y++)
