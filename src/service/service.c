@@ -446,12 +446,14 @@ static void wait_for_end(running_service *service) {
     spl_log(SPL_LOG_INFO, "service.draining", SPL_TEXT("signal", strsignal(number)));
 }
 
-/* From now on a second signal ends the process immediately. */
+/* From now on a second SIGTERM or SIGINT ends the process immediately. SIGHUP stays blocked: log
+ * rotation may send it at any time. */
 static void stop_watching(void) {
     const struct sigaction usual = {.sa_handler = SIG_DFL};
     sigaction(SIGTERM, &usual, NULL);
     sigaction(SIGINT, &usual, NULL);
-    const sigset_t set = watched_signals();
+    sigset_t set = watched_signals();
+    sigdelset(&set, SIGHUP);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 

@@ -123,6 +123,7 @@ def test_while_it_drains(serve, endless):
     service.wait(job["id"], "running")
     service.send_signal(signal.SIGTERM)
     wait_until(lambda: service.get("/ready").status == 503, what="a service that is not ready")
+    service.send_signal(signal.SIGHUP)  # as log rotation does at any time
     assert service.get("/health").status == 200
     assert service.get(f"/v1/jobs/{job['id']}").status == 200
     answer = service.post("/v1/jobs", {}, file=wav_bytes(1))

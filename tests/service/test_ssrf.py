@@ -192,6 +192,19 @@ def test_headers_without_end(serve, tmp_path, text):
     sink.close()
 
 
+@pytest.mark.parametrize("coding", ["gzip, chunked", "gzip", "deflate"])
+@in_a_network_of_its_own
+def test_compressed_transfer_codings(serve, tmp_path, coding):
+    """libcurl decodes them unasked, and no timeout or cancel ends that."""
+    sink = Sink(80)
+    service = serve(SOURCE_ALLOW="10.1.2.0/24")
+    sink.answer = lambda host: f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n".encode() + b"x" * 1000
+    answer = source(service, "http://10.1.2.4/song.wav")
+    assert answer.status == 422 and answer.problem() == "source-refused", answer
+    assert "transfer coding" in service.log("source.refused")[-1]["error"]
+    sink.close()
+
+
 @in_a_network_of_its_own
 def test_proxies_of_the_environment_are_not_asked(serve, song, tmp_path, monkeypatch):
     """A proxy would connect to any address on the service's behalf."""

@@ -4,6 +4,7 @@
 # Makes the secrets of compose.yaml in secrets/, each once: what is there stays. The key of Prometheus is made by the image, so
 # build that first; $SPLEETERD is a program to make it with instead.
 set -eu
+command -v openssl >/dev/null || { echo "$0 needs openssl to make secrets; install it" >&2; exit 1; }
 cd "$(dirname "$0")"
 umask 077
 mkdir -p secrets

@@ -29,7 +29,6 @@
 #define MINUTE_US             INT64_C(60000000)
 #define BEARER                "Bearer "
 #define DEVELOPER             "dev"
-#define SESSION_S             (12 * 3600)
 #define SESSION_BYTES         16
 #define SESSION_RETRY_S       5
 
@@ -298,7 +297,7 @@ int spl_session_open(const spl_auth *auth, const spl_principal *principal, int64
         return spl_fail(ret_error, SPL_E_IO, "OpenSSL has no random bytes");
     spl_base64url_encode(random, sizeof(random), id);
     memcpy(session.session, id, sizeof(session.session));
-    session.expires_s = now_s + SESSION_S;
+    session.expires_s = now_s + SPL_SESSION_MAX_S;
     if (principal->expires_s > 0)
         session.expires_s = SPL_MIN(session.expires_s, principal->expires_s);
     *ret_expires_s = session.expires_s;

@@ -122,7 +122,8 @@ static void rotate(void) {
     char older[PATH_MAX];
     int fd = -1;
     snprintf(older, sizeof(older), "%s.1", sink.path);
-    if (rename(sink.path, older) < 0 || open_file(sink.path, &fd, NULL) < 0)
+    /* The path is missing when an earlier rotation could not open the new file. */
+    if ((rename(sink.path, older) < 0 && errno != ENOENT) || open_file(sink.path, &fd, NULL) < 0)
         return;
     close(sink.fd);
     sink.fd = fd;

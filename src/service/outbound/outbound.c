@@ -29,6 +29,7 @@ typedef struct transfer {
     char denied[64]; /* the last denied address */
     uint64_t bytes;
     size_t header_bytes;
+    bool coded;  /* the response has a transfer coding other than "chunked" */
     bool cut;    /* the rest of an unneeded response was not received */
     int stopped; /* the status with which this side ended it, or 0 */
 } transfer;
@@ -178,11 +179,27 @@ static size_t take_data(char *data, size_t unit, size_t count, void *user) {
     return size;
 }
 
+/* Whether a header line names a transfer coding other than "chunked". libcurl decodes compressed
+ * ones unasked, in calls that neither a timeout nor a cancel can end. */
+static bool is_other_coding(const char *line, size_t length) {
+    static const char name[] = "Transfer-Encoding:", chunked[] = "chunked";
+    if (length < sizeof(name) - 1 || strncasecmp(line, name, sizeof(name) - 1) != 0)
+        return false;
+    const char *value = line + sizeof(name) - 1, *end = line + length;
+    while (value < end && (*value == ' ' || *value == '\t'))
+        value++;
+    while (end > value && strchr(" \t\r\n", end[-1]))
+        end--;
+    return (size_t)(end - value) != sizeof(chunked) - 1 ||
+           strncasecmp(value, chunked, sizeof(chunked) - 1) != 0;
+}
+
 static size_t take_header(char *data, size_t unit, size_t count, void *user) {
-    (void)data;
     transfer *run = user;
     run->header_bytes += unit * count;
-    return run->header_bytes <= HEADERS_MAX_BYTES ? unit * count : CURL_WRITEFUNC_ERROR;
+    run->coded = run->coded || is_other_coding(data, unit * count);
+    return run->header_bytes <= HEADERS_MAX_BYTES && !run->coded ? unit * count
+                                                                 : CURL_WRITEFUNC_ERROR;
 }
 
 static int ask_canceled(void *user, curl_off_t to_receive, curl_off_t received, curl_off_t to_send,
@@ -279,6 +296,8 @@ static int fail_transfer(const transfer *run, CURL *curl, CURLcode code, spl_err
     if (run->stopped)
         return spl_fail(ret_error, (spl_status)run->stopped, "the answer could not be kept: %s",
                         spl_status_text(run->stopped));
+    if (run->coded)
+        return spl_fail(ret_error, SPL_E_IO, "the answer has a transfer coding other than chunked");
     if (run->header_bytes > HEADERS_MAX_BYTES || is_headers_too_long(curl, code))
         return spl_fail(ret_error, SPL_E_IO, "the answer's headers are too long");
     if (code == CURLE_OUT_OF_MEMORY)
