@@ -25,6 +25,7 @@ AMD64_HELPER = os.path.join(os.environ["SPLEETERD_BUILD"], "spleeterd-codec")
 
 AUDIT_ARCH_AARCH64, AUDIT_ARCH_X86_64 = 0xC00000B7, 0xC000003E
 ALLOW, KILL, DENY = 0x7FFF0000, 0x80000000, 0x00050000 | 13  # SECCOMP_RET_ERRNO with EACCES
+MSG_NOSIGNAL = 0x4000
 CHANNEL, FILE = 3, 4  # descriptors, see src/app/audio/codec_protocol.h
 
 SYMBOLS = {"PROT_READ": 1, "PROT_WRITE": 2, "PROT_EXEC": 4, "MAP_PRIVATE": 2, "MAP_FIXED": 0x10, "MAP_ANONYMOUS": 0x20}
@@ -129,12 +130,13 @@ def check_calls(program, made):
 def check_filter(program):
     """Checks the rules that decoding and encoding share."""
     anonymous, shared = SYMBOLS["MAP_ANONYMOUS"] | 2, 1
-    for call in [("brk",), ("munmap",), ("futex",), ("exit_group",), ("sendto", CHANNEL), ("recvfrom", CHANNEL),
+    for call in [("brk",), ("munmap",), ("futex",), ("exit_group",),
+                 ("sendto", CHANNEL, 0, 0, MSG_NOSIGNAL), ("recvfrom", CHANNEL),
                  ("mmap", 0, 4096, 3, anonymous, -1), ("mprotect", 0, 4096, 1), ("getrandom",), ("sysinfo",)]:
         assert verdict(program, *call) == ALLOW, call
         assert verdict(program, *call, arch=AUDIT_ARCH_X86_64) == KILL, call
     assert verdict(program, "openat") == DENY
-    for call in [("sendto", CHANNEL + 2), ("sendto", CHANNEL, 0, 0, 0, 4096), ("recvfrom", FILE), ("read", FILE),
+    for call in [("sendto", CHANNEL + 2, 0, 0, MSG_NOSIGNAL), ("sendto", CHANNEL), ("sendto", CHANNEL, 0, 0, MSG_NOSIGNAL, 4096), ("recvfrom", FILE), ("read", FILE),
                  ("mmap", 0, 4096, 5, anonymous, -1), ("mmap", 0, 4096, 3, shared, FILE), ("mprotect", 0, 4096, 4),
                  ("write", 1), ("pwrite64", FILE), ("dup",), ("socket",), ("connect",), ("clone",), ("clone3",), ("execve",),
                  ("openat2",), ("unlinkat",), ("ptrace",), ("kill",), ("ioctl",), ("prctl",), ("seccomp",), ("io_uring_setup",),
