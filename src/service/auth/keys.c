@@ -203,6 +203,13 @@ static int add_key(spl_key_file *file, const spl_key *key, spl_error *ret_error)
     return 0;
 }
 
+/* Reads the key file for a change; it stays locked until *ret_lock is closed. */
+static int lock_and_read(const char *data_dir, int *ret_lock, spl_key_file *ret_file,
+                         spl_error *ret_error) {
+    const int status = spl_private_lock(data_dir, ret_lock, ret_error);
+    return status < 0 ? status : spl_key_file_read(data_dir, ret_file, NULL, ret_error);
+}
+
 int spl_keys_add(const char *data_dir, const char *name, const char *role, const char *of,
                  const spl_quota *quota, char ret_key[64], spl_error *ret_error) {
     spl_key key = {.quota = *quota};
@@ -217,9 +224,7 @@ int spl_keys_add(const char *data_dir, const char *name, const char *role, const
 
     SPL_CLEANUP(spl_close_p) int lock = -1;
     SPL_CLEANUP(spl_key_file_free) spl_key_file file = {0};
-    status = spl_private_lock(data_dir, &lock, ret_error);
-    if (status == 0)
-        status = spl_key_file_read(data_dir, &file, NULL, ret_error);
+    status = lock_and_read(data_dir, &lock, &file, ret_error);
     if (status < 0)
         return status;
     if (find_name(&file, name))
@@ -245,9 +250,7 @@ int spl_keys_rotate(const char *data_dir, const char *name, char ret_key[64],
                     spl_error *ret_error) {
     SPL_CLEANUP(spl_close_p) int lock = -1;
     SPL_CLEANUP(spl_key_file_free) spl_key_file file = {0};
-    int status = spl_private_lock(data_dir, &lock, ret_error);
-    if (status == 0)
-        status = spl_key_file_read(data_dir, &file, NULL, ret_error);
+    int status = lock_and_read(data_dir, &lock, &file, ret_error);
     if (status < 0)
         return status;
     spl_key *key = find_name(&file, name);
@@ -266,9 +269,7 @@ int spl_keys_rotate(const char *data_dir, const char *name, char ret_key[64],
 int spl_keys_revoke(const char *data_dir, const char *name, spl_error *ret_error) {
     SPL_CLEANUP(spl_close_p) int lock = -1;
     SPL_CLEANUP(spl_key_file_free) spl_key_file file = {0};
-    int status = spl_private_lock(data_dir, &lock, ret_error);
-    if (status == 0)
-        status = spl_key_file_read(data_dir, &file, NULL, ret_error);
+    int status = lock_and_read(data_dir, &lock, &file, ret_error);
     if (status < 0)
         return status;
     spl_key *key = find_name(&file, name);

@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define PEM_MAX_BYTES    ((size_t)1 << 20)
 #define CONNECTION_BYTES ((size_t)64 << 10) /* headers, and the buffer for bodies */
 
 /* TLS 1.3, and the suites of TLS 1.2 with forward secrecy and authenticated encryption. */
