@@ -141,6 +141,19 @@ static void refuses_unsorted_names(void **state) {
                  "not sorted");
 }
 
+/* Else an index of 4 MiB can name a large block or tensor tens of thousands of times. */
+static void refuses_to_read_anything_twice(void **state) {
+    const bundle_tensor tensors[] = {FLOATS("a"), FLOATS("b")};
+    spl_checkpoint *checkpoint;
+    spl_error error;
+    write_bundle(in_folder(*state, "m"), tensors, 2, &(bundle_options){.repeats_block = true});
+    assert_fails(spl_checkpoint_open(*state, &checkpoint, &error), error, SPL_E_FORMAT,
+                 "blocks overlap");
+    write_bundle(in_folder(*state, "m"), tensors, 2, &(bundle_options){.shares_data = true});
+    assert_fails(spl_checkpoint_open(*state, &checkpoint, &error), error, SPL_E_FORMAT,
+                 "tensors overlap");
+}
+
 static void refuses_offsets_that_are_not_aligned(void **state) {
     const bundle_tensor tensors[] = {
         {.name = "_", .dtype = 7, .data = "xyz", .size_bytes = 3},
@@ -294,6 +307,7 @@ int main(void) {
         IN_FOLDER(reads_nets_from_any_layout),
         IN_FOLDER(refuses_what_is_not_supported),
         IN_FOLDER(refuses_unsorted_names),
+        IN_FOLDER(refuses_to_read_anything_twice),
         IN_FOLDER(refuses_offsets_that_are_not_aligned),
         IN_FOLDER(refuses_every_cut_and_every_flipped_byte),
         IN_FOLDER(refuses_data_that_are_cut_off),

@@ -271,13 +271,21 @@ void write_bundle(const char *prefix, const bundle_tensor *tensors, size_t count
         size_t i = options->unsorted ? count - 1 - k : k;
         unsigned shard = (unsigned)(i % shards);
         bool wrong_crc = options->wrong_crc && strcmp(options->wrong_crc, tensors[i].name) == 0;
-        test_bytes entry = make_description(&tensors[i], shard, data[shard].size, wrong_crc);
+        test_bytes entry = make_description(&tensors[i], shard,
+                                            options->shares_data ? 0 : data[shard].size, wrong_crc);
         bytes_add(&data[shard], tensors[i].data, tensors[i].size_bytes);
         add_entry(&block, tensors[i].name, &entry);
         if (block.count >= per_block || k == count - 1) {
             end_block(&block, options->compression, &file, &handle);
             add_entry(&index, tensors[i].name, &handle);
         }
+    }
+    if (options->repeats_block) {
+        test_bytes again = {0};
+        end_block(&block, 0, &file, &handle);
+        bytes_add(&again, handle.data, handle.size);
+        add_entry(&index, "~1", &handle);
+        add_entry(&index, "~2", &again);
     }
     test_bytes footer = {0};
     end_block(&metaindex, 0, &file, &footer);

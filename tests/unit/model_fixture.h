@@ -77,6 +77,8 @@ typedef struct bundle_options {
     uint8_t compression;        /* the type byte of the blocks */
     unsigned big_endian, min_consumer;
     bool unsorted;
+    bool repeats_block; /* an empty block that the index names twice */
+    bool shares_data;   /* all tensors have the data of the first one */
     /* Name of the tensor that is written with a wrong CRC. */
     const char *wrong_crc;
 } bundle_options;

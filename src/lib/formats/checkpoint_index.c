@@ -14,6 +14,9 @@
  * The values of the index block are the handles of the data blocks. The data blocks map "" to a
  * BundleHeaderProto and each tensor's name to a BundleEntryProto. The whole table is read in order,
  * so the restart offsets, which support binary search, are skipped.
+ *
+ * Data blocks and the data of tensors may not overlap, so the work is linear in the size of the
+ * files.
  */
 #include "lib/formats/checkpoint_index.h"
 
@@ -212,16 +215,21 @@ typedef struct block_cursor {
     span value;
 } block_cursor;
 
-/* Reads a handle, checks the CRC of its block, and sets *ret_entries to the entries before the
- * restart offsets. */
-static int open_block(const index_reader *reader, span *handle, span *ret_entries) {
+/* Reads a handle, whose block must lie within `rest`, and removes everything up to the block's end
+ * from `rest`. Checks the CRC of the block, and sets *ret_entries to the entries before the restart
+ * offsets. */
+static int open_block(const index_reader *reader, span *handle, span *rest, span *ret_entries) {
     uint64_t offset, size;
     span block = reader->file, skipped;
     if (!take_varint(handle, &offset) || !take_varint(handle, &size) ||
-        !take_bytes(&block, offset, &skipped) || size > span_size(block) ||
-        span_size(block) - size < BLOCK_TRAILER_BYTES)
+        !take_bytes(&block, offset, &skipped) || block.at > rest->end ||
+        size > (size_t)(rest->end - block.at) ||
+        (size_t)(rest->end - block.at) - size < BLOCK_TRAILER_BYTES)
         return damaged(reader, "a block does not lie within the file");
+    if (block.at < rest->at)
+        return damaged(reader, "its blocks overlap");
     const uint8_t *trailer = block.at + size;
+    rest->at = trailer + BLOCK_TRAILER_BYTES;
     block.end = trailer;
     if (spl_crc32c(reader->crc, block.at, size + 1) != spl_crc32c_unmask(load_u32(trailer + 1)))
         return spl_fail(reader->error, SPL_E_CHECKSUM, "%s is damaged: a block's CRC-32C is wrong",
@@ -323,18 +331,49 @@ static int parse_table(const index_reader *reader, spl_checkpoint_index *index) 
         return damaged(reader, "its footer is wrong");
 
     block_cursor blocks = {0}, tensors = {0};
-    int status = open_block(reader, &footer, &blocks.rest);
+    span rest = reader->file;
+    int status = open_block(reader, &footer, &rest, &blocks.rest);
     if (status < 0)
         return status;
+    rest = (span){reader->file.at, blocks.rest.at};
     size_t capacity = 0;
     for (bool first = true; blocks.rest.at < blocks.rest.end; first = false) {
         if ((status = next_entry(reader, &blocks, first)) < 0 ||
-            (status = open_block(reader, &blocks.value, &tensors.rest)) < 0 ||
+            (status = open_block(reader, &blocks.value, &rest, &tensors.rest)) < 0 ||
             (status = parse_data_block(reader, &tensors, index, &capacity)) < 0)
             return status;
     }
     if (index->shard_count == 0)
         return damaged(reader, "its header is missing");
+    return 0;
+}
+
+static int compare_places(const void *a, const void *b) {
+    const spl_checkpoint_entry *x = *(spl_checkpoint_entry *const *)a;
+    const spl_checkpoint_entry *y = *(spl_checkpoint_entry *const *)b;
+    if (x->shard != y->shard)
+        return x->shard < y->shard ? -1 : 1;
+    return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* Tensors without data, such as those stored in slices, may lie anywhere. */
+static int check_overlaps(const index_reader *reader, const spl_checkpoint_index *index) {
+    SPL_CLEANUP(spl_free_p)
+    const spl_checkpoint_entry **sorted = calloc(SPL_MAX(index->count, 1), sizeof(*sorted));
+    if (!sorted)
+        return spl_fail_memory(reader->error);
+    size_t count = 0;
+    for (size_t i = 0; i < index->count; i++) {
+        if (index->entries[i].size_bytes > 0)
+            sorted[count++] = &index->entries[i];
+    }
+    qsort(sorted, count, sizeof(*sorted), compare_places);
+    for (size_t i = 1; i < count; i++) {
+        const spl_checkpoint_entry *before = sorted[i - 1];
+        if (before->shard == sorted[i]->shard &&
+            before->size_bytes > sorted[i]->offset - before->offset)
+            return damaged(reader, "the data of its tensors overlap");
+    }
     return 0;
 }
 
@@ -346,6 +385,8 @@ int spl_checkpoint_index_parse(const spl_crc32c_tables *crc, const void *bytes, 
         .crc = crc, .file = {file, file + size}, .path = path, .error = ret_error};
     spl_checkpoint_index index = {0};
     int status = parse_table(&reader, &index);
+    if (status == 0)
+        status = check_overlaps(&reader, &index);
     if (status < 0) {
         spl_checkpoint_index_clear(&index);
         return status;
