@@ -13,7 +13,7 @@ static const spl_model_info model = {
     .name = "fuzz", .stem_count = 2, .stems = {{.name = "vocals"}, {.name = "accompaniment"}}};
 
 static char *text_of(const json_t *object) {
-    spl_job_options options;
+    spl_separation options;
     spl_problem problem;
     if (spl_job_options_parse(object, "2stems", &options, &problem) < 0) {
         if (problem.code != SPL_PROBLEM_INVALID || !problem.field[0] || !problem.detail[0])
@@ -21,19 +21,18 @@ static char *text_of(const json_t *object) {
         return NULL;
     }
     char *text;
-    if (spl_job_options_text(&options, &text, NULL) < 0)
+    if (spl_separation_text(&options, &text, NULL) < 0)
         __builtin_trap();
     spl_parts parts;
-    if (spl_job_options_parts(&options, &model, &parts, NULL) == 0) {
+    if (spl_job_options_select(&options, &model, &parts, NULL) == 0) {
         for (size_t i = 0; i < parts.count; i++) {
             char file[80];
             spl_job_file_name(parts.outputs[i].name, options.codec, file);
             if (strchr(file, '/') || file[0] == '.' || parts.outputs[i].stems == 0)
                 __builtin_trap();
         }
-        spl_parts_free(&parts);
     }
-    spl_job_options_free(&options);
+    spl_separation_free(&options);
     return text;
 }
 

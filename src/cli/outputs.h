@@ -5,7 +5,7 @@
 #ifndef SPL_CLI_OUTPUTS_H
 #define SPL_CLI_OUTPUTS_H
 
-#include "app/request/parts.h"
+#include "app/request/separation.h"
 #include "cli/inputs.h"
 
 /* The default name formats: for inputs given by name, and for inputs found in a folder, whose tree

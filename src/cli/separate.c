@@ -12,6 +12,7 @@
 
 #include "app/models/search_path.h"
 #include "app/pipeline/pipeline.h"
+#include "app/request/separation.h"
 #include "app/request/values.h"
 #include "base/background.h"
 
@@ -19,6 +20,8 @@
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#define DEFAULT_MODEL "2stems"
 
 enum {
     KEY_MWF = CLI_LONG_ONLY,
@@ -39,8 +42,7 @@ static const cli_option options[] = {
      "An input, as the arguments without an option; may be given several times."},
     {'p', "params_filename", "MODEL",
      "Model: a name such as 2stems (full band), spleeter:2stems or spleeter:2stems-16kHz (exactly "
-     "as "
-     "Spleeter), a model folder, or a Spleeter JSON configuration. Default: 2stems"},
+     "as Spleeter), a model folder, or a Spleeter JSON configuration. Default: 2stems"},
     {'o', "output_path", "FOLDER",
      "Folder to write to, or - for standard output. Default: separated_audio in the folder for "
      "temporary files"},
@@ -88,15 +90,13 @@ const cli_command cli_separate_command = {
 typedef struct separate_request {
     const char **inputs; /* from --inputs */
     size_t input_count;
-    const char *model;
+    spl_separation separation;
     const char *folder, *default_folder; /* equal if no folder was given */
     const char *format;                  /* NULL: the default */
-    const char *stems;
-    const char *mixes[SPL_OUTPUTS_MAX];
-    size_t mix_count;
-    bool has_bandwidth, has_bit_depth, version, help;
+    unsigned threads;                    /* 0: all CPUs */
+    bool version, help;
     cli_report_options report;
-    spl_pipeline_options pipeline;
+    spl_pipeline_options pipeline; /* once the model is open */
     /* The first input, whose decoder starts while the model opens; -1: not started. */
     int first_fd;
     spl_decoder *first_decoder;
@@ -112,60 +112,49 @@ static int add_input(separate_request *request, const char *value, spl_error *re
     return 0;
 }
 
+/* Options that say what to separate, by their names in a separation. */
+static const struct {
+    int key;
+    const char *name, *label;
+    const char *value; /* of an option without an argument */
+} separation_options[] = {
+    {'p', "model", "--params_filename", NULL},
+    {'s', "offset", "--offset", NULL},
+    {'d', "duration", "--duration", NULL},
+    {'c', "codec", "--codec", NULL},
+    {'b', "bitrate", "--bitrate", NULL},
+    {KEY_BIT_DEPTH, "bit_depth", "--bit-depth", NULL},
+    {KEY_STEMS, "stems", "--stems", NULL},
+    {KEY_MIX, "mixes", "--mix", NULL},
+    {KEY_BANDWIDTH, "bandwidth", "--bandwidth", NULL},
+    {KEY_MWF, "mwf", "--mwf", "true"},
+    {KEY_KEEP_FORMAT, "keep_format", "--keep-format", "true"},
+};
+
 static int take_option(void *user, int key, const char *value, spl_error *ret_error) {
     separate_request *request = user;
-    spl_pipeline_options *pipeline = &request->pipeline;
-    int status;
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(separation_options); i++) {
+        if (key == separation_options[i].key)
+            return spl_separation_set(
+                &request->separation, separation_options[i].name, separation_options[i].label,
+                separation_options[i].value ? separation_options[i].value : value, ret_error);
+    }
     switch (key) {
     case 'i':
         return add_input(request, value, ret_error);
-    case 'p':
-        request->model = value;
-        return 0;
     case 'o':
         request->folder = value;
         return 0;
     case 'f':
         request->format = value;
         return 0;
-    case 's':
-        return spl_seconds_parse("--offset", value, &pipeline->offset_s, ret_error);
-    case 'd':
-        status = spl_seconds_parse("--duration", value, &pipeline->duration_s, ret_error);
-        if (status == 0 && pipeline->duration_s == 0)
-            return spl_fail(ret_error, SPL_E_ARGUMENT, "--duration must be more than 0");
-        return status;
-    case 'c':
-        return spl_codec_parse("--codec", value, &pipeline->codec, ret_error);
-    case 'b':
-        return spl_bitrate_parse("--bitrate", value, &pipeline->bitrate_bps, ret_error);
     case 'a':
         return spl_fail(
             ret_error, SPL_E_ARGUMENT,
             "--adapter names a Python class of Spleeter; spleeterd reads and writes audio "
             "itself, so leave the option out");
-    case KEY_STEMS:
-        request->stems = value;
-        return 0;
-    case KEY_MIX:
-        if (request->mix_count == SPL_OUTPUTS_MAX)
-            return spl_fail(ret_error, SPL_E_ARGUMENT, "more than %d mixes", SPL_OUTPUTS_MAX);
-        request->mixes[request->mix_count++] = value;
-        return 0;
-    case KEY_BANDWIDTH:
-        request->has_bandwidth = true;
-        return spl_bandwidth_parse("--bandwidth", value, &pipeline->bandwidth, ret_error);
-    case KEY_BIT_DEPTH:
-        request->has_bit_depth = true;
-        return spl_bit_depth_parse("--bit-depth", value, &pipeline->sample_format, ret_error);
-    case KEY_MWF:
-        pipeline->wiener = true;
-        return 0;
-    case KEY_KEEP_FORMAT:
-        pipeline->keep_format = true;
-        return 0;
     case KEY_THREADS:
-        return spl_threads_parse("--threads", value, &pipeline->threads, ret_error);
+        return spl_threads_parse("--threads", value, &request->threads, ret_error);
     case KEY_JSON:
         request->report.json = true;
         return 0;
@@ -232,18 +221,23 @@ static void open_in_background(void *user) {
 static int open_model(separate_request *request, const cli_inputs *inputs, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *search_path = NULL;
     int status = spl_models_search_path(&search_path, ret_error);
+    if (status == 0 && !request->separation.model)
+        status =
+            spl_separation_set(&request->separation, "model", "model", DEFAULT_MODEL, ret_error);
     spl_model_choice found;
     spl_background *background;
     if (status == 0)
-        status = spl_model_resolve(request->model, search_path, &found, ret_error);
+        status = spl_model_resolve(request->separation.model, search_path, &found, ret_error);
     if (status == 0)
         status = spl_background_new(&background, ret_error);
     if (status < 0)
         return status;
+    request->pipeline =
+        spl_separation_pipeline(&request->separation, (spl_bandwidth)found.bandwidth);
+    request->pipeline.threads = request->threads;
+    request->pipeline.stop.ask = cli_signals_stop;
     request->pipeline.channels =
         found.as_spleeter ? SPL_CHANNELS_FIRST_TWO : SPL_CHANNELS_STEREO_DOWNMIX;
-    if (!request->has_bandwidth)
-        request->pipeline.bandwidth = (spl_bandwidth)found.bandwidth;
     model_opening opening = {.path = found.path, .error = ret_error};
     spl_background_start(background, open_in_background, &opening);
     start_first_input(request, inputs);
@@ -251,8 +245,8 @@ static int open_model(separate_request *request, const cli_inputs *inputs, spl_e
     spl_background_free(background);
     request->pipeline.model = opening.model;
     if (opening.status == 0 && request->report.verbose)
-        cli_print_line(stderr, "model %s from %s, kernels for %s", request->model, found.path,
-                       spl_cpu_isa());
+        cli_print_line(stderr, "model %s from %s, kernels for %s", request->separation.model,
+                       found.path, spl_cpu_isa());
     return opening.status;
 }
 
@@ -329,7 +323,8 @@ static cli_exit separate_files(separate_request *request, const cli_inputs *inpu
         int status = separate_file(request, input, parts->outputs, parts->count, &result,
                                    &failed_code, &error);
         if (status == 0) {
-            cli_report_success(report, request->model, parts->outputs, parts->count, &result);
+            cli_report_success(report, request->separation.model, parts->outputs, parts->count,
+                               &result);
             continue;
         }
         if (cli_signals_caught()) {
@@ -367,13 +362,11 @@ static int claim_default_folder(const char *folder, spl_error *ret_error) {
 static cli_exit run(separate_request *request, char **arguments, size_t argument_count,
                     spl_error *ret_error) {
     SPL_CLEANUP(cli_inputs_free) cli_inputs inputs = {0};
-    SPL_CLEANUP(spl_parts_free) spl_parts parts = {0};
+    spl_parts parts;
     SPL_CLEANUP(cli_plan_free) cli_plan plan = {0};
     cli_report report;
 
-    const spl_pipeline_options *pipeline = &request->pipeline;
-    if (request->has_bit_depth &&
-        spl_bit_depth_check("--bit-depth", pipeline->sample_format, pipeline->codec, ret_error) < 0)
+    if (spl_separation_check(&request->separation, "--bit-depth", ret_error) < 0)
         return CLI_EXIT_USAGE;
     if (find_inputs(request, arguments, argument_count, &inputs, ret_error) < 0)
         return CLI_EXIT_USAGE;
@@ -384,13 +377,12 @@ static cli_exit run(separate_request *request, char **arguments, size_t argument
     if (status < 0)
         return cli_exit_of_model(status);
     const spl_model_info *model = spl_model_get_info(request->pipeline.model);
-    if (spl_parts_select(model, request->stems, request->mixes, request->mix_count, &parts,
-                         ret_error) < 0)
+    if (spl_separation_select(&request->separation, model, &parts, ret_error) < 0)
         return CLI_EXIT_USAGE;
     status = to_standard_output(request)
                  ? check_standard_output(request, &inputs, &parts, ret_error)
                  : cli_plan_make(&inputs, &parts, request->folder, request->format,
-                                 spl_codec_name(request->pipeline.codec), &plan, ret_error);
+                                 spl_codec_name(request->separation.codec), &plan, ret_error);
     if (status < 0)
         return CLI_EXIT_USAGE;
     if (request->folder == request->default_folder &&
@@ -405,15 +397,11 @@ int cli_separate(int argc, char **argv) {
     if (asprintf(&folder, "%s/separated_audio", cli_temporary_folder()) < 0)
         return CLI_EXIT_RESOURCES;
     separate_request request = {
-        .model = "2stems",
         .folder = folder,
         .default_folder = folder,
-        .pipeline = {.codec = SPL_CODEC_WAV,
-                     .sample_format = SPL_SAMPLES_16,
-                     .bitrate_bps = 128000,
-                     .stop = {.ask = cli_signals_stop}},
         .first_fd = -1,
     };
+    spl_separation_init(&request.separation);
     spl_error error = {0};
     cli_exit code = CLI_EXIT_USAGE;
     int first;
@@ -434,6 +422,7 @@ int cli_separate(int argc, char **argv) {
     spl_decoder_free(request.first_decoder);
     spl_close_p(&request.first_fd);
     spl_model_unref(request.pipeline.model);
+    spl_separation_free(&request.separation);
     free(request.inputs);
     return code;
 }

@@ -129,7 +129,7 @@ def test_bandwidth(separate, song_float, tmp_path):
     (["song.wav", "--mix", "=vocals"], "NAME=STEM+STEM"),
     (["song.wav", "--mix", "a=vocals+kazoo"], 'no stem "kazoo"'),
     (["song.wav", "--mix", "a/b=vocals"], "slash"),
-    (["song.wav", "--mix", "a=vocals", "--mix", "a=accompaniment"], "more than one stem"),
+    (["song.wav", "--mix", "a=vocals", "--mix", "a=accompaniment"], "the same name"),
     (["-", "-"], "only once"),
 ])
 def test_refused(spleeterd, song, files, tmp_path, arguments, message):

@@ -62,7 +62,7 @@ LIBRARIES = {
     "libsw": {"codec"},
     "seccomp": {"codec"},
     "openssl": {"base", "service"},
-    "jansson": {"base", "lib/formats", "lib/model", "app/download", "service", "cli"},
+    "jansson": {"base", "lib/formats", "lib/model", "app/download", "app/request", "service", "cli"},
     "sqlite3": {"service"},
     "libpq": {"service"},
     "microhttpd": {"service"},

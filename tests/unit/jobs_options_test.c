@@ -26,14 +26,14 @@ static json_t *json_of(const char *text) {
 /* The canonical text, owned by the caller. */
 static char *canonical(const char *text) {
     json_auto_t *object = json_of(text);
-    spl_job_options options;
+    spl_separation options;
     spl_problem problem = {0};
     if (spl_job_options_parse(object, "2stems", &options, &problem) < 0)
         fail_msg("%s: %s", text, problem.detail);
     char *result;
     spl_error error;
-    assert_int_equal(spl_job_options_text(&options, &result, &error), 0);
-    spl_job_options_free(&options);
+    assert_int_equal(spl_separation_text(&options, &result, &error), 0);
+    spl_separation_free(&options);
     return result;
 }
 
@@ -53,7 +53,7 @@ static void different(const char *first, const char *second) {
 
 static void refused(const char *text, const char *field, const char *words) {
     json_auto_t *object = json_of(text);
-    spl_job_options options;
+    spl_separation options;
     spl_problem problem = {0};
     assert_true(spl_job_options_parse(object, "2stems", &options, &problem) < 0);
     assert_int_equal(problem.code, SPL_PROBLEM_INVALID);
@@ -67,12 +67,12 @@ static void has_the_defaults_of_the_command(void **state) {
     SPL_CLEANUP(spl_free_p) char *text = canonical("{}");
     assert_string_equal(text, "{\"bit_depth\":\"16\",\"codec\":\"wav\",\"keep_format\":false,"
                               "\"model\":\"2stems\",\"mwf\":false,\"offset\":0.0}");
-    spl_job_options options;
+    spl_separation options;
     spl_problem problem;
     assert_int_equal(spl_job_options_parse(NULL, "4stems", &options, &problem), 0);
     assert_string_equal(options.model, "4stems");
     assert_int_equal(options.bitrate_bps, 128000);
-    spl_job_options_free(&options);
+    spl_separation_free(&options);
 }
 
 static void one_text_for_the_same_options(void **state) {
@@ -123,13 +123,13 @@ static void refusals_name_the_field(void **state) {
     refused("{'offset': 'nan'}", "offset", "give seconds");
     refused("{'duration': 0}", "duration", "more than 0");
     refused("{'duration': {}}", "duration", "give seconds");
-    refused("{'model': ''}", "model", "GET /v1/models");
-    refused("{'model': ['2stems']}", "model", "GET /v1/models");
+    refused("{'model': ''}", "model", "such as 2stems");
+    refused("{'model': ['2stems']}", "model", "such as 2stems");
     refused("{'stems': []}", "stems", "1 to 64 names");
     refused("{'stems': [1]}", "stems", "as texts");
     refused("{'stems': {'a': 'b'}}", "stems", "array of names");
     refused("{'mixes': 'karaoke'}", "mixes", "NAME=STEM+STEM");
-    refused("{'mixes': '=vocals'}", "mixes", "1 to 48 letters");
+    refused("{'mixes': '=vocals'}", "mixes", "has no name");
     refused("{'mixes': {'../up': ['vocals']}}", "mixes", "1 to 48 letters");
     refused("{'mixes': {'.hidden': ['vocals']}}", "mixes", "1 to 48 letters");
     refused("{'mixes': 'a=vocals,a=drums'}", "mixes", "the same name");
@@ -144,38 +144,42 @@ static const spl_model_info model = {
     .stems = {{.name = "vocals"}, {.name = "drums"}, {.name = "lead guitar"}},
 };
 
-static int select_parts(const char *text, spl_parts *ret_parts, spl_error *ret_error) {
+/* The caller frees *ret_options, to which *ret_parts refers. */
+static int select_parts(const char *text, spl_separation *ret_options, spl_parts *ret_parts,
+                        spl_error *ret_error) {
     json_auto_t *object = json_of(text);
-    spl_job_options options;
     spl_problem problem;
-    assert_int_equal(spl_job_options_parse(object, "x", &options, &problem), 0);
-    int status = spl_job_options_parts(&options, &model, ret_parts, ret_error);
-    spl_job_options_free(&options);
-    return status;
+    assert_int_equal(spl_job_options_parse(object, "x", ret_options, &problem), 0);
+    return spl_job_options_select(ret_options, &model, ret_parts, ret_error);
 }
 
 static void selects_stems_and_mixes(void **state) {
     (void)state;
     spl_parts parts;
     spl_error error;
-    assert_int_equal(select_parts("{}", &parts, &error), 0);
+    spl_separation options;
+    assert_int_equal(select_parts("{}", &options, &parts, &error), 0);
     assert_int_equal(parts.count, 3);
-    spl_parts_free(&parts);
+    spl_separation_free(&options);
 
     assert_int_equal(
-        select_parts("{'mixes': 'both=drums+vocals', 'stems': 'drums'}", &parts, &error), 0);
+        select_parts("{'mixes': 'both=drums+vocals', 'stems': 'drums'}", &options, &parts, &error),
+        0);
     assert_int_equal(parts.count, 2);
     assert_string_equal(parts.outputs[0].name, "drums");
     assert_int_equal(parts.outputs[0].stems, 2);
     assert_string_equal(parts.outputs[1].name, "both");
     assert_int_equal(parts.outputs[1].stems, 3);
-    spl_parts_free(&parts);
+    spl_separation_free(&options);
 
-    assert_int_equal(select_parts("{'stems': 'kazoo'}", &parts, &error), SPL_E_ARGUMENT);
+    assert_int_equal(select_parts("{'stems': 'kazoo'}", &options, &parts, &error), SPL_E_ARGUMENT);
     assert_non_null(strstr(error.message, "no stem \"kazoo\""));
-    assert_int_equal(select_parts("{'mixes': 'vocals=drums', 'stems': 'vocals'}", &parts, &error),
-                     SPL_E_ARGUMENT);
+    spl_separation_free(&options);
+    assert_int_equal(
+        select_parts("{'mixes': 'vocals=drums', 'stems': 'vocals'}", &options, &parts, &error),
+        SPL_E_ARGUMENT);
     assert_non_null(strstr(error.message, "one name"));
+    spl_separation_free(&options);
 }
 
 static void names_files_for_urls(void **state) {

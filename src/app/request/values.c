@@ -83,6 +83,14 @@ int spl_bit_depth_parse(const char *option, const char *value, spl_sample_format
     return spl_fail(ret_error, SPL_E_ARGUMENT, "%s %s: give 16, 24 or float", option, value);
 }
 
+int spl_switch_parse(const char *option, const char *value, bool *ret_on, spl_error *ret_error) {
+    const bool on = strcmp(value, "true") == 0;
+    if (!on && strcmp(value, "false") != 0)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s %s: give true or false", option, value);
+    *ret_on = on;
+    return 0;
+}
+
 int spl_bit_depth_check(const char *option, spl_sample_format format, spl_codec codec,
                         spl_error *ret_error) {
     if (codec != SPL_CODEC_WAV && codec != SPL_CODEC_FLAC)

@@ -35,6 +35,10 @@ SPL_WARN_UNUSED int spl_bandwidth_parse(const char *option, const char *value,
 SPL_WARN_UNUSED int spl_bit_depth_parse(const char *option, const char *value,
                                         spl_sample_format *ret_format, spl_error *ret_error);
 
+/* true or false. */
+SPL_WARN_UNUSED int spl_switch_parse(const char *option, const char *value, bool *ret_on,
+                                     spl_error *ret_error);
+
 /* Checks that files of `codec` can have the bit depth. */
 SPL_WARN_UNUSED int spl_bit_depth_check(const char *option, spl_sample_format format,
                                         spl_codec codec, spl_error *ret_error);

@@ -50,7 +50,7 @@ typedef struct job_admission {
     spl_problem *problem;
     spl_upload *upload;  /* the submission's, or `fetched` */
     spl_upload *fetched; /* from the source URL */
-    spl_job_options options;
+    spl_separation separation;
     spl_models_entry model;
     size_t output_count;
     uint64_t output_bytes; /* expected */
@@ -103,7 +103,7 @@ static int read_request(job_admission *admission) {
                                 "give a file or a source_url, and not both");
     int status =
         spl_job_options_parse(submission->options, admission->jobs->settings->default_model,
-                              &admission->options, admission->problem);
+                              &admission->separation, admission->problem);
     if (status == 0)
         status = read_metadata(admission);
     if (status == 0)
@@ -111,13 +111,13 @@ static int read_request(job_admission *admission) {
     if (status < 0)
         return status;
     spl_error error;
-    if (spl_job_options_text(&admission->options, &admission->job.options, &error) < 0)
+    if (spl_separation_text(&admission->separation, &admission->job.options, &error) < 0)
         return fail(admission, &error);
     return submission->upload ? spl_upload_finish(submission->upload, admission->problem) : 0;
 }
 
 static int find_model(job_admission *admission) {
-    const char *name = admission->options.model;
+    const char *name = admission->separation.model;
     spl_error error;
     spl_models_entry *model = &admission->model;
     int status = spl_models_find(admission->jobs->models, name, model, &error);
@@ -129,14 +129,16 @@ static int find_model(job_admission *admission) {
         return fail(admission, &error);
     spl_model_info info;
     spl_models_entry_info(model, &info);
-    SPL_CLEANUP(spl_parts_free) spl_parts parts = {0};
-    status = spl_job_options_parts(&admission->options, &info, &parts, &error);
+    spl_parts parts;
+    status = spl_job_options_select(&admission->separation, &info, &parts, &error);
     if (status == SPL_E_ARGUMENT)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID,
-                                admission->options.mixes ? "mixes" : "stems", NULL, "%s",
+                                admission->separation.mix_count > 0 ? "mixes" : "stems", NULL, "%s",
                                 error.message);
+    if (status < 0)
+        return fail(admission, &error);
     admission->output_count = parts.count;
-    return status < 0 ? fail(admission, &error) : 0;
+    return 0;
 }
 
 /* Refuses a model whose files were damaged since the service started. */
@@ -151,7 +153,7 @@ static int check_model(const job_admission *admission) {
     status = spl_refuse_about(admission->problem, SPL_PROBLEM_UNAVAILABLE, "model", NULL,
                               "the files of the model %.100s are damaged; ask the operator of the "
                               "service to install it again",
-                              admission->options.model);
+                              admission->separation.model);
     admission->problem->retry_after_s = MODEL_RETRY_AFTER_S;
     return status;
 }
@@ -309,7 +311,7 @@ static int decode_beginning(const job_admission *admission, probe_watch *watch,
 }
 
 static int check_length(job_admission *admission, const spl_audio_info *audio) {
-    const spl_job_options *options = &admission->options;
+    const spl_separation *options = &admission->separation;
     const double length_s = 1e-6 * (double)audio->duration_us;
     if (length_s == 0) /* unknown until it is decoded */
         return 0;
@@ -330,7 +332,7 @@ static int check_length(job_admission *admission, const spl_audio_info *audio) {
 }
 
 /* Estimated maximum bytes of one second of one output. */
-static double output_bytes_s(const spl_job_options *options, const spl_audio_info *audio) {
+static double output_bytes_s(const spl_separation *options, const spl_audio_info *audio) {
     const double rate_hz = options->keep_format ? audio->sample_rate_hz : SPL_SAMPLE_RATE_HZ;
     const unsigned channels = options->keep_format ? audio->channels : 2;
     if (options->codec != SPL_CODEC_WAV && options->codec != SPL_CODEC_FLAC)
@@ -349,9 +351,9 @@ static void expect_outputs(job_admission *admission, const spl_audio_info *audio
     if (seconds == 0)
         seconds =
             fmin((double)admission->upload->bytes / UNKNOWN_BYTES_S, settings->max_duration_s);
-    if (seconds > admission->options.duration_s && admission->options.duration_s > 0)
-        seconds = admission->options.duration_s;
-    const double bytes = seconds * output_bytes_s(&admission->options, audio) + FILE_EXTRA_BYTES;
+    if (seconds > admission->separation.duration_s && admission->separation.duration_s > 0)
+        seconds = admission->separation.duration_s;
+    const double bytes = seconds * output_bytes_s(&admission->separation, audio) + FILE_EXTRA_BYTES;
     admission->output_bytes = (uint64_t)(bytes * (double)admission->output_count);
 }
 
@@ -430,7 +432,7 @@ static int fill_job(job_admission *admission) {
     job->input_bytes = admission->upload->bytes;
     spl_error error;
     if (!copy_text(submission->principal->id, &job->owner) ||
-        !copy_text(admission->options.model, &job->model) ||
+        !copy_text(admission->separation.model, &job->model) ||
         !copy_text(admission->model.sha256, &job->model_sha256) ||
         !copy_text(admission->upload->name, &job->input_name) ||
         !copy_text(admission->upload->sha256, &job->input_sha256) ||
@@ -619,7 +621,7 @@ int spl_jobs_submit(spl_jobs *jobs, const spl_submission *submission, json_t **r
         *ret_replayed = replayed;
     }
     spl_upload_free(admission.fetched);
-    spl_job_options_free(&admission.options);
+    spl_separation_free(&admission.separation);
     spl_job_free(&admission.job);
     free(admission.answer);
     return status;

@@ -50,7 +50,7 @@ typedef struct job_work {
     bool ended; /* the heartbeat has to end; protected by `lock` */
     pthread_t heartbeat;
 
-    spl_job_options options;
+    spl_separation separation;
     spl_model *model;
     spl_models_entry entry;
     spl_parts parts;
@@ -197,15 +197,15 @@ static int fail_inside(const job_work *work, job_failure *failure, const spl_err
 static int open_model(job_work *work, job_failure *failure) {
     spl_problem problem;
     json_auto_t *options = spl_json_load_own(work->job->options);
-    if (!options || spl_job_options_parse(options, "", &work->options, &problem) < 0)
+    if (!options || spl_job_options_parse(options, "", &work->separation, &problem) < 0)
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_INTERNAL), false,
                          "the stored options can't be read", SPL_E_FORMAT);
     spl_error error;
     int status = spl_models_use(work->jobs->models, work->job->model, work->job->model_sha256,
                                 &work->model, &work->entry, &error);
     if (status == 0)
-        status = spl_job_options_parts(&work->options, spl_model_get_info(work->model),
-                                       &work->parts, &error);
+        status = spl_job_options_select(&work->separation, spl_model_get_info(work->model),
+                                        &work->parts, &error);
     if (status == SPL_E_MEMORY || status == SPL_E_IO)
         return fail_inside(work, failure, &error);
     if (status < 0) {
@@ -237,7 +237,7 @@ static int open_files(job_work *work, job_failure *failure) {
     for (size_t i = 0; status == 0 && i < work->parts.count; i++) {
         spl_job_output *output = &work->outputs[i];
         snprintf(output->name, sizeof(output->name), "%s", work->parts.outputs[i].name);
-        spl_job_file_name(output->name, work->options.codec, output->file);
+        spl_job_file_name(output->name, work->separation.codec, output->file);
         char blob[SPL_BLOB_NAME_MAX + 1];
         spl_jobs_blob_name(work->jobs, job->fence, output->file, blob);
         status =
@@ -274,29 +274,20 @@ static int fail_separation(const job_work *work, spl_pipeline_stage stage, const
 
 static int separate(job_work *work, job_failure *failure) {
     const spl_settings *settings = work->jobs->settings;
-    const spl_job_options *options = &work->options;
-    const spl_pipeline_options pipeline = {
-        .model = work->model,
-        .bandwidth = options->has_bandwidth ? options->bandwidth
-                                            : (spl_bandwidth)work->entry.choice.bandwidth,
-        .wiener = options->wiener,
-        .threads = settings->threads ? settings->threads
-                                     : SPL_MAX(spl_cpu_count() / SPL_MAX(settings->workers, 1u), 1),
-        .channels =
-            work->entry.choice.as_spleeter ? SPL_CHANNELS_FIRST_TWO : SPL_CHANNELS_STEREO_DOWNMIX,
-        .offset_s = options->offset_s,
-        .duration_s = options->duration_s,
-        .limit_s = settings->max_duration_s,
-        .keep_format = options->keep_format,
-        .codec = options->codec,
-        .sample_format = options->sample_format,
-        .bitrate_bps = options->bitrate_bps,
-        .progress = take_progress,
-        .progress_user = work,
-        .stop = {.ask = ask_stop, .user = work},
-        .timings = &work->timings,
-        .spool_folder = settings->data_dir,
-    };
+    spl_pipeline_options pipeline =
+        spl_separation_pipeline(&work->separation, (spl_bandwidth)work->entry.choice.bandwidth);
+    pipeline.model = work->model;
+    pipeline.threads = settings->threads
+                           ? settings->threads
+                           : SPL_MAX(spl_cpu_count() / SPL_MAX(settings->workers, 1u), 1);
+    pipeline.channels =
+        work->entry.choice.as_spleeter ? SPL_CHANNELS_FIRST_TWO : SPL_CHANNELS_STEREO_DOWNMIX;
+    pipeline.limit_s = settings->max_duration_s;
+    pipeline.progress = take_progress;
+    pipeline.progress_user = work;
+    pipeline.stop = (spl_stop){.ask = ask_stop, .user = work};
+    pipeline.timings = &work->timings;
+    pipeline.spool_folder = settings->data_dir;
     spl_pipeline_stage stage;
     spl_error error;
     const char *name = work->job->input_name ? work->job->input_name : "the file";
@@ -523,9 +514,8 @@ static void work_free(job_work *work) {
     for (size_t i = 0; i < work->parts.count; i++)
         SPL_BLOBS(work->jobs, discard, &work->writers[i]);
     spl_close_p(&work->input_fd);
-    spl_parts_free(&work->parts);
     spl_model_unref(work->model);
-    spl_job_options_free(&work->options);
+    spl_separation_free(&work->separation);
 }
 
 static void do_job(spl_jobs *jobs, const spl_job *job) {
