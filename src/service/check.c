@@ -258,7 +258,7 @@ static int ask_storage(const spl_settings *settings, spl_error *ret_error) {
     int status = spl_s3_client_new(&options, &client, ret_error);
     if (status < 0)
         return status;
-    status = spl_s3_ask(client, ret_error);
+    status = spl_s3_ask(client, NULL, ret_error);
     spl_s3_client_free(client);
     return status;
 }

@@ -9,6 +9,7 @@
 #include "app/download/pull.h"
 #include "base/file.h"
 #include "service/core/ids.h"
+#include "service/core/space.h"
 #include "service/http/connection/http.h"
 #include "service/http/routes/routes.h"
 #include "service/observe/log.h"
@@ -34,6 +35,7 @@ typedef struct running_service {
     spl_audit *audit;
     spl_auth *auth;
     spl_store *store;
+    spl_space *space;
     spl_blobs *blobs;
     spl_models *models;
     spl_jobs *jobs;
@@ -281,6 +283,7 @@ static int start_jobs(running_service *service, spl_error *ret_error) {
     spl_jobs_parts parts = {
         .settings = service->settings,
         .store = service->store,
+        .space = service->space,
         .blobs = service->blobs,
         .models = service->models,
         .audit = service->audit,
@@ -333,6 +336,9 @@ static int start(running_service *service, spl_error *ret_error) {
         status = open_store(service, ret_error);
     if (status == 0)
         share_sessions(service);
+    if (status == 0)
+        status = spl_space_open(settings->data_dir, settings->min_free_bytes, &service->space,
+                                ret_error);
     if (status == 0)
         status = open_blobs(service, ret_error);
     if (status == 0)
@@ -470,6 +476,7 @@ static void stop(running_service *service) {
     spl_models_free(service->models);
     if (service->blobs)
         service->blobs->functions->close(service->blobs);
+    spl_space_close(service->space);
     if (service->store)
         service->store->functions->close(service->store);
     spl_auth_free(service->auth);

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import pathlib
+import select
 import shutil
 import signal
 import socket
@@ -278,6 +279,66 @@ def test_a_full_disk_and_after(serve, small_disk, song):
     filler.unlink()
     wait_until(lambda: service.get("/ready").status == 200, what="a service that is ready again")
     assert service.separate(song, stems="vocals")["status"] == "succeeded"
+
+
+class Uploads:
+    """Uploads of 2 MiB of zeros each that are open at the same time."""
+
+    BYTES, PIECE = 2 << 20, 1 << 16
+
+    def __init__(self, service, count, chunked):
+        self.folder = service.settings["DATA_DIR"]
+        self.chunked, self.answers, self.least_free = chunked, [], 1 << 60
+        framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {self.BYTES}"
+        head = f"POST /v1/jobs?filename=a.wav HTTP/1.1\r\nHost: x\r\nX-API-KEY: {KEY}\r\nContent-Type: audio/wav\r\n{framing}\r\n\r\n"
+        self.open = [socket.create_connection(("127.0.0.1", service.port), 60) for _ in range(count)]
+        self.send_to_all(head.encode())
+
+    def send_to_all(self, data):
+        for upload in self.open:
+            with contextlib.suppress(ConnectionError):
+                upload.sendall(data)
+
+    def poll(self):
+        """Takes the answers that have come, and how much is free. Returns the number of answers."""
+        state = os.statvfs(self.folder)
+        self.least_free = min(self.least_free, state.f_bavail * state.f_frsize)
+        for upload in select.select(self.open, [], [], 0)[0]:
+            self.answers.append(upload.recv(4096).decode())
+            self.open.remove(upload)
+            upload.close()
+        return len(self.answers)
+
+    def send(self):
+        """Sends all bytes, by turns."""
+        piece = bytes(self.PIECE)
+        if self.chunked:
+            piece = f"{len(piece):x}\r\n".encode() + piece + b"\r\n"
+        for _ in range(self.BYTES // self.PIECE):
+            self.send_to_all(piece)
+            self.poll()
+        if self.chunked:
+            self.send_to_all(b"0\r\n\r\n")
+
+
+@pytest.mark.one_process("the account of the disk is that of one process")
+@pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "announced"])
+def test_concurrent_uploads_share_the_disk(serve, small_disk, chunked):
+    """Together they do not go below the minimum. Those that announce their size are refused before they send it."""
+    service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=16)
+    uploads = Uploads(service, 24, chunked)
+    if not chunked:
+        wait_until(lambda: uploads.poll() >= 24 - 14 // 2, what="refusals")
+        assert all(" 507 " in answer for answer in uploads.answers), uploads.answers
+        refused = uploads.poll()
+    uploads.send()
+    wait_until(lambda: uploads.poll() == 24, what="answers")
+    assert uploads.least_free >= 16 << 20
+    full = [answer for answer in uploads.answers if "storage-full" in answer]
+    assert len(full) > 0 if chunked else len(full) == refused, "announced space is granted"
+    assert all(" 507 " in answer or " 415 " in answer for answer in uploads.answers), uploads.answers
+    wait_until(lambda: service.leftovers() == [], what="cleaning up")
+    assert service.post("/v1/jobs", {}, file=wav_bytes(1)).status == 202
 
 
 def test_a_disk_that_fills_to_the_last_byte(serve, small_disk):

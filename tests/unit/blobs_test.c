@@ -390,11 +390,9 @@ static void foreign_files_stay(void **state) {
     assert_int_equal(folder_count(path, "") + (in_directory ? 0 : folder_count(other, "")), count);
 }
 
-static void space_is_told(void **state) {
+static void the_storage_is_usable(void **state) {
     (void)state;
-    uint64_t bytes = 0;
-    OK(free_bytes, &bytes);
-    assert_true(bytes > 0 && bytes < (uint64_t)1 << 60);
+    OK(check, NULL);
 }
 
 static atomic_uint wrong;
@@ -519,7 +517,7 @@ int main(void) {
         TEST(listing_stops),
         TEST(unfinished_work_is_cleaned_up),
         TEST(foreign_files_stay),
-        TEST(space_is_told),
+        TEST(the_storage_is_usable),
         TEST(many_at_once),
         TEST(large_blobs),
         TEST(links),

@@ -28,6 +28,7 @@ typedef struct jobs_room {
     char folder[64];
     spl_settings settings;
     spl_store *store;
+    spl_space *space;
     spl_blobs *blobs;
     spl_models *models;
     spl_audit *audit;
@@ -43,11 +44,14 @@ static void open_room(jobs_room *room) {
     char audit[128];
     snprintf(audit, sizeof(audit), "%s/audit", room->folder);
     assert_int_equal(spl_store_open_sqlite(room->folder, &room->store, &error), 0);
+    assert_int_equal(
+        spl_space_open(room->folder, room->settings.min_free_bytes, &room->space, &error), 0);
     assert_int_equal(spl_blobs_open_directory(room->folder, &room->blobs, &error), 0);
     assert_int_equal(spl_models_open(&room->models, &error), 0);
     assert_int_equal(spl_audit_open(audit, key, 64 << 20, &room->audit, &error), 0);
     const spl_jobs_parts parts = {.settings = &room->settings,
                                   .store = room->store,
+                                  .space = room->space,
                                   .blobs = room->blobs,
                                   .models = room->models,
                                   .audit = room->audit};
@@ -61,6 +65,7 @@ static void close_room(jobs_room *room, unsigned drain_s) {
     spl_audit_close(room->audit);
     spl_models_free(room->models);
     room->blobs->functions->close(room->blobs);
+    spl_space_close(room->space);
     room->store->functions->close(room->store);
 }
 
@@ -418,6 +423,7 @@ static void refuses_what_can_not_be_separated(void **state) {
     assert_int_equal(problem.code, SPL_PROBLEM_TOO_LARGE);
     spl_upload_free(upload);
     room->settings.min_free_bytes = UINT64_MAX / 2;
+    restart(room, 0);
     assert_true(spl_upload_open(room->jobs, &alice, "a.mp3", NULL, 10, &upload, &problem) < 0);
     assert_int_equal(problem.code, SPL_PROBLEM_STORAGE_FULL);
 }

@@ -90,8 +90,8 @@ typedef struct spl_blobs_functions {
      * Stops at the first nonzero result of `visit` and returns it. */
     int (*list_jobs)(spl_blobs *blobs, int (*visit)(void *user, const char *job), void *user,
                      spl_error *ret_error);
-    /* Free space on this machine's disk. IO also if the storage is unusable. */
-    int (*free_bytes)(spl_blobs *blobs, uint64_t *ret_bytes, spl_error *ret_error);
+    /* Whether the storage is usable. Errors: IO, PERMISSION. */
+    int (*check)(spl_blobs *blobs, const spl_blob_wait *wait, spl_error *ret_error);
     /* A URL from which a client gets the complete blob directly from the storage; NULL if it must
      * be read through `open`. `type` and `disposition` are the Content-Type and Content-Disposition
      * of its response. The caller owns *ret_url. */

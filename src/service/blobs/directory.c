@@ -22,7 +22,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 
 #define RACES_MAX 100 /* retries when another thread creates or removes a folder meanwhile */
@@ -477,11 +476,11 @@ static int directory_list_jobs(spl_blobs *blobs, int (*visit)(void *user, const 
     return visit_folder(of(blobs)->jobs, visit_job, &visitor, ret_error);
 }
 
-static int directory_free_bytes(spl_blobs *blobs, uint64_t *ret_bytes, spl_error *ret_error) {
-    struct statvfs disk;
-    if (fstatvfs(of(blobs)->jobs, &disk) < 0)
-        return spl_fail_errno(ret_error, errno, "cannot see how full the disk of the blobs is");
-    *ret_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+static int directory_check(spl_blobs *blobs, const spl_blob_wait *wait, spl_error *ret_error) {
+    (void)wait;
+    struct stat folder;
+    if (fstat(of(blobs)->jobs, &folder) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot read the folder of the blobs");
     return 0;
 }
 
@@ -514,7 +513,7 @@ static const spl_blobs_functions directory_functions = {
     .set_aside = directory_set_aside,
     .review_aside = directory_review_aside,
     .list_jobs = directory_list_jobs,
-    .free_bytes = directory_free_bytes,
+    .check = directory_check,
     .link = directory_link,
 };
 

@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #define KEY_SIZE  (2 * SPL_BLOB_NAME_MAX + 2)
 #define ASK_AFTER 10.0 /* seconds without an answer before the server is probed */
@@ -251,19 +250,12 @@ static void sweep_now_and_then(s3_blobs *own) {
         spl_cache_sweep(&own->cache, UNUSED_S);
 }
 
-static int s3_free_bytes(spl_blobs *blobs, uint64_t *ret_bytes, spl_error *ret_error) {
+static int s3_check(spl_blobs *blobs, const spl_blob_wait *wait, spl_error *ret_error) {
     s3_blobs *own = of(blobs);
     sweep_now_and_then(own);
-    if (spl_now_s() - atomic_load(&own->answered_s) > ASK_AFTER) {
-        int status = note(own, spl_s3_ask(own->client, ret_error));
-        if (status < 0)
-            return status;
-    }
-    struct statvfs disk;
-    if (fstatvfs(own->incoming, &disk) < 0)
-        return spl_fail_errno(ret_error, errno, "cannot see how full the disk is");
-    *ret_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
-    return 0;
+    if (spl_now_s() - atomic_load(&own->answered_s) <= ASK_AFTER)
+        return 0;
+    return note(own, spl_s3_ask(own->client, wait, ret_error));
 }
 
 /* --------------------------------------------------- opening, closing ---- */
@@ -290,7 +282,7 @@ static const spl_blobs_functions s3_functions = {
     .set_aside = s3_set_aside,
     .review_aside = s3_review_aside,
     .list_jobs = s3_list_jobs,
-    .free_bytes = s3_free_bytes,
+    .check = s3_check,
     .link = s3_link,
 };
 

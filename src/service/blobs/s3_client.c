@@ -595,9 +595,10 @@ int spl_s3_get(spl_s3_client *client, const char *key, int fd, const spl_blob_wa
 
 /* ------------------------------------------------- the server's own work ---- */
 
-int spl_s3_ask(spl_s3_client *client, spl_error *ret_error) {
+int spl_s3_ask(spl_s3_client *client, const spl_blob_wait *wait, spl_error *ret_error) {
     return run_without_answer(
-        client, &(request){.method = "HEAD", .key = "", .to_fd = -1, .tries = 1}, ret_error);
+        client, &(request){.method = "HEAD", .key = "", .to_fd = -1, .tries = 1, .wait = wait},
+        ret_error);
 }
 
 int spl_s3_copy(spl_s3_client *client, const char *from_key, const char *to_key,

@@ -46,6 +46,7 @@ typedef struct spl_sending {
 struct spl_jobs {
     const spl_settings *settings;
     spl_store *store;
+    spl_space *space;
     spl_blobs *blobs;
     spl_models *models;
     spl_audit *audit;
@@ -118,7 +119,8 @@ struct spl_upload {
     char *type;              /* as declared; NULL: none */
     spl_blob_writer writer;
     struct spl_digest *digest;
-    uint64_t bytes, checked_bytes; /* received; received at the last disk check */
+    uint64_t bytes; /* received */
+    spl_space_grant space;
     double started_s;
     char sha256[65]; /* "" until spl_upload_finish */
 };

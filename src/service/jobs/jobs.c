@@ -126,6 +126,7 @@ int spl_jobs_start(const spl_jobs_parts *parts, spl_jobs **ret_jobs, spl_error *
         return spl_fail_memory(ret_error);
     jobs->settings = parts->settings;
     jobs->store = parts->store;
+    jobs->space = parts->space;
     jobs->blobs = parts->blobs;
     jobs->models = parts->models;
     jobs->audit = parts->audit;
@@ -201,7 +202,8 @@ int spl_jobs_ready(spl_jobs *jobs, spl_problem *ret_problem) {
     spl_models_entry model;
     if (SPL_STORE(jobs, ping, NULL) < 0)
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the database can't be used");
-    if (SPL_BLOBS(jobs, free_bytes, &free_bytes, NULL) < 0)
+    if (SPL_BLOBS(jobs, check, NULL, NULL) < 0 ||
+        spl_space_free_bytes(jobs->space, &free_bytes, NULL) < 0)
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the storage can't be used");
     if (free_bytes < settings->min_free_bytes)
         return spl_refuse_about(ret_problem, SPL_PROBLEM_UNAVAILABLE, NULL,
@@ -230,7 +232,7 @@ void spl_jobs_measure(spl_jobs *jobs) {
                         oldest_ms ? 1e-3 * (double)(spl_jobs_now_ms(jobs) - oldest_ms) : 0);
         spl_metrics_set(SPL_GAUGE_STORED_BYTES, (double)stats.stored_bytes);
     }
-    if (SPL_BLOBS(jobs, free_bytes, &free_bytes, &error) < 0)
+    if (spl_space_free_bytes(jobs->space, &free_bytes, &error) < 0)
         spl_jobs_log_failure(SPL_LOG_ERROR, "jobs.not_measured", &error);
     else
         spl_metrics_set(SPL_GAUGE_DISK_FREE_BYTES, (double)free_bytes);

@@ -11,6 +11,7 @@
 #include "service/auth/auth.h"
 #include "service/blobs/blobs.h"
 #include "service/core/settings.h"
+#include "service/core/space.h"
 #include "service/jobs/models.h"
 #include "service/jobs/options.h"
 #include "service/observe/audit.h"
@@ -21,6 +22,7 @@ typedef struct spl_jobs spl_jobs;
 typedef struct spl_jobs_parts {
     const spl_settings *settings;
     spl_store *store;
+    spl_space *space; /* of DATA_DIR */
     spl_blobs *blobs;
     spl_models *models;
     spl_audit *audit;
@@ -49,9 +51,10 @@ void spl_jobs_measure(spl_jobs *jobs);
 typedef struct spl_upload spl_upload;
 
 /* `name` is the client's file name (may be NULL for raw bodies), `type` the declared media type
- * (may be NULL), `length_bytes` the declared length or -1. Makes all checks that need no file
- * content: extension and type against SPLEETER_FORMATS and each other, length, free disk space,
- * quota, queue. Problems: MEDIA_TYPE, TOO_LARGE, STORAGE_FULL, QUOTA, QUEUE_FULL, DRAINING. */
+ * (may be NULL), `length_bytes` the declared length, or the least that it can be, or -1. Makes all
+ * checks that need no file content: extension and type against SPLEETER_FORMATS and each other,
+ * length, free disk space, quota, queue. Problems: MEDIA_TYPE, TOO_LARGE, STORAGE_FULL, QUOTA,
+ * QUEUE_FULL, DRAINING. */
 SPL_WARN_UNUSED int spl_upload_open(spl_jobs *jobs, const spl_principal *principal,
                                     const char *name, const char *type, int64_t length_bytes,
                                     spl_upload **ret_upload, spl_problem *ret_problem);

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define MIB                 ((uint64_t)1 << 20)
-#define DISK_CHECK_BYTES    (16 * MIB)
 #define NAME_MAX_BYTES      200
 #define QUEUE_RETRY_AFTER_S 30
 
@@ -38,16 +37,12 @@ static char *clean_name(const char *name) {
     return clean;
 }
 
-static int check_room(spl_jobs *jobs, uint64_t more_bytes, spl_problem *ret_problem) {
-    spl_error error;
-    uint64_t free_bytes;
-    if (SPL_BLOBS(jobs, free_bytes, &free_bytes, &error) < 0)
-        return spl_jobs_refuse_failure(ret_problem, "upload.failed", &error);
-    if (free_bytes < more_bytes || free_bytes - more_bytes < jobs->settings->min_free_bytes)
-        return spl_refuse_about(ret_problem, SPL_PROBLEM_STORAGE_FULL, NULL,
-                                "SPLEETER_MIN_FREE_DISK_MB",
-                                "there is no room on the disk for the upload; try again later");
-    return 0;
+static int refuse_space(spl_problem *ret_problem, const spl_error *error) {
+    if (error->status != SPL_E_NO_SPACE)
+        return spl_jobs_refuse_failure(ret_problem, "upload.failed", error);
+    return spl_refuse_about(ret_problem, SPL_PROBLEM_STORAGE_FULL, NULL,
+                            "SPLEETER_MIN_FREE_DISK_MB",
+                            "there is no room on the disk for the upload; try again later");
 }
 
 static int refuse_too_large(const spl_jobs *jobs, spl_problem *ret_problem) {
@@ -158,8 +153,9 @@ int spl_upload_open(spl_jobs *jobs, const spl_principal *principal, const char *
         status = refuse_too_large(jobs, ret_problem);
     if (status == 0)
         status = check_limits(jobs, principal, length, &room_bytes, ret_problem);
-    if (status == 0)
-        status = check_room(jobs, length, ret_problem);
+    spl_error error;
+    if (status == 0 && SPL_BLOBS(jobs, check, NULL, &error) < 0)
+        status = spl_jobs_refuse_failure(ret_problem, "upload.failed", &error);
     if (status < 0)
         return status;
 
@@ -171,9 +167,12 @@ int spl_upload_open(spl_jobs *jobs, const spl_principal *principal, const char *
     upload->writer.fd = -1;
     upload->started_s = spl_now_s();
     upload->room_bytes = room_bytes;
+    upload->space = (spl_space_grant){.space = jobs->space, .use = SPL_SPACE_ACCEPT};
     snprintf(upload->owner, sizeof(upload->owner), "%s", principal->id);
     enter(upload);
     status = reserve(upload, length, ret_problem);
+    if (status == 0 && spl_space_reserve(&upload->space, SPL_MAX(length, 1u), &error) < 0)
+        status = refuse_space(ret_problem, &error);
     if (status == 0)
         status = fill(upload, name, type, ret_problem);
     if (status < 0)
@@ -191,19 +190,17 @@ int spl_upload_write(spl_upload *upload, const void *data, size_t size, spl_prob
         if (status < 0)
             return status;
     }
-    if (upload->bytes + size - upload->checked_bytes > DISK_CHECK_BYTES) {
-        int status = check_room(upload->jobs, size, ret_problem);
-        if (status < 0)
-            return status;
-        upload->checked_bytes = upload->bytes;
-    }
     spl_error error;
-    int status = spl_write_all(upload->writer.fd, data, size, "the upload", &error);
+    int status = spl_space_take(&upload->space, size, &error);
+    if (status < 0)
+        return refuse_space(ret_problem, &error);
+    status = spl_write_all(upload->writer.fd, data, size, "the upload", &error);
     if (status == 0)
         status = spl_digest_add(upload->digest, data, size, &error);
     if (status < 0)
         return spl_jobs_refuse_failure(ret_problem, "upload.failed", &error);
     upload->bytes += size;
+    spl_space_spend(&upload->space, size);
     return 0;
 }
 
@@ -213,6 +210,7 @@ int spl_upload_finish(spl_upload *upload, spl_problem *ret_problem) {
     spl_error error;
     if (spl_digest_finish(upload->digest, upload->sha256, &error) < 0)
         return spl_jobs_refuse_failure(ret_problem, "upload.failed", &error);
+    spl_space_release(&upload->space);
     spl_metrics_phase(SPL_PHASE_UPLOAD, spl_now_s() - upload->started_s);
     return 0;
 }
@@ -221,6 +219,7 @@ void spl_upload_free(spl_upload *upload) {
     if (!upload)
         return;
     leave(upload);
+    spl_space_release(&upload->space);
     SPL_BLOBS(upload->jobs, discard, &upload->writer);
     spl_digest_free(upload->digest);
     free(upload->name);

@@ -564,7 +564,8 @@ static void set_context(const spl_job *job) {
 static bool has_room(spl_jobs *jobs) {
     uint64_t free_bytes;
     spl_error error;
-    if (SPL_BLOBS(jobs, free_bytes, &free_bytes, &error) < 0) {
+    if (SPL_BLOBS(jobs, check, NULL, &error) < 0 ||
+        spl_space_free_bytes(jobs->space, &free_bytes, &error) < 0) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "worker.failed", &error);
         return false;
     }

@@ -41,7 +41,9 @@ static void free_intake(void *state) {
 static int open_upload(void *user, const char *name, const char *type, spl_problem *ret_problem) {
     spl_intake *intake = user;
     const spl_request *request = intake->request;
-    const int64_t length_bytes = intake->kind == INTAKE_AUDIO ? request->framing.length_bytes : -1;
+    int64_t length_bytes = request->framing.length_bytes;
+    if (intake->kind == INTAKE_FORM) /* what the file has at least */
+        length_bytes = SPL_MAX(length_bytes - (int64_t)SPL_FORM_MAX_BYTES, -1);
     return spl_upload_open(request->parts->jobs, &request->principal, name, type, length_bytes,
                            &intake->upload, ret_problem);
 }
