@@ -21,6 +21,8 @@ class Release:
         # Prefix that all requests are redirected to.
         self.redirect_to = None
         self.ranges = True
+        # Content-Range of every answer with an archive; its status is then 206.
+        self.content_range = None
         # Status of every answer.
         self.status = None
         release = self
@@ -68,9 +70,15 @@ class Release:
                 handler.send_error(416)
                 return
             handler.send_response(206)
-            handler.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+            if not self.content_range:
+                handler.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+        elif self.content_range and name.endswith(".tar.gz"):
+            handler.send_response(206)
         else:
             handler.send_response(200)
+        if self.content_range and name.endswith(".tar.gz"):
+            handler.send_header("Content-Range",
+                                self.content_range.format(first=first, last=len(content) - 1, size=len(content)))
         body = content[first:]
         handler.send_header("Content-Length", str(len(body)))
         handler.send_header("ETag", etag)

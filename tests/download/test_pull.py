@@ -184,22 +184,57 @@ def test_redirect_away_from_http(to, release, pull):
     assert "root" not in pull(server.address, code=5)
 
 
-def test_trailers_without_end(pull, models):
-    """Trailers follow the body, and curl would keep them in memory."""
+@contextlib.contextmanager
+def raw_server(*parts):
+    """Yields the address of a server that answers one request with these bytes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         def answer():
             connection, _ = server.accept()
             with connection, contextlib.suppress(OSError):
                 connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
-                for _ in range(20000):
-                    connection.sendall(b"X-a: " + b"b" * 1000 + b"\r\n")
-                connection.sendall(b"\r\n")
+                for part in parts:
+                    connection.sendall(part)
         thread = threading.Thread(target=answer)
         thread.start()
-        told = pull(f"http://127.0.0.1:{server.getsockname()[1]}", code=5)
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
         thread.join()
-    assert "headers are too long" in told
+
+
+@pytest.mark.parametrize("line", [b"X-a: " + b"b" * 1000 + b"\r\n", b"a:\r\n"], ids=["bytes", "lines"])
+def test_trailers_without_end(line, pull):
+    """Trailers follow the body, and curl would keep them in memory."""
+    with raw_server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", line * 20000, b"\r\n") as address:
+        assert "headers are too long" in pull(address, code=5)
+
+
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"gzip", b"chunked\r\nTransfer-Encoding: deflate", b"chunked\r\n , gzip"])
+def test_compressed_transfer_codings(coding, pull):
+    """libcurl decodes them unasked, and no timeout or signal ends that."""
+    with raw_server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + coding + b"\r\n\r\n" + b"x" * 1000) as address:
+        told = pull(address, code=5)
+    assert "transfer coding" in told or "folded" in told
+
+
+def test_body_of_a_redirect_has_a_limit(pull):
+    """curl reads it to its end before it follows."""
+    head = b"HTTP/1.1 302 Found\r\nLocation: /moved\r\nContent-Length: 1000000000\r\n\r\n"
+    with raw_server(head, *[b"x" * 1000000] * 1000) as address:
+        assert "bytes allowed" in pull(address, code=7)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_part_that_is_not_the_rest(asked, archives, release, pull, models):
+    """Else each pull appends a part to the partial download, which grows beyond its limit."""
+    server = release(files_of(archives["first"]))
+    if asked:
+        server.cut_after = [1000000] * 5
+        pull(server.address, code=5)
+    server.content_range = "bytes {first}-{last}/99999999999" if asked else "bytes 0-{last}/{size}"
+    for _ in range(2):
+        assert "another part" in pull(server.address, code=5)
+        assert leftovers(models) is None
+        if asked:
+            return
 
 
 def test_cut_connections_are_taken_up(archives, release, pull, models):
@@ -257,7 +292,7 @@ def test_stall(archives, release, pull, models):
     server = release(files_of(archives["first"]))
     server.stall_after = 100000
     started = time.monotonic()
-    assert "nothing has come for 2 seconds" in pull(server.address, "--timeout", "2", code=5)
+    assert "came for 2 seconds" in pull(server.address, "--timeout", "2", code=5)
     assert time.monotonic() - started < 30
     assert "2stems.tar.gz.part" in leftovers(models)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Blobs in an S3 server that does not answer: a cancel ends the wait, and a wait does not delay
- * requests for other blobs.
+ * requests for other blobs. Answers that would cost memory or time without limit are refused.
  */
 #include "folder.h"
 #include "service/blobs/blobs.h"
@@ -172,11 +172,62 @@ static void a_slow_download_holds_up_no_other_file(void **state) {
     close(again.fd);
 }
 
+static int bad_server;
+static const char *bad_answer;
+
+static void *answer_badly(void *user) {
+    (void)user;
+    char request[4096];
+    const int connection = accept(bad_server, NULL, NULL);
+    assert_true(recv(connection, request, sizeof(request), 0) > 0);
+    (void)!send(connection, bad_answer, strlen(bad_answer), MSG_NOSIGNAL);
+    close(connection);
+    return NULL;
+}
+
+static void listen_badly(void) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(address);
+    bad_server = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(bad_server, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(listen(bad_server, 1), 0);
+    assert_int_equal(getsockname(bad_server, (struct sockaddr *)&address, &length), 0);
+    snprintf(endpoint, sizeof(endpoint), "http://127.0.0.1:%u", ntohs(address.sin_port));
+}
+
+static void refuses_answers_without_limit(void **state) {
+    (void)state;
+    static const char folded[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: b\r\n c\r\n\r\n";
+    static char lines[10000] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n";
+    for (size_t end = strlen(lines); end < sizeof(lines) - 5; end += 4)
+        memcpy(lines + end, "a:\r\n", 5);
+    const struct {
+        const char *answer, *problem;
+    } cases[] = {
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, gzip\r\n\r\nx", "transfer coding"},
+        {folded, "folded"},
+        {lines, "too long"},
+    };
+    listen_badly();
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(cases); i++) {
+        pthread_t thread;
+        spl_blob blob;
+        bad_answer = cases[i].answer;
+        pthread_create(&thread, NULL, answer_badly, NULL);
+        assert_int_equal(blobs->functions->open(blobs, "a", "b", 0, NULL, &blob, &error), SPL_E_IO);
+        pthread_join(thread, NULL);
+        if (!strstr(error.message, cases[i].problem))
+            fail_msg("%s", error.message);
+    }
+    close(bad_server);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(uploads_are_canceled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(downloads_and_removals_are_canceled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_slow_download_holds_up_no_other_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refuses_answers_without_limit, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include "app/download/transfer.h"
 
 #include "base/file.h"
+#include "base/response_headers.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -17,10 +18,10 @@
 
 #define REDIRECTS_MAX       5L
 #define CONNECT_MAX_S       20L
-#define STALL_BYTES_PER_S   100L
+#define STALL_BYTES_PER_S   2048L
+#define REQUEST_MAX_S       (6 * 3600L)
 #define ATTEMPTS_MAX        5
 #define VALIDATOR_MAX_BYTES 256
-#define HEADERS_MAX_BYTES   ((size_t)256 << 10)
 
 /* The destination of a transfer and its progress. */
 typedef struct download {
@@ -32,8 +33,8 @@ typedef struct download {
     uint64_t offset;       /* of the body in the file: the size of the resumed part */
     uint64_t done;         /* bytes received, including `offset` */
     bool started;          /* the body has begun */
-    size_t header_bytes;   /* of this response, including redirects and trailers */
-    spl_error error;       /* from our own callbacks */
+    spl_response_headers headers;
+    spl_error error; /* from our own callbacks */
 } download;
 
 static const char *header(CURL *curl, const char *name) {
@@ -62,17 +63,22 @@ static void recall_version(const char *etag_path, char version[VALIDATOR_MAX_BYT
     version[size > 0 ? size : 0] = '\0';
 }
 
+/* Whether the response has the rest of the file from `offset` on, and no more than `cap_bytes` in
+ * all. */
+static bool is_rest(const char *range, uint64_t offset, uint64_t cap_bytes) {
+    uint64_t first, last, size;
+    return range && offset > 0 &&
+           sscanf(range, "bytes %" SCNu64 "-%" SCNu64 "/%" SCNu64, &first, &last, &size) == 3 &&
+           first == offset && last >= first && size > last && size - 1 == last && size <= cap_bytes;
+}
+
 /* Determines where in the file the body begins. */
 static int start_body(download *d) {
     d->started = true;
-    if (d->fd < 0)
-        return 0;
     long code = 0;
     curl_easy_getinfo(d->curl, CURLINFO_RESPONSE_CODE, &code);
     if (code == 206) {
-        const char *range = header(d->curl, "Content-Range");
-        uint64_t first;
-        if (!range || sscanf(range, "bytes %" SCNu64 "-", &first) != 1 || first != d->offset)
+        if (!is_rest(header(d->curl, "Content-Range"), d->offset, d->transfer->cap_bytes))
             return spl_fail(&d->error, SPL_E_FORMAT,
                             "cannot download %s: the server sent another "
                             "part than it was asked for",
@@ -80,6 +86,8 @@ static int start_body(download *d) {
         return 0;
     }
     d->offset = d->done = 0;
+    if (d->fd < 0)
+        return 0;
     if (ftruncate(d->fd, 0) < 0 || lseek(d->fd, 0, SEEK_SET) < 0)
         return spl_fail_errno(&d->error, errno, "cannot write the download of %s",
                               d->transfer->shown);
@@ -104,17 +112,13 @@ static size_t take_body(char *bytes, size_t one, size_t size, void *user) {
     return size;
 }
 
-/* libcurl keeps trailers in memory and limits only the headers before the body. */
-static size_t take_header(char *data, size_t unit, size_t count, void *user) {
-    (void)data;
-    download *d = user;
-    d->header_bytes += unit * count;
-    return d->header_bytes <= HEADERS_MAX_BYTES ? unit * count : CURL_WRITEFUNC_ERROR;
-}
-
 static int tell(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up) {
     download *d = user;
-    (void)now, (void)up_total, (void)up;
+    (void)up_total, (void)up;
+    /* take_body() does not receive the bodies of redirects. */
+    if ((uint64_t)now > d->transfer->cap_bytes)
+        return spl_fail(&d->error, SPL_E_LIMIT, "%s has more than the %" PRIu64 " bytes allowed",
+                        d->transfer->shown, d->transfer->cap_bytes);
     if (!d->transfer->progress)
         return 0;
     const uint64_t whole = d->started && total > 0 ? d->offset + (uint64_t)total : 0;
@@ -126,9 +130,9 @@ static int fail_transfer(const download *d, CURLcode code, const char *reason,
     const char *shown = d->transfer->shown;
     long http = 0;
     curl_easy_getinfo(d->curl, CURLINFO_RESPONSE_CODE, &http);
-    if (d->header_bytes > HEADERS_MAX_BYTES)
-        return spl_fail(ret_error, SPL_E_IO,
-                        "cannot download %s: the answer's headers are too long", shown);
+    if (d->headers.problem)
+        return spl_fail(ret_error, SPL_E_IO, "cannot download %s: the answer's %s", shown,
+                        d->headers.problem);
     switch (code) {
     case CURLE_ABORTED_BY_CALLBACK:
         return spl_fail(ret_error, SPL_E_CANCELED, "the download of %s was interrupted", shown);
@@ -140,8 +144,9 @@ static int fail_transfer(const download *d, CURLcode code, const char *reason,
     case CURLE_OPERATION_TIMEDOUT:
         if (d->started || http > 0)
             return spl_fail(ret_error, SPL_E_IO,
-                            "cannot download %s: nothing has come for %u seconds", shown,
-                            d->transfer->stall_s);
+                            "cannot download %s: less than %ld bytes a second came for %u "
+                            "seconds, or it took more than %ld hours",
+                            shown, STALL_BYTES_PER_S, d->transfer->stall_s, REQUEST_MAX_S / 3600);
         break;
     case CURLE_UNSUPPORTED_PROTOCOL:
         return spl_fail(ret_error, SPL_E_PERMISSION,
@@ -172,11 +177,13 @@ static void set_options(download *d, char reason[CURL_ERROR_SIZE]) {
                      SPL_MIN((long)d->transfer->stall_s, CONNECT_MAX_S));
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES_PER_S);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)d->transfer->stall_s);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, REQUEST_MAX_S);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* else an interrupt waits for a name lookup */
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "spleeterd");
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, d);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, spl_response_headers_take);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &d->headers);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, d);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
@@ -192,7 +199,7 @@ static CURLcode request(download *d, const char *version, char reason[CURL_ERROR
     set_options(d, reason);
     reason[0] = '\0';
     d->started = false;
-    d->header_bytes = 0;
+    d->headers = (spl_response_headers){0};
     if (d->offset > 0) {
         snprintf(range, sizeof(range), "Range: bytes=%" PRIu64 "-", d->offset);
         snprintf(condition, sizeof(condition), "If-Range: %s", version);

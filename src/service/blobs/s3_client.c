@@ -6,6 +6,7 @@
 #include "service/blobs/s3_client.h"
 
 #include "base/clock.h"
+#include "base/response_headers.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -76,6 +77,7 @@ typedef struct transfer {
     int number;              /* errno of a local failure */
     bool too_long, accepted; /* too_long: do not retry; accepted: the status is known */
     bool canceled;
+    spl_response_headers headers;
 } transfer;
 
 static void answer_free(answer *own) {
@@ -248,6 +250,8 @@ static CURLcode set_options(const spl_s3_client *client, transfer *own, const ch
     SET(PASSWORD, client->options->secret_access_key);
     SET(HTTPHEADER, headers);
     SET(CONNECTTIMEOUT_MS, CONNECT_MS);
+    SET(HEADERFUNCTION, spl_response_headers_take);
+    SET(HEADERDATA, &own->headers);
     SET(WRITEFUNCTION, take_body);
     SET(WRITEDATA, own);
     if (r->to_fd >= 0 || r->size > PART_BYTES / 16) {
@@ -357,6 +361,9 @@ static int try_once(spl_s3_client *client, request *r, answer *got, bool *ret_ag
         return fail_canceled(ret_error);
     if (own.number)
         return spl_fail_errno(ret_error, own.number, "cannot read or write a blob's file");
+    if (own.headers.problem)
+        return spl_fail(ret_error, SPL_E_IO, "S3 gave an invalid answer: its %s",
+                        own.headers.problem);
     if (code == CURLE_OUT_OF_MEMORY)
         return spl_fail_memory(ret_error);
     if (code != CURLE_OK) {
@@ -580,7 +587,7 @@ int spl_s3_get(spl_s3_client *client, const char *key, int fd, const spl_blob_wa
         status = get_rest(client, key, fd, wait, &position, expected, ret_error);
         if (status != SPL_E_IO || position == 0)
             break;
-        stalled = position > before ? 0 : stalled + 1;
+        stalled = position - before >= SLOW_BYTES_S * SLOW_S ? 0 : stalled + 1;
         if (stalled > 1)
             break;
     }
@@ -647,6 +654,8 @@ int spl_s3_list(spl_s3_client *client, const char *prefix,
         curl_free(after);
         if (!slash || !after)
             return spl_fail_memory(ret_error);
+        char before[KEY_MAX];
+        memcpy(before, last, sizeof(before));
         SPL_CLEANUP(answer_free) answer got = {0};
         int status =
             run(client, &(request){.method = "GET", .key = "", .query = query, .to_fd = -1}, &got,
@@ -657,6 +666,8 @@ int spl_s3_list(spl_s3_client *client, const char *prefix,
         if (status != 0 || !find_text(got.text, "IsTruncated", more, sizeof(more)) ||
             strcmp(more, "true") != 0 || !last[0])
             return status;
+        if (strcmp(last, before) <= 0)
+            return spl_fail(ret_error, SPL_E_IO, "S3 lists the same objects again");
     }
 }
 

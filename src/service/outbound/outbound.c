@@ -6,6 +6,7 @@
  */
 #include "service/outbound/outbound.h"
 
+#include "base/response_headers.h"
 #include "service/outbound/address.h"
 
 #include <arpa/inet.h>
@@ -17,19 +18,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define URL_MAX_LENGTH    2048
-#define RATE_WINDOW_S     10L
-/* Limit of a response's headers and trailers: libcurl keeps all of them in memory but limits only
- * those before the body. */
-#define HEADERS_MAX_BYTES ((size_t)256 << 10)
+#define URL_MAX_LENGTH 2048
+#define RATE_WINDOW_S  10L
 
 typedef struct transfer {
     const spl_outbound *request;
     bool plain;      /* http: the address must be in the allow-list */
     char denied[64]; /* the last denied address */
     uint64_t bytes;
-    size_t header_bytes;
-    bool coded;  /* the response has a transfer coding other than "chunked" */
+    spl_response_headers headers;
     bool cut;    /* the rest of an unneeded response was not received */
     int stopped; /* the status with which this side ended it, or 0 */
 } transfer;
@@ -179,29 +176,6 @@ static size_t take_data(char *data, size_t unit, size_t count, void *user) {
     return size;
 }
 
-/* Whether a header line names a transfer coding other than "chunked". libcurl decodes compressed
- * ones unasked, in calls that neither a timeout nor a cancel can end. */
-static bool is_other_coding(const char *line, size_t length) {
-    static const char name[] = "Transfer-Encoding:", chunked[] = "chunked";
-    if (length < sizeof(name) - 1 || strncasecmp(line, name, sizeof(name) - 1) != 0)
-        return false;
-    const char *value = line + sizeof(name) - 1, *end = line + length;
-    while (value < end && (*value == ' ' || *value == '\t'))
-        value++;
-    while (end > value && strchr(" \t\r\n", end[-1]))
-        end--;
-    return (size_t)(end - value) != sizeof(chunked) - 1 ||
-           strncasecmp(value, chunked, sizeof(chunked) - 1) != 0;
-}
-
-static size_t take_header(char *data, size_t unit, size_t count, void *user) {
-    transfer *run = user;
-    run->header_bytes += unit * count;
-    run->coded = run->coded || is_other_coding(data, unit * count);
-    return run->header_bytes <= HEADERS_MAX_BYTES && !run->coded ? unit * count
-                                                                 : CURL_WRITEFUNC_ERROR;
-}
-
 static int ask_canceled(void *user, curl_off_t to_receive, curl_off_t received, curl_off_t to_send,
                         curl_off_t sent) {
     (void)to_receive, (void)received, (void)to_send, (void)sent;
@@ -255,8 +229,8 @@ static CURLcode set_options(CURL *curl, CURLU *url, struct curl_slist *headers, 
         SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)SPL_MIN(request->max_bytes, INT64_MAX));
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_OPENSOCKETDATA, run);
-    SET(CURLOPT_HEADERFUNCTION, take_header);
-    SET(CURLOPT_HEADERDATA, run);
+    SET(CURLOPT_HEADERFUNCTION, spl_response_headers_take);
+    SET(CURLOPT_HEADERDATA, &run->headers);
     SET(CURLOPT_WRITEFUNCTION, take_data);
     SET(CURLOPT_WRITEDATA, run);
     if (request->body) {
@@ -296,10 +270,9 @@ static int fail_transfer(const transfer *run, CURL *curl, CURLcode code, spl_err
     if (run->stopped)
         return spl_fail(ret_error, (spl_status)run->stopped, "the answer could not be kept: %s",
                         spl_status_text(run->stopped));
-    if (run->coded)
-        return spl_fail(ret_error, SPL_E_IO, "the answer has a transfer coding other than chunked");
-    if (run->header_bytes > HEADERS_MAX_BYTES || is_headers_too_long(curl, code))
-        return spl_fail(ret_error, SPL_E_IO, "the answer's headers are too long");
+    if (run->headers.problem || is_headers_too_long(curl, code))
+        return spl_fail(ret_error, SPL_E_IO, "the answer's %s",
+                        run->headers.problem ? run->headers.problem : "headers are too long");
     if (code == CURLE_OUT_OF_MEMORY)
         return spl_fail_memory(ret_error);
     if (code == CURLE_URL_MALFORMAT)
