@@ -68,6 +68,20 @@ def test_keep_format_separates_pairs_as_stereo(separate, surround, tmp_path):
     assert (kept[:, 4:6] == back).all() and (kept[:, 2:3] == centre).all()
 
 
+def test_keep_format_with_mixes(separate, surround, tmp_path):
+    """Mixes of equal stems are equal, and each pair is as in a file of its own."""
+    wav.write(tmp_path / "back.wav", surround[:, 4:6])
+    wav.write(tmp_path / "centre.wav", surround[:, 2:3])
+    mixes = "--stems", "vocals", "--mix", "all=vocals+accompaniment", "--mix", "again=accompaniment+vocals", "--mix", "same=vocals"
+    separate("surround.wav", "back.wav", "centre.wav", "--keep-format", "--bit-depth", "float", *mixes)
+    for first, second in ("all", "again"), ("vocals", "same"):
+        kept, equal = (tmp_path / f"out/surround/{name}.wav" for name in (first, second))
+        assert kept.read_bytes() == equal.read_bytes()
+        back, centre = (wav.read(tmp_path / f"out/{name}/{first}.wav")[0] for name in ("back", "centre"))
+        samples = wav.read(kept)[0]
+        assert (samples[:, 4:6] == back).all() and (samples[:, 2:3] == centre).all()
+
+
 def test_keep_format_with_wiener_filter_and_one_stem(separate, surround, tmp_path):
     separate("surround.wav", "--keep-format", "--mwf", "--stems", "vocals")
     assert wav.read(tmp_path / "out/surround/vocals.wav")[0].shape == surround.shape

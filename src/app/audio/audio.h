@@ -135,6 +135,14 @@ typedef struct spl_encode_options {
     spl_stop stop;                   /* for all calls; must stay valid as long as the encoder */
 } spl_encode_options;
 
+/* The bytes of one second of a file with these options, as an upper estimate:
+ *
+ *     WAV, FLAC   sample rate x channels x bytes of a value (2, 3 or 4) x 1.01
+ *     others      bit rate / 8 x 1.25
+ *
+ * A file may still be larger: an encoder that lacks the bit rate takes the nearest that it has. */
+double spl_encode_bytes_s(const spl_encode_options *options);
+
 typedef struct spl_encoder spl_encoder;
 
 /* Starts writing an audio file to the descriptor `fd`, at its file position; `fd` stays the
@@ -163,6 +171,10 @@ SPL_WARN_UNUSED int spl_encoder_finish(spl_encoder *encoder, spl_error *ret_erro
 /* The number of sample values, over all channels, outside the format's range; complete after
  * spl_encoder_finish. */
 uint64_t spl_encoder_clipped(const spl_encoder *encoder);
+
+/* The size of the file so far, including what this process still buffers. A file
+ * that the helper writes may grow a little later. */
+uint64_t spl_encoder_bytes(const spl_encoder *encoder);
 
 /* Ends the helper, if one runs, and frees the encoder; NULL is allowed. */
 void spl_encoder_free(spl_encoder *encoder);

@@ -9,9 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#define LOSSLESS_EXCESS 1.01
+#define LOSSY_EXCESS    1.25
 
 struct spl_encoder {
     char *name;
+    int fd; /* the file's; the caller's */
     unsigned channels;
     uint64_t clipped, length;
     spl_wav_writer *wav;
@@ -36,6 +41,15 @@ bool spl_codec_from_name(const char *name, spl_codec *ret_codec) {
         }
     }
     return false;
+}
+
+double spl_encode_bytes_s(const spl_encode_options *options) {
+    if (options->codec != SPL_CODEC_WAV && options->codec != SPL_CODEC_FLAC)
+        return options->bitrate_bps / 8.0 * LOSSY_EXCESS;
+    const unsigned value_bytes = options->sample_format == SPL_SAMPLES_16   ? 2
+                                 : options->sample_format == SPL_SAMPLES_24 ? 3
+                                                                            : 4;
+    return (double)options->sample_rate_hz * options->channels * value_bytes * LOSSLESS_EXCESS;
 }
 
 /* With O_APPEND, writes go to the end of the file regardless of the position, so the file counts as
@@ -135,6 +149,7 @@ int spl_encoder_open(int fd, const char *name, const spl_encode_options *options
     if (!encoder)
         return spl_fail_memory(ret_error);
     encoder->helper = (spl_helper)SPL_HELPER_INIT;
+    encoder->fd = fd;
     encoder->channels = options->channels;
     encoder->length = UINT64_MAX;
     encoder->name = strdup(name);
@@ -188,6 +203,13 @@ int spl_encoder_finish(spl_encoder *encoder, spl_error *ret_error) {
 
 uint64_t spl_encoder_clipped(const spl_encoder *encoder) {
     return encoder->wav ? spl_wav_writer_clipped(encoder->wav) : encoder->clipped;
+}
+
+uint64_t spl_encoder_bytes(const spl_encoder *encoder) {
+    struct stat file;
+    if (encoder->wav)
+        return spl_wav_writer_bytes(encoder->wav);
+    return fstat(encoder->fd, &file) == 0 ? (uint64_t)file.st_size : 0;
 }
 
 void spl_encoder_free(spl_encoder *encoder) {

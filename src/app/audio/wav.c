@@ -35,6 +35,7 @@ struct spl_wav_writer {
     bool seekable;
     spl_wav_format format;
     off_t start; /* position in `fd` of the file's first byte */
+    size_t header_bytes;
     uint64_t data_bytes;
     uint64_t clipped;
     size_t buffered; /* bytes of `buffer` in use */
@@ -184,8 +185,8 @@ static int write_all(spl_wav_writer *writer, const void *data, size_t size, spl_
 
 static int write_header(spl_wav_writer *writer, uint64_t data_bytes, spl_error *ret_error) {
     uint8_t header[SPL_WAV_HEADER_MAX_BYTES];
-    size_t size = spl_wav_header(&writer->format, data_bytes, header);
-    return write_all(writer, header, size, ret_error);
+    writer->header_bytes = spl_wav_header(&writer->format, data_bytes, header);
+    return write_all(writer, header, writer->header_bytes, ret_error);
 }
 
 int spl_wav_writer_open(int fd, const char *name, bool seekable, const spl_wav_format *format,
@@ -283,6 +284,10 @@ int spl_wav_writer_finish(spl_wav_writer *writer, spl_error *ret_error) {
 
 uint64_t spl_wav_writer_clipped(const spl_wav_writer *writer) {
     return writer->clipped;
+}
+
+uint64_t spl_wav_writer_bytes(const spl_wav_writer *writer) {
+    return writer->header_bytes + writer->data_bytes + writer->buffered;
 }
 
 void spl_wav_writer_free(spl_wav_writer *writer) {

@@ -43,6 +43,9 @@ SPL_WARN_UNUSED int spl_wav_writer_finish(spl_wav_writer *writer, spl_error *ret
 /* The number of sample values so far that were outside the format's range. */
 uint64_t spl_wav_writer_clipped(const spl_wav_writer *writer);
 
+/* The size of the file so far, including what is still buffered. */
+uint64_t spl_wav_writer_bytes(const spl_wav_writer *writer);
+
 void spl_wav_writer_free(spl_wav_writer *writer);
 
 #endif

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
  * Runs one song. A decoder feeds spl_separate one channel pair at a time (lanes.h). The stems are
- * mixed for each output and passed to its encoder, or, if there are several channel pairs, written
- * to a spool until all pairs are done.
+ * mixed once for each different set of stems and passed to the encoders of its outputs, or, if
+ * there are several channel pairs, written to a spool until all pairs are done.
  *
  * Files get their final names at the end, after all of them are flushed to the disk.
  */
 #include "app/pipeline/pipeline.h"
 
+#include "app/pipeline/budget.h"
 #include "app/pipeline/lanes.h"
 #include "app/pipeline/residual.h"
 #include "app/pipeline/spool.h"
 #include "base/clock.h"
 #include "base/file.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -24,12 +24,21 @@
 /* Samples per channel that are selected, mixed or interleaved at a time. */
 #define CHUNK_SAMPLES 16384
 
+/* A different set of stems among the outputs. Its outputs share its sum, peak and spool. */
+typedef struct stem_set {
+    uint64_t stems;
+    const char *name; /* of its first output */
+    float peak;
+    int spool; /* one channel pair after the other, if there are several; or -1 */
+    uint64_t spool_bytes;
+    char *spool_name; /* for messages: it has the folder */
+} stem_set;
+
 typedef struct output_state {
     spl_output request;
     spl_output_file file;
     spl_encoder *encoder;
-    int *spools; /* one per channel pair if there are several; NULL otherwise */
-    float peak;
+    const stem_set *set;
 } output_state;
 
 typedef struct song_run {
@@ -41,11 +50,15 @@ typedef struct song_run {
     spl_audio_info input;
 
     spl_lane lanes[SPL_CHANNELS_MAX];
+    uint64_t lane_values[SPL_CHANNELS_MAX]; /* sample values of the pairs before it in a spool */
     size_t lane_count, lane;
     bool last_pass; /* over the current channel pair: the pass that produces the stems */
 
     output_state *outputs;
     size_t output_count;
+    stem_set *sets;
+    size_t set_count;
+    double encode_bytes; /* of one output, for each sample at 44,100 Hz */
     unsigned stem_count;
     bool measure; /* measure the residual: every stem has an output of its own */
     spl_residual residual;
@@ -64,10 +77,12 @@ static void run_free(song_run *run) {
         output_state *output = &run->outputs[i];
         spl_encoder_free(output->encoder);
         spl_output_file_discard(&output->file);
-        for (size_t lane = 0; output->spools && lane < run->lane_count; lane++)
-            spl_close_p(&output->spools[lane]);
-        free(output->spools);
     }
+    for (size_t i = 0; i < run->set_count; i++) {
+        spl_close_p(&run->sets[i].spool);
+        free(run->sets[i].spool_name);
+    }
+    free(run->sets);
     free(run->outputs);
     free(run->wide);
     free(run->mixed);
@@ -134,21 +149,6 @@ static char *folder_for_spool(const spl_pipeline_options *options, const char *p
     return strndup(path, (size_t)SPL_MAX(slash - path, 1));
 }
 
-static int open_spools(song_run *run, output_state *output) {
-    SPL_CLEANUP(spl_free_p) char *folder = folder_for_spool(run->options, output->request.path);
-    output->spools = calloc(run->lane_count, sizeof(int));
-    if (!folder || !output->spools)
-        return spl_fail_memory(&run->error);
-    for (size_t lane = 0; lane < run->lane_count; lane++)
-        output->spools[lane] = -1;
-    for (size_t lane = 0; lane < run->lane_count; lane++) {
-        int status = spl_spool_open(folder, &output->spools[lane], &run->error);
-        if (status < 0)
-            return status;
-    }
-    return 0;
-}
-
 static int open_output(song_run *run, output_state *output) {
     const spl_output *request = &output->request;
     int fd = request->fd;
@@ -162,32 +162,45 @@ static int open_output(song_run *run, output_state *output) {
             return status;
         fd = output->file.fd;
     }
-    const spl_pipeline_options *options = run->options;
-    spl_encode_options encode = {
-        .codec = options->codec,
-        .sample_format = options->sample_format,
-        .bitrate_bps = options->bitrate_bps,
-        .channels = options->keep_format ? spl_decoder_channels(run->decoder) : 2,
-        .channel_mask = options->keep_format ? run->input.channel_mask : 0,
-        .sample_rate_hz = options->keep_format ? run->input.sample_rate_hz : SPL_SAMPLE_RATE_HZ,
-        .stop = options->stop,
-    };
-    int status = spl_encoder_open(fd, request->path ? request->path : request->name, &encode,
-                                  &output->encoder, &run->error);
-    if (status == 0 && run->lane_count > 1)
-        status = open_spools(run, output);
-    return status;
+    const spl_encode_options encode = spl_pipeline_encoding(run->options, &run->input);
+    run->encode_bytes = spl_encode_bytes_s(&encode) / SPL_SAMPLE_RATE_HZ;
+    return spl_encoder_open(fd, request->path ? request->path : request->name, &encode,
+                            &output->encoder, &run->error);
+}
+
+/* Finds the stem set of an output, or adds it. */
+static int join_set(song_run *run, output_state *output) {
+    const spl_output *request = &output->request;
+    stem_set *set = run->sets;
+    while (set < run->sets + run->set_count && set->stems != request->stems)
+        set++;
+    output->set = set;
+    if (set < run->sets + run->set_count)
+        return 0;
+    run->set_count++;
+    *set = (stem_set){.stems = request->stems, .name = request->name, .spool = -1};
+    if (run->lane_count == 1)
+        return 0;
+    SPL_CLEANUP(spl_free_p) char *folder = folder_for_spool(run->options, request->path);
+    char *name;
+    if (!folder || asprintf(&name, "a temporary file in %s", folder) < 0)
+        return spl_fail_memory(&run->error);
+    set->spool_name = name;
+    return spl_spool_open(folder, &set->spool, &run->error);
 }
 
 static int open_outputs(song_run *run, const spl_output *outputs, size_t output_count) {
     run->outputs = calloc(output_count, sizeof(*run->outputs));
-    if (!run->outputs)
+    run->sets = calloc(output_count, sizeof(*run->sets));
+    if (!run->outputs || !run->sets)
         return spl_fail_memory(&run->error);
     uint64_t single = 0;
     for (size_t i = 0; i < output_count; i++) {
         output_state *output = &run->outputs[run->output_count++];
         *output = (output_state){.request = outputs[i], .file = SPL_OUTPUT_FILE_INIT};
         int status = open_output(run, output);
+        if (status == 0)
+            status = join_set(run, output);
         if (status < 0)
             return status;
         if (__builtin_popcountll(outputs[i].stems) == 1)
@@ -277,34 +290,71 @@ static void start_flushing(const song_run *run) {
             sync_file_range(run->outputs[i].file.fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
+/* Asks the budget whether `count` more samples may be written to `outputs` outputs, and
+ * `spool_bytes` to spools. */
+static int ask_budget(song_run *run, size_t outputs, size_t count, uint64_t spool_bytes) {
+    const spl_budget *budget = &run->options->budget;
+    if (!budget->allow)
+        return 0;
+    uint64_t held_bytes = 0;
+    for (size_t i = 0; i < run->output_count; i++)
+        held_bytes += spl_encoder_bytes(run->outputs[i].encoder);
+    for (size_t i = 0; i < run->set_count; i++)
+        held_bytes += run->sets[i].spool_bytes;
+    const double next_bytes = (double)outputs * (double)count * run->encode_bytes;
+    return budget->allow(budget->user, held_bytes, spool_bytes + (uint64_t)next_bytes, &run->error);
+}
+
+/* Encodes `count` samples for all outputs of a set. */
+static int encode_set(song_run *run, const stem_set *set, const float *samples, size_t count) {
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < run->output_count; i++) {
+        if (run->outputs[i].set == set)
+            status = spl_encoder_write(run->outputs[i].encoder, samples, count, &run->error);
+    }
+    return status;
+}
+
+static int spool_set(song_run *run, stem_set *set, const float *samples, size_t values) {
+    const size_t bytes = values * sizeof(float);
+    set->spool_bytes += bytes;
+    return spl_write_all(set->spool, samples, bytes, set->spool_name, &run->error);
+}
+
+/* Mixes one set, and encodes or spools it. */
+static int write_set(song_run *run, stem_set *set, const float *const *stems, size_t begin,
+                     size_t count) {
+    const unsigned width = spl_lane_width(&run->lanes[run->lane]);
+    const float *samples = run->mixed;
+    if (__builtin_popcountll(set->stems) == 1 && width == 2)
+        samples = stems[__builtin_ctzll(set->stems)] + 2 * begin;
+    else
+        mix(stems, set->stems, begin, count, width, run->mixed);
+    set->peak = peak_of(samples, count * width, set->peak);
+    if (!isfinite(set->peak))
+        return fail_callback(run, SPL_STAGE_SEPARATE,
+                             spl_fail(&run->error, SPL_E_SAMPLE, "%s: the sum %s is not finite",
+                                      run->name, set->name));
+    int status = run->lane_count > 1 ? spool_set(run, set, samples, count * width)
+                                     : encode_set(run, set, samples, count);
+    return status < 0 ? fail_callback(run, SPL_STAGE_OUTPUT, status) : 0;
+}
+
 /* spl_sink.write: the next samples of all stems of the current channel pair. */
 static int write_lane(void *user, const float *const *stems, size_t count) {
     song_run *run = user;
-    unsigned width = spl_lane_width(&run->lanes[run->lane]);
+    const bool spools = run->lane_count > 1;
+    const size_t sample_bytes = spl_lane_width(&run->lanes[run->lane]) * sizeof(float);
     for (size_t begin = 0; begin < count; begin += CHUNK_SAMPLES) {
-        size_t chunk = SPL_MIN(count - begin, (size_t)CHUNK_SAMPLES);
-        for (size_t i = 0; i < run->output_count; i++) {
-            output_state *output = &run->outputs[i];
-            const uint64_t members = output->request.stems;
-            const float *samples = run->mixed;
-            if (__builtin_popcountll(members) == 1 && width == 2)
-                samples = stems[__builtin_ctzll(members)] + 2 * begin;
-            else
-                mix(stems, members, begin, chunk, width, run->mixed);
-            output->peak = peak_of(samples, chunk * width, output->peak);
-            if (!isfinite(output->peak))
-                return fail_callback(run, SPL_STAGE_SEPARATE,
-                                     spl_fail(&run->error, SPL_E_SAMPLE,
-                                              "%s: the sum %s is not finite", run->name,
-                                              output->request.name));
-            int status =
-                output->spools
-                    ? spl_write_all(output->spools[run->lane], samples,
-                                    chunk * width * sizeof(float), "a temporary file", &run->error)
-                    : spl_encoder_write(output->encoder, samples, chunk, &run->error);
-            if (status < 0)
-                return fail_callback(run, SPL_STAGE_OUTPUT, status);
-        }
+        const size_t chunk = SPL_MIN(count - begin, (size_t)CHUNK_SAMPLES);
+        int status = ask_budget(run, spools ? 0 : run->output_count, chunk,
+                                spools ? run->set_count * chunk * sample_bytes : 0);
+        if (status < 0)
+            return fail_callback(run, SPL_STAGE_OUTPUT, status);
+        for (size_t i = 0; status == 0 && i < run->set_count; i++)
+            status = write_set(run, &run->sets[i], stems, begin, chunk);
+        if (status < 0)
+            return status;
         if (run->measure)
             spl_residual_compare(&run->residual, stems, begin, chunk, run->stem_count);
     }
@@ -374,7 +424,9 @@ static int separate_lanes(song_run *run) {
             return spl_fail(&run->error, SPL_E_CANCELED, "%s: canceled", run->name);
         }
     }
+    uint64_t values = 0;
     for (run->lane = 0; run->lane < run->lane_count; run->lane++) {
+        const uint64_t samples = run->samples; /* of the previous pair */
         if (run->lane > 0) {
             run->stage = SPL_STAGE_INPUT;
             int status = open_decoder(run);
@@ -384,48 +436,42 @@ static int separate_lanes(song_run *run) {
         int status = separate_lane(run);
         if (status < 0)
             return status;
+        if (run->lane > 0 && run->samples != samples)
+            return spl_fail(&run->error, SPL_E_FORMAT, "%s: the file changed while it was read",
+                            run->name);
+        run->lane_values[run->lane] = values;
+        values += run->samples * spl_lane_width(&run->lanes[run->lane]);
     }
     return 0;
 }
 
-static int read_spool(int fd, float *samples, size_t count, uint64_t offset, spl_error *ret_error) {
-    char *bytes = (char *)samples;
-    size_t size = count * sizeof(float);
-    off_t position = (off_t)(offset * sizeof(float));
-    while (size > 0) {
-        ssize_t got = pread(fd, bytes, size, position);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return spl_fail_errno(ret_error, got < 0 ? errno : EIO, "cannot read a temporary file");
-        bytes += got;
-        size -= (size_t)got;
-        position += got;
-    }
-    return 0;
-}
-
-/* Interleaves the spooled channel pairs of one output and encodes them. */
-static int encode_spools(song_run *run, output_state *output) {
-    unsigned channels = spl_decoder_channels(run->decoder);
+/* Interleaves the spooled channel pairs of a set, encodes its outputs, and frees the spool. */
+static int encode_spool(song_run *run, stem_set *set) {
+    const unsigned channels = spl_decoder_channels(run->decoder);
+    size_t outputs = 0;
+    for (size_t i = 0; i < run->output_count; i++)
+        outputs += run->outputs[i].set == set;
     for (uint64_t begin = 0; begin < run->samples; begin += CHUNK_SAMPLES) {
         if (spl_stop_asked(&run->options->stop))
             return spl_fail(&run->error, SPL_E_CANCELED, "%s: canceled", run->name);
-        size_t count = (size_t)SPL_MIN(run->samples - begin, (uint64_t)CHUNK_SAMPLES);
-        for (size_t lane = 0; lane < run->lane_count; lane++) {
-            unsigned width = spl_lane_width(&run->lanes[lane]);
-            unsigned channel[2] = {run->lanes[lane].left, run->lanes[lane].right};
-            int status = read_spool(output->spools[lane], run->mixed, count * width, begin * width,
+        const size_t count = (size_t)SPL_MIN(run->samples - begin, (uint64_t)CHUNK_SAMPLES);
+        int status = ask_budget(run, outputs, count, 0);
+        for (size_t lane = 0; status == 0 && lane < run->lane_count; lane++) {
+            const unsigned width = spl_lane_width(&run->lanes[lane]);
+            const unsigned channel[2] = {run->lanes[lane].left, run->lanes[lane].right};
+            status = spl_spool_read(set->spool, run->mixed, count * width,
+                                    run->lane_values[lane] + begin * width, set->spool_name,
                                     &run->error);
-            if (status < 0)
-                return status;
-            for (size_t i = 0; i < count * width; i++)
+            for (size_t i = 0; status == 0 && i < count * width; i++)
                 run->wide[i / width * channels + channel[i % width]] = run->mixed[i];
         }
-        int status = spl_encoder_write(output->encoder, run->wide, count, &run->error);
+        if (status == 0)
+            status = encode_set(run, set, run->wide, count);
         if (status < 0)
             return status;
     }
+    spl_close_p(&set->spool);
+    set->spool_bytes = 0;
     return 0;
 }
 
@@ -441,16 +487,19 @@ static uint64_t input_length(const song_run *run) {
 }
 
 static int finish_outputs(song_run *run) {
-    for (size_t i = 0; i < run->output_count; i++) {
-        output_state *output = &run->outputs[i];
+    int status = 0;
+    for (size_t i = 0; status == 0 && run->lane_count > 1 && i < run->set_count; i++)
+        status = encode_spool(run, &run->sets[i]);
+    for (size_t i = 0; status == 0 && i < run->output_count; i++) {
+        spl_encoder *encoder = run->outputs[i].encoder;
         if (run->options->keep_format)
-            spl_encoder_set_length(output->encoder, input_length(run));
-        int status = output->spools ? encode_spools(run, output) : 0;
-        if (status == 0)
-            status = spl_encoder_finish(output->encoder, &run->error);
-        if (status < 0)
-            return status;
+            spl_encoder_set_length(encoder, input_length(run));
+        status = spl_encoder_finish(encoder, &run->error);
     }
+    if (status == 0)
+        status = ask_budget(run, 0, 0, 0);
+    if (status < 0)
+        return status;
     spl_output_file *files[SPL_OUTPUTS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < run->output_count; i++) {
@@ -485,7 +534,7 @@ static void fill_result(const song_run *run, double started_s, spl_pipeline_resu
     };
     for (size_t i = 0; i < run->output_count; i++) {
         result.clipped[i] = spl_encoder_clipped(run->outputs[i].encoder);
-        result.peak_dbfs[i] = 20 * log10(run->outputs[i].peak);
+        result.peak_dbfs[i] = 20 * log10(run->outputs[i].set->peak);
     }
     snprintf(result.warning, sizeof(result.warning), "%s", spl_decoder_warning(run->decoder));
     result.seconds = spl_now_s() - started_s;

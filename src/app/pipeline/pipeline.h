@@ -5,7 +5,8 @@
  *
  * Memory does not depend on the song's length. The Wiener filter decodes the file twice. With
  * `keep_format`, a file with more than two channels is separated one channel pair at a time
- * (lanes.h), and the results are kept in unlinked temporary files until all pairs are done.
+ * (lanes.h). The results are kept in spools, one for each different set of stems among the outputs,
+ * until all pairs are done.
  */
 #ifndef SPL_APP_PIPELINE_PIPELINE_H
 #define SPL_APP_PIPELINE_PIPELINE_H
@@ -23,6 +24,15 @@ typedef struct spl_output {
     const char *path; /* of the file; its folder must exist; NULL: write to `fd` */
     int fd;           /* used when path is NULL; stays the caller's; may be a pipe */
 } spl_output;
+
+/* Limits the bytes that a run writes. */
+typedef struct spl_budget {
+    /* Called on the thread of the run before it writes up to about `next_bytes`, and at the end.
+     * `held_bytes` is the size of its outputs and spools; a file that a helper writes may grow a
+     * little later. A negative status ends the run with it. NULL: no limit. */
+    int (*allow)(void *user, uint64_t held_bytes, uint64_t next_bytes, spl_error *ret_error);
+    void *user;
+} spl_budget;
 
 typedef struct spl_pipeline_options {
     spl_model *model;
@@ -43,6 +53,7 @@ typedef struct spl_pipeline_options {
     /* Cancels the run, within about a tenth of a second even while it waits for a decoder or
      * encoder. */
     spl_stop stop;
+    spl_budget budget;
     /* As in spl_separate_options: read_s includes decoding, write_s encoding. May be NULL. */
     spl_timings *timings;
     /* For temporary files of outputs without a path. NULL: $TMPDIR, or /tmp. */
@@ -82,8 +93,8 @@ SPL_WARN_UNUSED int spl_pipeline_start_input(int fd, const char *name,
 /* Separates the audio file behind `fd` (regular, seekable, stays the caller's) into `outputs`.
  * `name` is for messages. On failure, no partial file exists at an output's path, existing files
  * there are unchanged, and *ret_stage (may be NULL) is the stage that failed. An existing path that
- * is not a regular file fails with ARGUMENT. Errors: as for spl_decoder_open, spl_separate and the
- * encoders; FORMAT also when there are no samples; CANCELED. */
+ * is not a regular file fails with ARGUMENT. Errors: as for spl_decoder_open, spl_separate, the
+ * encoders and the budget; FORMAT also when there are no samples; CANCELED. */
 SPL_WARN_UNUSED int spl_pipeline_run(int fd, const char *name, const spl_pipeline_options *options,
                                      const spl_output *outputs, size_t output_count,
                                      spl_pipeline_result *ret_result, spl_pipeline_stage *ret_stage,

@@ -23,3 +23,21 @@ int spl_spool_open(const char *folder, int *ret_fd, spl_error *ret_error) {
     *ret_fd = fd;
     return 0;
 }
+
+int spl_spool_read(int fd, float *ret_values, size_t count, uint64_t first, const char *name,
+                   spl_error *ret_error) {
+    char *bytes = (char *)ret_values;
+    size_t size = count * sizeof(float);
+    off_t position = (off_t)(first * sizeof(float));
+    while (size > 0) {
+        ssize_t got = pread(fd, bytes, size, position);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return spl_fail_errno(ret_error, got < 0 ? errno : EIO, "cannot read %s", name);
+        bytes += got;
+        size -= (size_t)got;
+        position += got;
+    }
+    return 0;
+}

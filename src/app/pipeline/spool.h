@@ -12,4 +12,9 @@
  * NO_SPACE, PERMISSION, NOT_FOUND (no such folder), MEMORY. */
 SPL_WARN_UNUSED int spl_spool_open(const char *folder, int *ret_fd, spl_error *ret_error);
 
+/* Reads `count` sample values from the spool `fd`, starting with number `first`. `name` is for the
+ * message. Errors: IO. */
+SPL_WARN_UNUSED int spl_spool_read(int fd, float *ret_values, size_t count, uint64_t first,
+                                   const char *name, spl_error *ret_error);
+
 #endif

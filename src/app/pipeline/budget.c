@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/pipeline/budget.h"
+
+#include "app/pipeline/lanes.h"
+
+/* Of each output, for headers and tables. */
+#define FILE_EXTRA_BYTES 16384
+
+spl_encode_options spl_pipeline_encoding(const spl_pipeline_options *options,
+                                         const spl_audio_info *input) {
+    return (spl_encode_options){
+        .codec = options->codec,
+        .sample_format = options->sample_format,
+        .bitrate_bps = options->bitrate_bps,
+        .channels = options->keep_format ? input->channels : 2,
+        .channel_mask = options->keep_format ? input->channel_mask : 0,
+        .sample_rate_hz = options->keep_format ? input->sample_rate_hz : SPL_SAMPLE_RATE_HZ,
+        .stop = options->stop,
+    };
+}
+
+size_t spl_pipeline_sets(const spl_output *outputs, size_t output_count) {
+    size_t sets = 0;
+    for (size_t i = 0; i < output_count; i++) {
+        size_t equal = 0;
+        while (outputs[equal].stems != outputs[i].stems)
+            equal++;
+        sets += equal == i;
+    }
+    return sets;
+}
+
+uint64_t spl_pipeline_expect(const spl_pipeline_options *options, const spl_audio_info *input,
+                             const spl_output *outputs, size_t output_count, double seconds) {
+    const spl_encode_options encode = spl_pipeline_encoding(options, input);
+    double bytes_s = (double)output_count * spl_encode_bytes_s(&encode);
+    spl_lane lanes[SPL_CHANNELS_MAX];
+    if (options->keep_format && spl_lanes_of(input->channels, input->channel_mask, lanes) > 1)
+        bytes_s += (double)spl_pipeline_sets(outputs, output_count) * input->channels *
+                   SPL_SAMPLE_RATE_HZ * sizeof(float);
+    return (uint64_t)(seconds * bytes_s) + output_count * FILE_EXTRA_BYTES;
+}

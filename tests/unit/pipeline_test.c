@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a run of the pipeline writes: equal mixes share their spools, and the budget counts spools
+ * and outputs and ends a run before it writes more than it may.
+ */
+#include "app/audio/wav.h"
+#include "app/pipeline/budget.h"
+#include "base/file.h"
+#include "folder.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#define SECONDS  4
+#define RATE_HZ  1000
+#define CHANNELS 8 /* without positions: one pair and six single channels */
+#define PAIRS    7
+
+static char folder[128];
+static spl_model *model;
+
+/* A silent file, because silence takes no time. Its channels have no positions. */
+static int make_song(void) {
+    static const char samples[SECONDS * RATE_HZ * CHANNELS * 2];
+    const spl_wav_format format = {.channels = CHANNELS, .sample_rate_hz = RATE_HZ};
+    uint8_t header[SPL_WAV_HEADER_MAX_BYTES];
+    const size_t size = spl_wav_header(&format, sizeof(samples), header);
+    uint8_t *mask = memmem(header, size, "\x08\0\xe8\x03", 4);
+    memset(mask + 18, 0, 4);
+    char path[160];
+    snprintf(path, sizeof(path), "%s/song.wav", folder);
+    const int fd = open(path, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
+    assert_int_equal(spl_write_all(fd, header, size, path, NULL), 0);
+    assert_int_equal(spl_write_all(fd, samples, sizeof(samples), path, NULL), 0);
+    return fd;
+}
+
+/* The open unnamed files in the folder: spools, and outputs that are not complete. */
+static unsigned unnamed_files(void) {
+    unsigned count = 0;
+    DIR *files = opendir("/proc/self/fd");
+    for (struct dirent *file; (file = readdir(files));) {
+        char target[256] = "";
+        if (readlinkat(dirfd(files), file->d_name, target, sizeof(target) - 1) > 0)
+            count += strncmp(target, folder, strlen(folder)) == 0 && strstr(target, "(deleted)");
+    }
+    closedir(files);
+    return count;
+}
+
+typedef struct watch {
+    uint64_t most_bytes; /* what may be held */
+    uint64_t held_bytes, peak_bytes;
+    unsigned files; /* most unnamed files at once */
+} watch;
+
+static int allow(void *user, uint64_t held_bytes, uint64_t next_bytes, spl_error *ret_error) {
+    watch *own = user;
+    own->held_bytes = held_bytes;
+    own->peak_bytes = SPL_MAX(own->peak_bytes, held_bytes);
+    own->files = SPL_MAX(own->files, unnamed_files());
+    if (held_bytes + next_bytes > own->most_bytes)
+        return spl_fail(ret_error, SPL_E_LIMIT, "that is enough");
+    return 0;
+}
+
+/* Six outputs of three different sets. */
+static const uint64_t stems[] = {1, 2, 3, 3, 1, 3};
+#define OUTPUTS SPL_ARRAY_SIZE(stems)
+#define SETS    3
+
+static int run(watch *own, spl_pipeline_options options, spl_pipeline_stage *ret_stage,
+               uint64_t *ret_expected_bytes) {
+    SPL_CLEANUP(spl_close_p) int fd = make_song();
+    char paths[OUTPUTS][160];
+    spl_output outputs[OUTPUTS];
+    for (size_t i = 0; i < OUTPUTS; i++) {
+        snprintf(paths[i], sizeof(paths[i]), "%s/%zu.out", folder, i);
+        outputs[i] = (spl_output){.name = "mix", .stems = stems[i], .path = paths[i], .fd = -1};
+    }
+    options.model = model;
+    options.budget = (spl_budget){allow, own};
+    spl_pipeline_result result;
+    spl_error error;
+    const int status =
+        spl_pipeline_run(fd, "song", &options, outputs, OUTPUTS, &result, ret_stage, &error);
+    if (status < 0 && status != SPL_E_LIMIT)
+        fail_msg("%s", error.message);
+    const spl_audio_info input = {.channels = CHANNELS, .sample_rate_hz = RATE_HZ};
+    *ret_expected_bytes = spl_pipeline_expect(&options, &input, outputs, OUTPUTS, SECONDS);
+    for (size_t i = 0; i < OUTPUTS; i++)
+        assert_int_equal(unlink(paths[i]), status < 0 ? -1 : 0);
+    return status;
+}
+
+static const spl_pipeline_options kept = {.keep_format = true, .sample_format = SPL_SAMPLES_FLOAT};
+static const spl_pipeline_options stereo = {.channels = SPL_CHANNELS_FIRST_TWO,
+                                            .sample_format = SPL_SAMPLES_FLOAT};
+
+static void equal_sets_share_a_spool(void **state) {
+    (void)state;
+    watch own = {.most_bytes = UINT64_MAX};
+    uint64_t expected_bytes;
+    assert_int_equal(run(&own, kept, NULL, &expected_bytes), 0);
+    assert_int_equal(own.files, OUTPUTS + SETS);
+    const uint64_t spool_bytes = UINT64_C(4) * CHANNELS * SECONDS * SPL_SAMPLE_RATE_HZ;
+    assert_in_range(own.peak_bytes, SETS * spool_bytes, expected_bytes);
+    const uint64_t output_bytes = UINT64_C(4) * CHANNELS * SECONDS * RATE_HZ;
+    assert_in_range(own.held_bytes, OUTPUTS * output_bytes, OUTPUTS * (output_bytes + 4096));
+}
+
+static void stereo_needs_no_spool(void **state) {
+    (void)state;
+    watch own = {.most_bytes = UINT64_MAX};
+    uint64_t expected_bytes;
+    assert_int_equal(run(&own, stereo, NULL, &expected_bytes), 0);
+    assert_int_equal(own.files, OUTPUTS);
+    assert_in_range(own.held_bytes, expected_bytes * 9 / 10, expected_bytes);
+    assert_int_equal(own.peak_bytes, own.held_bytes);
+}
+
+static void a_run_ends_at_its_budget(void **state) {
+    (void)state;
+    const spl_pipeline_options options[] = {stereo, kept, kept};
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(options); i++) {
+        watch own = {.most_bytes = UINT64_MAX};
+        uint64_t expected_bytes;
+        assert_int_equal(run(&own, options[i], NULL, &expected_bytes), 0);
+        /* At half of the peak, and as the spools are encoded. */
+        own = (watch){.most_bytes = i < 2 ? own.peak_bytes / 2 : own.peak_bytes - 1};
+        spl_pipeline_stage stage;
+        assert_int_equal(run(&own, options[i], &stage, &expected_bytes), SPL_E_LIMIT);
+        assert_int_equal(stage, SPL_STAGE_OUTPUT);
+        assert_in_range(own.peak_bytes, 0, own.most_bytes);
+        assert_int_equal(unnamed_files(), 0);
+    }
+}
+
+/* Helpers write these outputs; the budget sees them grow. */
+static void outputs_of_helpers_count(void **state) {
+    (void)state;
+    spl_pipeline_options flac = stereo;
+    flac.codec = SPL_CODEC_FLAC;
+    flac.sample_format = SPL_SAMPLES_16;
+    watch own = {.most_bytes = UINT64_MAX};
+    uint64_t expected_bytes;
+    assert_int_equal(run(&own, flac, NULL, &expected_bytes), 0);
+    assert_in_range(own.held_bytes, OUTPUTS * 1000, expected_bytes);
+    own = (watch){.most_bytes = own.held_bytes / 2};
+    assert_int_equal(run(&own, flac, NULL, &expected_bytes), SPL_E_LIMIT);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    spl_model_choice choice;
+    spl_error error;
+    folder_make(folder, sizeof(folder));
+    return spl_model_resolve("2stems", getenv("SPLEETER_MODEL_PATH"), &choice, &error) < 0
+               ? -1
+               : spl_model_open(choice.path, &model, &error);
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    spl_model_unref(model);
+    folder_remove(folder);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equal_sets_share_a_spool),
+        cmocka_unit_test(stereo_needs_no_spool),
+        cmocka_unit_test(a_run_ends_at_its_budget),
+        cmocka_unit_test(outputs_of_helpers_count),
+    };
+    return cmocka_run_group_tests_name("pipeline", tests, set_up, tear_down);
+}
