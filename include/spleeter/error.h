@@ -38,6 +38,7 @@ typedef enum spl_status {
     SPL_E_NO_SPACE = -12,   /* the disk, or the quota on it, is full */
     SPL_E_BUDGET = -13,     /* decoding a file would exceed its memory or time budget */
     SPL_E_SAMPLE = -14,     /* a sample is not finite, or too large */
+    SPL_E_EXHAUSTED = -15,  /* no file descriptor, thread or process is left for now */
 } spl_status;
 
 typedef struct spl_error {

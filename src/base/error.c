@@ -41,6 +41,8 @@ SPL_API const char *spl_status_text(int status) {
         return "too much memory or time";
     case SPL_E_SAMPLE:
         return "sample out of range";
+    case SPL_E_EXHAUSTED:
+        return "too many open files or processes";
     }
     return "unknown status";
 }
@@ -65,9 +67,25 @@ int spl_fail(spl_error *error, spl_status status, const char *format, ...) {
     return status;
 }
 
+/* What to do about an error of the system, as the end of its message. */
+static const char *advice_for(int error_number) {
+    switch (error_number) {
+    case EMFILE:
+        return "; raise the limit of open files (ulimit -n, LimitNOFILE=)";
+    case ENFILE:
+        return "; raise the limit of open files of the machine (sysctl fs.file-max)";
+    case EAGAIN:
+        return "; raise the limit of processes and threads (ulimit -u, TasksMax=, pids.max)";
+    default:
+        return "";
+    }
+}
+
 int spl_fail_errno(spl_error *error, int error_number, const char *format, ...) {
     spl_status status = SPL_E_IO;
-    if (error_number == ENOENT || error_number == ENOTDIR)
+    if (error_number == EMFILE || error_number == ENFILE || error_number == EAGAIN)
+        status = SPL_E_EXHAUSTED;
+    else if (error_number == ENOENT || error_number == ENOTDIR)
         status = SPL_E_NOT_FOUND;
     else if (error_number == EACCES || error_number == EPERM || error_number == EROFS)
         status = SPL_E_PERMISSION;
@@ -76,12 +94,18 @@ int spl_fail_errno(spl_error *error, int error_number, const char *format, ...) 
     else if (error_number == ENOSPC || error_number == EDQUOT)
         status = SPL_E_NO_SPACE;
 
-    char text[128];
+    char text[128], suffix[256];
+    snprintf(suffix, sizeof(suffix), "%s%s", strerror_r(error_number, text, sizeof(text)),
+             advice_for(error_number));
     va_list arguments;
     va_start(arguments, format);
-    fail_va(error, status, strerror_r(error_number, text, sizeof(text)), format, arguments);
+    fail_va(error, status, suffix, format, arguments);
     va_end(arguments);
     return status;
+}
+
+bool spl_status_is_transient(int status) {
+    return status == SPL_E_MEMORY || status == SPL_E_IO || status == SPL_E_EXHAUSTED;
 }
 
 int spl_fail_memory(spl_error *error) {

@@ -14,7 +14,7 @@ static const struct {
     {"4", "the input is damaged, is not audio, or holds no sound"},
     {"5", "the model cannot be found or is damaged"},
     {"6", "the output cannot be written"},
-    {"7", "out of memory, or a limit was exceeded"},
+    {"7", "out of memory or open files, or a limit was exceeded"},
     {"8", "the codec helper is missing or failed"},
     {"129, 130, 131, 143", "interrupted (SIGHUP, SIGINT, SIGQUIT, SIGTERM)"},
 };
@@ -25,6 +25,7 @@ static cli_exit exit_of_status(int status) {
     case SPL_E_MEMORY:
     case SPL_E_LIMIT:
     case SPL_E_BUDGET:
+    case SPL_E_EXHAUSTED:
         return CLI_EXIT_RESOURCES;
     case SPL_E_HELPER:
         return CLI_EXIT_HELPER;

@@ -12,7 +12,7 @@ TOOL = os.environ["SPLEETERD_CODEC_TOOL"]
 RATE = 44100
 
 # Exit statuses of codec_tool: the negated spl_status.
-ARGUMENT, IO, FORMAT, UNSUPPORTED, LIMIT, HELPER, NO_SPACE, BUDGET, SAMPLE = 1, 3, 5, 6, 9, 11, 12, 13, 14
+ARGUMENT, IO, FORMAT, UNSUPPORTED, LIMIT, HELPER, NO_SPACE, BUDGET, SAMPLE, EXHAUSTED = 1, 3, 5, 6, 9, 11, 12, 13, 14, 15
 
 
 def ffmpeg(*arguments, **keywords):

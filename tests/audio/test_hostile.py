@@ -7,6 +7,7 @@ import errno
 import os
 import pathlib
 import platform
+import resource
 import shutil
 import signal
 import socket
@@ -20,7 +21,7 @@ import time
 import numpy as np
 import pytest
 
-from audio_tool import ARGUMENT, BUDGET, FORMAT, HELPER, LIMIT, RATE, SAMPLE, TOOL, UNSUPPORTED, ffmpeg, make, music, tool
+from audio_tool import ARGUMENT, BUDGET, EXHAUSTED, FORMAT, HELPER, LIMIT, RATE, SAMPLE, TOOL, UNSUPPORTED, ffmpeg, make, music, tool
 
 
 def wav(fmt, data):
@@ -294,6 +295,23 @@ def test_helper_that_takes_too_long_in_cpu(tmp_path, script):
     done = tool("decode", make(tmp_path / "a.wav", music(0.1)), env={**os.environ, "SPLEETER_CODEC": str(helper)},
                 preexec_fn=deny_namespaces)
     assert done.returncode == BUDGET and b"CPU time" in done.stderr
+
+
+@pytest.mark.parametrize("mode", ("decode", "encode"))
+def test_without_a_descriptor_left(tmp_path, mode):
+    """Each number of descriptors gives the result or names the limit, also when the helper's own
+    start fails."""
+    song = make(tmp_path / "a.wav", music(0.1))
+    arguments = ["decode", song] if mode == "decode" else ["encode", tmp_path / "b.flac", "codec=flac"]
+    results = []
+    for limit in range(4, 12):
+        done = tool(*arguments, input=music(0.1).tobytes(),
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)))
+        results.append(done.returncode)
+        if done.returncode == EXHAUSTED:
+            assert b"Too many open files; raise the limit of open files (ulimit -n" in done.stderr, done.stderr
+            assert b"Bad file" not in done.stderr
+    assert EXHAUSTED in results and results[-1] == 0 and set(results) <= {0, 2, 3, 4, EXHAUSTED}, results
 
 
 def helper_of(pid):

@@ -5,6 +5,7 @@
  * back and expired.
  */
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/file.h"
 #include "http_fixture.h"
 #include "service/jobs/jobs.h"
@@ -19,6 +20,7 @@
 
 #include <cmocka.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define WAIT_S 120
@@ -522,6 +524,53 @@ static void gives_up_after_the_attempts(void **state) {
     assert_true(folder_is_empty(room->folder, "blobs"));
 }
 
+/* Limits this process to `more` descriptors than are open now. Returns the usual limit. */
+static struct rlimit leave_descriptors(rlim_t more) {
+    struct rlimit usual;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    const rlim_t open_now = usual.rlim_cur - (rlim_t)spl_descriptors_left();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){open_now + more, usual.rlim_max}),
+                     0);
+    return usual;
+}
+
+static void waits_for_descriptors(void **state) {
+    jobs_room *room = *state;
+    spl_problem problem = {0};
+    room->settings.attempts = 1;
+    char options[5000] = "{'duration': 1, 'mixes': {'m': ['vocals']";
+    for (int i = 0; i < 60; i++) {
+        const size_t length = strlen(options);
+        snprintf(options + length, sizeof(options) - length, ", 'm%d': ['vocals', 'accompaniment']",
+                 i);
+    }
+    snprintf(options + strlen(options), 3, "}}");
+
+    /* Enough to claim the job, but not for its outputs. */
+    json_auto_t *blocker = submit_long_song(room, "{}");
+    json_decref(wait_while(room, text_in(blocker, "id"), "queued"));
+    json_auto_t *created = submit_song(room, options);
+    const struct rlimit usual = leave_descriptors(90);
+    assert_int_equal(spl_jobs_ready(room->jobs, &problem), 0);
+    assert_int_equal(spl_jobs_cancel(room->jobs, &alice, "", text_in(blocker, "id"), &problem), 0);
+    json_decref(wait_while(room, text_in(created, "id"), "queued"));
+    json_auto_t *given_back = wait_while(room, text_in(created, "id"), "running");
+    expect_status(given_back, "queued");
+    assert_int_equal(json_integer_value(json_object_get(given_back, "attempts")), 0);
+
+    /* Not enough to claim it. */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    leave_descriptors(20);
+    assert_true(spl_jobs_ready(room->jobs, &problem) < 0);
+    assert_int_equal(problem.code, SPL_PROBLEM_UNAVAILABLE);
+    assert_non_null(strstr(problem.detail, "LimitNOFILE"));
+
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    json_auto_t *job = wait_for_end(room, text_in(created, "id"));
+    expect_status(job, "succeeded");
+    assert_int_equal(json_integer_value(json_object_get(job, "attempts")), 1);
+}
+
 static void stops_at_the_timeout(void **state) {
     jobs_room *room = *state;
     room->settings.job_timeout_s = 0;
@@ -660,6 +709,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(plays_while_it_grows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(gives_back_and_resumes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(gives_up_after_the_attempts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(waits_for_descriptors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stops_at_the_timeout, set_up, tear_down),
         cmocka_unit_test_setup_teardown(expires, set_up, tear_down),
         cmocka_unit_test_setup_teardown(deletes_only_what_it_knows, set_up, tear_down),

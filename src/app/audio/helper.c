@@ -101,6 +101,8 @@ static int run_helper(void *user) {
     syscall(SYS_setpgid, 0, 0);
 
     const int null = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0);
+    if (null < 0)
+        goto failed;
     const int wanted[] = {null, null, null, request->channel, request->file};
     for (int fd = 0; fd < (int)SPL_ARRAY_SIZE(wanted); fd++) {
         const long moved = wanted[fd] == fd ? syscall(SYS_fcntl, fd, F_SETFD, 0)
@@ -197,6 +199,8 @@ int spl_helper_start(const char *mode, int file_fd, const spl_stop *stop, spl_he
     pid_t pid = 0;
     spawn_request request = {.path = path, .mode = mode, .channel = channel, .file = file};
     const int failed = spawn(&request, &pid);
+    if (failed == EAGAIN || failed == EMFILE || failed == ENFILE || failed == ENOMEM)
+        return spl_fail_errno(ret_error, failed, "cannot start the codec helper %s", path);
     if (failed)
         return spl_fail(ret_error, SPL_E_HELPER, "cannot start the codec helper %s: %s", path,
                         strerror(failed));

@@ -145,7 +145,7 @@ static int find_model(job_admission *admission) {
 static int check_model(const job_admission *admission) {
     spl_error error;
     int status = spl_models_check(admission->jobs->models, &admission->model, &error);
-    if (status == SPL_E_MEMORY || status == SPL_E_IO)
+    if (spl_status_is_transient(status))
         return fail(admission, &error);
     if (status == 0)
         return 0;

@@ -26,6 +26,9 @@
 
 #define SPL_INPUT_BLOB "input"
 
+/* With fewer descriptors left, the service is not ready and claims no job. */
+#define SPL_DESCRIPTORS_MIN 64
+
 /* Operations for which requests have to take turns. */
 typedef enum spl_turn_kind {
     SPL_TURN_FETCH,  /* fetch a song from its source URL */

@@ -4,6 +4,7 @@
  * jobs.
  */
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "service/core/ids.h"
 #include "service/jobs/internal.h"
 #include "service/jobs/media.h"
@@ -198,6 +199,10 @@ int spl_jobs_ready(spl_jobs *jobs, spl_problem *ret_problem) {
     const spl_settings *settings = jobs->settings;
     if (atomic_load(&jobs->draining))
         return spl_refuse(ret_problem, SPL_PROBLEM_DRAINING, "the service is shutting down");
+    if (spl_descriptors_left() < SPL_DESCRIPTORS_MIN)
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE,
+                          "the service has too many files and connections open; raise its limit of "
+                          "open files (ulimit -n, LimitNOFILE=)");
     uint64_t free_bytes;
     spl_models_entry model;
     if (SPL_STORE(jobs, ping, NULL) < 0)

@@ -40,8 +40,8 @@ SPL_WARN_UNUSED int spl_jobs_start(const spl_jobs_parts *parts, spl_jobs **ret_j
  * then returned to the queue without using up an attempt. Returns when all threads have ended. */
 void spl_jobs_stop(spl_jobs *jobs, unsigned drain_s);
 void spl_jobs_free(spl_jobs *jobs);
-/* Returns 0 if jobs can be accepted: database, disk, scanner and model are available. Otherwise
- * *ret_problem says what is missing. For /ready. */
+/* Returns 0 if jobs can be accepted: descriptors, database, disk, scanner and model are available.
+ * Otherwise *ret_problem says what is missing. For /ready. */
 SPL_WARN_UNUSED int spl_jobs_ready(spl_jobs *jobs, spl_problem *ret_problem);
 /* Sets the gauges of the queue and the disk, for /metrics. A failure is logged and leaves its
  * gauges unchanged. */

@@ -280,7 +280,7 @@ static int check_locked(spl_models *models, const spl_models_entry *entry, spl_e
     const int status = spl_model_verify(entry->choice.path, &verdict.error);
     if (status < 0)
         *ret_error = verdict.error;
-    if (status != SPL_E_MEMORY && status != SPL_E_IO)
+    if (!spl_status_is_transient(status))
         models->verdicts[models->next_verdict++ % VERDICTS_MAX] = verdict;
     return status;
 }

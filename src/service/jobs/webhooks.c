@@ -226,7 +226,11 @@ static void deliver(spl_jobs *jobs, spl_delivery *delivery) {
         status = make_payload(jobs, delivery, &delivery->payload, &error);
     if (status == 0)
         status = post(jobs, delivery, delivery->payload, &http_status, &error);
-    if (status != SPL_E_CANCELED) /* else its lease expires; it is sent after the next start */
+    if (status == SPL_E_EXHAUSTED) {
+        spl_jobs_log_failure(SPL_LOG_WARNING, "webhook.deferred", &error);
+        defer(jobs, delivery);
+    } else if (status !=
+               SPL_E_CANCELED) /* else its lease expires; it is sent after the next start */
         settle(jobs, delivery, status, http_status, &error);
 }
 

@@ -6,6 +6,7 @@
  * and a lost lease; the engine polls several times a segment whether to stop.
  */
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/pool.h"
 #include "service/jobs/digest.h"
 #include "service/jobs/internal.h"
@@ -67,7 +68,9 @@ typedef struct job_work {
 typedef struct job_failure {
     const char *code;
     bool transient;
-    bool outage; /* of the shared database or storage: not the job's fault */
+    /* Of the shared database or storage, or of this process, which has no descriptor or thread
+     * left: not the job's fault. */
+    bool outage;
     char detail[1024];
 } job_failure;
 
@@ -186,7 +189,11 @@ static int fail_inside(const job_work *work, job_failure *failure, const spl_err
     if (error->status == SPL_E_CANCELED) /* the work's stop_reason says why */
         return error->status;
     spl_jobs_log_failure(SPL_LOG_ERROR, "job.attempt_failed", error);
-    failure->outage = error->status == SPL_E_IO && work->jobs->store->shared;
+    failure->outage = error->status == SPL_E_EXHAUSTED ||
+                      (error->status == SPL_E_IO && work->jobs->store->shared);
+    if (error->status == SPL_E_EXHAUSTED)
+        return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_UNAVAILABLE), true,
+                         "the service had no file descriptor or process left", error->status);
     if (error->status == SPL_E_NO_SPACE)
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_STORAGE_FULL), true,
                          "the disk of the service is full", error->status);
@@ -206,7 +213,7 @@ static int open_model(job_work *work, job_failure *failure) {
     if (status == 0)
         status = spl_job_options_select(&work->separation, spl_model_get_info(work->model),
                                         &work->parts, &error);
-    if (status == SPL_E_MEMORY || status == SPL_E_IO)
+    if (spl_status_is_transient(status))
         return fail_inside(work, failure, &error);
     if (status < 0) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "job.model_refused", &error);
@@ -560,9 +567,12 @@ static void set_context(const spl_job *job) {
         snprintf(context->trace_id, sizeof(context->trace_id), "%s", job->traceparent + version);
 }
 
-/* While the disk is full, jobs stay queued instead of failing one by one. */
+/* While the disk is full or the process has no descriptors left, jobs stay queued instead of
+ * failing one by one. */
 static bool has_room(spl_jobs *jobs) {
     uint64_t free_bytes;
+    if (spl_descriptors_left() < SPL_DESCRIPTORS_MIN)
+        return false;
     spl_error error;
     if (SPL_BLOBS(jobs, check, NULL, &error) < 0 ||
         spl_space_free_bytes(jobs->space, &free_bytes, &error) < 0) {

@@ -10,11 +10,11 @@
 #include "service/observe/metrics.h"
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "service/core/problem.h"
 
 #include <spleeter/spleeter.h>
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -307,17 +307,6 @@ static double gauge_value(size_t i) {
     return state.gauges[i];
 }
 
-static double count_entries(const char *path) {
-    DIR *folder = opendir(path);
-    if (!folder)
-        return 0;
-    double count = 0;
-    while (readdir(folder))
-        count++;
-    closedir(folder);
-    return count - 2; /* "." and ".." */
-}
-
 /* Field `number` (from 1) of /proc/self/stat; it must come after the command's name. */
 static double read_stat_field(const char *stat, int number) {
     const char *at = strrchr(stat, ')');
@@ -359,7 +348,7 @@ static void write_process(FILE *out) {
                 read_stat_field(stat, 24) * page);
     write_value(out, "process_threads", "gauge", "Threads.", read_stat_field(stat, 20));
     write_value(out, "process_open_fds", "gauge", "Open file descriptors.",
-                count_entries("/proc/self/fd") - 1); /* without the one that reads the folder */
+                (double)files.rlim_cur - (double)spl_descriptors_left());
     write_value(out, "process_max_fds", "gauge", "Limit of open file descriptors.",
                 (double)files.rlim_cur);
 }

@@ -6,6 +6,7 @@
  */
 #include "service/outbound/outbound.h"
 
+#include "base/descriptors.h"
 #include "base/response_headers.h"
 #include "service/outbound/address.h"
 
@@ -13,6 +14,7 @@
 #include <assert.h>
 #include <ctype.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -27,8 +29,9 @@ typedef struct transfer {
     char denied[64]; /* the last denied address */
     uint64_t bytes;
     spl_response_headers headers;
-    bool cut;    /* the rest of an unneeded response was not received */
-    int stopped; /* the status with which this side ended it, or 0 */
+    bool cut;         /* the rest of an unneeded response was not received */
+    int stopped;      /* the status with which this side ended it, or 0 */
+    int socket_errno; /* of the last socket that could not be made, or 0 */
 } transfer;
 
 static void url_free_p(CURLU **url) {
@@ -155,7 +158,9 @@ static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_s
         spl_address_text(&address->addr, run->denied);
         return CURL_SOCKET_BAD;
     }
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    run->socket_errno = fd < 0 ? errno : 0;
+    return fd;
 }
 
 static size_t take_data(char *data, size_t unit, size_t count, void *user) {
@@ -256,12 +261,23 @@ static bool is_headers_too_long(CURL *curl, CURLcode code) {
            first_byte_us > 0;
 }
 
+/* A connection or name lookup that failed for want of a descriptor. libcurl does not say why a
+ * lookup failed. */
+static bool is_exhausted(const transfer *run, CURLcode code) {
+    return run->socket_errno == EMFILE || run->socket_errno == ENFILE ||
+           ((code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_OUT_OF_MEMORY) &&
+            spl_descriptors_left() == 0);
+}
+
 static int fail_transfer(const transfer *run, CURL *curl, CURLcode code, spl_error *ret_error) {
     if (code == CURLE_COULDNT_CONNECT && run->denied[0])
         return spl_fail(ret_error, SPL_E_PERMISSION,
                         "the host's address %s is not allowed: it is not public, and not in the "
                         "operator's list",
                         run->denied);
+    if (is_exhausted(run, code))
+        return spl_fail_errno(ret_error, run->socket_errno ? run->socket_errno : EMFILE,
+                              "cannot make a connection");
     if (run->stopped == SPL_E_LIMIT || code == CURLE_FILESIZE_EXCEEDED)
         return spl_fail(ret_error, SPL_E_LIMIT, "the answer has more than %" PRIu64 " bytes",
                         run->request->max_bytes);

@@ -41,7 +41,7 @@ SPL_WARN_UNUSED int spl_outbound_start(spl_error *ret_error);
 
 /* Sends a request and receives the response; any HTTP status is success. Errors: ARGUMENT (the
  * URL), PERMISSION (the address is not allowed), LIMIT (size), CANCELED, MEMORY, the status of
- * `write`, IO (all others). Thread-safe. */
+ * `write`, EXHAUSTED, IO (all others). Thread-safe. */
 SPL_WARN_UNUSED int spl_outbound_run(const spl_outbound *request, spl_outbound_answer *ret_answer,
                                      spl_error *ret_error);
 /* Makes the checks of a URL that need no connection. Errors: ARGUMENT, PERMISSION, MEMORY. */

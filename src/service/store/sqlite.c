@@ -68,6 +68,8 @@ static int fail_database(sqlite3 *db, spl_error *ret_error) {
         return spl_fail_memory(ret_error);
     if (code == SQLITE_FULL || (from_system && (number == ENOSPC || number == EDQUOT)))
         status = SPL_E_NO_SPACE;
+    else if (from_system && (number == EMFILE || number == ENFILE))
+        status = SPL_E_EXHAUSTED;
     else if (code == SQLITE_PERM || code == SQLITE_READONLY)
         status = SPL_E_PERMISSION;
     else if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
