@@ -112,7 +112,6 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "one_process(reason): not for a service of several processes (tests/scale/service_on_cluster.py)")
 
 
-
 class Service(Client):
     """A running `spleeterd serve`. tests/scale/service_on_cluster.py makes it a cluster of several
     processes: `process` is then the first of them, and tests of what only one process can guarantee
@@ -238,27 +237,42 @@ class Service(Client):
             name for name in self.files("blobs") if ".part" in name]
 
 
-@pytest.fixture
-def serve(tmp_path):
-    """serve(NAME=value, ...) starts a service with these settings. Without DRAIN_S it does not wait
-    for running jobs when it stops. At the end each service must exit with 0 on SIGTERM and leave
-    nothing temporary behind."""
-    services = []
+@contextlib.contextmanager
+def services(parent):
+    """Yields start(NAME=value, ...), which starts a service with these settings in a folder below
+    `parent`. Without DRAIN_S it does not wait for running jobs when it stops. At the end each
+    service must exit with 0 on SIGTERM and leave nothing temporary behind."""
+    started = []
 
     def start(wait=True, folder=None, **settings):
-        folder = folder or tmp_path / f"service{len(services)}"
+        folder = folder or parent / f"service{len(started)}"
         folder.mkdir(exist_ok=True)
         settings = {"PORT": free_port(), "DATA_DIR": folder / "data", "API_KEY": KEY, "MIN_FREE_DISK_MB": 64,
                     "RATE_PER_MINUTE": 100000, "DRAIN_S": 0, **settings}
-        services.append(Service(folder, {name: value for name, value in settings.items() if value is not None}))
-        return services[-1].start(wait)
+        started.append(Service(folder, {name: value for name, value in settings.items() if value is not None}))
+        return started[-1].start(wait)
 
     yield start
-    for service in services:
+    for service in started:
         if all(process.poll() is not None for process in service.processes):
             continue
         assert service.stop() == 0, service.log_path.read_text()[-4000:]
         assert service.leftovers() == []
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """serve(NAME=value, ...) starts a service for one test."""
+    with services(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def serve_all(tmp_path_factory):
+    """serve_all(NAME=value, ...) starts a service for all tests of a file, which must not depend on
+    each other."""
+    with services(tmp_path_factory.mktemp("services")) as start:
+        yield start
 
 
 @pytest.fixture
@@ -500,7 +514,7 @@ class Issuer(Server):
         return {"JWT_ISSUER": self.name, "JWT_AUDIENCE": self.audience, "JWT_JWKS_URL": self.jwks_url}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def jwks():
     pytest.importorskip("cryptography")
     issuer = Issuer()
