@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files: mapping with a size limit, and atomic writing (write to a temporary file, flush, rename).
+ * Files: reading and mapping with a size limit, and atomic writing (write to a temporary file,
+ * flush, rename).
  */
 #include "base/file.h"
 
@@ -18,20 +19,134 @@
 #define PROC_LINK      "/proc/self/fd/%d"
 #define PROC_LINK_SIZE 32
 
-int spl_file_map_open(const char *path, size_t cap_bytes, spl_file_map *ret_map,
-                      spl_error *ret_error) {
-    SPL_CLEANUP(spl_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+/* ---- Who may change a file ---- */
+
+static bool is_ours(const struct stat *status) {
+    return status->st_uid == 0 || status->st_uid == geteuid();
+}
+
+static int refuse_owner(const char *path, uid_t owner, spl_error *ret_error) {
+    return spl_fail(ret_error, SPL_E_PERMISSION,
+                    "%s belongs to user %u, who could change it; check it, then run: chown %u %s",
+                    path, (unsigned)owner, (unsigned)geteuid(), path);
+}
+
+static int check_trust(const char *path, const struct stat *status, spl_file_trust trust,
+                       spl_error *ret_error) {
+    if (trust == SPL_FILE_ANYBODYS)
+        return 0;
+    if (!is_ours(status))
+        return refuse_owner(path, status->st_uid, ret_error);
+    if (trust == SPL_FILE_PRIVATE && status->st_mode & (S_IRWXG | S_IRWXO))
+        return spl_fail(ret_error, SPL_E_PERMISSION,
+                        "%s is open to others; run: chmod 600 %s (and replace it, if others may "
+                        "have read it)",
+                        path, path);
+    if (status->st_mode & (S_IWGRP | S_IWOTH))
+        return spl_fail(ret_error, SPL_E_PERMISSION,
+                        "others may write %s; check it, then run: chmod go-w %s", path, path);
+    return 0;
+}
+
+/* Whether this process has the group. More groups than fit count as none. */
+static bool has_group(gid_t group) {
+    gid_t groups[256];
+    const int count = getgroups(SPL_ARRAY_SIZE(groups), groups);
+    for (int i = 0; i < count; i++) {
+        if (groups[i] == group)
+            return true;
+    }
+    return group == getegid();
+}
+
+int spl_folder_check(const char *path, spl_error *ret_error) {
+    struct stat status;
+    if (stat(path, &status) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot use the folder %s", path);
+    if (!is_ours(&status))
+        return refuse_owner(path, status.st_uid, ret_error);
+    if (status.st_mode & S_IWOTH || (status.st_mode & S_IWGRP && !has_group(status.st_gid)))
+        return spl_fail(ret_error, SPL_E_PERMISSION,
+                        "others may write to the folder %s; check what it holds, then run: "
+                        "chmod go-w %s",
+                        path, path);
+    return 0;
+}
+
+/* ---- Reading ---- */
+
+static int open_regular(const char *path, spl_file_trust trust, int *ret_fd,
+                        struct stat *ret_status, spl_error *ret_error) {
+    /* Opening a FIFO would wait for a writer, and a terminal could become the controlling one. */
+    SPL_CLEANUP(spl_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return spl_fail_errno(ret_error, errno, "cannot open %s", path);
-    struct stat status;
-    if (fstat(fd, &status) < 0)
+    if (fstat(fd, ret_status) < 0)
         return spl_fail_errno(ret_error, errno, "cannot read %s", path);
-    if (!S_ISREG(status.st_mode))
+    if (!S_ISREG(ret_status->st_mode))
         return spl_fail(ret_error, SPL_E_FORMAT, "%s is not a regular file", path);
-    size_t size = (size_t)status.st_size;
-    if (size > cap_bytes)
-        return spl_fail(ret_error, SPL_E_LIMIT, "%s has %zu bytes, more than the %zu allowed", path,
-                        size, cap_bytes);
+    const int status = check_trust(path, ret_status, trust, ret_error);
+    if (status == 0)
+        *ret_fd = spl_steal_fd(&fd);
+    return status;
+}
+
+int spl_file_open(const char *path, spl_file_trust trust, int *ret_fd, spl_error *ret_error) {
+    struct stat status;
+    return open_regular(path, trust, ret_fd, &status, ret_error);
+}
+
+static int refuse_size(const char *path, size_t cap_bytes, spl_error *ret_error) {
+    return spl_fail(ret_error, SPL_E_LIMIT, "%s has more than the %zu bytes allowed", path,
+                    cap_bytes);
+}
+
+int spl_file_read(const char *path, spl_file_trust trust, size_t cap_bytes,
+                  spl_file_content *ret_content, spl_error *ret_error) {
+    SPL_CLEANUP(spl_close_p) int fd = -1;
+    SPL_CLEANUP(spl_file_content_free) spl_file_content content = {0};
+    struct stat found;
+    const int status = open_regular(path, trust, &fd, &found, ret_error);
+    if (status < 0)
+        return status;
+    if ((uint64_t)found.st_size > cap_bytes)
+        return refuse_size(path, cap_bytes, ret_error);
+    const size_t room = (size_t)found.st_size + 1; /* one more shows that the file has grown */
+    if (!(content.text = malloc(room)))
+        return spl_fail_memory(ret_error);
+    for (ssize_t got = 1; got > 0 && content.size_bytes < room;) {
+        got = read(fd, content.text + content.size_bytes, room - content.size_bytes);
+        if (got < 0 && errno != EINTR)
+            return spl_fail_errno(ret_error, errno, "cannot read %s", path);
+        content.size_bytes += got > 0 ? (size_t)got : 0;
+        got = got < 0 ? 1 : got;
+    }
+    if (content.size_bytes == room)
+        return spl_fail(ret_error, SPL_E_IO, "%s grows while it is read; try again", path);
+    content.text[content.size_bytes] = '\0';
+    content.shared = found.st_uid == geteuid() && found.st_mode & (S_IRWXG | S_IRWXO);
+    *ret_content = content;
+    content = (spl_file_content){0};
+    return 0;
+}
+
+void spl_file_content_free(spl_file_content *content) {
+    if (content->text)
+        explicit_bzero(content->text, content->size_bytes);
+    free(content->text);
+    *content = (spl_file_content){0};
+}
+
+int spl_file_map_open(const char *path, size_t cap_bytes, spl_file_map *ret_map,
+                      spl_error *ret_error) {
+    SPL_CLEANUP(spl_close_p) int fd = -1;
+    struct stat found;
+    const int status = open_regular(path, SPL_FILE_ANYBODYS, &fd, &found, ret_error);
+    if (status < 0)
+        return status;
+    if ((uint64_t)found.st_size > cap_bytes)
+        return refuse_size(path, cap_bytes, ret_error);
+    const size_t size = (size_t)found.st_size;
     void *data = NULL;
     if (size > 0) {
         data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);

@@ -1,11 +1,42 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files: mapping with a size limit, and atomic writing.
+ * Files: reading and mapping with a size limit, who may have changed them, and atomic writing.
  */
 #ifndef SPL_BASE_FILE_H
 #define SPL_BASE_FILE_H
 
 #include "base/error.h"
+
+/* Who may have changed a file whose content is believed. */
+typedef enum spl_file_trust {
+    SPL_FILE_ANYBODYS, /* anybody: the content is checked in another way */
+    SPL_FILE_TRUSTED,  /* only this process's user and root: the owner is one of them, and nobody
+                          else has write access */
+    SPL_FILE_PRIVATE,  /* as SPL_FILE_TRUSTED, and nobody else has read access */
+} spl_file_trust;
+
+/* Opens a regular file for reading. Never blocks, whatever `path` names. Errors: FORMAT (not a
+ * regular file), PERMISSION (as `trust`, with the remedy in the message). */
+SPL_WARN_UNUSED int spl_file_open(const char *path, spl_file_trust trust, int *ret_fd,
+                                  spl_error *ret_error);
+
+/* Fails with PERMISSION if anybody but this process's user and root may change what the folder at
+ * `path` contains. A group that this process belongs to may: Kubernetes gives volumes to the
+ * group of a pod (fsGroup). Errors: as stat, too. */
+SPL_WARN_UNUSED int spl_folder_check(const char *path, spl_error *ret_error);
+
+typedef struct spl_file_content {
+    char *text; /* `size_bytes` bytes and a NUL; owned by this struct */
+    size_t size_bytes;
+    bool shared; /* this process's user owns the file, and others may read it */
+} spl_file_content;
+
+/* Reads a file that somebody may rewrite meanwhile, which would end a process that has mapped it.
+ * Errors: as spl_file_open; LIMIT if it has more than `cap_bytes`. */
+SPL_WARN_UNUSED int spl_file_read(const char *path, spl_file_trust trust, size_t cap_bytes,
+                                  spl_file_content *ret_content, spl_error *ret_error);
+/* Wipes and frees the text; a zeroed content is allowed. */
+void spl_file_content_free(spl_file_content *content);
 
 /* A read-only mapping of a regular file. */
 typedef struct spl_file_map {
@@ -13,8 +44,8 @@ typedef struct spl_file_map {
     size_t size_bytes;
 } spl_file_map;
 
-/* Maps the regular file at `path`. Errors: LIMIT if it is larger than `cap_bytes`. The file must
- * not shrink while it is mapped. */
+/* Maps the regular file at `path`, for large files that are replaced but never rewritten: the file
+ * must not shrink while it is mapped. Errors: LIMIT if it is larger than `cap_bytes`. */
 SPL_WARN_UNUSED int spl_file_map_open(const char *path, size_t cap_bytes, spl_file_map *ret_map,
                                       spl_error *ret_error);
 

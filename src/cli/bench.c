@@ -275,12 +275,12 @@ static void print_result(const json_t *now, const json_t *before) {
 }
 
 static int read_result(const char *path, json_t **ret_result, spl_error *ret_error) {
-    SPL_CLEANUP(spl_file_map_close) spl_file_map map = {0};
-    int status = spl_file_map_open(path, RESULT_MAX_BYTES, &map, ret_error);
+    SPL_CLEANUP(spl_file_content_free) spl_file_content file = {0};
+    int status = spl_file_read(path, SPL_FILE_ANYBODYS, RESULT_MAX_BYTES, &file, ret_error);
     if (status < 0)
         return status;
     spl_error reason;
-    status = spl_json_load(map.data, map.size_bytes, 0, ret_result, &reason);
+    status = spl_json_load(file.text, file.size_bytes, 0, ret_result, &reason);
     return status < 0 ? spl_fail(ret_error, (spl_status)status, "cannot compare with %s, which %s",
                                  path, reason.message)
                       : 0;

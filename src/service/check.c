@@ -15,6 +15,7 @@
 #include "service/store/store.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +27,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define AWAY_S 10
+#define AWAY_S        10
+#define PEM_MAX_BYTES ((size_t)1 << 20)
 
 typedef struct service_check {
     const spl_settings *settings;
@@ -45,12 +47,18 @@ static SPL_PRINTF(2, 3) void tell(const service_check *check, const char *format
 
 /* ---- Files ---- */
 
-/* Opens the file of a setting. Returns NULL after reporting why it cannot be read. */
-static FILE *open_file(const service_check *check, const char *setting, const char *path) {
-    FILE *file = fopen(path, "re");
-    if (!file)
-        tell(check, "%s: cannot open %s: %s", setting, path, strerror(errno));
-    return file;
+/* Opens the PEM file of a setting. Returns NULL after reporting why it cannot be used. */
+static BIO *open_pem(const service_check *check, const char *setting, const char *path,
+                     spl_file_content *ret_content) {
+    spl_error error;
+    if (spl_file_read(path, SPL_FILE_TRUSTED, PEM_MAX_BYTES, ret_content, &error) == 0)
+        return BIO_new_mem_buf(ret_content->text, (int)ret_content->size_bytes);
+    tell(check, "%s: %s", setting, error.message);
+    return NULL;
+}
+
+static void free_pem(BIO **pem) {
+    BIO_free(*pem);
 }
 
 static void free_certificate(X509 **certificate) {
@@ -66,11 +74,14 @@ static void check_tls(const service_check *check) {
     const char *key_path = check->settings->tls_key;
     SPL_CLEANUP(free_certificate) X509 *certificate = NULL;
     SPL_CLEANUP(free_key) EVP_PKEY *key = NULL;
-    FILE *file;
-    if (*certificate_path &&
-        (file = open_file(check, "SPLEETER_TLS_CERTIFICATE", certificate_path))) {
-        certificate = PEM_read_X509(file, NULL, NULL, NULL);
-        fclose(file);
+    SPL_CLEANUP(spl_file_content_free) spl_file_content certificate_file = {0};
+    SPL_CLEANUP(spl_file_content_free) spl_file_content key_file = {0};
+    SPL_CLEANUP(free_pem)
+    BIO *certificate_pem = *certificate_path ? open_pem(check, "SPLEETER_TLS_CERTIFICATE",
+                                                        certificate_path, &certificate_file)
+                                             : NULL;
+    if (certificate_pem) {
+        certificate = PEM_read_bio_X509(certificate_pem, NULL, NULL, NULL);
         if (!certificate)
             tell(check, "SPLEETER_TLS_CERTIFICATE: %s holds no certificate in PEM",
                  certificate_path);
@@ -78,9 +89,10 @@ static void check_tls(const service_check *check) {
             tell(check, "SPLEETER_TLS_CERTIFICATE: the certificate in %s has expired",
                  certificate_path);
     }
-    if (*key_path && (file = open_file(check, "SPLEETER_TLS_KEY", key_path))) {
-        key = PEM_read_PrivateKey(file, NULL, NULL, (void *)(uintptr_t) "");
-        fclose(file);
+    SPL_CLEANUP(free_pem)
+    BIO *key_pem = *key_path ? open_pem(check, "SPLEETER_TLS_KEY", key_path, &key_file) : NULL;
+    if (key_pem) {
+        key = PEM_read_bio_PrivateKey(key_pem, NULL, NULL, (void *)(uintptr_t) "");
         if (!key)
             tell(check, "SPLEETER_TLS_KEY: %s holds no private key in PEM without a password",
                  key_path);
@@ -117,6 +129,10 @@ static void check_data_dir(const service_check *check) {
     if (!*data_dir)
         return;
     check_folder(check, "SPLEETER_DATA_DIR", data_dir);
+    spl_error error;
+    const int status = spl_folder_check(data_dir, &error);
+    if (status == SPL_E_PERMISSION)
+        tell(check, "SPLEETER_DATA_DIR: %s", error.message);
     for (size_t i = 0; i < SPL_ARRAY_SIZE(names); i++) {
         SPL_CLEANUP(spl_free_p) char *path = NULL;
         if (asprintf(&path, "%s/%s", data_dir, names[i]) >= 0 && access(path, R_OK | W_OK) < 0 &&

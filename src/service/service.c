@@ -63,6 +63,9 @@ static int make_data_dir(const char *path, spl_error *ret_error) {
     int status = spl_make_folders(path, ret_error);
     if (status < 0)
         return status;
+    status = spl_folder_check(path, ret_error);
+    if (status < 0)
+        return status;
     struct stat stat;
     if (lstat(path, &stat) == 0 && (stat.st_mode & 077) != 0)
         spl_log(SPL_LOG_WARNING, "service.data_dir_open", SPL_TEXT("data_dir", path),

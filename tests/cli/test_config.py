@@ -105,6 +105,42 @@ def test_data_folder_of_somebody_else(spleeterd, tmp_path):
     assert f"cannot use {tmp_path}/data/keys.json: Permission denied" in said[1]
 
 
+def test_files_that_are_no_files(spleeterd, tmp_path):
+    """Each is a FIFO without a writer: the check reports it instead of waiting."""
+    (tmp_path / "data").mkdir(mode=0o700)
+    for name in ("data/keys.json", "chain", "key", "api-key"):
+        os.mkfifo(tmp_path / name, 0o600)
+    said = problems(spleeterd, tmp_path, SPLEETER_TLS_CERTIFICATE=str(tmp_path / "chain"), SPLEETER_TLS_KEY=str(tmp_path / "key"),
+                    SPLEETER_API_KEY_FILE=str(tmp_path / "api-key"))
+    for name in ("data/keys.json", "chain", "key", "api-key"):
+        assert sum(f"{tmp_path}/{name} is not a regular file" in line for line in said) == 1, name
+
+
+@pytest.mark.parametrize("name, setting", [("data", None), ("data/keys.json", None), ("secret", "API_KEY_FILE"), ("a.pem", "TLS_CERTIFICATE"),
+                                           ("a.key", "TLS_KEY")])
+def test_what_others_may_change(spleeterd, tmp_path, name, setting):
+    """Others may write the file or folder, or own it."""
+    (tmp_path / "data").mkdir(mode=0o700)
+    (tmp_path / "data/keys.json").write_text('{"version": 1, "keys": []}')
+    (tmp_path / "data/keys.json").chmod(0o600)
+    (tmp_path / "secret").write_text("k7Wq2ZtR9vLx4NbHs8Fdk7Wq2ZtR9vLx4NbHs8F0")
+    certificate(tmp_path, "a")
+    settings = {"SPLEETER_TLS_CERTIFICATE": str(tmp_path / "a.pem"), "SPLEETER_TLS_KEY": str(tmp_path / "a.key"),
+                "SPLEETER_API_KEY_FILE": str(tmp_path / "secret")}
+    path = tmp_path / name
+    assert problems(spleeterd, tmp_path, code=0, **settings) == []
+    mode = path.stat().st_mode
+    path.chmod(mode | 0o002)
+    (line,) = problems(spleeterd, tmp_path, **settings)
+    assert "others may write" in line and f"chmod go-w {path}" in line and (not setting or f"SPLEETER_{setting}" in line)
+    assert "chmod go-w" in spleeterd("serve", "--data-dir", tmp_path / "data", env={**FINE, **settings}, code=2 if name == "secret" else 6).err
+    path.chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(path, 10001, 0)
+        (line,) = problems(spleeterd, tmp_path, **settings)
+        assert f"{path} belongs to user 10001" in line and "chown 0" in line
+
+
 @pytest.mark.parametrize("settings, words", [
     ({"SPLEETER_MODEL": "7stems"}, "SPLEETER_MODEL: there is no model 7stems"),
     ({"SPLEETER_MODEL": "4stems", "SPLEETER_PULL_MODELS": "4stems,6stems"}, "SPLEETER_PULL_MODELS: there is no model 6stems"),

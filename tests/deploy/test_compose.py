@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The Compose files: checked with the specification's schema, loaded by its reference loader, and
 each mounted file checked by the program that reads it."""
+import ipaddress
 import json
 import os
 import pathlib
@@ -62,6 +63,9 @@ def test_proxies_are_trusted():
     full, alone = (yaml.safe_load((folder / "compose.yaml").read_text()) for folder in (FULL, COMPOSE))
     proxy = full["services"]["proxy"]["networks"]["front"]["ipv4_address"]
     assert full["services"]["api"]["environment"]["SPLEETER_TRUSTED_PROXIES"] == f"{proxy}/32"
+    front = {name: ipaddress.ip_network(value) for name, value in full["networks"]["front"]["ipam"]["config"][0].items()}
+    assert ipaddress.ip_address(proxy) in front["subnet"], "Docker gives it to no other container"
+    assert ipaddress.ip_address(proxy) not in front["ip_range"] and front["ip_range"].subnet_of(front["subnet"])
     gateway = alone["networks"]["default"]["ipam"]["config"][0]["gateway"]
     assert alone["services"]["spleeterd"]["environment"]["SPLEETER_TRUSTED_PROXIES"] == f"{gateway}/32"
     assert alone["services"]["spleeterd"]["ports"] == ["127.0.0.1:8080:8080"], "the gateway passes on nothing but this host's"

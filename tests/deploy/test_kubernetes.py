@@ -79,6 +79,17 @@ def write(text):
 
 
 @pytest.mark.parametrize("part", ["api", "worker"])
+def test_the_data_folder_is_the_services(part):
+    """An emptyDir is open to everybody. Its subfolder, made by the service's user, is not."""
+    spec = one("Deployment", f"stems-spleeterd-{part}")["spec"]["template"]["spec"]
+    (made,), (container,) = spec["initContainers"], spec["containers"]
+    (data,) = [mount for mount in container["volumeMounts"] if mount["name"] == "data"]
+    (place,) = made["volumeMounts"]
+    assert made["command"] == ["install", "-d", "-m", "0700", f"{place['mountPath']}/{data['subPath']}"]
+    assert place["name"] == "data" and made["image"] == container["image"] and made["securityContext"] == container["securityContext"]
+
+
+@pytest.mark.parametrize("part", ["api", "worker"])
 def test_drain_is_longer_than_asked_for(part):
     spec = one("Deployment", f"stems-spleeterd-{part}")["spec"]["template"]["spec"]
     settings = one("ConfigMap", "stems-spleeterd")["data"]

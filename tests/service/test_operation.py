@@ -62,7 +62,7 @@ def test_keys_that_others_may_write(service):
     wait_until(lambda: service.log("keys.open"), what="a warning")
     service.stop()
     (service.data / "keys.json").chmod(0o666)
-    assert "chmod 600" in refuses_to_start(service.folder, API_KEY=KEY)
+    assert "chmod go-w" in refuses_to_start(service.folder, API_KEY=KEY)
     (service.data / "keys.json").chmod(0o600)
     service.start()
 

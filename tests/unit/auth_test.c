@@ -274,13 +274,77 @@ static void open_key_files(void **state) {
         const int status = spl_key_file_read(folder, &file, &is_open, &error);
         if (mode & 022) {
             assert_int_equal(status, SPL_E_PERMISSION);
-            assert_non_null(strstr(error.message, "chmod 600"));
+            assert_non_null(strstr(error.message, "chmod go-w"));
             continue;
         }
         assert_int_equal(status, 0);
         assert_int_equal(is_open, mode != 0);
         spl_key_file_free(&file);
     }
+}
+
+static void expect_no_keys(spl_status status, const char *words) {
+    spl_error error;
+    spl_key_file file;
+    assert_int_equal(spl_key_file_read(folder, &file, NULL, &error), status);
+    if (!strstr(error.message, words))
+        fail_msg("%s", error.message);
+}
+
+/* A FIFO has no writer, so opening it in the usual way would wait for ever. */
+static void only_regular_files_are_read(void **state) {
+    (void)state;
+    spl_error error;
+    uint8_t secret[32];
+    alarm(60);
+    assert_int_equal(mkfifo(path_of("keys.json"), 0600), 0);
+    expect_no_keys(SPL_E_FORMAT, "not a regular file");
+    assert_int_equal(mkfifo(path_of("secret"), 0600), 0);
+    assert_int_equal(spl_secret_open(folder, secret, &error), SPL_E_FORMAT);
+    assert_int_equal(unlink(path_of("keys.json")), 0);
+    assert_int_equal(symlink("/dev/zero", path_of("keys.json")), 0);
+    expect_no_keys(SPL_E_FORMAT, "not a regular file");
+    alarm(0);
+}
+
+static void files_of_other_users_are_refused(void **state) {
+    (void)state;
+    spl_error error;
+    char key[64];
+    uint8_t secret[32];
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(spl_keys_add(folder, "bob", "user", NULL, &defaults, key, &error), 0);
+    assert_int_equal(spl_secret_open(folder, secret, &error), 0);
+    assert_int_equal(chown(path_of("keys.json"), 10001, 0), 0);
+    expect_no_keys(SPL_E_PERMISSION, "belongs to user 10001");
+    assert_int_equal(chown(path_of("secret"), 10001, 0), 0);
+    assert_int_equal(spl_secret_open(folder, secret, &error), SPL_E_PERMISSION);
+}
+
+static void expect_folder(mode_t mode, int expected, const char *words) {
+    spl_error error = {0};
+    assert_int_equal(chmod(folder, mode), 0);
+    assert_int_equal(spl_folder_check(folder, &error), expected);
+    assert_non_null(strstr(error.message, words));
+}
+
+static void folders_of_others_are_refused(void **state) {
+    (void)state;
+    uint8_t secret[32];
+    expect_folder(0750, 0, "");
+    expect_folder(02770, 0, ""); /* as Kubernetes makes them: the group is ours */
+    expect_folder(0702, SPL_E_PERMISSION, "chmod go-w");
+    expect_folder(01777, SPL_E_PERMISSION, "chmod go-w");
+    assert_int_equal(spl_secret_open(folder, secret, NULL), SPL_E_PERMISSION);
+    expect_folder(0700, 0, "");
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chown(folder, 0, 10001), 0);
+    expect_folder(0770, SPL_E_PERMISSION, "chmod go-w");
+    expect_folder(0750, 0, "");
+    assert_int_equal(chown(folder, 10001, 0), 0);
+    expect_folder(0700, SPL_E_PERMISSION, "belongs to user 10001");
 }
 
 /* 24 processes add keys at the same time; no key is lost. */
@@ -535,6 +599,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(names_are_not_inherited, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(readers_read_of_one_client, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(open_key_files, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(only_regular_files_are_read, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(files_of_other_users_are_refused, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(folders_of_others_are_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(keys_added_at_once, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(damaged_key_files, make_folder, remove_folder),
         cmocka_unit_test(rates),

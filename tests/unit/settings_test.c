@@ -160,7 +160,7 @@ static void secrets_come_from_files_too(void **state) {
     assert_string_equal(settings.api_key, "the-flag-has-precedence");
     spl_settings_free(&settings);
     setenv("SPLEETER_API_KEY_FILE", "/nowhere/key", 1);
-    REFUSED("cannot read /nowhere/key");
+    REFUSED("cannot open /nowhere/key");
     unlink(path);
 }
 

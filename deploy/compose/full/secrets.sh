@@ -34,6 +34,16 @@ if [ ! -s metrics-key ]; then
 fi
 # Compose binds these files into containers, whose users are others than this one and must be able to read them. Nobody else on this host
 # can enter the folder.
-chmod 0444 database-password database-url secret api-key grafana-password metrics-key keys.json
+#
+# The service accepts a secret from root or from its own user alone, so the files become root's.
+bound='database-password database-url secret api-key grafana-password metrics-key keys.json'
+# shellcheck disable=SC2086
+if [ "$(id -u)" = 0 ] || [ -n "${SPLEETERD:-}" ]; then
+    chmod 0444 $bound
+    [ "$(id -u)" != 0 ] || chown 0:0 $bound
+else
+    docker run --rm --user 0:0 --cap-drop ALL --cap-add CHOWN --cap-add FOWNER --cap-add DAC_OVERRIDE -v "$PWD:/secrets" -w /secrets --entrypoint /bin/sh spleeterd \
+        -ec "chmod 0444 $bound && chown 0:0 $bound"
+fi
 chmod 0600 s3.env s3-root.env
 chmod 0700 .

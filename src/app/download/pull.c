@@ -140,10 +140,10 @@ static int get_checksum(pull_job *p, spl_error *ret_error) {
         (status = join(p->shown, "checksum.json", &shown, ret_error)) < 0)
         return status;
     if (!p->remote) {
-        SPL_CLEANUP(spl_file_map_close) spl_file_map map = {0};
-        status = spl_file_map_open(from, SPL_CHECKSUMS_MAX_BYTES, &map, ret_error);
+        SPL_CLEANUP(spl_file_content_free) spl_file_content file = {0};
+        status = spl_file_read(from, SPL_FILE_ANYBODYS, SPL_CHECKSUMS_MAX_BYTES, &file, ret_error);
         return status < 0 ? status
-                          : spl_checksums_find(map.data, map.size_bytes, p->options->name, from,
+                          : spl_checksums_find(file.text, file.size_bytes, p->options->name, from,
                                                p->sha256, ret_error);
     }
     const spl_transfer transfer = {

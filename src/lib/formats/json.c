@@ -29,15 +29,13 @@ int spl_json_parse(const void *text, size_t size, const char *path, json_t **ret
 }
 
 int spl_json_parse_file(const char *path, json_t **ret_object, spl_error *ret_error) {
-    spl_file_map map;
-    int status = spl_file_map_open(path, SPL_JSON_FILE_MAX_BYTES, &map, ret_error);
+    SPL_CLEANUP(spl_file_content_free) spl_file_content file = {0};
+    const int status =
+        spl_file_read(path, SPL_FILE_ANYBODYS, SPL_JSON_FILE_MAX_BYTES, &file, ret_error);
     if (status < 0)
         return status;
-    const size_t skip = map.size_bytes >= 3 && memcmp(map.data, BYTE_ORDER_MARK, 3) == 0 ? 3 : 0;
-    status = spl_json_parse((const char *)map.data + skip, map.size_bytes - skip, path, ret_object,
-                            ret_error);
-    spl_file_map_close(&map);
-    return status;
+    const size_t skip = strncmp(file.text, BYTE_ORDER_MARK, 3) == 0 ? 3 : 0;
+    return spl_json_parse(file.text + skip, file.size_bytes - skip, path, ret_object, ret_error);
 }
 
 bool spl_json_is_line(const char *text) {

@@ -9,13 +9,10 @@
 #include "base/json.h"
 #include "service/auth/private_file.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define FILE_NAME      "keys.json"
 #define FILE_MAX_BYTES ((size_t)4 << 20)
@@ -155,43 +152,23 @@ int spl_key_file_parse(const void *text, size_t size, const char *path, spl_key_
     return 0;
 }
 
-/* Rejects a file that others may write. *ret_open is false for another user's file, such as a
- * Kubernetes Secret, because its owner chose the mode. */
-static int check_mode(const char *path, bool *ret_open, spl_error *ret_error) {
-    struct stat status;
-    if (stat(path, &status) < 0)
-        return spl_fail_errno(ret_error, errno, "cannot read %s", path);
-    if (status.st_mode & (S_IWGRP | S_IWOTH))
-        return spl_fail(ret_error, SPL_E_PERMISSION,
-                        "others may write %s; look at who has a key there (spleeterd keys list), "
-                        "then run: chmod 600 %s",
-                        path, path);
-    *ret_open = status.st_uid == geteuid() && status.st_mode & (S_IRWXG | S_IRWXO);
-    return 0;
-}
-
 int spl_key_file_read(const char *data_dir, spl_key_file *ret_file, bool *ret_open,
                       spl_error *ret_error) {
-    bool is_open = false;
     SPL_CLEANUP(spl_free_p) char *path = NULL;
     if (asprintf(&path, "%s/" FILE_NAME, data_dir) < 0)
         return spl_fail_memory(ret_error);
-    spl_file_map map;
+    SPL_CLEANUP(spl_file_content_free) spl_file_content content = {0};
     spl_error reason;
-    int status = spl_file_map_open(path, FILE_MAX_BYTES, &map, &reason);
+    int status = spl_file_read(path, SPL_FILE_TRUSTED, FILE_MAX_BYTES, &content, &reason);
     if (status == SPL_E_NOT_FOUND) {
         *ret_file = (spl_key_file){0};
         return 0;
     }
     if (status < 0)
         return spl_fail(ret_error, (spl_status)status, "%s", reason.message);
-    status = check_mode(path, &is_open, ret_error);
-    if (status == 0)
-        status = spl_key_file_parse(map.data ? (const char *)map.data : "", map.size_bytes, path,
-                                    ret_file, ret_error);
-    spl_file_map_close(&map);
+    status = spl_key_file_parse(content.text, content.size_bytes, path, ret_file, ret_error);
     if (status == 0 && ret_open)
-        *ret_open = is_open;
+        *ret_open = content.shared;
     return status;
 }
 

@@ -16,6 +16,9 @@
 int spl_private_lock(const char *folder, int *ret_fd, spl_error *ret_error) {
     if (mkdir(folder, 0700) < 0 && errno != EEXIST)
         return spl_fail_errno(ret_error, errno, "cannot make the folder %s", folder);
+    const int status = spl_folder_check(folder, ret_error);
+    if (status < 0)
+        return status;
     SPL_CLEANUP(spl_close_p) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return spl_fail_errno(ret_error, errno, "cannot open %s", folder);

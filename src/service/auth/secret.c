@@ -7,8 +7,6 @@
 #include "service/auth/auth.h"
 #include "service/auth/private_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -16,31 +14,19 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define SECRET_NAME "secret"
 #define SECRET_SIZE 32
 
-static int read_secret(int fd, const char *path, uint8_t ret_secret[SECRET_SIZE],
-                       spl_error *ret_error) {
-    uint8_t data[SECRET_SIZE + 1];
-    struct stat status;
-    if (fstat(fd, &status) < 0)
-        return spl_fail_errno(ret_error, errno, "cannot read %s", path);
-    if (status.st_mode & (S_IRWXG | S_IRWXO))
-        return spl_fail(ret_error, SPL_E_PERMISSION,
-                        "%s is open to others; run: chmod 600 %s (and replace it, if others may "
-                        "have read it)",
-                        path, path);
-    const ssize_t size = read(fd, data, sizeof(data));
-    if (size < 0)
-        return spl_fail_errno(ret_error, errno, "cannot read %s", path);
-    if (size != SECRET_SIZE)
+static int read_secret(const char *path, uint8_t ret_secret[SECRET_SIZE], spl_error *ret_error) {
+    SPL_CLEANUP(spl_file_content_free) spl_file_content content = {0};
+    const int status = spl_file_read(path, SPL_FILE_PRIVATE, SECRET_SIZE, &content, ret_error);
+    if (status == 0 && content.size_bytes == SECRET_SIZE)
+        memcpy(ret_secret, content.text, SECRET_SIZE);
+    else if (status == 0 || status == SPL_E_LIMIT)
         return spl_fail(ret_error, SPL_E_FORMAT, "%s has not the %d bytes of a secret", path,
                         SECRET_SIZE);
-    memcpy(ret_secret, data, SECRET_SIZE);
-    OPENSSL_cleanse(data, sizeof(data));
-    return 0;
+    return status;
 }
 
 int spl_secret_open(const char *data_dir, uint8_t ret_secret[32], spl_error *ret_error) {
@@ -49,13 +35,10 @@ int spl_secret_open(const char *data_dir, uint8_t ret_secret[32], spl_error *ret
     if (asprintf(&path, "%s/" SECRET_NAME, data_dir) < 0)
         return spl_fail_memory(ret_error);
     int status = spl_private_lock(data_dir, &lock, ret_error);
-    if (status < 0)
+    if (status == 0)
+        status = read_secret(path, ret_secret, ret_error);
+    if (status != SPL_E_NOT_FOUND)
         return status;
-    SPL_CLEANUP(spl_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd >= 0)
-        return read_secret(fd, path, ret_secret, ret_error);
-    if (errno != ENOENT)
-        return spl_fail_errno(ret_error, errno, "cannot open %s", path);
 
     uint8_t secret[SECRET_SIZE];
     if (RAND_bytes(secret, sizeof(secret)) != 1)

@@ -4,12 +4,12 @@
  */
 #include "service/core/settings.h"
 
+#include "base/file.h"
 #include "service/outbound/address.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
 #include <stdarg.h>
@@ -531,24 +531,19 @@ static int read_secret(const setting *row, setting_value value, char **ret_text,
     const char *path = value.text;
     char name[NAME_SIZE];
     given_name(row, value, name);
-    SPL_CLEANUP(spl_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char text[SECRET_SIZE];
-    const ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text));
-    if (size < 0)
-        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s: cannot read %s: %s", name, path,
-                        strerror(errno));
-    size_t length = (size_t)size;
-    if (length == sizeof(text) || memchr(text, '\0', length))
+    SPL_CLEANUP(spl_file_content_free) spl_file_content content = {0};
+    spl_error reason;
+    const int status = spl_file_read(path, SPL_FILE_TRUSTED, SECRET_SIZE - 1, &content, &reason);
+    if (status == SPL_E_LIMIT || (status == 0 && strlen(content.text) < content.size_bytes))
         return spl_fail(ret_error, SPL_E_ARGUMENT,
                         "%s: %s holds no secret: it is too long, or binary", name, path);
-    while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r'))
+    if (status < 0)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s: %.400s", name, reason.message);
+    size_t length = content.size_bytes;
+    while (length > 0 && (content.text[length - 1] == '\n' || content.text[length - 1] == '\r'))
         length--;
-    char *copy = strndup(text, length);
-    explicit_bzero(text, sizeof(text));
-    if (!copy)
-        return spl_fail_memory(ret_error);
-    *ret_text = copy;
-    return 0;
+    *ret_text = strndup(content.text, length);
+    return *ret_text ? 0 : spl_fail_memory(ret_error);
 }
 
 /* $XDG_DATA_HOME/spleeterd/service. */

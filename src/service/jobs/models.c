@@ -80,16 +80,16 @@ static int read_manifest(const char *folder, json_t **ret_manifest, char ret_sha
     SPL_CLEANUP(spl_free_p) char *path = NULL;
     if (asprintf(&path, "%s/" MANIFEST_NAME, folder) < 0)
         return spl_fail_memory(ret_error);
-    SPL_CLEANUP(spl_file_map_close) spl_file_map map = {0};
-    int status = spl_file_map_open(path, MANIFEST_MAX_BYTES, &map, ret_error);
+    SPL_CLEANUP(spl_file_content_free) spl_file_content file = {0};
+    int status = spl_file_read(path, SPL_FILE_ANYBODYS, MANIFEST_MAX_BYTES, &file, ret_error);
     if (status < 0)
         return status;
     json_t *manifest;
     spl_error reason;
-    status = spl_json_load(map.data, map.size_bytes, 0, &manifest, &reason);
+    status = spl_json_load(file.text, file.size_bytes, 0, &manifest, &reason);
     if (status < 0)
         return spl_fail(ret_error, (spl_status)status, "%s %s", path, reason.message);
-    status = spl_sha256_hex(map.data, map.size_bytes, ret_sha256, ret_error);
+    status = spl_sha256_hex(file.text, file.size_bytes, ret_sha256, ret_error);
     if (status < 0) {
         json_decref(manifest);
         return status;

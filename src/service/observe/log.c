@@ -29,10 +29,12 @@ static struct {
 } sink = {.mutex = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO, .level = SPL_LOG_INFO};
 
 static int open_file(const char *path, int *ret_fd, spl_error *ret_error) {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-    if (fd < 0)
+    /* A FIFO without a reader is an error, instead of a wait for one. */
+    SPL_CLEANUP(spl_close_p)
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    if (fd < 0 || fcntl(fd, F_SETFL, O_APPEND) < 0)
         return spl_fail_errno(ret_error, errno, "cannot write the log %s", path);
-    *ret_fd = fd;
+    *ret_fd = spl_steal_fd(&fd);
     return 0;
 }
 

@@ -54,6 +54,19 @@ spec:
     runAsGroup: 10001
     fsGroup: 10001
     seccompProfile: {type: RuntimeDefault}
+  initContainers:
+    # Kubernetes lets everybody write to an emptyDir, and the service refuses such a folder. It gets one of its own inside.
+    - name: data
+      image: {{ include "spleeterd.image" . | quote }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      command: [install, -d, -m, "0700", /data/spleeterd]
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities: {drop: [ALL]}
+      resources: {{ toYaml $part.resources | nindent 8 }}
+      volumeMounts:
+        - {name: data, mountPath: /data}
   containers:
     - name: {{ .part }}
       image: {{ include "spleeterd.image" . | quote }}
@@ -97,7 +110,7 @@ spec:
       {{- end }}
       resources: {{ toYaml $part.resources | nindent 8 }}
       volumeMounts:
-        - {name: data, mountPath: /var/lib/spleeterd}
+        - {name: data, mountPath: /var/lib/spleeterd, subPath: spleeterd}
         - {name: tmp, mountPath: /tmp}
         - {name: secrets, mountPath: /etc/spleeterd/secrets, readOnly: true}
         {{- if .Values.secret.keys.keysFile }}

@@ -82,36 +82,25 @@ static int check_pair(const spl_certificate *certificate, const gnutls_datum_t *
     return code < 0 ? fail_gnutls(certificate->key_path, code, ret_error) : 0;
 }
 
-static int read_pem(const char *path, gnutls_datum_t *ret_pem, spl_error *ret_error) {
-    spl_file_map map;
-    const int status = spl_file_map_open(path, PEM_MAX_BYTES, &map, ret_error);
-    if (status < 0)
-        return status;
-    ret_pem->data = malloc(map.size_bytes + 1);
-    ret_pem->size = (unsigned)map.size_bytes;
-    if (ret_pem->data && map.data)
-        memcpy(ret_pem->data, map.data, map.size_bytes);
-    spl_file_map_close(&map);
-    return ret_pem->data ? 0 : spl_fail_memory(ret_error);
-}
-
-static void free_pem(gnutls_datum_t *pem) {
-    if (pem->data)
-        explicit_bzero(pem->data, pem->size);
-    free(pem->data);
+static gnutls_datum_t to_datum(const spl_file_content *file) {
+    return (gnutls_datum_t){(unsigned char *)file->text, (unsigned)file->size_bytes};
 }
 
 static int read_pair(const spl_certificate *certificate, pair **ret_pair, spl_error *ret_error) {
-    SPL_CLEANUP(free_pem) gnutls_datum_t chain = {0};
-    SPL_CLEANUP(free_pem) gnutls_datum_t key = {0};
+    SPL_CLEANUP(spl_file_content_free) spl_file_content chain_file = {0};
+    SPL_CLEANUP(spl_file_content_free) spl_file_content key_file = {0};
+    int status = spl_file_read(certificate->chain_path, SPL_FILE_TRUSTED, PEM_MAX_BYTES,
+                               &chain_file, ret_error);
+    if (status == 0)
+        status = spl_file_read(certificate->key_path, SPL_FILE_TRUSTED, PEM_MAX_BYTES, &key_file,
+                               ret_error);
+    if (status < 0)
+        return status;
+    const gnutls_datum_t chain = to_datum(&chain_file), key = to_datum(&key_file);
     pair *made = calloc(1, sizeof(*made));
     if (!made)
         return spl_fail_memory(ret_error);
-    int status = read_pem(certificate->chain_path, &chain, ret_error);
-    if (status == 0)
-        status = read_pem(certificate->key_path, &key, ret_error);
-    if (status == 0)
-        status = import_chain(certificate->chain_path, &chain, made, ret_error);
+    status = import_chain(certificate->chain_path, &chain, made, ret_error);
     if (status == 0)
         status = import_key(certificate->key_path, &key, made, ret_error);
     if (status == 0)
