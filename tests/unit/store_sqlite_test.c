@@ -117,7 +117,7 @@ static void only_own_databases_are_opened(void **state) {
     store->functions->close(store);
     run_sql("PRAGMA user_version = 99");
     assert_refused(SPL_E_UNSUPPORTED);
-    run_sql("PRAGMA user_version = 4");
+    run_sql("PRAGMA user_version = 5");
     store = open_store();
     store->functions->close(store);
     run_sql("PRAGMA application_id = 5");

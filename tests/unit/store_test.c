@@ -298,6 +298,7 @@ static void life_of_a_job(void **state) {
     memcpy(delivery.job, id.text, sizeof(delivery.job));
     spl_store_finish finish = success_at(2600);
     finish.result = "{\"samples\":44100}";
+    finish.warning = "ends early";
     finish.delivery = &delivery;
     OK(finish, id.text, fence, &finish);
     reopen();
@@ -306,11 +307,22 @@ static void life_of_a_job(void **state) {
     assert_int_equal(job.finished_ms, 2600);
     assert_int_equal(job.expires_ms, 62600);
     assert_text(job.result, finish.result);
+    assert_text(job.warning, finish.warning);
     assert_int_equal(job.stored_bytes, 500);
     assert_int_equal(job.output_count, 2);
     assert_true(job.progress == 1);
     assert_true(job.version > version);
     spl_job_free(&job);
+
+    spl_job *listed;
+    size_t count;
+    bool more;
+    OK(list, (&(spl_store_filter){.owner = made.owner, .limit = 1}), &listed, &count, &more);
+    assert_int_equal(count, 1);
+    assert_text(listed[0].warning, finish.warning);
+    assert_text(listed[0].result, NULL);
+    spl_job_free(&listed[0]);
+    free(listed);
     int64_t next;
     spl_delivery sent;
     OK(delivery_claim, 2600, 1000, "", &sent, &next);

@@ -464,6 +464,7 @@ static int take_over(job_admission *admission, spl_job *from, spl_error *ret_err
     job->expires_ms = job->finished_ms + INT64_C(1000) * admission->jobs->settings->retention_s;
     job->input_s = from->input_s;
     job->stored_bytes = from->stored_bytes;
+    job->warning = SPL_STEAL(from->warning);
     job->result = SPL_STEAL(from->result);
     job->outputs = SPL_STEAL(from->outputs);
     job->output_count = from->output_count;

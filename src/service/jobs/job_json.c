@@ -95,12 +95,20 @@ static json_t *describe_error(const spl_job *job) {
                      job->error_code, "detail", spl_json_text(job->error_detail));
 }
 
-/* A decoder warning about a song that was separated nevertheless. The manifest has "" if there is
- * none. */
-static json_t *describe_warning(const spl_job *job) {
-    json_auto_t *manifest = parsed_or_null(job->result);
-    const char *warning = json_string_value(json_object_get(manifest, "warning"));
-    return warning && *warning ? json_string(warning) : json_null();
+static json_t *describe_model(const spl_job *job) {
+    return json_pack("{s:s, s:s}", "name", job->model, "sha256", job->model_sha256);
+}
+
+static json_t *describe_input(const spl_job *job) {
+    return json_pack("{s:s?, s:I, s:s, s:o}", "name", job->input_name, "bytes",
+                     (json_int_t)job->input_bytes, "sha256", job->input_sha256, "duration_s",
+                     job->input_s > 0 ? json_real(job->input_s) : json_null());
+}
+
+static json_t *describe_times(const spl_job *job) {
+    return json_pack("{s:o, s:o, s:o, s:o}", "created", time_or_null(job->created_ms), "started",
+                     time_or_null(job->started_ms), "finished", time_or_null(job->finished_ms),
+                     "expires", time_or_null(job->expires_ms));
 }
 
 static json_t *describe_urls(const spl_jobs *jobs, const spl_job *job) {
@@ -116,18 +124,33 @@ json_t *spl_job_json(spl_jobs *jobs, const spl_job *job, bool with_queue) {
         eta_s = seconds_left(jobs, job);
     else if (job->state == SPL_JOB_QUEUED && with_queue)
         queue = queue_place(jobs, job, &eta_s);
-    return json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:o, s:{s:s, s:s}, s:o, s:{s:s?, s:I, s:s, s:o}, s:o, s:f, s:o, "
-        "s:o, s:o, s:o, s:o, s:o, s:i, s:b, s:b, s:s?}",
-        "id", job->id, "status", spl_job_state_text(job->state), "created",
-        time_or_null(job->created_ms), "started", time_or_null(job->started_ms), "finished",
-        time_or_null(job->finished_ms), "expires", time_or_null(job->expires_ms), "model", "name",
-        job->model, "sha256", job->model_sha256, "options", parsed_or_null(job->options), "input",
-        "name", job->input_name, "bytes", (json_int_t)job->input_bytes, "sha256", job->input_sha256,
-        "duration_s", job->input_s > 0 ? json_real(job->input_s) : json_null(), "queue",
-        queue ? queue : json_null(), "progress", job->progress, "eta_s", spl_json_number(eta_s),
-        "outputs", describe_outputs(jobs, job), "error", describe_error(job), "warning",
-        describe_warning(job), "metadata", parsed_or_null(job->metadata), "urls",
-        describe_urls(jobs, job), "attempts", (int)job->attempts, "reused", job->reused,
-        "cancel_requested", job->cancel_requested, "request_id", job->request_id);
+    json_auto_t *times = describe_times(job);
+    json_t *object =
+        json_pack("{s:s, s:s, s:f, s:i, s:b, s:b, s:s?}", "id", job->id, "status",
+                  spl_job_state_text(job->state), "progress", job->progress, "attempts",
+                  (int)job->attempts, "reused", job->reused, "cancel_requested",
+                  job->cancel_requested, "request_id", job->request_id);
+    const struct {
+        const char *key;
+        json_t *value;
+    } members[] = {
+        {"model", describe_model(job)},
+        {"options", parsed_or_null(job->options)},
+        {"input", describe_input(job)},
+        {"queue", queue ? queue : json_null()},
+        {"eta_s", spl_json_number(eta_s)},
+        {"outputs", describe_outputs(jobs, job)},
+        {"error", describe_error(job)},
+        {"warning", spl_json_text(job->warning)},
+        {"metadata", parsed_or_null(job->metadata)},
+        {"urls", describe_urls(jobs, job)},
+    };
+    int failed = json_object_update(object, times);
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(members); i++)
+        failed |= json_object_set_new(object, members[i].key, members[i].value);
+    if (failed) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
 }

@@ -505,6 +505,8 @@ static int end_succeeded(job_work *work, job_failure *failure) {
     if (spl_manifest_write(&facts, &manifest, &error) < 0)
         return fail_inside(work, failure, &error);
     spl_store_finish end = {.state = SPL_JOB_SUCCEEDED, .result = manifest};
+    if (*work->result.warning)
+        end.warning = work->result.warning;
     for (size_t i = 0; i < work->parts.count; i++)
         end.stored_bytes += work->outputs[i].bytes;
     spl_metrics_phase(SPL_PHASE_DECODE, timings->read_s);

@@ -17,6 +17,7 @@
 #include "service/store/schema_2_sql.h"
 #include "service/store/schema_3_sql.h"
 #include "service/store/schema_4_sql.h"
+#include "service/store/schema_5_sql.h"
 #include "service/store/schema_sql.h"
 #include "service/store/sql.h"
 
@@ -47,8 +48,8 @@
 #define MIGRATION_LOCK  "1936747636"
 
 /* The i-th migration upgrades the tables from version i to i + 1. */
-static const char *const migrations[] = {schema_sql, schema_2_sql, postgres_sql, schema_3_sql,
-                                         schema_4_sql};
+static const char *const migrations[] = {schema_sql,   schema_2_sql, postgres_sql,
+                                         schema_3_sql, schema_4_sql, schema_5_sql};
 
 typedef struct pooled {
     PGconn *pg;

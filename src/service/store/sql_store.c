@@ -495,6 +495,7 @@ static int end_job(spl_transaction *transaction, const char *id, int64_t fence,
         SPL_BIND_TEXT(finish->error_detail),
         SPL_BIND_WHOLE(finish->dead_letter),
         SPL_BIND_WHOLE(finish->stored_bytes),
+        SPL_BIND_TEXT(finish->warning),
         SPL_BIND_WHOLE(fence),
     };
     int changed;

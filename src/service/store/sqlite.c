@@ -15,6 +15,7 @@
 #include "service/store/schema_2_sql.h"
 #include "service/store/schema_3_sql.h"
 #include "service/store/schema_4_sql.h"
+#include "service/store/schema_5_sql.h"
 #include "service/store/schema_sql.h"
 #include "service/store/sql.h"
 
@@ -41,7 +42,8 @@
 #define DATABASE_BYTES (1 << 20)
 
 /* The i-th migration upgrades the tables from version i to i + 1. */
-static const char *const migrations[] = {schema_sql, schema_2_sql, schema_3_sql, schema_4_sql};
+static const char *const migrations[] = {schema_sql, schema_2_sql, schema_3_sql, schema_4_sql,
+                                         schema_5_sql};
 
 typedef struct connection {
     sqlite3 *db;

@@ -24,8 +24,8 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
                    SPL_KEY_ROW_BYTES == 4096,
                "OWNER_USAGE holds these numbers");
 
-/* The columns of a job after its id. Each has a field of the same name in spl_job. */
-#define SPL_JOB_COLUMNS(TEXT, WHOLE, REAL)                                                         \
+/* The columns of a listed job after its id. Each has a field of the same name in spl_job. */
+#define SPL_LISTED_COLUMNS(TEXT, WHOLE, REAL)                                                      \
     TEXT(owner)                                                                                    \
     WHOLE(state)                                                                                   \
     WHOLE(priority)                                                                                \
@@ -53,16 +53,25 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
     REAL(progress)                                                                                 \
     TEXT(error_code)                                                                               \
     TEXT(error_detail)                                                                             \
-    TEXT(result)                                                                                   \
+    TEXT(warning)                                                                                  \
     WHOLE(fence)                                                                                   \
     WHOLE(version)                                                                                 \
     WHOLE(stored_bytes)                                                                            \
     WHOLE(storage_max)                                                                             \
     WHOLE(suspect)
 
+/* All columns of a job after its id. Lists leave out the manifest, which is large. */
+#define SPL_JOB_COLUMNS(TEXT, WHOLE, REAL)                                                         \
+    SPL_LISTED_COLUMNS(TEXT, WHOLE, REAL)                                                          \
+    TEXT(result)
+
 #define SPL_JOB_COLUMN_NAME(name) ", " #name
 
 #define SPL_JOB "id" SPL_JOB_COLUMNS(SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME)
+
+#define SPL_LISTED_JOB                                                                             \
+    "id" SPL_LISTED_COLUMNS(SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME) ", "    \
+                                                                                           "NULL"
 
 #define SPL_OF_OWNER "(CAST($2 AS TEXT) IS NULL OR owner = $2)"
 
@@ -75,6 +84,7 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
 #define SPL_END                                                                                    \
     "UPDATE jobs SET state = $2, finished_ms = $3, expires_ms = $4, result = $5,"                  \
     " error_code = $6, error_detail = $7, dead_letter = $8, stored_bytes = $9,"                    \
+    " warning = $10,"                                                                              \
     " progress = CASE WHEN $2 = 2 THEN 1 ELSE progress END,"                                       \
     " worker = NULL, lease_until_ms = 0, version = version + 1 WHERE id = $1"
 
@@ -101,10 +111,10 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
       " FROM jobs WHERE owner = $1")                                                               \
     X(INSERT_JOB, "INSERT INTO jobs (" SPL_JOB ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"     \
                   " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,"    \
-                  " $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)")                            \
+                  " $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)")                       \
     X(GET_JOB, "SELECT " SPL_JOB " FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                     \
-    X(LIST_ALL, "SELECT " SPL_JOB " FROM jobs WHERE" SPL_LIST)                                     \
-    X(LIST_OWNED, "SELECT " SPL_JOB " FROM jobs WHERE owner = $7 AND" SPL_LIST)                    \
+    X(LIST_ALL, "SELECT " SPL_LISTED_JOB " FROM jobs WHERE" SPL_LIST)                              \
+    X(LIST_OWNED, "SELECT " SPL_LISTED_JOB " FROM jobs WHERE owner = $7 AND" SPL_LIST)             \
     X(JOB_STATE, "SELECT state, version FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                \
     X(LOCK_JOB, "SELECT state FROM jobs WHERE id = $1 AND " SPL_OF_OWNER SPL_FOR_UPDATE)           \
     X(LOCK_OWNER, SPL_LOCK_OF("1"))                                                                \
@@ -178,7 +188,7 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
                      " WHERE id = $1 AND state = 1 AND fence = $2")                                \
     X(CLAIMED_STORAGE, "SELECT owner, stored_bytes, storage_max FROM jobs"                         \
                        " WHERE id = $1 AND state = 1 AND fence = $2")                              \
-    X(FINISH, SPL_END " AND state = 1 AND fence = $10 AND lease_until_ms > $3")                    \
+    X(FINISH, SPL_END " AND state = 1 AND fence = $11 AND lease_until_ms > $3")                    \
     X(END_QUEUED, SPL_END " AND state = 0")                                                        \
     X(RELEASE, SPL_REQUEUE ", attempts = attempts - $4"                                            \
                            " WHERE id = $2 AND state = 1 AND fence = $3")                          \

@@ -29,7 +29,7 @@ void spl_job_free(spl_job *job) {
     char *owned[] = {job->owner,        job->options,      job->model,       job->model_sha256,
                      job->input_name,   job->input_sha256, job->cache_key,   job->metadata,
                      job->webhook_url,  job->request_id,   job->traceparent, job->error_code,
-                     job->error_detail, job->result};
+                     job->error_detail, job->warning,      job->result};
     for (size_t i = 0; i < SPL_ARRAY_SIZE(owned); i++)
         free(owned[i]);
     free(job->outputs);

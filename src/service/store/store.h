@@ -83,7 +83,8 @@ typedef struct spl_job {
     char *request_id, *traceparent;
     double progress;                 /* 0 to 1 */
     char *error_code, *error_detail; /* if failed: a problem code and a sentence */
-    char *result;                    /* if succeeded: the manifest, JSON */
+    char *warning;                   /* if succeeded: a decoder's warning about the song */
+    char *result;                    /* if succeeded: the manifest, JSON; not in lists */
     /* Of the last claim; for a reused result, of the claim that produced it. */
     int64_t fence;
     int64_t version;       /* grows with every change that a client can see */
@@ -152,7 +153,7 @@ typedef struct spl_store_claim {
 typedef struct spl_store_finish {
     spl_job_state state; /* SUCCEEDED, FAILED or CANCELED */
     int64_t now_ms, expires_ms;
-    const char *result;
+    const char *warning, *result;
     const char *error_code, *error_detail;
     bool dead_letter;
     uint64_t stored_bytes;
