@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Opens the modules in the order of their dependencies, waits for signals, and closes the modules
- * in reverse. Only the first thread receives signals.
+ * in reverse.
  */
 #include "service/service.h"
 
@@ -15,6 +15,7 @@
 #include "service/observe/log.h"
 #include "service/outbound/address.h"
 #include "service/outbound/outbound.h"
+#include "service/signals.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,7 +26,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define GRACE_S 5 /* for responses in transit when the jobs have stopped */
+#define GRACE_S       5  /* for responses in transit when the jobs have stopped */
+#define STOP_MARGIN_S 15 /* for everything that follows the drain, including GRACE_S */
 
 typedef struct running_service {
     const spl_settings *settings;
@@ -119,14 +121,6 @@ static int check_sandbox(const spl_settings *settings, spl_error *ret_error) {
     return 0;
 }
 
-/* spl_pull_options.progress: cancels a download, which may take long, when a signal is pending. */
-static int ask_ended(void *user, const spl_pull_progress *progress) {
-    (void)user, (void)progress;
-    sigset_t pending;
-    sigpending(&pending);
-    return sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT);
-}
-
 /* Downloads the models of SPLEETER_PULL_MODELS into DATA_DIR/models and puts that folder first in
  * SPLEETER_MODEL_PATH. */
 static int pull_models(const spl_settings *settings, spl_error *ret_error) {
@@ -151,7 +145,6 @@ static int pull_models(const spl_settings *settings, spl_error *ret_error) {
             .name = name,
             .base = *settings->model_url ? settings->model_url : NULL,
             .folder = folder,
-            .progress = ask_ended,
         };
         int status = spl_model_pull(&options, &pulled, &changed, ret_error);
         if (status < 0)
@@ -433,21 +426,10 @@ static void reload(running_service *service) {
     (void)!spl_audit_write(service->audit, &event, &error);
 }
 
-static sigset_t watched_signals(void) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    return set;
-}
-
 static void wait_for_end(running_service *service) {
-    const sigset_t set = watched_signals();
-    const struct timespec tick = {.tv_sec = 1};
     int number;
     do {
-        number = sigtimedwait(&set, NULL, &tick);
+        number = spl_signals_wait();
         if (number == SIGHUP)
             reload(service);
         spl_http_tick(service->http);
@@ -455,15 +437,10 @@ static void wait_for_end(running_service *service) {
     spl_log(SPL_LOG_INFO, "service.draining", SPL_TEXT("signal", strsignal(number)));
 }
 
-/* From now on a second SIGTERM or SIGINT ends the process immediately. SIGHUP stays blocked: log
- * rotation may send it at any time. */
-static void stop_watching(void) {
-    const struct sigaction usual = {.sa_handler = SIG_DFL};
-    sigaction(SIGTERM, &usual, NULL);
-    sigaction(SIGINT, &usual, NULL);
-    sigset_t set = watched_signals();
-    sigdelset(&set, SIGHUP);
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
+/* The time from a signal to the end of the process, at most. While a shared database is not
+ * available, a worker keeps its job until the lease ends. */
+static unsigned stop_max_s(const spl_settings *settings) {
+    return settings->drain_s + (*settings->database_url ? settings->lease_s : 0) + STOP_MARGIN_S;
 }
 
 static void stop(running_service *service) {
@@ -493,15 +470,16 @@ int spl_service_run(const spl_settings *settings, spl_service_role role, spl_err
         return spl_fail(ret_error, SPL_E_ARGUMENT,
                         "a worker needs the job store that it shares with the service, and work to "
                         "do: set SPLEETER_DATABASE_URL, and SPLEETER_WORKERS to 1 or more");
-    const sigset_t set = watched_signals();
-    sigprocmask(SIG_BLOCK, &set, NULL);
     running_service service = {.settings = settings, .role = role, .lock = -1};
-    int status = start(&service, ret_error);
+    int status = spl_signals_watch(stop_max_s(settings), ret_error);
+    if (status == 0)
+        status = start(&service, ret_error);
     if (status == 0) {
+        spl_signals_start_over();
         announce(&service);
         wait_for_end(&service);
     }
-    stop_watching();
+    spl_signals_limit_stop();
     stop(&service);
     if (status == 0)
         spl_log(SPL_LOG_INFO, "service.stopped");

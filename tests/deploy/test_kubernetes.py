@@ -95,7 +95,7 @@ def test_drain_is_longer_than_asked_for(part):
     settings = one("ConfigMap", "stems-spleeterd")["data"]
     pause = spec["containers"][0].get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     lease = re.search(r"`SPLEETER_LEASE_S` \| `--lease-s` \| `(\d+)`", (REPOSITORY / "docs/settings.md").read_text()).group(1)
-    assert spec["terminationGracePeriodSeconds"] >= int(settings["SPLEETER_DRAIN_S"]) + int(lease) + pause + 5
+    assert spec["terminationGracePeriodSeconds"] >= int(settings["SPLEETER_DRAIN_S"]) + int(lease) + pause + 15
 
 
 def test_the_ingress_is_trusted_with_addresses():

@@ -133,6 +133,32 @@ def test_while_it_drains(serve, endless):
     assert service.exit_code() == 0
 
 
+def test_sigterm_ends_a_start_that_hangs(serve, tmp_path):
+    """Nobody reads the log."""
+    os.mkfifo(tmp_path / "log")
+    service = serve(wait=False, LOG_FILE=tmp_path / "log")
+    wait_until(lambda: all(len(os.listdir(f"/proc/{process.pid}/task")) == 2 for process in service.processes),
+               what="a start that hangs")
+    started = time.monotonic()
+    assert service.stop() == -signal.SIGTERM
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.one_process("a log of its own")
+def test_a_stop_that_hangs_has_a_deadline(serve, tmp_path):
+    """Nobody reads the log any longer, so every thread that writes to it hangs."""
+    os.mkfifo(tmp_path / "log")
+    reader = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    service = serve(LOG_FILE=tmp_path / "log")
+    writer = os.open(tmp_path / "log", os.O_WRONLY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b" ")
+    assert service.stop() == 7
+    os.close(reader)
+    os.close(writer)
+
+
 def test_events_end_when_it_drains(service, endless):
     job = endless(service)
     connection, response = service.open("GET", f"/v1/jobs/{job['id']}/events")

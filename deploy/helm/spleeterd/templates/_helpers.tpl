@@ -46,8 +46,8 @@ spec:
   {{- with .Values.image.pullSecrets }}
   imagePullSecrets: {{ toYaml . | nindent 4 }}
   {{- end }}
-  # A job is given back within a lease when the database is away.
-  terminationGracePeriodSeconds: {{ add .Values.drainSeconds (.Values.settings.LEASE_S | default 30) 15 }}
+  # The preStop hook takes 5 s. The process ends 15 s after the drain and the lease at the latest.
+  terminationGracePeriodSeconds: {{ add .Values.drainSeconds (.Values.settings.LEASE_S | default 30) 25 }}
   securityContext:
     runAsNonRoot: true
     runAsUser: 10001
