@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Stems as files: ranges, ETags, growing files, the zip, links without a key."""
+import http.client
 import io
+import os
+import pathlib
+import socket
 import time
 import zipfile
 
@@ -72,6 +76,49 @@ def test_the_zip_holds_all(done):
         assert {"vocals.wav", "accompaniment.wav"} <= names.keys()
         assert archive.read(names["vocals.wav"]) == content
         assert not [name for name in archive.namelist() if name.startswith("/") or ".." in name]
+
+
+def receive_nothing(service, path):
+    """Requests a file and reads none of the answer."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", service.port))
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nX-API-KEY: {service.key}\r\n\r\n".encode())
+    assert client.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 200"
+    return client
+
+
+@pytest.mark.one_process("descriptors are those of one process")
+def test_zips_of_many_files_hold_few_descriptors(service, song):
+    mixes = {f"mix{i}": ["vocals", "accompaniment"] for i in range(62)}
+    id = service.separate(song, options={"mixes": mixes})["id"]
+    folder = pathlib.Path(f"/proc/{service.process.pid}/fd")
+    before = len(list(folder.iterdir()))
+    clients = [receive_nothing(service, f"/v1/jobs/{id}/stems.zip") for _ in range(20)]
+    held = len(list(folder.iterdir())) - before
+    for client in clients:
+        client.close()
+    assert 20 <= held <= 4 * len(clients)
+    with zipfile.ZipFile(io.BytesIO(service.get(f"/v1/jobs/{id}/stems.zip").body)) as archive:
+        assert archive.testzip() is None and len(archive.namelist()) == len(mixes) + 1  # the manifest
+
+
+@pytest.mark.one_process("the stems are in this process's folder")
+@pytest.mark.parametrize("change", ["removed", "shorter", "longer"])
+def test_a_zip_of_a_file_that_changed_is_cut(service, song, change):
+    id = service.separate(song, options={"duration": {"removed": 1, "shorter": 1.1, "longer": 1.2}[change]})["id"]
+    files = [output["file"] for output in service.job(id)["outputs"]]
+    path = service.data / "blobs" / id / files[-1]
+    if change == "removed":
+        path.unlink()
+    else:
+        os.truncate(path, path.stat().st_size + (1 if change == "longer" else -1))
+    with pytest.raises(http.client.IncompleteRead):
+        service.get(f"/v1/jobs/{id}/stems.zip")
+    wait_until(lambda: any(files[-1] in line["error"] for line in service.log("zip.cut")), what="a line of the log")
+    service.data.joinpath("blobs", id, files[0]).unlink()
+    answer = service.get(f"/v1/jobs/{id}/stems.zip")
+    assert (answer.status, answer.problem()) == (404, "not-found")
 
 
 def test_files_that_are_not_there(done):

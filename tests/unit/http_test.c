@@ -3,6 +3,7 @@
  * How the HTTP module parses the parts of a request: framing, targets, ranges, tags, names, clients
  * behind proxies; and its zip archives. tests/service tests the server as a whole over sockets.
  */
+#include "base/descriptors.h"
 #include "service/http/connection/client.h"
 #include "service/http/connection/framing.h"
 #include "service/http/connection/range.h"
@@ -387,6 +388,14 @@ static int make_file(const char *content, size_t size) {
     return fd;
 }
 
+/* spl_zip_open: `user` is a list of descriptors, which are duplicated in turn. */
+static int open_next(void *user, const char *name, int *ret_fd, spl_error *ret_error) {
+    (void)name;
+    const int **next = user;
+    *ret_fd = dup(*(*next)++);
+    return *ret_fd >= 0 ? 0 : spl_fail(ret_error, SPL_E_NOT_FOUND, "it is gone");
+}
+
 static void zips(void **state) {
     (void)state;
     enum { BIG = 200001 };
@@ -396,22 +405,26 @@ static void zips(void **state) {
     for (size_t i = 0; i < BIG; i++)
         big[i] = (char)(i * 7 + i / 251);
 
+    const int files[] = {make_file(big, BIG), make_file("", 0)};
+    const size_t descriptors = spl_descriptors_left();
     const size_t capacities[] = {1, 1000, 1 << 20};
     for (size_t c = 0; c < SPL_ARRAY_SIZE(capacities); c++) {
         spl_zip *zip;
-        assert_int_equal(spl_zip_new(&zip, NULL), 0);
-        assert_int_equal(spl_zip_add_file(zip, "big.wav", make_file(big, BIG), NULL), 0);
-        assert_int_equal(spl_zip_add_file(zip, "empty.wav", make_file("", 0), NULL), 0);
+        const int *next = files;
+        assert_int_equal(spl_zip_new(open_next, &next, &zip, NULL), 0);
+        assert_int_equal(spl_zip_add_file(zip, "big.wav", BIG, NULL), 0);
+        assert_int_equal(spl_zip_add_file(zip, "empty.wav", 0, NULL), 0);
         assert_int_equal(spl_zip_add_text(zip, "manifest.json", "{}", NULL), 0);
         char *bytes = NULL;
         size_t size = 0;
         FILE *all = open_memstream(&bytes, &size);
         char *piece = malloc(capacities[c]);
         ssize_t got;
-        while ((got = spl_zip_read(zip, piece, capacities[c])) > 0)
+        while ((got = spl_zip_read(zip, piece, capacities[c], NULL)) > 0)
             fwrite(piece, 1, (size_t)got, all);
         assert_int_equal(got, 0);
-        assert_int_equal(spl_zip_read(zip, piece, capacities[c]), 0);
+        assert_int_equal(spl_zip_read(zip, piece, capacities[c], NULL), 0);
+        assert_int_equal(spl_descriptors_left(), descriptors);
         fclose(all);
         assert_int_equal(spl_zip_size(zip), size);
         free(piece);
@@ -448,32 +461,58 @@ static void sizes_of_zips(void **state) {
         spl_zip *zip;
         const int fd = make_file("", 0);
         assert_int_equal(ftruncate(fd, (off_t)files[i]), 0);
-        assert_int_equal(spl_zip_new(&zip, NULL), 0);
+        const int *next = &fd;
+        assert_int_equal(spl_zip_new(open_next, &next, &zip, NULL), 0);
         assert_int_equal(spl_zip_size(zip), 22);
-        assert_int_equal(spl_zip_add_file(zip, "a.wav", fd, NULL), 0);
+        assert_int_equal(spl_zip_add_file(zip, "a.wav", files[i], NULL), 0);
         const uint64_t bytes = spl_zip_size(zip);
         assert_int_equal(bytes == SPL_ZIP_SIZE_UNKNOWN, i >= 2);
         uint64_t read = 0;
-        for (ssize_t got; i < 2 && (got = spl_zip_read(zip, piece, sizeof(piece))) > 0;)
+        for (ssize_t got; i < 2 && (got = spl_zip_read(zip, piece, sizeof(piece), NULL)) > 0;)
             read += (uint64_t)got;
         assert_int_equal(read, i < 2 ? bytes : 0);
         spl_zip_free(zip);
+        close(fd);
     }
 }
 
-static void zip_of_a_file_that_shrinks(void **state) {
-    (void)state;
+/* Reads an archive of the files "a" and "b", of 100,000 bytes each, until it fails. */
+static spl_error fail_to_zip(int a, int b, bool shrink_while_read) {
     spl_zip *zip;
-    static char content[100000], piece[1000];
-    int fd = make_file(content, sizeof(content));
-    assert_int_equal(spl_zip_new(&zip, NULL), 0);
-    assert_int_equal(spl_zip_add_file(zip, "a", fd, NULL), 0);
-    assert_int_equal(ftruncate(fd, 10), 0);
+    spl_error error = {0};
+    static char piece[1000];
+    const int files[] = {a, b}, *next = files;
+    assert_int_equal(spl_zip_new(open_next, &next, &zip, NULL), 0);
+    assert_int_equal(spl_zip_add_file(zip, "a", 100000, NULL), 0);
+    assert_int_equal(spl_zip_add_file(zip, "b", 100000, NULL), 0);
     ssize_t got;
-    while ((got = spl_zip_read(zip, piece, sizeof(piece))) > 0)
-        continue;
+    size_t size = 0;
+    while ((got = spl_zip_read(zip, piece, sizeof(piece), &error)) > 0) {
+        size += (size_t)got;
+        if (shrink_while_read)
+            assert_int_equal(ftruncate(a, 70000), 0);
+    }
     assert_true(got < 0);
+    assert_true(size < 200000);
     spl_zip_free(zip);
+    return error;
+}
+
+static void zips_that_fail(void **state) {
+    (void)state;
+    static char content[100001];
+    const int whole = make_file(content, 100000), longer = make_file(content, 100001);
+    const size_t descriptors = spl_descriptors_left();
+    assert_string_equal(fail_to_zip(whole, longer, false).message,
+                        "b has 100001 bytes, not 100000");
+    assert_string_equal(fail_to_zip(longer, whole, false).message,
+                        "a has 100001 bytes, not 100000");
+    assert_string_equal(fail_to_zip(whole, -1, false).message, "it is gone");
+    assert_string_equal(fail_to_zip(whole, whole, true).message,
+                        "a ends after 70000 of 100000 bytes");
+    assert_int_equal(spl_descriptors_left(), descriptors);
+    close(whole);
+    close(longer);
 }
 
 int main(void) {
@@ -492,7 +531,7 @@ int main(void) {
         cmocka_unit_test(tls_behind_proxies),
         cmocka_unit_test(zips),
         cmocka_unit_test(sizes_of_zips),
-        cmocka_unit_test(zip_of_a_file_that_shrinks),
+        cmocka_unit_test(zips_that_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

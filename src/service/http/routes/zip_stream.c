@@ -5,12 +5,11 @@
  */
 #include "service/http/routes/zip_stream.h"
 
-#include "base/file.h"
-
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -18,17 +17,19 @@
 
 typedef struct zip_entry {
     char *name;
-    int fd;
+    char *text; /* the content; NULL: it is in a file */
     uint64_t bytes;
-    time_t modified;
 } zip_entry;
 
 struct spl_zip {
+    spl_zip_open *open;
+    void *user;
     struct archive *archive;
     zip_entry *entries;
     size_t count;
     size_t current;   /* the entry being written */
     bool started;     /* its header is written */
+    int fd;           /* its file; -1: none is open */
     uint64_t written; /* bytes of its content */
     bool ended;
     char *ready; /* bytes not yet read */
@@ -65,10 +66,13 @@ static struct archive *open_archive(archive_write_callback *take, void *user) {
     return NULL;
 }
 
-int spl_zip_new(spl_zip **ret_zip, spl_error *ret_error) {
+int spl_zip_new(spl_zip_open *open, void *user, spl_zip **ret_zip, spl_error *ret_error) {
     spl_zip *zip = calloc(1, sizeof(*zip));
     if (!zip)
         return spl_fail_memory(ret_error);
+    zip->open = open;
+    zip->user = user;
+    zip->fd = -1;
     zip->archive = open_archive(take_ready, zip);
     if (!zip->archive) {
         spl_zip_free(zip);
@@ -78,40 +82,28 @@ int spl_zip_new(spl_zip **ret_zip, spl_error *ret_error) {
     return 0;
 }
 
-int spl_zip_add_file(spl_zip *zip, const char *name, int fd, spl_error *ret_error) {
-    struct stat stat;
+/* `text` is NULL for a file. */
+static int add_entry(spl_zip *zip, const char *name, const char *text, uint64_t bytes,
+                     spl_error *ret_error) {
     zip_entry *longer = reallocarray(zip->entries, zip->count + 1, sizeof(*longer));
-    char *copy = strdup(name);
-    if (longer)
-        zip->entries = longer;
-    int status = 0;
-    if (!longer || !copy)
-        status = spl_fail_memory(ret_error);
-    else if (fstat(fd, &stat) < 0)
-        status = spl_fail(ret_error, SPL_E_IO, "cannot look at %s", name);
-    if (status < 0) {
-        free(copy);
-        close(fd);
-        return status;
-    }
-    zip->entries[zip->count++] = (zip_entry){
-        .name = copy, .fd = fd, .bytes = (uint64_t)stat.st_size, .modified = stat.st_mtime};
-    return 0;
+    if (!longer)
+        return spl_fail_memory(ret_error);
+    zip->entries = longer;
+    zip_entry *entry = &longer[zip->count];
+    *entry = (zip_entry){.name = strdup(name), .text = text ? strdup(text) : NULL, .bytes = bytes};
+    zip->count++;
+    return entry->name && (entry->text || !text) ? 0 : spl_fail_memory(ret_error);
+}
+
+int spl_zip_add_file(spl_zip *zip, const char *name, uint64_t bytes, spl_error *ret_error) {
+    return add_entry(zip, name, NULL, bytes, ret_error);
 }
 
 int spl_zip_add_text(spl_zip *zip, const char *name, const char *text, spl_error *ret_error) {
-    int fd = memfd_create(name, MFD_CLOEXEC);
-    if (fd < 0)
-        return spl_fail(ret_error, SPL_E_IO, "cannot make a file in memory for %s", name);
-    int status = spl_write_all(fd, text, strlen(text), name, ret_error);
-    if (status < 0) {
-        close(fd);
-        return status;
-    }
-    return spl_zip_add_file(zip, name, fd, ret_error);
+    return add_entry(zip, name, text, strlen(text), ret_error);
 }
 
-static bool write_header(struct archive *archive, const zip_entry *entry) {
+static bool write_header(struct archive *archive, const zip_entry *entry, time_t modified) {
     struct archive_entry *header = archive_entry_new();
     if (!header)
         return false;
@@ -119,7 +111,7 @@ static bool write_header(struct archive *archive, const zip_entry *entry) {
     archive_entry_set_filetype(header, AE_IFREG);
     archive_entry_set_perm(header, 0644);
     archive_entry_set_size(header, (la_int64_t)entry->bytes);
-    archive_entry_set_mtime(header, entry->modified, 0);
+    archive_entry_set_mtime(header, modified, 0);
     const bool good = archive_write_header(archive, header) == ARCHIVE_OK;
     archive_entry_free(header);
     return good;
@@ -138,7 +130,7 @@ uint64_t spl_zip_size(const spl_zip *zip) {
     struct archive *archive = open_archive(count_bytes, &bytes);
     bool good = archive != NULL;
     for (size_t i = 0; i < zip->count && good; i++) {
-        good = write_header(archive, &zip->entries[i]) &&
+        good = write_header(archive, &zip->entries[i], 0) &&
                archive_write_finish_entry(archive) == ARCHIVE_OK;
         contents += zip->entries[i].bytes;
     }
@@ -148,43 +140,86 @@ uint64_t spl_zip_size(const spl_zip *zip) {
     return good && bytes < UINT32_MAX ? bytes : SPL_ZIP_SIZE_UNKNOWN;
 }
 
-static bool start_entry(spl_zip *zip, const zip_entry *entry) {
-    zip->started = write_header(zip->archive, entry);
+static void close_file(spl_zip *zip) {
+    spl_close_p(&zip->fd);
+    zip->fd = -1;
+}
+
+static int fail_writing(spl_zip *zip, spl_error *ret_error) {
+    const char *reason = archive_error_string(zip->archive);
+    return spl_fail(ret_error, SPL_E_MEMORY, "cannot write the archive: %s",
+                    reason ? reason : "out of memory");
+}
+
+static int open_file(spl_zip *zip, const zip_entry *entry, time_t *ret_modified,
+                     spl_error *ret_error) {
+    struct stat file;
+    int status = zip->open(zip->user, entry->name, &zip->fd, ret_error);
+    if (status < 0)
+        return status;
+    if (fstat(zip->fd, &file) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot look at %s", entry->name);
+    if (file.st_size < 0 || (uint64_t)file.st_size != entry->bytes)
+        return spl_fail(ret_error, SPL_E_IO, "%s has %jd bytes, not %" PRIu64, entry->name,
+                        (intmax_t)file.st_size, entry->bytes);
+    *ret_modified = file.st_mtime;
+    return 0;
+}
+
+static int start_entry(spl_zip *zip, const zip_entry *entry, spl_error *ret_error) {
+    time_t modified = time(NULL);
+    const int status = entry->text ? 0 : open_file(zip, entry, &modified, ret_error);
+    if (status < 0)
+        return status;
     zip->written = 0;
-    return zip->started;
+    zip->started = write_header(zip->archive, entry, modified);
+    return zip->started ? 0 : fail_writing(zip, ret_error);
 }
 
-static bool write_piece(spl_zip *zip, const zip_entry *entry) {
-    const uint64_t left = entry->bytes - zip->written;
-    if (left == 0) {
-        zip->started = false;
-        zip->current++;
-        return archive_write_finish_entry(zip->archive) == ARCHIVE_OK;
-    }
+static int end_entry(spl_zip *zip, spl_error *ret_error) {
+    close_file(zip);
+    zip->started = false;
+    zip->current++;
+    return archive_write_finish_entry(zip->archive) == ARCHIVE_OK ? 0
+                                                                  : fail_writing(zip, ret_error);
+}
+
+static int write_piece(spl_zip *zip, const zip_entry *entry, spl_error *ret_error) {
+    const size_t size = (size_t)SPL_MIN(entry->bytes - zip->written, (uint64_t)PIECE_BYTES);
+    const char *piece = entry->text ? entry->text + zip->written : zip->piece;
     const ssize_t got =
-        pread(entry->fd, zip->piece, SPL_MIN(left, PIECE_BYTES), (off_t)zip->written);
-    if (got <= 0 || archive_write_data(zip->archive, zip->piece, (size_t)got) != got)
-        return false;
+        entry->text ? (ssize_t)size : pread(zip->fd, zip->piece, size, (off_t)zip->written);
+    if (got < 0)
+        return spl_fail_errno(ret_error, errno, "cannot read %s", entry->name);
+    if (got == 0)
+        return spl_fail(ret_error, SPL_E_IO, "%s ends after %" PRIu64 " of %" PRIu64 " bytes",
+                        entry->name, zip->written, entry->bytes);
+    if (archive_write_data(zip->archive, piece, (size_t)got) != got)
+        return fail_writing(zip, ret_error);
     zip->written += (uint64_t)got;
-    return true;
+    return 0;
 }
 
-static bool step(spl_zip *zip) {
+static int step(spl_zip *zip, spl_error *ret_error) {
     if (zip->current == zip->count) {
         zip->ended = true;
-        return archive_write_close(zip->archive) == ARCHIVE_OK;
+        return archive_write_close(zip->archive) == ARCHIVE_OK ? 0 : fail_writing(zip, ret_error);
     }
     const zip_entry *entry = &zip->entries[zip->current];
-    return zip->started ? write_piece(zip, entry) : start_entry(zip, entry);
+    if (!zip->started)
+        return start_entry(zip, entry, ret_error);
+    return zip->written == entry->bytes ? end_entry(zip, ret_error)
+                                        : write_piece(zip, entry, ret_error);
 }
 
-ssize_t spl_zip_read(spl_zip *zip, void *buffer, size_t capacity) {
+ssize_t spl_zip_read(spl_zip *zip, void *buffer, size_t capacity, spl_error *ret_error) {
     while (zip->given == zip->ready_size) {
         if (zip->ended)
             return 0;
         zip->given = zip->ready_size = 0;
-        if (!step(zip))
-            return SPL_E_IO;
+        const int status = step(zip, ret_error);
+        if (status < 0)
+            return status;
     }
     const size_t size = SPL_MIN(capacity, zip->ready_size - zip->given);
     memcpy(buffer, zip->ready + zip->given, size);
@@ -198,8 +233,9 @@ void spl_zip_free(spl_zip *zip) {
     archive_write_free(zip->archive);
     for (size_t i = 0; i < zip->count; i++) {
         free(zip->entries[i].name);
-        close(zip->entries[i].fd);
+        free(zip->entries[i].text);
     }
+    close_file(zip);
     free(zip->entries);
     free(zip->ready);
     free(zip);
