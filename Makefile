@@ -11,7 +11,7 @@ TEST_ARGS ?=
 
 # Not parallel, because packages must be installed before anything is built.
 .NOTPARALLEL:
-.PHONY: help all song check test soak check-kernels check-options check-arm64 check-image check-clients bench fuzz asan ubsan tsan deb format install clean \
+.PHONY: help all song check test soak check-kernels check-options check-arm64 check-image check-clients bench fuzz asan ubsan tsan deb abi format install clean \
 	build-deps test-deps fuzz-deps arm64-deps
 
 help: ## list the targets
@@ -70,6 +70,9 @@ tsan: build-tsan/build.ninja ## all tests with ThreadSanitizer
 deb: ## install what is needed (Debian), build Debian packages into dist/
 	tools/install-deps.sh deb
 	tools/build-deb.sh dist
+
+abi: all ## commit to the present ABI of libspleeter, after an increase of SPL_API_VERSION
+	tools/abi.sh write $(BUILD)
 
 format: ## format the C sources
 	git ls-files '*.c' '*.h' | xargs clang-format -i

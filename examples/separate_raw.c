@@ -17,22 +17,22 @@ typedef struct stem_files {
     FILE *files[SPL_STEMS_MAX];
 } stem_files;
 
-static int read_samples(void *user, float *samples, size_t capacity, size_t *ret_count) {
+static spl_status read_samples(void *user, float *samples, size_t capacity, size_t *ret_count) {
     (void)user;
     *ret_count = fread(samples, 2 * sizeof(float), capacity, stdin);
-    return ferror(stdin) ? SPL_E_IO : 0;
+    return ferror(stdin) ? SPL_E_IO : SPL_OK;
 }
 
-static int write_samples(void *user, const float *const *stems, size_t count) {
+static spl_status write_samples(void *user, const float *const *stems, size_t count) {
     const stem_files *out = user;
     for (unsigned i = 0; i < out->model->stem_count; i++) {
         if (fwrite(stems[i], 2 * sizeof(float), count, out->files[i]) != count)
             return SPL_E_IO;
     }
-    return 0;
+    return SPL_OK;
 }
 
-static int open_files(stem_files *out) {
+static spl_status open_files(stem_files *out) {
     for (unsigned i = 0; i < out->model->stem_count; i++) {
         char name[256];
         snprintf(name, sizeof(name), "%s.f32", out->model->stems[i].name);
@@ -42,11 +42,11 @@ static int open_files(stem_files *out) {
             return SPL_E_IO;
         }
     }
-    return 0;
+    return SPL_OK;
 }
 
-static int close_files(stem_files *out) {
-    int status = 0;
+static spl_status close_files(stem_files *out) {
+    spl_status status = SPL_OK;
     for (unsigned i = 0; i < out->model->stem_count; i++) {
         if (out->files[i] && fclose(out->files[i]) != 0)
             status = SPL_E_IO;
@@ -63,8 +63,8 @@ int main(int argc, char **argv) {
     spl_error error = {0};
     spl_model_choice choice;
     spl_model *model = NULL;
-    int status = spl_model_resolve(argv[1], NULL, &choice, &error);
-    if (status == 0)
+    spl_status status = spl_model_resolve(argv[1], NULL, &choice, &error);
+    if (status == SPL_OK)
         status = spl_model_open(choice.path, &model, &error);
     if (status < 0) {
         fprintf(stderr, "%s\n", error.message);
@@ -73,17 +73,17 @@ int main(int argc, char **argv) {
 
     stem_files out = {.model = spl_model_get_info(model)};
     status = open_files(&out);
-    if (status == 0) {
+    if (status == SPL_OK) {
         spl_separate_options options;
         spl_separate_options_init(&options);
-        options.bandwidth = (spl_bandwidth)choice.bandwidth;
+        options.bandwidth = choice.bandwidth;
         spl_source source = {.read = read_samples};
         spl_sink sink = {.user = &out, .write = write_samples};
         status = spl_separate(model, &options, &source, &sink, &error);
         if (status < 0)
             fprintf(stderr, "%s: %s\n", spl_status_text(status), error.message);
     }
-    int closed = close_files(&out);
+    spl_status closed = close_files(&out);
     spl_model_unref(model);
     return status < 0 || closed < 0;
 }

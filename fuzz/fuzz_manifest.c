@@ -20,11 +20,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         __builtin_trap();
     for (unsigned i = 0; i < info.stem_count + info.group_count; i++) {
         const spl_stem_info *stem = &info.stems[i];
-        const char *slash = strrchr(stem->net, '/');
-        const bool beside = slash && strncmp(stem->net, "../", 3) == 0 && stem->net + 2 < slash &&
-                            !memchr(stem->net + 3, '/', (size_t)(slash - stem->net - 3));
-        const char *name = slash ? slash + 1 : stem->net;
-        if ((slash && (!beside || stem->net[3] == '.')) || !*name || *name == '.' ||
+        const char *slash = strrchr(stem->network, '/');
+        const bool beside = slash && strncmp(stem->network, "../", 3) == 0 &&
+                            stem->network + 2 < slash &&
+                            !memchr(stem->network + 3, '/', (size_t)(slash - stem->network - 3));
+        const char *name = slash ? slash + 1 : stem->network;
+        if ((slash && (!beside || stem->network[3] == '.')) || !*name || *name == '.' ||
             strchr(stem->name, '/') || stem->name[0] == '.' || strlen(stem->sha256) != 64)
             __builtin_trap();
     }

@@ -2,13 +2,22 @@
  *
  * Status codes and error messages of libspleeter.
  *
- * Every function that can fail returns 0 or a negative spl_status. A function that takes an
- * spl_error* also reports what was wrong, where, and what to do; the pointer may be NULL. Outputs
- * (parameters whose names start with "ret_") are written on success only, the spl_error on failure
- * only.
+ * Every function that can fail returns SPL_OK (0) or a negative spl_status, and so do callbacks. A
+ * function that takes an spl_error* also reports what was wrong, where, and what to do; the pointer
+ * may be NULL. Outputs (parameters whose names start with "ret_") are written on success only, the
+ * spl_error on failure only.
+ *
+ * The layout of every public struct is fixed within a major API version (spl_api_version). New
+ * fields take the place of `reserved`, which the caller sets to zero in a struct that it fills, and
+ * zero in a new field means the behaviour before it existed. A function returns ARGUMENT if a
+ * reserved field is not zero: the struct was not initialized, or the program needs a newer library.
+ * Reserved fields are used instead of a size field because bindings then have one fixed layout and
+ * nothing to fill in. An enum has 32 bits; it may get new values in a minor version.
  */
 #ifndef SPLEETER_ERROR_H
 #define SPLEETER_ERROR_H
+
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -39,15 +48,17 @@ typedef enum spl_status {
     SPL_E_BUDGET = -13,     /* decoding a file would exceed its memory or time budget */
     SPL_E_SAMPLE = -14,     /* a sample is not finite, or too large */
     SPL_E_EXHAUSTED = -15,  /* no file descriptor, thread or process is left for now */
+    SPL_E_EXISTS = -16,     /* a file or folder that would be created exists already */
 } spl_status;
 
 typedef struct spl_error {
     spl_status status;
     char message[1024]; /* one line of UTF-8 without a final full stop, NUL-terminated */
+    uint64_t reserved[4];
 } spl_error;
 
 /* Returns a short constant text for `status`, such as "disk full"; never NULL. Thread-safe. */
-SPL_API const char *spl_status_text(int status);
+SPL_API const char *spl_status_text(spl_status status);
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,7 @@
 #ifndef SPLEETER_MODEL_H
 #define SPLEETER_MODEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,7 +22,7 @@
 extern "C" {
 #endif
 
-/* The maximum number of stems and groups in a model. */
+/* The maximum number of stems and groups in a model, part of the layout of spl_model_info. */
 #define SPL_STEMS_MAX 16
 
 typedef enum spl_architecture {
@@ -41,18 +42,27 @@ typedef enum spl_mask_extension {
     SPL_MASK_EXTENSION_AVERAGE, /* masked with the mean of the frame's mask, per channel */
 } spl_mask_extension;
 
+/* The bandwidth of the stems. */
+typedef enum spl_bandwidth {
+    SPL_BANDWIDTH_MODEL, /* bins and mask extension from the model's manifest */
+    SPL_BANDWIDTH_11K,   /* F = 1024, silence above 11 kHz: Spleeter's 2stems, 4stems, 5stems */
+    SPL_BANDWIDTH_16K,   /* F = 1536, silence above 16 kHz: Spleeter's *-16kHz */
+    SPL_BANDWIDTH_FULL,  /* F = 1536, the mean mask above 16 kHz; all stems sum to the mixture */
+} spl_bandwidth;
+
 typedef struct spl_stem_info {
     const char *name; /* "vocals" */
     /* The group that this stem is part of; NULL for a part of the mixture. */
     const char *group;
     /* A file name in the model folder, "../FOLDER/NAME" for a file in a sibling folder, or the path
      * of the checkpoint. */
-    const char *net;
+    const char *network;
     /* 64 hex digits, or "" for a network from a checkpoint. */
     const char *sha256;
     spl_activation conv_activation;   /* of the encoder */
     spl_activation deconv_activation; /* of the decoder */
     uint64_t parameters;              /* number of weights in the network */
+    uint64_t reserved[4];
 } spl_stem_info;
 
 /* Describes a model. The mixture is split into the groups and the stems without a group, and each
@@ -68,8 +78,9 @@ typedef struct spl_model_info {
     double separation_exponent; /* 2 in all official models */
     const char *licence;
     const char *source;
-    unsigned stem_count;                /* at least 2 */
-    unsigned group_count;               /* stems and groups together are at most SPL_STEMS_MAX */
+    unsigned stem_count;  /* at least 2 */
+    unsigned group_count; /* stems and groups together are at most SPL_STEMS_MAX */
+    uint64_t reserved[8];
     spl_stem_info stems[SPL_STEMS_MAX]; /* the stems in order, then the groups */
 } spl_model_info;
 
@@ -89,8 +100,8 @@ typedef struct spl_model spl_model;
  *
  * On success the caller owns *ret_model (spl_model_unref). Errors: ARGUMENT, NOT_FOUND, FORMAT,
  * CHECKSUM, UNSUPPORTED, LIMIT, PERMISSION, IO, MEMORY. */
-SPL_API SPL_WARN_UNUSED int spl_model_open(const char *path, spl_model **ret_model,
-                                           spl_error *ret_error);
+SPL_API SPL_WARN_UNUSED spl_status spl_model_open(const char *path, spl_model **ret_model,
+                                                  spl_error *ret_error);
 
 /* Adds a reference to `model` and returns it. Thread-safe. */
 SPL_API spl_model *spl_model_ref(spl_model *model);
@@ -103,7 +114,7 @@ SPL_API const spl_model_info *spl_model_get_info(const spl_model *model);
 
 /* Reads the whole model folder `folder` and checks the manifest, the SHA-256 of each network, the
  * shape of each tensor, and that all weights are finite. Errors: as for spl_model_open. */
-SPL_API SPL_WARN_UNUSED int spl_model_verify(const char *folder, spl_error *ret_error);
+SPL_API SPL_WARN_UNUSED spl_status spl_model_verify(const char *folder, spl_error *ret_error);
 
 typedef struct spl_model_import_options {
     const char *checkpoint; /* folder that holds `checkpoint`, *.index, *.data-*; required */
@@ -114,19 +125,21 @@ typedef struct spl_model_import_options {
     const char *licence; /* NULL: "unknown" */
     const char *source;  /* NULL: "unknown" */
     const char *folder;  /* the model folder to create; must not exist; required */
+    uint64_t reserved[8];
 } spl_model_import_options;
 
 /* Creates a model folder from a TensorFlow v1 checkpoint. Verifies the CRC-32C of the index blocks
  * and of every tensor that the networks need. The folder appears complete or not at all. Errors: as
- * for spl_model_open; ARGUMENT also when `folder` exists. */
-SPL_API SPL_WARN_UNUSED int spl_model_import(const spl_model_import_options *options,
-                                             spl_error *ret_error);
+ * for spl_model_open; EXISTS when `folder` exists. */
+SPL_API SPL_WARN_UNUSED spl_status spl_model_import(const spl_model_import_options *options,
+                                                    spl_error *ret_error);
 
 /* The model that a name resolves to. */
 typedef struct spl_model_choice {
-    char path[4096]; /* for spl_model_open */
-    int as_spleeter; /* 1: same processing as Spleeter for this name; 0: full band */
-    int bandwidth;   /* the spl_bandwidth (separate.h) that the name implies */
+    char path[4096];         /* for spl_model_open */
+    spl_bandwidth bandwidth; /* for spl_separate_options */
+    bool as_spleeter;        /* true: same processing as Spleeter for this name; false: full band */
+    uint64_t reserved[8];
 } spl_model_choice;
 
 /* Resolves a model name. `name` has one of these forms:
@@ -146,8 +159,9 @@ typedef struct spl_model_choice {
  *
  * Errors: NOT_FOUND (the message lists the installed models and how to get others), FORMAT (a
  * damaged names.json), ARGUMENT. */
-SPL_API SPL_WARN_UNUSED int spl_model_resolve(const char *name, const char *search_path,
-                                              spl_model_choice *ret_choice, spl_error *ret_error);
+SPL_API SPL_WARN_UNUSED spl_status spl_model_resolve(const char *name, const char *search_path,
+                                                     spl_model_choice *ret_choice,
+                                                     spl_error *ret_error);
 
 /* Changes the model that a plain name resolves to, by an entry in names.json of the folder
  * `folder`, which should be one of `search_path` (as above). If `name` is "spleeter-N" or
@@ -156,23 +170,25 @@ SPL_API SPL_WARN_UNUSED int spl_model_resolve(const char *name, const char *sear
  *
  * Creates the folder and the file if needed, and replaces the file atomically. Errors: ARGUMENT,
  * NOT_FOUND, FORMAT (a damaged names.json), NO_SPACE, PERMISSION, IO, MEMORY. */
-SPL_API SPL_WARN_UNUSED int spl_model_use(const char *name, const char *search_path,
-                                          const char *folder, spl_error *ret_error);
+SPL_API SPL_WARN_UNUSED spl_status spl_model_use(const char *name, const char *search_path,
+                                                 const char *folder, spl_error *ret_error);
 
-/* Calls `visit` with the contents of the manifest in the model folder `folder`. Activations and
- * parameter counts are not set, because the networks are not opened. *info is valid during the
- * call. Returns the result of `visit`. Errors: as for spl_model_open. */
-SPL_API SPL_WARN_UNUSED int spl_model_describe(const char *folder,
-                                               int (*visit)(void *user, const spl_model_info *info),
-                                               void *user, spl_error *ret_error);
+/* Reads the manifest in the model folder `folder`. Activations and parameter counts are 0, because
+ * the networks are not opened. The caller owns *ret_info (spl_model_info_free). Errors: as for
+ * spl_model_open. */
+SPL_API SPL_WARN_UNUSED spl_status spl_model_describe(const char *folder, spl_model_info **ret_info,
+                                                      spl_error *ret_error);
+
+/* Frees the result of spl_model_describe; NULL is allowed. */
+SPL_API void spl_model_info_free(spl_model_info *info);
 
 /* Calls `visit` with the path of every model folder in `search_path` (as above), sorted by name. If
- * several folders have the same name, only the first in the search path counts. Stops at the first
- * non-zero result and returns it. Does not open the folders. Errors: ARGUMENT, PERMISSION, IO,
- * MEMORY. */
-SPL_API SPL_WARN_UNUSED int spl_model_list(const char *search_path,
-                                           int (*visit)(void *user, const char *path), void *user,
-                                           spl_error *ret_error);
+ * several folders have the same name, only the first in the search path counts. A negative
+ * result of `visit` ends the listing and is returned. Does not open the folders. Errors: ARGUMENT,
+ * PERMISSION, IO, MEMORY. */
+SPL_API SPL_WARN_UNUSED spl_status spl_model_list(const char *search_path,
+                                                  spl_status (*visit)(void *user, const char *path),
+                                                  void *user, spl_error *ret_error);
 
 #ifdef __cplusplus
 }

@@ -11,6 +11,7 @@
 #ifndef SPLEETER_SEPARATE_H
 #define SPLEETER_SEPARATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,14 +28,6 @@ extern "C" {
  * +-1.0. Within this limit spectra, networks and filters stay far from overflow. */
 #define SPL_SAMPLE_MAX 4294967296.0f
 
-/* The bandwidth of the stems. */
-typedef enum spl_bandwidth {
-    SPL_BANDWIDTH_MODEL, /* bins and mask extension from the model's manifest */
-    SPL_BANDWIDTH_11K,   /* F = 1024, silence above 11 kHz: Spleeter's 2stems, 4stems, 5stems */
-    SPL_BANDWIDTH_16K,   /* F = 1536, silence above 16 kHz: Spleeter's *-16kHz */
-    SPL_BANDWIDTH_FULL,  /* F = 1536, the mean mask above 16 kHz; all stems sum to the mixture */
-} spl_bandwidth;
-
 /* The source of the samples. Callbacks run on the thread that called spl_separate, one at a
  * time. */
 typedef struct spl_source {
@@ -44,10 +37,11 @@ typedef struct spl_source {
      * spl_separate rejects NaN, infinities and values beyond +-SPL_SAMPLE_MAX (SAMPLE).
      * spl_separate cannot poll for cancellation during the call, so a source that may block must do
      * so itself and return CANCELED. */
-    int (*read)(void *user, float *samples, size_t capacity, size_t *ret_count);
+    spl_status (*read)(void *user, float *samples, size_t capacity, size_t *ret_count);
     /* Restarts at the first sample. Required with `wiener`, otherwise unused and may be NULL. */
-    int (*rewind)(void *user);
+    spl_status (*rewind)(void *user);
     uint64_t total_samples; /* for progress; 0: unknown */
+    uint64_t reserved[4];
 } spl_source;
 
 /* The destination of the stems. Runs on the thread that called spl_separate, one call at a time, in
@@ -58,7 +52,8 @@ typedef struct spl_sink {
      * stem, or is NULL for a stem that was not requested. The engine owns the buffers, which are
      * valid during the call. Returns 0, or a negative spl_status that spl_separate passes on. A
      * sink that may block must check for cancellation, like a source. */
-    int (*write)(void *user, const float *const *stems, size_t count);
+    spl_status (*write)(void *user, const float *const *stems, size_t count);
+    uint64_t reserved[4];
 } spl_sink;
 
 typedef struct spl_progress {
@@ -66,39 +61,45 @@ typedef struct spl_progress {
     uint64_t samples_total; /* of one pass; 0: unknown */
     unsigned pass;          /* 1, or 2 in the second pass of the Wiener filter */
     unsigned passes;        /* 1, or 2 with `wiener` */
+    uint64_t reserved[4];
 } spl_progress;
 
-/* Layers of a network: six convolutions, six transposed convolutions, the mask. */
-#define SPL_NET_LAYERS 13
+/* Layers of a U-Net: six convolutions, six transposed convolutions, the mask. */
+#define SPL_UNET_LAYERS 13
 
-/* Time spent in each phase of a separation, in seconds of wall-clock time. */
+/* Time spent in each phase of a separation, in seconds of wall-clock time. Zero before the first
+ * separation. */
 typedef struct spl_timings {
     double read_s;    /* in the source */
     double forward_s; /* STFT and magnitudes */
-    double nets_s;
-    double masks_s;                  /* from estimates to gains; the sums of the Wiener filter */
-    double inverse_s;                /* masked spectra, inverse STFT, overlap-add */
-    double write_s;                  /* in the sink */
-    double layers_s[SPL_NET_LAYERS]; /* of nets_s, over all stems */
+    double networks_s;
+    double masks_s;                   /* from estimates to gains; the sums of the Wiener filter */
+    double inverse_s;                 /* masked spectra, inverse STFT, overlap-add */
+    double write_s;                   /* in the sink */
+    double layers_s[SPL_UNET_LAYERS]; /* of networks_s, over all stems */
     /* Of layers_s: operations of a direct convolution; a multiply-add counts as two. */
-    double layers_flop[SPL_NET_LAYERS];
+    double layers_flop[SPL_UNET_LAYERS];
     uint64_t segments;
+    uint64_t reserved[16];
 } spl_timings;
 
 typedef struct spl_separate_options {
     spl_bandwidth bandwidth;
-    /* 1: multichannel Wiener filter over the whole song, in two passes (norbert, `--mwf`). */
-    int wiener;
+    /* Multichannel Wiener filter over the whole song, in two passes (norbert, `--mwf`). */
+    bool wiener;
     unsigned threads; /* 0: one for each CPU available to this process */
     uint64_t stems;   /* bit i requests the i-th stem; 0: all */
     /* Called on the calling thread several times per segment (11.9 s of the song with 512 frames),
-     * once for a silent one. A non-zero result cancels. May be NULL. */
-    int (*progress)(void *user, const spl_progress *progress);
+     * once for a silent one. A negative result, such as CANCELED, ends the separation, which
+     * returns it. May be NULL. */
+    spl_status (*progress)(void *user, const spl_progress *progress);
     void *progress_user;
     spl_timings *timings; /* accumulated, also when the separation fails; may be NULL */
+    uint64_t reserved[8];
 } spl_separate_options;
 
-/* Sets the defaults: bandwidth of the model, no Wiener filter, all CPUs, all stems, no progress. */
+/* Sets the defaults, which are all zero: bandwidth of the model, no Wiener filter, all CPUs, all
+ * stems, no progress. */
 SPL_API void spl_separate_options_init(spl_separate_options *options);
 
 /* Separates all samples of `source` into `sink`. Each stem has as many samples as the source.
@@ -113,9 +114,10 @@ SPL_API void spl_separate_options_init(spl_separate_options *options);
  *
  * Errors: ARGUMENT, MEMORY, CANCELED, SAMPLE (an input sample is not finite or too large, or the
  * model produces one that is not finite), and the statuses that the callbacks return. */
-SPL_API SPL_WARN_UNUSED int spl_separate(spl_model *model, const spl_separate_options *options,
-                                         const spl_source *source, const spl_sink *sink,
-                                         spl_error *ret_error);
+SPL_API SPL_WARN_UNUSED spl_status spl_separate(spl_model *model,
+                                                const spl_separate_options *options,
+                                                const spl_source *source, const spl_sink *sink,
+                                                spl_error *ret_error);
 
 #ifdef __cplusplus
 }

@@ -16,6 +16,18 @@
 extern "C" {
 #endif
 
+/* The version of the API that this header describes. MAJOR increases with every incompatible change
+ * to the API or the ABI, and is the number in the library's soname. MINOR increases with every
+ * addition. A program built with version a.b works with the libraries a.c, c >= b. */
+#define SPL_API_VERSION_MAJOR 0
+#define SPL_API_VERSION_MINOR 1
+
+/* A version as one number: MAJOR in the upper 16 bits, MINOR in the lower. */
+#define SPL_API_VERSION (SPL_API_VERSION_MAJOR << 16 | SPL_API_VERSION_MINOR)
+
+/* Returns SPL_API_VERSION of the library that is in use. Thread-safe. */
+SPL_API uint32_t spl_api_version(void);
+
 /* Returns the library's version, such as "0.1.0". Thread-safe. */
 SPL_API const char *spl_version(void);
 

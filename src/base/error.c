@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-SPL_API const char *spl_status_text(int status) {
-    switch ((spl_status)status) {
+SPL_API const char *spl_status_text(spl_status status) {
+    switch (status) {
     case SPL_OK:
         return "success";
     case SPL_E_ARGUMENT:
@@ -43,6 +43,8 @@ SPL_API const char *spl_status_text(int status) {
         return "sample out of range";
     case SPL_E_EXHAUSTED:
         return "too many open files or processes";
+    case SPL_E_EXISTS:
+        return "exists already";
     }
     return "unknown status";
 }
@@ -106,6 +108,17 @@ int spl_fail_errno(spl_error *error, int error_number, const char *format, ...) 
 
 bool spl_status_is_transient(int status) {
     return status == SPL_E_MEMORY || status == SPL_E_IO || status == SPL_E_EXHAUSTED;
+}
+
+int spl_reserved_check(const uint64_t *reserved, size_t count, const char *name,
+                       spl_error *ret_error) {
+    for (size_t i = 0; i < count; i++)
+        if (reserved[i] != 0)
+            return spl_fail(ret_error, SPL_E_ARGUMENT,
+                            "a reserved field of %s is not zero; zero the struct, or use a newer "
+                            "libspleeter",
+                            name);
+    return 0;
 }
 
 int spl_fail_memory(spl_error *error) {

@@ -22,6 +22,10 @@ int spl_fail_errno(spl_error *error, int error_number, const char *format, ...) 
  * were used: MEMORY, IO and EXHAUSTED. */
 bool spl_status_is_transient(int status);
 
+/* Succeeds if the `count` reserved fields of the public struct `name` are zero. */
+SPL_WARN_UNUSED int spl_reserved_check(const uint64_t *reserved, size_t count, const char *name,
+                                       spl_error *ret_error);
+
 /* Reports that memory ran out. Returns SPL_E_MEMORY. */
 int spl_fail_memory(spl_error *error);
 

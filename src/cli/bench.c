@@ -62,7 +62,7 @@ typedef struct bench_result {
     spl_timings timings;
 } bench_result;
 
-static const char *const layer_names[SPL_NET_LAYERS] = {
+static const char *const layer_names[SPL_UNET_LAYERS] = {
     "conv1", "conv2", "conv3", "conv4", "conv5", "conv6", "up1",
     "up2",   "up3",   "up4",   "up5",   "up6",   "mask",
 };
@@ -103,7 +103,7 @@ typedef struct made_up_song {
     uint32_t random;
 } made_up_song;
 
-static int read_song(void *user, float *samples, size_t capacity, size_t *ret_count) {
+static spl_status read_song(void *user, float *samples, size_t capacity, size_t *ret_count) {
     made_up_song *song = user;
     const size_t count = (size_t)SPL_MIN((uint64_t)capacity, song->count - song->position);
     for (size_t n = 0; n < 2 * count; n++) {
@@ -118,14 +118,14 @@ static int read_song(void *user, float *samples, size_t capacity, size_t *ret_co
     return 0;
 }
 
-static int ignore_stems(void *user, const float *const *stems, size_t count) {
+static spl_status ignore_stems(void *user, const float *const *stems, size_t count) {
     (void)user, (void)stems, (void)count;
     return 0;
 }
 
-static int stop_on_signal(void *user, const spl_progress *progress) {
+static spl_status stop_on_signal(void *user, const spl_progress *progress) {
     (void)user, (void)progress;
-    return cli_signals_caught() != 0;
+    return cli_signals_caught() ? SPL_E_CANCELED : SPL_OK;
 }
 
 /* Returns the length in samples of a song of whole segments, so that the time per segment is
@@ -160,7 +160,7 @@ static int run_bench(const bench_request *request, bench_result *ret_result, spl
     separation.threads = request->threads;
     separation.progress = stop_on_signal;
     if (status == 0) {
-        separation.bandwidth = (spl_bandwidth)choice.bandwidth;
+        separation.bandwidth = choice.bandwidth;
         if (request->bandwidth)
             status = spl_bandwidth_parse("--bandwidth", request->bandwidth, &separation.bandwidth,
                                          ret_error);
@@ -205,12 +205,12 @@ static double sum(const double *values, size_t count) {
 static json_t *to_json(const bench_request *request, const bench_result *result) {
     const spl_timings *t = &result->timings;
     json_t *layers = json_array();
-    for (size_t i = 0; i < SPL_NET_LAYERS; i++)
+    for (size_t i = 0; i < SPL_UNET_LAYERS; i++)
         json_array_append_new(
             layers, json_pack("{s:s, s:f, s:f, s:f}", "name", layer_names[i], "seconds",
                               t->layers_s[i], "gflops", t->layers_flop[i] / t->layers_s[i] / 1e9,
                               "of_peak", t->layers_flop[i] / t->layers_s[i] / result->peak_flops));
-    const double flop = sum(t->layers_flop, SPL_NET_LAYERS);
+    const double flop = sum(t->layers_flop, SPL_UNET_LAYERS);
     return json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:f, "
                      "s:{s:f, s:f, s:f, s:f, s:f, s:f}, s:o}",
                      "version", spl_version(), "isa", spl_cpu_isa(), "model", request->model,
@@ -218,10 +218,10 @@ static json_t *to_json(const bench_request *request, const bench_result *result)
                      result->peak_flops / 1e9, "open_s", result->open_s, "duration_s",
                      result->duration_s, "separate_s", result->separate_s, "real_time",
                      result->duration_s / result->separate_s, "segments", (json_int_t)t->segments,
-                     "net_ms", 1e3 * t->nets_s / (double)t->segments / result->nets, "net_of_peak",
-                     flop / t->nets_s / result->peak_flops, "phases_s", "read", t->read_s, "stft",
-                     t->forward_s, "nets", t->nets_s, "masks", t->masks_s, "inverse", t->inverse_s,
-                     "write", t->write_s, "layers", layers);
+                     "net_ms", 1e3 * t->networks_s / (double)t->segments / result->nets,
+                     "net_of_peak", flop / t->networks_s / result->peak_flops, "phases_s", "read",
+                     t->read_s, "stft", t->forward_s, "nets", t->networks_s, "masks", t->masks_s,
+                     "inverse", t->inverse_s, "write", t->write_s, "layers", layers);
 }
 
 static double number_in(const json_t *object, const char *key) {

@@ -94,7 +94,7 @@ static int open_model(evaluate_request *request, spl_error *ret_error) {
     if (found.as_spleeter)
         pipeline->channels = SPL_CHANNELS_FIRST_TWO;
     if (!request->has_bandwidth)
-        pipeline->bandwidth = (spl_bandwidth)found.bandwidth;
+        pipeline->bandwidth = found.bandwidth;
     return 0;
 }
 

@@ -137,7 +137,7 @@ static void print_info(const spl_model_info *info) {
     for (unsigned i = 0; i < info->stem_count; i++) {
         const spl_stem_info *stem = &info->stems[i];
         cli_print_line(stdout, "stem            %s: %s, %" PRIu64 " parameters, %s down, %s up%s%s",
-                       stem->name, stem->net, stem->parameters,
+                       stem->name, stem->network, stem->parameters,
                        activation_name(stem->conv_activation),
                        activation_name(stem->deconv_activation), stem->sha256[0] ? ", sha256 " : "",
                        stem->sha256);
@@ -152,8 +152,8 @@ static json_t *info_to_json(const char *search_path, const spl_model_info *info)
         json_array_append_new(
             nets,
             json_pack("{s:o, s:o, s:I, s:s, s:s, s:s}", "stem", cli_json_text(stem->name), "net",
-                      cli_json_text(stem->net), "parameters", (json_int_t)stem->parameters, "down",
-                      activation_name(stem->conv_activation), "up",
+                      cli_json_text(stem->network), "parameters", (json_int_t)stem->parameters,
+                      "down", activation_name(stem->conv_activation), "up",
                       activation_name(stem->deconv_activation), "sha256", stem->sha256));
     }
     json_t *rest =
@@ -192,7 +192,7 @@ typedef struct verification {
 } verification;
 
 /* Verifies the folder at `path` and reports the result; a signal stops the walk. */
-static int verify_folder(void *user, const char *path) {
+static spl_status verify_folder(void *user, const char *path) {
     verification *checks = user;
     spl_error error;
     if (cli_signals_caught())

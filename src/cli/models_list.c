@@ -30,10 +30,10 @@ static uint64_t size_of(const spl_model_info *info) {
     for (unsigned i = 0; i < info->stem_count + info->group_count; i++) {
         bool counted = false;
         for (unsigned k = 0; k < i; k++)
-            counted |= strcmp(info->stems[k].net, info->stems[i].net) == 0;
+            counted |= strcmp(info->stems[k].network, info->stems[i].network) == 0;
         SPL_CLEANUP(spl_free_p) char *path = NULL;
         struct stat file;
-        if (!counted && asprintf(&path, "%s/%s", info->path, info->stems[i].net) >= 0 &&
+        if (!counted && asprintf(&path, "%s/%s", info->path, info->stems[i].network) >= 0 &&
             stat(path, &file) == 0)
             bytes += (uint64_t)file.st_size;
     }
@@ -79,16 +79,16 @@ json_t *cli_model_to_json(const char *search_path, const spl_model_info *info) {
     return model;
 }
 
-static int add_info(void *user, const spl_model_info *info) {
+static spl_status add_model(void *user, const char *path) {
     model_list *list = user;
-    return json_array_append_new(list->models, cli_model_to_json(list->search_path, info)) < 0
-               ? spl_fail_memory(list->error)
-               : 0;
-}
-
-static int add_model(void *user, const char *path) {
-    model_list *list = user;
-    return spl_model_describe(path, add_info, list, list->error);
+    spl_model_info *info;
+    int status = spl_model_describe(path, &info, list->error);
+    if (status < 0)
+        return status;
+    if (json_array_append_new(list->models, cli_model_to_json(list->search_path, info)) < 0)
+        status = spl_fail_memory(list->error);
+    spl_model_info_free(info);
+    return status;
 }
 
 /* ---- As a table ---- */

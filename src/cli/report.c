@@ -177,10 +177,10 @@ static void draw_bar(const cli_report *report, const spl_progress *progress,
     fprintf(stderr, "\r%s\033[K", fitting ? fitting : "");
 }
 
-int cli_report_progress(void *user, const spl_progress *progress) {
+spl_status cli_report_progress(void *user, const spl_progress *progress) {
     cli_report *report = user;
     if (cli_signals_caught())
-        return 1;
+        return SPL_E_CANCELED;
     double now = spl_now_s();
     if ((!report->bar && !report->options.json) || now - report->shown_s < PROGRESS_INTERVAL_S)
         return 0;

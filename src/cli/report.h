@@ -45,7 +45,7 @@ void cli_report_input(cli_report *report, const char *input);
 
 /* Shows the progress of the current input; a callback for spl_pipeline_options.progress. Returns 1
  * when a signal requests a stop. */
-int cli_report_progress(void *user, const spl_progress *progress);
+spl_status cli_report_progress(void *user, const spl_progress *progress);
 
 /* Reports that the current input succeeded. */
 void cli_report_success(cli_report *report, const char *model, const spl_output *outputs,

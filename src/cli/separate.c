@@ -232,8 +232,7 @@ static int open_model(separate_request *request, const cli_inputs *inputs, spl_e
         status = spl_background_new(&background, ret_error);
     if (status < 0)
         return status;
-    request->pipeline =
-        spl_separation_pipeline(&request->separation, (spl_bandwidth)found.bandwidth);
+    request->pipeline = spl_separation_pipeline(&request->separation, found.bandwidth);
     request->pipeline.threads = request->threads;
     request->pipeline.stop.ask = cli_signals_stop;
     request->pipeline.channels =

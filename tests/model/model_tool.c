@@ -37,7 +37,7 @@ static int open_and_print(const char *path, spl_error *error) {
     for (unsigned i = 0; i < info->stem_count; i++) {
         const spl_stem_info *stem = &info->stems[i];
         printf("stem %s net %s sha256 %s activations %d %d parameters %llu\n", stem->name,
-               stem->net, *stem->sha256 ? stem->sha256 : "-", stem->conv_activation,
+               stem->network, *stem->sha256 ? stem->sha256 : "-", stem->conv_activation,
                stem->deconv_activation, (unsigned long long)stem->parameters);
     }
     printf("open_ms %.0f\n", took_ms);

@@ -3,6 +3,7 @@
 codec helper links libav, no unsafe C functions, one formatting."""
 
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -153,11 +154,35 @@ def test_library_exports_only_its_api():
         ["nm", "-D", "--defined-only", BUILD / "src/lib/engine/libspleeter.so.0"],
         capture_output=True, text=True, check=True,
     )
-    exported = {line.split()[-1].split("@")[0] for line in done.stdout.splitlines()}
+    exported = {line.split()[-1].split("@")[0] for line in done.stdout.splitlines() if " A " not in line}
     declared = set()
     for path in (ROOT / "include").rglob("*.h"):
         declared |= set(re.findall(r"SPL_API[^;]*?\b(spl_\w+)\(", path.read_text()))
     assert exported == declared
+
+
+def test_debian_lists_the_exported_symbols():
+    """With versions, from which dpkg-shlibdeps derives the dependencies of programs."""
+    done = subprocess.run(
+        ["nm", "-D", "--defined-only", BUILD / "src/lib/engine/libspleeter.so.0"],
+        capture_output=True, text=True, check=True,
+    )
+    exported = {line.split()[-1].replace("@@", "@") for line in done.stdout.splitlines() if " A " not in line}
+    listed = re.findall(r"^ (spl_\S+)", (ROOT / "debian/libspleeter0.symbols").read_text(), re.M)
+    assert exported == set(listed)
+
+
+def test_abi_is_the_committed_one():
+    """A change of the ABI is announced by a new API version and a new src/lib/engine/libspleeter.abi."""
+    if not shutil.which("abidiff"):
+        pytest.skip("abigail-tools is not installed")
+    if platform.machine() != "x86_64":
+        pytest.skip("the committed ABI is that of amd64")
+    done = subprocess.run([ROOT / "tools/abi.sh", "check", BUILD], capture_output=True, text=True)
+    assert done.returncode == 0, (
+        f"{done.stdout}{done.stderr}\nThe ABI of libspleeter changed. docs/releasing.md says which number of "
+        "SPL_API_VERSION to increase; then run: make abi"
+    )
 
 
 def test_lines_have_at_most_100_columns():

@@ -71,13 +71,13 @@ static int write_song(void *user, const float *const *stems, size_t count) {
     return 0;
 }
 
-static int on_progress(void *user, const spl_progress *progress) {
+static spl_status on_progress(void *user, const spl_progress *progress) {
     song *s = user;
     assert_true(progress->pass > s->last_pass || progress->samples_done >= s->last_done);
     assert_true(progress->samples_done <= s->count);
     s->last_done = progress->samples_done;
     s->last_pass = progress->pass;
-    return s->cancel_after && ++s->calls >= s->cancel_after;
+    return s->cancel_after && ++s->calls >= s->cancel_after ? SPL_E_CANCELED : SPL_OK;
 }
 
 static song *song_new(size_t count) {
@@ -316,8 +316,15 @@ static void bad_arguments_are_refused(void **state) {
     assert_int_equal(spl_separate(model, &options, &once, &sink, NULL), SPL_E_ARGUMENT);
     assert_int_equal(spl_separate(NULL, &options, &once, &sink, NULL), SPL_E_ARGUMENT);
 
-    s->samples[2 * 70 + 1] = NAN;
     options = defaults(s);
+    options.reserved[7] = 1;
+    assert_int_equal(separate(s, &options, &error), SPL_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "reserved field of spl_separate_options"));
+    options = defaults(s);
+    const spl_sink later = {.user = s, .write = write_song, .reserved = {1}};
+    assert_int_equal(spl_separate(model, &options, &once, &later, NULL), SPL_E_ARGUMENT);
+
+    s->samples[2 * 70 + 1] = NAN;
     assert_int_equal(separate(s, &options, &error), SPL_E_SAMPLE);
     assert_non_null(strstr(error.message, "sample 70 "));
     song_free(s);
@@ -347,12 +354,12 @@ static int open_grouped(const char *folder) {
                       {"two", ", \"group\": \"accompaniment\"", 1}};
     for (int i = 0; i < STEMS; i++)
         fprintf(file, "%s{\"name\": \"%s\", \"net\": \"%s%s\", \"sha256\": \"%s\"%s}",
-                i ? ", " : "", stems[i].name, net, info->stems[stems[i].net].net,
+                i ? ", " : "", stems[i].name, net, info->stems[stems[i].net].network,
                 info->stems[stems[i].net].sha256, stems[i].group);
     fprintf(file,
             "], \"groups\": [{\"name\": \"accompaniment\", \"net\": \"%s%s\", \"sha256\": "
             "\"%s\"}], \"licence\": \"MIT\", \"source\": \"a test\"}",
-            net, info->stems[1].net, info->stems[1].sha256);
+            net, info->stems[1].network, info->stems[1].sha256);
     assert_int_equal(fclose(file), 0);
     snprintf(path, sizeof(path), "%s/grouped", folder);
     return spl_model_open(path, &grouped, NULL);

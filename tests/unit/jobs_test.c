@@ -240,7 +240,7 @@ static void run_pipeline(spl_pipeline_options options, const char *model, const 
     spl_model_choice choice;
     assert_int_equal(spl_model_resolve(model, getenv("SPLEETER_MODEL_PATH"), &choice, &error), 0);
     assert_int_equal(spl_model_open(choice.path, &options.model, &error), 0);
-    options.bandwidth = (spl_bandwidth)choice.bandwidth;
+    options.bandwidth = choice.bandwidth;
     options.channels = choice.as_spleeter ? SPL_CHANNELS_FIRST_TWO : SPL_CHANNELS_STEREO_DOWNMIX;
     const spl_output outputs[] = {
         {.name = "vocals", .stems = 1, .path = paths[0], .fd = -1},

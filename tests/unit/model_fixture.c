@@ -142,7 +142,7 @@ void make_model(const char *folder, unsigned stem_count, unsigned shared) {
         snprintf(nets[i], sizeof(nets[i]), "%s.safetensors", names[own]);
         assert_int_equal(spl_folder_net_write(folder, nets[i], &net.weights, sha256[i], NULL), 0);
         free_net(&net);
-        info.stems[i] = (spl_stem_info){.name = names[i], .net = nets[i], .sha256 = sha256[i]};
+        info.stems[i] = (spl_stem_info){.name = names[i], .network = nets[i], .sha256 = sha256[i]};
     }
     assert_int_equal(spl_manifest_write(in_folder(folder, "manifest.json"), &info, NULL), 0);
 }

@@ -65,7 +65,7 @@ static void manifest_reads(void **state) {
     assert_true(info.separation_exponent == 2);
     assert_int_equal(info.stem_count, 2);
     assert_string_equal(info.stems[1].name, "b");
-    assert_string_equal(info.stems[1].net, "b.net");
+    assert_string_equal(info.stems[1].network, "b.net");
     assert_string_equal(info.stems[1].sha256, SHA_B);
     assert_string_equal(info.licence, "L");
     assert_string_equal(info.source, "S");
@@ -159,12 +159,12 @@ static void manifest_reads_groups(void **state) {
         spl_manifest_parse(grouped_manifest, strlen(grouped_manifest), "m", &root, &info, NULL), 0);
     assert_int_equal(info.stem_count, 3);
     assert_int_equal(info.group_count, 1);
-    assert_string_equal(info.stems[0].net, "../m/v.net");
+    assert_string_equal(info.stems[0].network, "../m/v.net");
     assert_null(info.stems[0].group);
     assert_string_equal(info.stems[1].group, "acc");
     assert_string_equal(info.stems[2].group, "acc");
     assert_string_equal(info.stems[3].name, "acc");
-    assert_string_equal(info.stems[3].net, "../m/a.net");
+    assert_string_equal(info.stems[3].network, "../m/a.net");
     assert_null(info.stems[3].group);
     json_decref(root);
 }
@@ -306,13 +306,13 @@ static void opens_groups_and_nets_of_the_folder_beside(void **state) {
     assert_int_equal(spl_manifest_load(beside, &root, &info, NULL), 0);
     char nets[4][64];
     for (unsigned i = 0; i < 4; i++) {
-        snprintf(nets[i], sizeof(nets[i]), "../beside/%s", info.stems[i].net);
-        info.stems[i].net = nets[i];
+        snprintf(nets[i], sizeof(nets[i]), "../beside/%s", info.stems[i].network);
+        info.stems[i].network = nets[i];
     }
     info.stem_count = 3;
     info.group_count = 1;
     info.stems[1].group = info.stems[2].group = info.stems[3].name;
-    info.stems[2].net = info.stems[0].net;
+    info.stems[2].network = info.stems[0].network;
     info.stems[2].sha256 = info.stems[0].sha256;
     assert_int_equal(mkdir(folder, 0777), 0);
     assert_int_equal(spl_manifest_write(in_folder(folder, "manifest.json"), &info, NULL), 0);
@@ -431,7 +431,7 @@ static void opens_configurations(void **state) {
     assert_string_equal(info->licence, "unknown");
     assert_int_equal(info->bins, 1536);
     assert_string_equal(info->stems[0].name, "left");
-    assert_string_equal(info->stems[0].net, in_folder(nets, "model"));
+    assert_string_equal(info->stems[0].network, in_folder(nets, "model"));
     assert_string_equal(info->stems[0].sha256, "");
     assert_int_equal(info->stems[0].conv_activation, SPL_ACTIVATION_ELU);
     assert_int_equal(info->stems[0].deconv_activation, SPL_ACTIVATION_RELU);
@@ -466,7 +466,7 @@ static void configurations_find_their_nets(void **state) {
     assert_string_equal(info->licence, "MIT");
     assert_int_equal(info->frames, 128);
     assert_string_equal(info->stems[0].name, "left");
-    assert_string_equal(info->stems[0].net, "vocals.safetensors");
+    assert_string_equal(info->stems[0].network, "vocals.safetensors");
     assert_int_equal(info->stems[1].deconv_activation, SPL_ACTIVATION_RELU);
     spl_model_unref(model);
 
@@ -542,11 +542,22 @@ static void imports_checkpoints(void **state) {
     assert_string_equal(info->source, "unknown");
     assert_int_equal(info->frames, 128);
     assert_int_equal(info->mask_extension, SPL_MASK_EXTENSION_AVERAGE);
-    assert_string_equal(info->stems[1].net, "right.safetensors");
+    assert_string_equal(info->stems[1].network, "right.safetensors");
     assert_int_equal(info->stems[1].conv_activation, SPL_ACTIVATION_ELU);
     spl_model_unref(model);
 
-    assert_fails(spl_model_import(&options, &error), error, SPL_E_ARGUMENT, "exists already");
+    spl_model_info *described;
+    assert_int_equal(spl_model_describe(folder, &described, NULL), 0);
+    assert_string_equal(described->path, folder);
+    assert_string_equal(described->stems[1].name, "right");
+    assert_int_equal(described->stems[1].parameters, 0);
+    spl_model_info_free(described);
+    assert_fails(spl_model_describe("absent", &described, &error), error, SPL_E_NOT_FOUND,
+                 "absent");
+
+    assert_fails(spl_model_import(&options, &error), error, SPL_E_EXISTS, "exists already");
+    options.reserved[0] = 1;
+    assert_fails(spl_model_import(&options, &error), error, SPL_E_ARGUMENT, "reserved");
     assert_int_equal(spl_model_verify(folder, NULL), 0);
 }
 
@@ -661,11 +672,11 @@ static void says_what_there_is(void **state) {
 
 #define NAMES_BYTES 600
 
-static int collect(void *user, const char *path) {
+static spl_status collect(void *user, const char *path) {
     char *names = user;
     size_t used = strlen(names);
     snprintf(names + used, NAMES_BYTES - used, "%s", strrchr(path, '/'));
-    return strstr(names, "stop") ? 42 : 0;
+    return strstr(names, "stop") ? SPL_E_LIMIT : SPL_OK;
 }
 
 static void lists_models(void **state) {
@@ -684,7 +695,7 @@ static void lists_models(void **state) {
     assert_string_equal(names, "/c/m/z");
     make_model(in_folder(b, "n-stop"), 2, 2);
     names[0] = '\0';
-    assert_int_equal(spl_model_list(search_path, collect, names, NULL), 42);
+    assert_int_equal(spl_model_list(search_path, collect, names, NULL), SPL_E_LIMIT);
     assert_string_equal(names, "/c/m/n-stop");
     spl_error error;
     assert_fails(spl_model_list(search_path, NULL, NULL, &error), error, SPL_E_ARGUMENT,

@@ -162,16 +162,15 @@ static int get_checksum(pull_job *p, spl_error *ret_error) {
                : spl_checksums_find(text, size, p->options->name, shown, p->sha256, ret_error);
 }
 
-/* Whether the model `info` was imported from the archive that is to be pulled. */
-static int same_source(void *user, const spl_model_info *info) {
-    const pull_job *p = user;
+/* Whether the installed model is intact and was imported from the archive that is to be pulled. */
+static bool is_up_to_date(const pull_job *p) {
+    spl_model_info *info;
+    if (spl_model_describe(p->model, &info, NULL) < 0)
+        return false;
     const char *recorded = strstr(info->source, "sha256 ");
-    return recorded && strcmp(recorded + strlen("sha256 "), p->sha256) == 0;
-}
-
-static bool is_up_to_date(pull_job *p) {
-    return spl_model_describe(p->model, same_source, p, NULL) == 1 &&
-           spl_model_verify(p->model, NULL) == 0;
+    const bool same = recorded && strcmp(recorded + strlen("sha256 "), p->sha256) == 0;
+    spl_model_info_free(info);
+    return same && spl_model_verify(p->model, NULL) == 0;
 }
 
 /* ----------------------------------------------------------- archive ---- */

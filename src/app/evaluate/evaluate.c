@@ -221,11 +221,12 @@ static int use_folder(song_job *job, bool single, spl_error *ret_error) {
     return status;
 }
 
-static int separation_progress(void *user, const spl_progress *progress) {
+static spl_status separation_progress(void *user, const spl_progress *progress) {
     const song_job *job = user;
     const double total = (double)progress->samples_total;
     const double of_pass = total > 0 ? fmin((double)progress->samples_done / total, 1) : 0;
-    return tell(job, job->from * (progress->pass - 1 + of_pass) / progress->passes);
+    return tell(job, job->from * (progress->pass - 1 + of_pass) / progress->passes) ? SPL_E_CANCELED
+                                                                                    : SPL_OK;
 }
 
 /* Separates the mixture into unnamed files. */

@@ -217,7 +217,7 @@ static int fail_callback(song_run *run, spl_pipeline_stage stage, int status) {
 }
 
 /* spl_source.read: the next samples of the current channel pair. */
-static int read_lane(void *user, float *samples, size_t capacity, size_t *ret_count) {
+static spl_status read_lane(void *user, float *samples, size_t capacity, size_t *ret_count) {
     song_run *run = user;
     unsigned channels = spl_decoder_channels(run->decoder);
     spl_lane lane = run->lanes[run->lane];
@@ -245,7 +245,7 @@ static int read_lane(void *user, float *samples, size_t capacity, size_t *ret_co
 }
 
 /* spl_source.rewind: starts the second pass of the Wiener filter. */
-static int rewind_lane(void *user) {
+static spl_status rewind_lane(void *user) {
     song_run *run = user;
     int status = open_decoder(run);
     if (status < 0)
@@ -341,7 +341,7 @@ static int write_set(song_run *run, stem_set *set, const float *const *stems, si
 }
 
 /* spl_sink.write: the next samples of all stems of the current channel pair. */
-static int write_lane(void *user, const float *const *stems, size_t count) {
+static spl_status write_lane(void *user, const float *const *stems, size_t count) {
     song_run *run = user;
     const bool spools = run->lane_count > 1;
     const size_t sample_bytes = spl_lane_width(&run->lanes[run->lane]) * sizeof(float);
@@ -364,10 +364,10 @@ static int write_lane(void *user, const float *const *stems, size_t count) {
 }
 
 /* spl_separate_options.progress: counts the passes over all channel pairs. */
-static int report_progress(void *user, const spl_progress *progress) {
+static spl_status report_progress(void *user, const spl_progress *progress) {
     const song_run *run = user;
     if (spl_stop_asked(&run->options->stop))
-        return 1;
+        return SPL_E_CANCELED;
     if (!run->options->progress)
         return 0;
     spl_progress overall = *progress;

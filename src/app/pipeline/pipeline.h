@@ -48,7 +48,7 @@ typedef struct spl_pipeline_options {
     unsigned bitrate_bps;
     /* As in spl_separate_options; also called once before separation starts. If a file has several
      * channel pairs, the passes over all of them are counted. May be NULL. */
-    int (*progress)(void *user, const spl_progress *progress);
+    spl_status (*progress)(void *user, const spl_progress *progress);
     void *progress_user;
     /* Cancels the run, within about a tenth of a second even while it waits for a decoder or
      * encoder. */

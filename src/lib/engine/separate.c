@@ -120,6 +120,7 @@ struct separation {
     int computed;           /* status of the computed segment */
     atomic_uint steps_done; /* of this segment */
     atomic_bool stop;       /* requests an early end of the computation */
+    spl_status stop_status; /* what spl_separate then returns */
 };
 
 SPL_API void spl_separate_options_init(spl_separate_options *options) {
@@ -143,7 +144,8 @@ static void report_progress(struct separation *s) {
     if (s->input_ended)
         done = SPL_MIN(done, s->position + s->input_samples - FRAME);
     s->progress.samples_done = done;
-    if (s->options->progress(s->options->progress_user, &s->progress) != 0)
+    s->stop_status = s->options->progress(s->options->progress_user, &s->progress);
+    if (s->stop_status < 0)
         atomic_store(&s->stop, true);
 }
 
@@ -406,7 +408,7 @@ static int estimate_segment(struct separation *s) {
         if (status < 0)
             return status;
     }
-    spl_clock_lap(&s->since_s, &s->timings->nets_s);
+    spl_clock_lap(&s->since_s, &s->timings->networks_s);
     if (softmax && !silent)
         spl_pool_run(s->pool, blocks, softmax_task, s);
     spl_pool_run(s->pool, blocks, gains_task, s);
@@ -461,9 +463,7 @@ static int await_segment(struct separation *s) {
         if (s->options->progress && !atomic_load(&s->stop))
             report_progress(s);
     } while (!done);
-    if (s->computed == 0 && atomic_load(&s->stop))
-        s->computed = SPL_E_CANCELED;
-    return s->computed < 0 ? spl_fail(s->error, s->computed, "canceled") : 0;
+    return atomic_load(&s->stop) ? spl_fail(s->error, s->stop_status, "canceled") : s->computed;
 }
 
 /* Computes this segment while the previous one is written and the next one is read.
@@ -612,20 +612,40 @@ static int run(struct separation *s) {
     return status < 0 ? status : pass(s, false);
 }
 
-SPL_API int spl_separate(spl_model *model, const spl_separate_options *options,
-                         const spl_source *source, const spl_sink *sink, spl_error *ret_error) {
+static uint64_t all_stems(const spl_model_info *info) {
+    return (UINT64_C(1) << info->stem_count) - 1;
+}
+
+static int check_arguments(const spl_model *model, const spl_separate_options *options,
+                           const spl_source *source, const spl_sink *sink, spl_error *ret_error) {
     if (!model || !options || !source || !source->read || !sink || !sink->write)
         return spl_fail(ret_error, SPL_E_ARGUMENT, "a model, options, source and sink are needed");
     if (options->wiener && !source->rewind)
         return spl_fail(ret_error, SPL_E_ARGUMENT,
                         "the Wiener filter reads the song twice and needs a source that rewinds");
     const spl_model_info *info = spl_model_get_info(model);
-    const uint64_t all = (UINT64_C(1) << info->stem_count) - 1;
-    if (options->stems & ~all)
+    if (options->stems & ~all_stems(info))
         return spl_fail(ret_error, SPL_E_ARGUMENT, "the model has %u stems only", info->stem_count);
     if ((unsigned)options->bandwidth > SPL_BANDWIDTH_FULL)
         return spl_fail(ret_error, SPL_E_ARGUMENT, "unknown bandwidth");
+    int status = spl_reserved_check(options->reserved, SPL_ARRAY_SIZE(options->reserved),
+                                    "spl_separate_options", ret_error);
+    if (status == 0)
+        status = spl_reserved_check(source->reserved, SPL_ARRAY_SIZE(source->reserved),
+                                    "spl_source", ret_error);
+    if (status == 0)
+        status = spl_reserved_check(sink->reserved, SPL_ARRAY_SIZE(sink->reserved), "spl_sink",
+                                    ret_error);
+    return status;
+}
 
+SPL_API spl_status spl_separate(spl_model *model, const spl_separate_options *options,
+                                const spl_source *source, const spl_sink *sink,
+                                spl_error *ret_error) {
+    const int checked = check_arguments(model, options, source, sink, ret_error);
+    if (checked < 0)
+        return checked;
+    const spl_model_info *info = spl_model_get_info(model);
     struct separation *s = calloc(1, sizeof(*s));
     if (!s)
         return spl_fail_memory(ret_error);
@@ -638,7 +658,7 @@ SPL_API int spl_separate(spl_model *model, const spl_separate_options *options,
     s->timings = options->timings ? options->timings : &s->own_timings;
     s->frames = info->frames;
     s->stems = info->stem_count;
-    s->wanted = options->stems ? options->stems : all;
+    s->wanted = options->stems ? options->stems : all_stems(info);
     s->nets = info->stem_count + info->group_count;
     plan_splits(s);
     apply_bandwidth(s);

@@ -43,7 +43,7 @@ static int prepare_folder(import_job *job, const char *folder, spl_error *ret_er
         job->folder[n - 1] = '\0';
     struct stat existing;
     if (lstat(job->folder, &existing) == 0)
-        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s exists already", job->folder);
+        return spl_fail(ret_error, SPL_E_EXISTS, "%s exists already", job->folder);
     char *slash = strrchr(job->folder, '/');
     job->parent = slash == job->folder ? strdup("/")
                   : slash              ? strndup(job->folder, (size_t)(slash - job->folder))
@@ -112,7 +112,7 @@ static int write_nets(import_job *job, spl_error *ret_error) {
             (status = spl_folder_net_write(job->temporary, job->net_names[i], &weights,
                                            job->sha256[i], ret_error)) < 0)
             return status;
-        stem->net = job->net_names[i];
+        stem->network = job->net_names[i];
         stem->sha256 = job->sha256[i];
     }
     return 0;
@@ -178,13 +178,17 @@ static int run(import_job *job, const spl_model_import_options *options, spl_err
     return publish(job, ret_error);
 }
 
-SPL_API int spl_model_import(const spl_model_import_options *options, spl_error *ret_error) {
+SPL_API spl_status spl_model_import(const spl_model_import_options *options, spl_error *ret_error) {
     if (!options || !options->checkpoint || !*options->checkpoint || !options->folder ||
         !*options->folder)
         return spl_fail(ret_error, SPL_E_ARGUMENT,
                         "spl_model_import needs a checkpoint and a folder to make");
+    int status = spl_reserved_check(options->reserved, SPL_ARRAY_SIZE(options->reserved),
+                                    "spl_model_import_options", ret_error);
+    if (status < 0)
+        return status;
     import_job job = {.config_path = options->config};
-    int status = run(&job, options, ret_error);
+    status = run(&job, options, ret_error);
     clear_job(&job);
     return status;
 }

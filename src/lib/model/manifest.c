@@ -41,14 +41,14 @@ static int parse_stem(const json_t *entry, const char *path, spl_stem_info *stem
                       spl_error *ret_error) {
     int status;
     if ((status = spl_json_get_line(entry, "name", path, &stem->name, ret_error)) < 0 ||
-        (status = spl_json_get_line(entry, "net", path, &stem->net, ret_error)) < 0 ||
+        (status = spl_json_get_line(entry, "net", path, &stem->network, ret_error)) < 0 ||
         (status = spl_json_get_line(entry, "sha256", path, &stem->sha256, ret_error)) < 0)
         return status;
-    if (!is_net_path(stem->net))
+    if (!is_net_path(stem->network))
         return spl_fail(ret_error, SPL_E_FORMAT,
                         "%s: \"%.100s\" is neither the plain name of a file nor one of a folder "
                         "beside this (../FOLDER/FILE)",
-                        path, stem->net);
+                        path, stem->network);
     if (strlen(stem->sha256) != 64 || strspn(stem->sha256, "0123456789abcdef") != 64)
         return spl_fail(ret_error, SPL_E_FORMAT,
                         "%s: the \"sha256\" of stem %.100s is not 64 lower-case hex digits", path,
@@ -65,10 +65,10 @@ static int parse_nets(const json_t *array, unsigned first, const char *path, spl
         if (status < 0)
             return status;
         for (unsigned j = 0; j < i; j++) {
-            if (strcmp(stem->net, info->stems[j].net) == 0 &&
+            if (strcmp(stem->network, info->stems[j].network) == 0 &&
                 strcmp(stem->sha256, info->stems[j].sha256) != 0)
                 return spl_fail(ret_error, SPL_E_FORMAT, "%s gives %s two different \"sha256\"",
-                                path, stem->net);
+                                path, stem->network);
         }
     }
     return 0;
@@ -195,7 +195,7 @@ static bool add_nets(json_t *root, const char *key, const spl_stem_info *nets, u
         return false;
     for (unsigned i = 0; i < count; i++) {
         if (json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s*}", "name", nets[i].name,
-                                                   "net", nets[i].net, "sha256", nets[i].sha256,
+                                                   "net", nets[i].network, "sha256", nets[i].sha256,
                                                    "group", nets[i].group)) < 0)
             return false;
     }

@@ -151,7 +151,8 @@ static int open_folder_net(folder_nets *opening, unsigned i) {
     spl_stem_info *stem = &model->info.stems[i];
     spl_folder_net *net = &model->sources.files[i];
     spl_error *error = &model->sources.errors[i];
-    const int status = spl_folder_net_open(opening->folder, stem->net, stem->sha256, net, error);
+    const int status =
+        spl_folder_net_open(opening->folder, stem->network, stem->sha256, net, error);
     if (status < 0)
         return status;
     if (model->config.root) {
@@ -248,7 +249,7 @@ static int open_checkpoint_nets(spl_model *model, const char *folder, spl_error 
     for (unsigned i = 0; i < info->stem_count; i++) {
         spl_stem_info *stem = &info->stems[i];
         spl_spleeter_net net = {.checkpoint = checkpoint, .number = i};
-        stem->net = model->net_path;
+        stem->network = model->net_path;
         model->unet_of[i] = i;
         if ((status = spl_net_read(spl_spleeter_net_source(&net), stem->conv_activation,
                                    stem->deconv_activation, &sources->weights[i], &stem->parameters,
@@ -281,7 +282,7 @@ static int open_configured_folder(spl_model *model, const char *folder, spl_erro
     model->info.licence = manifest.licence;
     model->info.source = manifest.source;
     for (unsigned i = 0; i < manifest.stem_count; i++) {
-        model->info.stems[i].net = manifest.stems[i].net;
+        model->info.stems[i].network = manifest.stems[i].network;
         model->info.stems[i].sha256 = manifest.stems[i].sha256;
     }
     return open_folder_nets(model, folder, ret_error);
@@ -364,7 +365,7 @@ static int open_config(spl_model *model, spl_error *ret_error) {
 
 /* ------------------------------------------------------------ public ---- */
 
-SPL_API int spl_model_open(const char *path, spl_model **ret_model, spl_error *ret_error) {
+SPL_API spl_status spl_model_open(const char *path, spl_model **ret_model, spl_error *ret_error) {
     if (!path || !*path || !ret_model)
         return spl_fail(ret_error, SPL_E_ARGUMENT, "spl_model_open needs a path and a result");
     struct stat file;
@@ -418,7 +419,7 @@ void spl_model_await(const spl_model *model) {
         wait_until_prepared((spl_model *)model); /* changes nothing visible to callers */
 }
 
-SPL_API int spl_model_verify(const char *folder, spl_error *ret_error) {
+SPL_API spl_status spl_model_verify(const char *folder, spl_error *ret_error) {
     if (!folder || !*folder)
         return spl_fail(ret_error, SPL_E_ARGUMENT, "spl_model_verify needs a folder");
     json_t *manifest;
@@ -429,8 +430,8 @@ SPL_API int spl_model_verify(const char *folder, spl_error *ret_error) {
     unsigned filters[SPL_UNET_DEPTH];
     for (unsigned i = 0; i < info.stem_count + info.group_count && status == 0; i++) {
         spl_folder_net net;
-        status =
-            spl_folder_net_open(folder, info.stems[i].net, info.stems[i].sha256, &net, ret_error);
+        status = spl_folder_net_open(folder, info.stems[i].network, info.stems[i].sha256, &net,
+                                     ret_error);
         if (status < 0)
             break;
         if (i == 0)

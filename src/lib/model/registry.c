@@ -125,8 +125,9 @@ static int find_all(char *path, found_models *ret_found, spl_error *ret_error) {
     return 0;
 }
 
-SPL_API int spl_model_list(const char *search_path, int (*visit)(void *user, const char *path),
-                           void *user, spl_error *ret_error) {
+SPL_API spl_status spl_model_list(const char *search_path,
+                                  spl_status (*visit)(void *user, const char *path), void *user,
+                                  spl_error *ret_error) {
     if (!visit)
         return spl_fail(ret_error, SPL_E_ARGUMENT, "spl_model_list needs a function to call");
     SPL_CLEANUP(spl_free_p) char *path = make_search_path(search_path);
@@ -230,14 +231,14 @@ static int resolve_path(const char *path, spl_model_choice *ret_choice, spl_erro
                         sizeof(ret_choice->path) - 1);
     if (access(path, F_OK) < 0)
         return spl_fail_errno(ret_error, errno, "cannot open the model %s", path);
-    spl_model_choice choice = {.as_spleeter = 1, .bandwidth = SPL_BANDWIDTH_MODEL};
+    spl_model_choice choice = {.as_spleeter = true, .bandwidth = SPL_BANDWIDTH_MODEL};
     snprintf(choice.path, sizeof(choice.path), "%s", path);
     *ret_choice = choice;
     return 0;
 }
 
-SPL_API int spl_model_resolve(const char *name, const char *search_path,
-                              spl_model_choice *ret_choice, spl_error *ret_error) {
+SPL_API spl_status spl_model_resolve(const char *name, const char *search_path,
+                                     spl_model_choice *ret_choice, spl_error *ret_error) {
     if (!name || !*name || !ret_choice)
         return spl_fail(ret_error, SPL_E_ARGUMENT, "a model's name is needed");
     const char *dot = strrchr(name, '.');
@@ -276,8 +277,8 @@ SPL_API int spl_model_resolve(const char *name, const char *search_path,
     return 0;
 }
 
-SPL_API int spl_model_use(const char *name, const char *search_path, const char *folder,
-                          spl_error *ret_error) {
+SPL_API spl_status spl_model_use(const char *name, const char *search_path, const char *folder,
+                                 spl_error *ret_error) {
     if (!name || !folder || !*folder)
         return spl_fail(ret_error, SPL_E_ARGUMENT, "spl_model_use needs a name and a folder");
     const bool deezers = strncmp(name, SPLEETER_PREFIX, strlen(SPLEETER_PREFIX)) == 0 ||
@@ -298,17 +299,38 @@ SPL_API int spl_model_use(const char *name, const char *search_path, const char 
     return spl_names_set(folder, plain, deezers ? target : NULL, ret_error);
 }
 
-SPL_API int spl_model_describe(const char *folder,
-                               int (*visit)(void *user, const spl_model_info *info), void *user,
-                               spl_error *ret_error) {
-    if (!folder || !visit)
-        return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "spl_model_describe needs a folder and a function to call");
-    SPL_CLEANUP(spl_json_free_p) json_t *root = NULL;
+/* A described model with the owners of its strings. */
+typedef struct description {
     spl_model_info info;
-    int status = spl_manifest_load(folder, &root, &info, ret_error);
-    if (status < 0)
+    json_t *manifest;
+    char *path;
+} description;
+
+SPL_API spl_status spl_model_describe(const char *folder, spl_model_info **ret_info,
+                                      spl_error *ret_error) {
+    if (!folder || !ret_info)
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "spl_model_describe needs a folder and a result");
+    description *described = calloc(1, sizeof(*described));
+    if (!described)
+        return spl_fail_memory(ret_error);
+    int status = spl_manifest_load(folder, &described->manifest, &described->info, ret_error);
+    if (status == 0 && !(described->path = strdup(folder)))
+        status = spl_fail_memory(ret_error);
+    if (status < 0) {
+        spl_model_info_free(&described->info);
         return status;
-    info.path = folder;
-    return visit(user, &info);
+    }
+    described->info.path = described->path;
+    *ret_info = &described->info;
+    return 0;
+}
+
+SPL_API void spl_model_info_free(spl_model_info *info) {
+    if (!info)
+        return;
+    description *described = (description *)info; /* info is its first member */
+    json_decref(described->manifest);
+    free(described->path);
+    free(described);
 }

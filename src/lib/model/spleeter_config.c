@@ -95,7 +95,7 @@ static int parse_instruments(const json_t *instruments, const char *path, spl_mo
         if (!name)
             return spl_fail(ret_error, SPL_E_FORMAT,
                             "%s: \"instrument_list\" has members that are not text", path);
-        info->stems[i] = (spl_stem_info){.name = name, .net = "", .sha256 = ""};
+        info->stems[i] = (spl_stem_info){.name = name, .network = "", .sha256 = ""};
     }
     return spl_check_stem_names(info, path, ret_error);
 }
@@ -182,7 +182,7 @@ int spl_spleeter_config_official(unsigned stem_count, spl_spleeter_config *ret_c
         for (unsigned i = 0; i < stem_count; i++)
             config.info.stems[i] = (spl_stem_info){
                 .name = official[k].stems[i],
-                .net = "",
+                .network = "",
                 .sha256 = "",
                 .conv_activation = official[k].conv_activation,
                 .deconv_activation = official[k].deconv_activation,

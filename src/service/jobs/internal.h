@@ -165,7 +165,7 @@ typedef struct spl_manifest_facts {
 } spl_manifest_facts;
 /* The phases of a job's run time besides decoding (timings->read_s). */
 static inline double spl_separating_s(const spl_timings *timings) {
-    return timings->forward_s + timings->nets_s + timings->masks_s + timings->inverse_s;
+    return timings->forward_s + timings->networks_s + timings->masks_s + timings->inverse_s;
 }
 static inline double spl_encoding_s(const spl_timings *timings, const spl_pipeline_result *result) {
     return SPL_MAX(result->seconds - timings->read_s - spl_separating_s(timings), 0);

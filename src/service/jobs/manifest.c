@@ -12,7 +12,7 @@ static json_t *describe_model(const spl_job *job, const spl_model_info *info) {
     for (unsigned i = 0; i < info->stem_count; i++)
         json_array_append_new(stems,
                               json_pack("{s:s, s:s, s:s}", "name", info->stems[i].name, "net",
-                                        info->stems[i].net, "sha256", info->stems[i].sha256));
+                                        info->stems[i].network, "sha256", info->stems[i].sha256));
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "name", job->model, "weights", info->name,
                      "sha256", job->model_sha256, "licence", info->licence, "source", info->source,
                      "nets", stems);

@@ -319,15 +319,15 @@ static int add_name(description *to, const json_t *manifest, const spl_models_en
     json_array_foreach(json_object_get(manifest, "stems"), i, stem) {
         json_array_append(stems, json_object_get(stem, "name"));
     }
-    json_t *object = json_pack(
-        "{s:s, s:o, s:s, s:b, s:s, s:O?, s:O?}", "name", full, "stems", stems, "bandwidth",
-        spl_bandwidth_name((spl_bandwidth)choice.bandwidth), "as_spleeter", choice.as_spleeter,
-        "sha256", entry->sha256, "licence", json_object_get(manifest, "licence"), "source",
-        json_object_get(manifest, "source"));
+    json_t *object = json_pack("{s:s, s:o, s:s, s:b, s:s, s:O?, s:O?}", "name", full, "stems",
+                               stems, "bandwidth", spl_bandwidth_name(choice.bandwidth),
+                               "as_spleeter", choice.as_spleeter, "sha256", entry->sha256,
+                               "licence", json_object_get(manifest, "licence"), "source",
+                               json_object_get(manifest, "source"));
     return json_array_append_new(to->array, object) < 0 ? spl_fail_memory(to->error) : 0;
 }
 
-static int describe_folder(void *user, const char *path) {
+static spl_status describe_folder(void *user, const char *path) {
     description *to = user;
     json_auto_t *manifest = NULL;
     spl_models_entry entry = {0};

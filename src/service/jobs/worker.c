@@ -165,7 +165,7 @@ static int ask_blob_stop(void *user) {
 }
 
 /* spl_pipeline_options.progress */
-static int take_progress(void *user, const spl_progress *progress) {
+static spl_status take_progress(void *user, const spl_progress *progress) {
     job_work *work = user;
     if (progress->samples_total > 0) {
         const double done = (double)progress->samples_done / (double)progress->samples_total;
@@ -282,7 +282,7 @@ static int fail_separation(const job_work *work, spl_pipeline_stage stage, const
 static int separate(job_work *work, job_failure *failure) {
     const spl_settings *settings = work->jobs->settings;
     spl_pipeline_options pipeline =
-        spl_separation_pipeline(&work->separation, (spl_bandwidth)work->entry.choice.bandwidth);
+        spl_separation_pipeline(&work->separation, work->entry.choice.bandwidth);
     pipeline.model = work->model;
     pipeline.threads = settings->threads
                            ? settings->threads
@@ -510,8 +510,8 @@ static int end_succeeded(job_work *work, job_failure *failure) {
     for (size_t i = 0; i < work->parts.count; i++)
         end.stored_bytes += work->outputs[i].bytes;
     spl_metrics_phase(SPL_PHASE_DECODE, timings->read_s);
-    spl_metrics_phase(SPL_PHASE_SEPARATE,
-                      timings->forward_s + timings->nets_s + timings->masks_s + timings->inverse_s);
+    spl_metrics_phase(SPL_PHASE_SEPARATE, timings->forward_s + timings->networks_s +
+                                              timings->masks_s + timings->inverse_s);
     spl_metrics_phase(SPL_PHASE_ENCODE, timings->write_s);
     learn_speed(work->jobs, (double)work->result.samples / SPL_SAMPLE_RATE_HZ /
                                 (spl_now_s() - work->started_s));
