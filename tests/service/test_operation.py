@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import ssl
+import stat
 import subprocess
 import time
 
@@ -241,6 +242,36 @@ def test_a_lost_database_costs_no_file(service, song):
     (service.data / "jobs.db").write_bytes(newest)
     service.start()
     assert service.stem(new["id"], "vocals.wav").status == 200 and service.files("blobs") == before
+
+
+def make_foreign(path, kind):
+    """An entry that is no regular file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "folder":
+        (path / "inner").mkdir(parents=True)
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        os.mknod(path, stat.S_IFSOCK | 0o600)
+    else:
+        path.symlink_to(path)
+
+
+@pytest.mark.one_process("the files of one process")
+def test_a_start_among_foreign_entries(service, song):
+    """Whatever lies in DATA_DIR, under names that could be the service's own: it starts, works and stops."""
+    job = service.separate(song)["id"]
+    service.stop()
+    for i, kind in enumerate(("folder", "fifo", "socket", "loop"), 1):
+        unknown = f"0195d7a0-0000-7000-8000-00000000000{i}"
+        for name in (f"blobs/{unknown}", f"blobs/{job}/x.wav.{i}.part", f"blobs/{job}/a\n{i}.1.part", f"blobs/a\n{i}",
+                     f"blobs/quarantine/{unknown}", f"blobs/quarantine/{i}", f"incoming/{i}", f"incoming/a\n{i}",
+                     f"audit/0000001{i}.jsonl", f"audit/a\n{i}", f"models/{i}", f"a\n{i}"):
+            make_foreign(service.data / name, kind)
+    service.start()
+    assert service.log("blobs.left")
+    assert service.stem(job, "vocals.wav").status == 200
+    assert service.separate(song, options={"duration": 1})["status"] == "succeeded"
 
 
 def test_a_model_damaged_while_the_service_runs(serve, song, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@
  * flushed after it.
  */
 #include "service/blobs/blobs.h"
+#include "service/observe/log.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -98,11 +99,27 @@ static int visit_folder(int folder, int (*visit)(void *user, int folder, const c
     return status;
 }
 
-static int unlink_entry(void *user, int folder, const char *name) {
+static int unlink_entry(int folder, const char *name, spl_error *ret_error) {
     if (unlinkat(folder, name, 0) < 0 && errno != ENOENT)
-        return spl_fail_errno(user, errno, "cannot remove the blob %s", name);
+        return spl_fail_errno(ret_error, errno, "cannot remove the blob %s", name);
     return 0;
 }
+
+/* The entries of a folder that could not be removed, such as folders. */
+typedef struct left_entries {
+    uint64_t count;
+    spl_error first; /* why the first of them is left */
+} left_entries;
+
+static int unlink_or_leave(void *user, int folder, const char *name) {
+    left_entries *left = user;
+    spl_error error;
+    if (unlink_entry(folder, name, &error) < 0 && left->count++ == 0)
+        left->first = error;
+    return 0;
+}
+
+/* ---------------------------------------- unfinished files of an earlier process ---- */
 
 #define DIGITS "0123456789"
 
@@ -111,35 +128,56 @@ static bool is_part_name(const char *name) {
     const size_t length = strlen(name), suffix = strlen(SPL_BLOB_PART_SUFFIX);
     if (length <= suffix || strcmp(name + length - suffix, SPL_BLOB_PART_SUFFIX) != 0)
         return false;
-    const char *fence = name + length - suffix;
+    const char *end = name + length - suffix, *fence = end;
     while (fence > name && strchr(DIGITS, fence[-1]))
         fence--;
-    return fence < name + length - suffix && fence - 1 > name && fence[-1] == '.';
+    char blob[SPL_BLOB_NAME_MAX + 1];
+    if (fence == end || fence - 1 <= name || fence[-1] != '.' ||
+        (size_t)(fence - 1 - name) >= sizeof(blob))
+        return false;
+    snprintf(blob, sizeof(blob), "%.*s", (int)(fence - 1 - name), name);
+    return spl_blob_check_name(blob, NULL) == 0;
 }
 
 static int unlink_part(void *user, int folder, const char *name) {
-    return is_part_name(name) ? unlink_entry(user, folder, name) : 0;
+    return is_part_name(name) ? unlink_or_leave(user, folder, name) : 0;
 }
 
 static int unlink_upload(void *user, int folder, const char *name) {
-    return name[strspn(name, DIGITS)] == '\0' ? unlink_entry(user, folder, name) : 0;
+    return name[strspn(name, DIGITS)] == '\0' ? unlink_or_leave(user, folder, name) : 0;
 }
 
-/* Removes the unfinished files of an earlier process from a job's folder, and the folder if it is
- * empty then. */
+/* Removes the parts in a job's folder, and the folder if it is empty then. */
 static int clean_job(void *user, int jobs, const char *name) {
+    left_entries *left = user;
     if (spl_blob_check_name(name, NULL) < 0 || strcmp(name, SPL_BLOBS_ASIDE) == 0)
         return 0; /* such as lost+found */
     SPL_CLEANUP(spl_close_p) int folder = open_folder(jobs, name);
-    if (folder < 0 && errno == ENOTDIR)
+    if (folder < 0 && (errno == ENOTDIR || errno == ELOOP))
         return 0; /* a foreign file */
-    if (folder < 0)
-        return spl_fail_errno(user, errno, "cannot open the folder of the job %s", name);
-    int status = visit_folder(folder, unlink_part, user, user);
-    if (status < 0)
-        return status;
+    spl_error error;
+    int status = folder < 0
+                     ? spl_fail_errno(&error, errno, "cannot open the folder of the job %s", name)
+                     : visit_folder(folder, unlink_part, left, &error);
+    if (status < 0 && left->count++ == 0)
+        left->first = error;
     unlinkat(jobs, name, AT_REMOVEDIR);
     return 0;
+}
+
+/* What cannot be removed stays where it is and must not prevent the start. */
+static int clean_up(const directory *own, spl_error *ret_error) {
+    left_entries left = {0};
+    int status = visit_folder(own->incoming, unlink_upload, &left, ret_error);
+    if (status == 0)
+        status = visit_folder(own->jobs, clean_job, &left, ret_error);
+    if (left.count > 0)
+        spl_log(SPL_LOG_WARNING, "blobs.left", SPL_INTEGER("count", left.count),
+                SPL_TEXT("error", left.first.message),
+                SPL_TEXT("detail",
+                         "these entries of DATA_DIR/blobs and DATA_DIR/incoming could not "
+                         "be removed; look at them and remove them yourself"));
+    return status;
 }
 
 /* ------------------------------------------------------------ writing ---- */
@@ -357,7 +395,7 @@ static int directory_remove(spl_blobs *blobs, const char *job, const char *name,
         status = open_job(blobs, job, &folder, ret_error);
     if (status < 0)
         return status == SPL_E_NOT_FOUND ? 0 : status;
-    status = unlink_entry(ret_error, folder, name);
+    status = unlink_entry(folder, name, ret_error);
     if (status == 0 && fsync(folder) < 0)
         status = spl_fail_errno(ret_error, errno, "cannot flush the folder of the job %s", job);
     return status;
@@ -370,8 +408,11 @@ static int remove_from(int jobs, const char *job, spl_error *ret_error) {
         SPL_CLEANUP(spl_close_p) int folder = open_folder(jobs, job);
         if (folder < 0)
             status = spl_fail_errno(ret_error, errno, "cannot open the blobs of the job %s", job);
+        left_entries left = {0};
         if (status == 0)
-            status = visit_folder(folder, unlink_entry, ret_error, ret_error);
+            status = visit_folder(folder, unlink_or_leave, &left, ret_error);
+        if (status == 0 && left.count > 0)
+            status = spl_fail(ret_error, left.first.status, "%s", left.first.message);
         if (status == 0 && unlinkat(jobs, job, AT_REMOVEDIR) == 0)
             break;
         if (status == 0 && (errno != ENOTEMPTY || races == RACES_MAX))
@@ -529,9 +570,7 @@ int spl_blobs_open_directory(const char *data_dir, spl_blobs **ret_blobs, spl_er
     if (status == 0)
         status = make_folder(data, "incoming", &own->incoming, ret_error);
     if (status == 0)
-        status = visit_folder(own->incoming, unlink_upload, ret_error, ret_error);
-    if (status == 0)
-        status = visit_folder(own->jobs, clean_job, ret_error, ret_error);
+        status = clean_up(own, ret_error);
     if (status < 0) {
         directory_close(&own->base);
         return status;

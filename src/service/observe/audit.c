@@ -88,6 +88,21 @@ static void file_path(const char *folder, unsigned number, char ret_path[PATH_MA
     snprintf(ret_path, PATH_MAX, "%s/%08u.jsonl", folder, number);
 }
 
+/* Opens a file for reading; NULL if it is missing or not a regular file. Opening a FIFO does not
+ * block. */
+static FILE *open_file(const char *folder, unsigned number) {
+    char path[PATH_MAX];
+    struct stat status;
+    file_path(folder, number, path);
+    SPL_CLEANUP(spl_close_p) int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+        return NULL;
+    FILE *file = fdopen(fd, "r");
+    if (file)
+        fd = -1;
+    return file;
+}
+
 /* The number of an audit file; 0 for other names. */
 static unsigned file_number(const char *name) {
     char *end;
@@ -259,9 +274,7 @@ static void add_previous(json_t *line, const char *folder, const unsigned *files
     char text[LINE_SIZE], hex[HEX_SIZE] = "";
     unsigned number = 0;
     for (size_t i = count; i > 0 && !*hex; i--) {
-        char path[PATH_MAX];
-        file_path(folder, files[i - 1], path);
-        FILE *file = fopen(path, "re");
+        FILE *file = open_file(folder, files[i - 1]);
         if (!file)
             continue;
         number = files[i - 1];
@@ -516,9 +529,8 @@ typedef struct verification {
 } verification;
 
 static bool has_mac(const verification *v, unsigned number, const char *hex) {
-    char path[PATH_MAX], line[LINE_SIZE];
-    file_path(v->folder, number, path);
-    FILE *file = fopen(path, "re");
+    char line[LINE_SIZE];
+    FILE *file = open_file(v->folder, number);
     bool found = false;
     while (file && !found && read_line(file, line)) {
         const char *mac = find_mac(line);
@@ -549,10 +561,9 @@ static const char *check_first(const verification *v, const char *text, unsigned
 }
 
 static void verify_file(verification *v, unsigned number, bool oldest) {
-    char path[PATH_MAX], line[LINE_SIZE], hex[HEX_SIZE] = "";
-    file_path(v->folder, number, path);
+    char line[LINE_SIZE], hex[HEX_SIZE] = "";
     fprintf(v->report, "%08u.jsonl: ", number);
-    FILE *file = fopen(path, "re");
+    FILE *file = open_file(v->folder, number);
     const char *problem = file ? NULL : "cannot be read";
     uint8_t mac[MAC_SIZE] = {0};
     size_t lines = 0;
