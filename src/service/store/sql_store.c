@@ -1165,7 +1165,8 @@ static int store_delivery_retry(spl_store *base, const char *id, int64_t next_ms
                                 spl_error *ret_error) {
     return change_delivery(
         base, SPL_SQL_RETRY_DELIVERY,
-        SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(next_ms), SPL_BIND_WHOLE(counts)), ret_error);
+        SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(next_ms), SPL_BIND_WHOLE(counts ? 0 : 1)),
+        ret_error);
 }
 
 /* ------------------------------------------------------------ waiting ---- */

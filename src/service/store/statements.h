@@ -232,7 +232,8 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
     X(COUNT_DELIVERIES, "SELECT count(*) FROM deliveries WHERE owner = $1")                        \
     /* $3: the excluded owners, each between newlines. */                                          \
     X(CLAIM_DELIVERY,                                                                              \
-      "UPDATE deliveries SET next_ms = $2 WHERE id = (SELECT id FROM deliveries"                   \
+      "UPDATE deliveries SET attempts = attempts + 1, next_ms = $2 WHERE id ="                     \
+      " (SELECT id FROM deliveries"                                                                \
       " WHERE " SPL_DELIVERY_DUE(                                                                  \
           "$1") " AND replace(CAST($3 AS TEXT), '\n' || owner || '\n', '') = $3"                   \
                 " ORDER BY next_ms, id LIMIT 1" SPL_SKIP_LOCKED(                                   \
@@ -240,7 +241,7 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
                                   " RETURNING id, job, owner, url, payload, attempts")             \
     X(NEXT_DELIVERY, "SELECT coalesce(min(next_ms), 0) FROM deliveries")                           \
     X(REMOVE_DELIVERY, "DELETE FROM deliveries WHERE id = $1")                                     \
-    X(RETRY_DELIVERY, "UPDATE deliveries SET attempts = attempts + $3, next_ms = $2"               \
+    X(RETRY_DELIVERY, "UPDATE deliveries SET attempts = attempts - $3, next_ms = $2"               \
                       " WHERE id = $1")                                                            \
                                                                                                    \
     /* In microseconds; 60000000 is a minute. No row: not granted. */                              \

@@ -112,8 +112,8 @@ typedef struct spl_delivery {
     char id[SPL_ID_SIZE]; /* webhook-id */
     char job[SPL_ID_SIZE];
     char *owner, *url;
-    char *payload; /* NULL: built when sent (the store itself ended the job) */
-    unsigned attempts;
+    char *payload;     /* NULL: built when sent (the store itself ended the job) */
+    unsigned attempts; /* including that of the claim */
     int64_t next_ms;
 } spl_delivery;
 void spl_delivery_free(spl_delivery *delivery);
@@ -277,14 +277,15 @@ typedef struct spl_store_functions {
     int (*end_session)(spl_store *store, const char *id, int64_t expires_ms, spl_error *ret_error);
     int (*session_ended)(spl_store *store, const char *id, bool *ret_ended, spl_error *ret_error);
 
-    /* Claims the next due delivery for `lease_ms`, except those of the owners in `busy`, a list in
-     * which each owner stands between newlines ("\nkey:a\nkey:b\n"; "": none). NOT_FOUND: none is
-     * due; *ret_next_ms is when the next one will be (0: there is none). */
+    /* Claims the next due delivery for `lease_ms` and counts an attempt, which a crash of the
+     * process therefore uses up. Skips the owners in `busy`, a list in which each owner stands
+     * between newlines ("\nkey:a\nkey:b\n"; "": none). NOT_FOUND: none is due; *ret_next_ms is when
+     * the next one will be (0: there is none). */
     int (*delivery_claim)(spl_store *store, int64_t now_ms, int64_t lease_ms, const char *busy,
                           spl_delivery *ret_delivery, int64_t *ret_next_ms, spl_error *ret_error);
     /* Removes a delivery that was delivered or given up. */
     int (*delivery_done)(spl_store *store, const char *id, spl_error *ret_error);
-    /* `counts` is false if the attempt should not count. */
+    /* Unless it `counts`, the attempt of the claim is taken back. */
     int (*delivery_retry)(spl_store *store, const char *id, int64_t next_ms, bool counts,
                           spl_error *ret_error);
 
