@@ -55,6 +55,7 @@ static const struct {
 static opener open_store;
 
 static char folder[256];
+static bool more_to_do; /* of `expire` */
 static spl_store *store;
 static spl_error error;
 
@@ -880,7 +881,7 @@ static void random_operations_against_a_model(void **state) {
             } else {
                 char(*ids)[SPL_ID_SIZE];
                 size_t expired;
-                OK(expire, now_ms, 1000000000, 200, &ids, &expired);
+                OK(expire, now_ms, 1000000000, 200, &ids, &expired, &more_to_do);
                 for (unsigned i = 0; i < count; i++) {
                     if (!jobs[i].gone && jobs[i].expires_ms > 0 && jobs[i].expires_ms <= now_ms &&
                         jobs[i].state != SPL_JOB_EXPIRED) {
@@ -1116,7 +1117,7 @@ static void rows_count_towards_storage(void **state) {
 
     char(*expired)[SPL_ID_SIZE];
     size_t count;
-    OK(expire, 5000, 5000, 1, &expired, &count);
+    OK(expire, 5000, 5000, 1, &expired, &count, &more_to_do);
     assert_int_equal(count, 1);
     assert_string_equal(expired[0], job.id);
     free(expired);
@@ -1404,13 +1405,13 @@ static void files_expire(void **state) {
     char(*expired)[SPL_ID_SIZE];
     size_t count;
     bool holds;
-    OK(expire, 2999, 1000, 10, &expired, &count);
+    OK(expire, 2999, 1000, 10, &expired, &count, &more_to_do);
     assert_int_equal(count, 0);
     free(expired);
-    OK(expire, 3002, 1000, 2, &expired, &count); /* three are due */
+    OK(expire, 3002, 1000, 2, &expired, &count, &more_to_do); /* three are due */
     assert_int_equal(count, 2);
     free(expired);
-    OK(expire, 3002, 1000, 2, &expired, &count);
+    OK(expire, 3002, 1000, 2, &expired, &count, &more_to_do);
     assert_int_equal(count, 1);
     free(expired);
     for (int i = 0; i < JOBS; i++) {
@@ -1427,13 +1428,13 @@ static void files_expire(void **state) {
     FAILS(NOT_FOUND, holds_files, "nothing", &holds);
 
     spl_job job;
-    OK(expire, 4000, 1000, 10, &expired, &count);
+    OK(expire, 4000, 1000, 10, &expired, &count, &more_to_do);
     assert_int_equal(count, 2);
     free(expired);
     /* It expired a second ago. */
     FAILS(NOT_FOUND, get, NULL, ids[0].text, &job);
     assert_int_equal(state_of(ids[1]), SPL_JOB_EXPIRED);
-    OK(expire, 100000, 1000, 10, &expired, &count);
+    OK(expire, 100000, 1000, 10, &expired, &count, &more_to_do);
     free(expired);
     FAILS(NOT_FOUND, get, NULL, ids[4].text, &job);
     assert_int_equal(state_of(queued), SPL_JOB_QUEUED);
@@ -1456,7 +1457,7 @@ static void old_rows_go_a_few_at_a_time(void **state) {
     for (int rows = JOBS, expired = JOBS; rows > 0;) {
         char(*gone)[SPL_ID_SIZE];
         size_t count;
-        OK(expire, 3000, expired > 0 ? 5000 : 0, AT_ONCE, &gone, &count);
+        OK(expire, 3000, expired > 0 ? 5000 : 0, AT_ONCE, &gone, &count, &more_to_do);
         free(gone);
         assert_int_equal(count, SPL_MIN(expired, AT_ONCE));
         rows -= expired > 0 ? 0 : SPL_MIN(rows, AT_ONCE);
@@ -1496,7 +1497,7 @@ static void ended_sessions(void **state) {
     assert_true(ended);
     OK(session_ended, "other", &ended);
     assert_false(ended);
-    OK(expire, 5500, 1000, 10, &ids, &count);
+    OK(expire, 5500, 1000, 10, &ids, &count, &more_to_do);
     free(ids);
     OK(session_ended, "s", &ended);
     assert_false(ended); /* it would have expired by now */
@@ -1540,11 +1541,11 @@ static void idempotency(void **state) {
     free(answer);
     char(*ids)[SPL_ID_SIZE];
     size_t count;
-    OK(expire, 5999, 1000, 10, &ids, &count);
+    OK(expire, 5999, 1000, 10, &ids, &count, &more_to_do);
     free(ids);
     assert_int_equal(reserve("a", "k", &answer), SPL_IDEMPOTENCY_DONE);
     free(answer);
-    OK(expire, 6000, 1000, 10, &ids, &count);
+    OK(expire, 6000, 1000, 10, &ids, &count, &more_to_do);
     free(ids);
     assert_int_equal(reserve("a", "k", &answer), SPL_IDEMPOTENCY_NEW);
 }

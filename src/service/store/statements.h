@@ -211,8 +211,9 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
                       " AND expires_ms <= $1 LIMIT $2)")                                           \
     X(REMOVE_OLD_KEYS, "DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key"          \
                        " FROM idempotency WHERE reserved_ms <= $1 LIMIT $2)")                      \
-    X(REMOVE_IDLE_OWNERS, "DELETE FROM owners WHERE NOT EXISTS"                                    \
-                          " (SELECT 1 FROM jobs WHERE jobs.owner = owners.owner)")                 \
+    X(REMOVE_IDLE_OWNERS,                                                                          \
+      "DELETE FROM owners WHERE owner IN (SELECT owner FROM owners WHERE NOT EXISTS"               \
+      " (SELECT 1 FROM jobs WHERE jobs.owner = owners.owner) LIMIT $1)")                           \
                                                                                                    \
     X(RESERVE_KEY,                                                                                 \
       "INSERT INTO idempotency (owner, key, reserved_ms, holder) VALUES ($1, $2, $3, $4)"          \

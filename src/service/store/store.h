@@ -246,10 +246,12 @@ typedef struct spl_store_functions {
     int (*remove)(spl_store *store, const char *owner, const char *id, spl_error *ret_error);
     /* Expires up to `limit` ended jobs whose expires_ms has passed, drops their metadata and
      * returns their ids; the caller removes their blobs. It also deletes the rows of jobs that
-     * expired more than `keep_ms` ago, idempotency keys of that age, and ended sessions that have
-     * expired, up to `limit` of each. */
+     * expired more than `keep_ms` ago, idempotency keys of that age, turns of owners without jobs,
+     * and ended sessions that have expired, up to `limit` of each. *ret_more: a limit was reached,
+     * so there may be more to do. */
     int (*expire)(spl_store *store, int64_t now_ms, int64_t keep_ms, size_t limit,
-                  char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, spl_error *ret_error);
+                  char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, bool *ret_more,
+                  spl_error *ret_error);
     /* Whether the job's files must be kept (it has not expired); for the cleanup after a crash.
      * NOT_FOUND: the store has no such job, so the owner of the files is unknown. */
     int (*holds_files)(spl_store *store, const char *id, bool *ret_holds, spl_error *ret_error);
