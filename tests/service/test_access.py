@@ -334,6 +334,38 @@ def test_signing_out_ends_a_session_everywhere(service):
     assert {(status(first, port), status(second, port)) for port in ports} == {(401, 200)}
 
 
+def test_sessions_have_rates(proxied):
+    """A key opens and ends a limited number of sessions a minute, and so fills a limited number of
+    rows. Another key at the same address goes on."""
+    def sign_in(client):
+        return client.request("POST", "/v1/session", headers={"X-Forwarded-For": "203.0.113.50"})
+
+    def sign_out(cookie):
+        return Client(proxied.port, None).request("DELETE", "/v1/session", headers={"Cookie": cookie, "X-Forwarded-For": "203.0.113.50"})
+
+    busy, calm = proxied.add_key("busy-browser"), proxied.add_key("calm-browser")
+    cookie = sign_in(busy).headers["Set-Cookie"].split(";")[0]
+    for act in (lambda: sign_in(busy), lambda: sign_out(cookie)):
+        answers = [act() for _ in range(70 * proxied.replicas)]
+        assert answers[0].status in (201, 204) and answers[-1].problem() == "rate-limited"
+        assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
+    answer = sign_in(calm)
+    assert answer.status == 201 and sign_out(answer.headers["Set-Cookie"].split(";")[0]).status == 204
+
+
+def test_wrong_cookies_are_failures(proxied):
+    """They count for the address, whether they come with a request or to be ended. A valid session
+    and a valid key of that address go on."""
+    good = proxied.request("POST", "/v1/session").headers["Set-Cookie"].split(";")[0]
+    for number, method in enumerate(("GET", "DELETE")):
+        address = f"203.0.113.{60 + number}"
+        headers = {"Cookie": good[:-3], "X-Forwarded-For": address}
+        answers = [Client(proxied.port, None).request(method, "/v1/session", headers=headers) for _ in range(70 * proxied.replicas)]
+        assert answers[0].status in (401, 204) and answers[-1].problem() == "rate-limited", answers[-1]
+        assert Client(proxied.port, None).get("/v1/session", Cookie=good, X_Forwarded_For=address).status == 200
+        assert proxied.get("/v1/jobs", X_Forwarded_For=address).status == 200
+
+
 def test_behind_a_proxy_that_speaks_tls(proxied):
     """The proxy reports which clients use TLS. Those get cookies that no other host can set, and
     HSTS."""

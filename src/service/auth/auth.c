@@ -12,6 +12,7 @@
 #include "service/auth/keys.h"
 #include "service/auth/rate.h"
 #include "service/auth/sessions.h"
+#include "service/observe/log.h"
 #include "service/observe/metrics.h"
 #include "service/outbound/address.h"
 
@@ -25,6 +26,8 @@
 #define PRINCIPALS_MAX        16384
 #define FAILING_ADDRESSES_MAX 16384
 #define FAILURES_PER_MINUTE   60
+#define SESSIONS_OF_PRINCIPAL 60 /* opened in a minute; also ended */
+#define SESSIONS_OF_ADDRESS   300
 #define MINUTE_US             INT64_C(60000000)
 #define BEARER                "Bearer "
 #define DEVELOPER             "dev"
@@ -40,7 +43,7 @@ struct spl_auth {
     spl_keyring *ring;
     spl_jwt_policy jwt;
     spl_jwks_source *jwks; /* NULL: tokens are not accepted */
-    spl_rate_table *requests, *failures;
+    spl_rate_table *requests, *failures, *session_rates;
     spl_rate_source shared_rates; /* NULL: only `requests` counts */
     void *shared_user;
     spl_session_source sessions;
@@ -87,6 +90,8 @@ int spl_auth_open(const spl_settings *settings, const uint8_t secret[32], spl_au
     if (status == 0)
         status = spl_rate_table_new(FAILING_ADDRESSES_MAX, &auth->failures, ret_error);
     if (status == 0)
+        status = spl_rate_table_new(PRINCIPALS_MAX, &auth->session_rates, ret_error);
+    if (status == 0)
         *ret_auth = SPL_STEAL(auth);
     return status;
 }
@@ -113,6 +118,7 @@ void spl_auth_stop(spl_auth *auth) {
 void spl_auth_free(spl_auth *auth) {
     if (!auth)
         return;
+    spl_rate_table_free(auth->session_rates);
     spl_rate_table_free(auth->failures);
     spl_rate_table_free(auth->requests);
     spl_jwks_source_free(auth->jwks);
@@ -247,7 +253,6 @@ int spl_auth_check(spl_auth *auth, const char *x_api_key, const char *authorizat
         check_credentials(auth, x_api_key, authorization, ret_principal, ret_problem);
     if (status == 0 || ret_problem->code != SPL_PROBLEM_UNAUTHORIZED)
         return status;
-    spl_metrics_count(SPL_COUNTER_AUTH_FAILURES, 1);
     return spl_auth_fail(auth, address, ret_problem);
 }
 
@@ -255,6 +260,7 @@ int spl_auth_fail(spl_auth *auth, const char *address, spl_problem *problem) {
     char network[64];
     spl_rate rate;
     unsigned wait_s;
+    spl_metrics_count(SPL_COUNTER_AUTH_FAILURES, 1);
     spl_address_network(address, network);
     if (!spl_rate_take(auth->failures, network, FAILURES_PER_MINUTE, spl_now_s(), &rate, &wait_s)) {
         spl_refuse(problem, SPL_PROBLEM_RATE_LIMITED, "Too many failed attempts from this address");
@@ -288,8 +294,28 @@ void spl_auth_share_sessions(spl_auth *auth, const spl_session_source *source) {
     auth->sessions = *source;
 }
 
-int spl_session_open(const spl_auth *auth, const spl_principal *principal, int64_t now_s,
-                     char ret_cookie[256], int64_t *ret_expires_s, spl_error *ret_error) {
+/* Takes one `action` ("open", "end") on sessions from the rates of the address and of `id`. */
+static int take_session(spl_auth *auth, const char *action, const char *id, const char *address,
+                        spl_problem *ret_problem) {
+    char network[64], of_address[96], of_principal[96];
+    spl_rate rate;
+    unsigned wait_s;
+    spl_address_network(address, network);
+    snprintf(of_address, sizeof(of_address), "%s %s", action, network);
+    snprintf(of_principal, sizeof(of_principal), "%s %s", action, id);
+    if (spl_rate_take(auth->session_rates, of_principal, SESSIONS_OF_PRINCIPAL, spl_now_s(), &rate,
+                      &wait_s) &&
+        spl_rate_take(auth->session_rates, of_address, SESSIONS_OF_ADDRESS, spl_now_s(), &rate,
+                      &wait_s))
+        return 0;
+    spl_refuse(ret_problem, SPL_PROBLEM_RATE_LIMITED, "Too many sessions; try again in %u s",
+               wait_s);
+    ret_problem->retry_after_s = wait_s;
+    return SPL_E_PERMISSION;
+}
+
+static int seal_session(spl_auth *auth, const spl_principal *principal, int64_t now_s,
+                        char ret_cookie[256], int64_t *ret_expires_s, spl_error *ret_error) {
     spl_principal session = *principal;
     uint8_t random[SESSION_BYTES];
     char id[SPL_BASE64_SIZE(SESSION_BYTES)];
@@ -302,6 +328,21 @@ int spl_session_open(const spl_auth *auth, const spl_principal *principal, int64
         session.expires_s = SPL_MIN(session.expires_s, principal->expires_s);
     *ret_expires_s = session.expires_s;
     return spl_sessions_seal(auth->session_key, &session, ret_cookie, ret_error);
+}
+
+int spl_session_open(spl_auth *auth, const spl_principal *principal, const char *address,
+                     int64_t now_s, char ret_cookie[256], int64_t *ret_expires_s,
+                     spl_problem *ret_problem) {
+    spl_error error;
+    int status = take_session(auth, "open", principal->id, address, ret_problem);
+    if (status < 0)
+        return status;
+    status = seal_session(auth, principal, now_s, ret_cookie, ret_expires_s, &error);
+    if (status < 0) {
+        spl_log(SPL_LOG_ERROR, "session.failed", SPL_TEXT("error", error.message));
+        spl_refuse_error(ret_problem, &error);
+    }
+    return status;
 }
 
 /* Updates the principal of a cookie to what is in force now. Returns false when its key was revoked
@@ -332,7 +373,7 @@ static int refuse_unknown(spl_problem *ret_problem) {
     return SPL_E_IO;
 }
 
-int spl_session_check(spl_auth *auth, const char *cookie, int64_t now_s,
+int spl_session_check(spl_auth *auth, const char *cookie, const char *address, int64_t now_s,
                       spl_principal *ret_principal, spl_problem *ret_problem) {
     spl_principal session;
     bool ended = !spl_sessions_open(auth->session_key, cookie, now_s, &session) ||
@@ -340,17 +381,28 @@ int spl_session_check(spl_auth *auth, const char *cookie, int64_t now_s,
     if (!ended && auth->sessions.is_ended &&
         auth->sessions.is_ended(auth->sessions.user, session.session, &ended) < 0)
         return refuse_unknown(ret_problem);
-    if (ended)
-        return spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED,
-                          "The session is over; sign in again");
+    if (ended) {
+        spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED, "The session is over; sign in again");
+        return spl_auth_fail(auth, address, ret_problem);
+    }
     *ret_principal = session;
     return 0;
 }
 
-int spl_session_end(spl_auth *auth, const char *cookie, int64_t now_s, spl_problem *ret_problem) {
+int spl_session_end(spl_auth *auth, const char *cookie, const char *address, int64_t now_s,
+                    spl_problem *ret_problem) {
     spl_principal session;
-    if (!spl_sessions_open(auth->session_key, cookie, now_s, &session) || !auth->sessions.end)
-        return 0;
+    if (!spl_sessions_open(auth->session_key, cookie, now_s, &session)) {
+        spl_problem failed = {0};
+        spl_auth_fail(auth, address, &failed);
+        if (failed.code != SPL_PROBLEM_RATE_LIMITED)
+            return 0;
+        *ret_problem = failed;
+        return SPL_E_PERMISSION;
+    }
+    const int status = take_session(auth, "end", session.id, address, ret_problem);
+    if (status < 0 || !auth->sessions.end)
+        return status;
     return auth->sessions.end(auth->sessions.user, session.session, session.expires_s) < 0
                ? refuse_unknown(ret_problem)
                : 0;

@@ -62,19 +62,23 @@ void spl_auth_share_sessions(spl_auth *auth, const spl_session_source *source);
 
 /* Opens a browser session (sessions.h) for `principal`, which has just authenticated by key or
  * token. *ret_expires_s (Unix time) is 12 hours after `now_s`, or the token's expiry if that is
- * earlier. */
-SPL_WARN_UNUSED int spl_session_open(const spl_auth *auth, const spl_principal *principal,
-                                     int64_t now_s, char ret_cookie[256], int64_t *ret_expires_s,
-                                     spl_error *ret_error);
-/* Authenticates a request by its session cookie. Problems: UNAUTHORIZED (the session has ended, or
- * its key was revoked), UNAVAILABLE (the record of ended sessions cannot be read). Thread-safe. */
-SPL_WARN_UNUSED int spl_session_check(spl_auth *auth, const char *cookie, int64_t now_s,
-                                      spl_principal *ret_principal, spl_problem *ret_problem);
+ * earlier. A principal may open 60 a minute and end 60 a minute, an address 300; this also limits
+ * the rows of the record of ended sessions. Problems: RATE_LIMITED, INTERNAL. Thread-safe. */
+SPL_WARN_UNUSED int spl_session_open(spl_auth *auth, const spl_principal *principal,
+                                     const char *address, int64_t now_s, char ret_cookie[256],
+                                     int64_t *ret_expires_s, spl_problem *ret_problem);
+/* Authenticates a request by its session cookie. Failures count as those of spl_auth_check.
+ * Problems: UNAUTHORIZED (the session has ended, or its key was revoked), RATE_LIMITED (the same,
+ * after too many failures from this address), UNAVAILABLE (the record of ended sessions cannot be
+ * read). Thread-safe. */
+SPL_WARN_UNUSED int spl_session_check(spl_auth *auth, const char *cookie, const char *address,
+                                      int64_t now_s, spl_principal *ret_principal,
+                                      spl_problem *ret_problem);
 
-/* Ends the session of `cookie` in all processes. An invalid cookie is not an error. Problem:
- * UNAVAILABLE. Thread-safe. */
-SPL_WARN_UNUSED int spl_session_end(spl_auth *auth, const char *cookie, int64_t now_s,
-                                    spl_problem *ret_problem);
+/* Ends the session of `cookie` in all processes. An invalid cookie is not an error, but counts as a
+ * failed attempt. Problems: RATE_LIMITED, UNAVAILABLE. Thread-safe. */
+SPL_WARN_UNUSED int spl_session_end(spl_auth *auth, const char *cookie, const char *address,
+                                    int64_t now_s, spl_problem *ret_problem);
 
 /* The values of the RateLimit headers (draft-ietf-httpapi-ratelimit-headers). */
 typedef struct spl_rate {

@@ -150,7 +150,7 @@ static int identify_client(spl_request *request, spl_problem *ret_problem) {
     if (!harmless && !spl_request_header(request, SPL_PAGE_HEADER))
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED,
                           "With a session, send the header " SPL_PAGE_HEADER " too");
-    return spl_session_check(request->parts->auth, cookie, spl_wall_ms() / 1000,
+    return spl_session_check(request->parts->auth, cookie, request->address, spl_wall_ms() / 1000,
                              &request->principal, ret_problem);
 }
 

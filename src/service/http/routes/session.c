@@ -44,12 +44,11 @@ static int open_session(spl_request *request, const spl_principal *principal,
                         char ret_cookie[COOKIE_SIZE], int64_t *ret_expires_s,
                         spl_problem *ret_problem) {
     char text[256];
-    spl_error error;
     const int64_t now_s = spl_wall_ms() / 1000;
-    if (spl_session_open(request->parts->auth, principal, now_s, text, ret_expires_s, &error) < 0) {
-        spl_log(SPL_LOG_ERROR, "session.failed", SPL_TEXT("error", error.message));
-        return spl_refuse_error(ret_problem, &error);
-    }
+    const int status = spl_session_open(request->parts->auth, principal, request->address, now_s,
+                                        text, ret_expires_s, ret_problem);
+    if (status < 0)
+        return status;
     make_cookie(request, SPL_SESSION_COOKIE, text, *ret_expires_s - now_s, "Strict", ret_cookie);
     explicit_bzero(text, sizeof(text));
     return 0;
@@ -58,9 +57,9 @@ static int open_session(spl_request *request, const spl_principal *principal,
 int spl_session_create_answer(spl_request *request, spl_problem *ret_problem) {
     char cookie[COOKIE_SIZE];
     int64_t expires_s;
-    int status = spl_request_audit(request, "session.create", NULL, NULL, ret_problem);
+    int status = open_session(request, &request->principal, cookie, &expires_s, ret_problem);
     if (status == 0)
-        status = open_session(request, &request->principal, cookie, &expires_s, ret_problem);
+        status = spl_request_audit(request, "session.create", NULL, NULL, ret_problem);
     if (status < 0)
         return status;
     const spl_answer_header headers[] = {{"Set-Cookie", cookie}, {NULL, NULL}};
@@ -78,8 +77,8 @@ int spl_session_delete_answer(spl_request *request, spl_problem *ret_problem) {
     char cookie[COOKIE_SIZE];
     const char *session = spl_request_cookie(request, SPL_SESSION_COOKIE);
     if (session) {
-        const int status =
-            spl_session_end(request->parts->auth, session, spl_wall_ms() / 1000, ret_problem);
+        const int status = spl_session_end(request->parts->auth, session, request->address,
+                                           spl_wall_ms() / 1000, ret_problem);
         if (status < 0)
             return status;
     }
@@ -190,12 +189,11 @@ int spl_oauth_callback_answer(spl_request *request, spl_problem *ret_problem) {
     make_cookie(request, SPL_OAUTH_COOKIE, "", 0, "Lax", gone);
     const char *code = spl_target_parameter(&request->target, "code");
     int status = finish_sign_in(request, code, &request->principal, ret_problem);
-    if (status == 0) {
-        request->authenticated = true;
-        status = spl_request_audit(request, "session.create", NULL, NULL, ret_problem);
-    }
+    request->authenticated = status == 0;
     if (status == 0)
         status = open_session(request, &request->principal, cookie, &expires_s, ret_problem);
+    if (status == 0)
+        status = spl_request_audit(request, "session.create", NULL, NULL, ret_problem);
     if (status < 0) {
         spl_request_log_failure(request, "oauth.refused", ret_problem);
         snprintf(url, sizeof(url), "/#/sign-in/%s", spl_problem_code_text(ret_problem->code));
