@@ -91,6 +91,25 @@ def endless(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def understated(tmp_path_factory):
+    """understated(rate, channels) returns a FLAC file of 7000 s of silence, whose header says that
+    it has one sample."""
+    folder = tmp_path_factory.mktemp("understated")
+
+    def make(rate, channels):
+        path = folder / f"{rate}-{channels}.flac"
+        if not path.exists():
+            layout = {1: "mono", 8: "7.1"}[channels]
+            subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"anullsrc=r={rate}:cl={layout}", "-t", "7000", path], check=True)
+        content = bytearray(path.read_bytes())
+        at = len(b"fLaC") + 4 + 13
+        content[at:at + 5] = bytes([content[at] & 0xf0, 0, 0, 0, 1])
+        return bytes(content)
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def busy(endless):
     """busy(service) starts as many endless jobs as the service runs at once, and returns their ids
     when they run. Later jobs have to wait."""

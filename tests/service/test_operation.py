@@ -493,6 +493,30 @@ def test_a_disk_that_fills_while_a_job_runs(serve, small_disk):
     assert service.leftovers() == []
 
 
+@pytest.mark.one_process("stems go to S3 through a folder on that disk")
+def test_a_job_that_needs_more_than_the_disk_has(serve, small_disk, understated):
+    """It stops at the minimum and waits for space. It does not use up its attempts, and does not fill the disk again."""
+    service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=8)
+    job = service.submit(understated(8000, 1), name="song.flac", type="audio/flac")["id"]
+    least = 1 << 60
+
+    def retried(times):
+        nonlocal least
+        state = os.statvfs(small_disk)
+        least = min(least, state.f_bavail * state.f_frsize)
+        return len(service.log("job.retried")) >= times
+
+    wait_until(lambda: retried(1), what="the first attempt")
+    assert 3 << 20 <= least < 7 << 20, "half of the minimum, of which the database takes some"
+    least = 1 << 60
+    wait_until(lambda: retried(2), what="another attempt")
+    assert least > 16 << 20
+    assert [(line["error"], line["attempt"]) for line in service.log("job.retried")] == [("storage-full", 1)] * 2
+    assert service.get("/ready").status == 200
+    assert service.cancel(job).status == 202
+    assert service.wait(job)["status"] == "canceled"
+
+
 # ------------------------------------------------------------------------------ TLS
 
 

@@ -12,6 +12,7 @@
  * Headers can be wrong. The length is checked here only to refuse most songs that are too long at
  * once; the worker counts samples.
  */
+#include "app/pipeline/budget.h"
 #include "base/clock.h"
 #include "service/core/ids.h"
 #include "service/jobs/digest.h"
@@ -37,12 +38,7 @@
  * the time limit met a busy machine and may be sent again. */
 static_assert(2 * SPL_PROBE_CPU_S < PROBE_TIME_MAX_S, "CPU time is to end first");
 
-/* Outputs are expected to exceed the size that their format implies by these factors, plus some
- * bytes for headers. */
-#define LOSSLESS_EXCESS  1.01
-#define LOSSY_EXCESS     1.25
-#define FILE_EXTRA_BYTES 16384
-#define UNKNOWN_BYTES_S  8000.0 /* for an input of unknown length */
+#define UNKNOWN_BYTES_S 8000.0 /* of an input of unknown length */
 
 typedef struct job_admission {
     spl_jobs *jobs;
@@ -52,7 +48,7 @@ typedef struct job_admission {
     spl_upload *fetched; /* from the source URL */
     spl_separation separation;
     spl_models_entry model;
-    size_t output_count;
+    spl_parts parts;
     uint64_t output_bytes; /* expected */
     char fingerprint[65];
     char *answer; /* the job's JSON, stored for the idempotency key */
@@ -129,15 +125,13 @@ static int find_model(job_admission *admission) {
         return fail(admission, &error);
     spl_model_info info;
     spl_models_entry_info(model, &info);
-    spl_parts parts;
-    status = spl_job_options_select(&admission->separation, &info, &parts, &error);
+    status = spl_job_options_select(&admission->separation, &info, &admission->parts, &error);
     if (status == SPL_E_ARGUMENT)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID,
                                 admission->separation.mix_count > 0 ? "mixes" : "stems", NULL, "%s",
                                 error.message);
     if (status < 0)
         return fail(admission, &error);
-    admission->output_count = parts.count;
     return 0;
 }
 
@@ -331,30 +325,20 @@ static int check_length(job_admission *admission, const spl_audio_info *audio) {
     return 0;
 }
 
-/* Estimated maximum bytes of one second of one output. */
-static double output_bytes_s(const spl_separation *options, const spl_audio_info *audio) {
-    const double rate_hz = options->keep_format ? audio->sample_rate_hz : SPL_SAMPLE_RATE_HZ;
-    const unsigned channels = options->keep_format ? audio->channels : 2;
-    if (options->codec != SPL_CODEC_WAV && options->codec != SPL_CODEC_FLAC)
-        return options->bitrate_bps / 8.0 * LOSSY_EXCESS;
-    const unsigned sample_bytes = options->sample_format == SPL_SAMPLES_16   ? 2
-                                  : options->sample_format == SPL_SAMPLES_24 ? 3
-                                                                             : 4;
-    return rate_hz * channels * sample_bytes * LOSSLESS_EXCESS;
-}
-
-/* Estimates the size of the outputs. The store counts it against the owner's quota until the job
- * ends, so that queued jobs can't exceed the quota together. */
+/* Estimates what the job will write. The store counts it against the owner's quota until the job
+ * ends, so that queued jobs can't exceed the quota together. The worker counts what is written. */
 static void expect_outputs(job_admission *admission, const spl_audio_info *audio) {
     const spl_settings *settings = admission->jobs->settings;
+    const spl_separation *separation = &admission->separation;
     double seconds = admission->job.input_s;
     if (seconds == 0)
         seconds =
             fmin((double)admission->upload->bytes / UNKNOWN_BYTES_S, settings->max_duration_s);
-    if (seconds > admission->separation.duration_s && admission->separation.duration_s > 0)
-        seconds = admission->separation.duration_s;
-    const double bytes = seconds * output_bytes_s(&admission->separation, audio) + FILE_EXTRA_BYTES;
-    admission->output_bytes = (uint64_t)(bytes * (double)admission->output_count);
+    if (seconds > separation->duration_s && separation->duration_s > 0)
+        seconds = separation->duration_s;
+    const spl_pipeline_options pipeline = spl_separation_pipeline(separation, SPL_BANDWIDTH_MODEL);
+    admission->output_bytes = spl_pipeline_expect(&pipeline, audio, admission->parts.outputs,
+                                                  admission->parts.count, seconds);
 }
 
 static int probe(job_admission *admission) {

@@ -5,7 +5,7 @@
  *
  *     media.c options.c models.c digest.c   parsing and checks of requests
  *     upload.c source.c admission.c         from the first byte to a durable job
- *     worker.c manifest.c                   from the job to its stems
+ *     worker.c budget.c manifest.c          from the job to its stems
  *     janitor.c webhooks.c                  afterwards
  *     peaks.c peaks_cache.c                 waveform peaks of the stems
  *     turns.c                               fair sharing of scarce resources among clients
@@ -153,16 +153,36 @@ SPL_WARN_UNUSED int spl_janitor_clean_up(spl_jobs *jobs, spl_error *ret_error);
  * the job has no webhook. The strings belong to the job. */
 bool spl_webhook_of(const spl_job *job, spl_delivery *ret_delivery);
 
+/* --- budget.c --- */
+typedef struct spl_job_budget {
+    spl_jobs *jobs;
+    const spl_job *job;
+    uint64_t stored_bytes; /* what its outputs count towards the owner's storage */
+    uint64_t held_bytes;   /* what it wrote so far */
+    spl_space_grant space;
+} spl_job_budget;
+/* Reserves the disk space that a claimed job is expected to need, or needed in an earlier attempt.
+ * Errors: NO_SPACE, IO. */
+SPL_WARN_UNUSED int spl_job_budget_open(spl_jobs *jobs, const spl_job *job,
+                                        spl_job_budget *ret_budget, spl_error *ret_error);
+/* As spl_budget.allow (app/pipeline). A job that writes more than expected needs free storage of
+ * its owner and disk space for it. Errors: LIMIT (the owner may not store so much), NO_SPACE,
+ * CANCELED (lease lost), and those of the store. */
+SPL_WARN_UNUSED int spl_job_budget_allow(spl_job_budget *budget, uint64_t held_bytes,
+                                         uint64_t next_bytes, spl_error *ret_error);
+/* Returns the unused disk space. May be called again, and on a zeroed budget. */
+void spl_job_budget_close(spl_job_budget *budget);
+
 /* --- manifest.c --- */
 /* The input of a job's manifest. */
-typedef struct spl_job_manifest_facts {
+typedef struct spl_manifest_facts {
     const spl_job *job;
     const spl_job_output *outputs;
     size_t output_count;
     const spl_model_info *model;
     const spl_pipeline_result *result;
     const spl_timings *timings;
-} spl_job_manifest_facts;
+} spl_manifest_facts;
 /* The phases of a job's run time besides decoding (timings->read_s). */
 static inline double spl_separating_s(const spl_timings *timings) {
     return timings->forward_s + timings->networks_s + timings->masks_s + timings->inverse_s;
@@ -171,8 +191,8 @@ static inline double spl_encoding_s(const spl_timings *timings, const spl_pipeli
     return SPL_MAX(result->seconds - timings->read_s - spl_separating_s(timings), 0);
 }
 /* JSON text, owned by the caller. */
-SPL_WARN_UNUSED int spl_job_manifest_write(const spl_job_manifest_facts *facts, char **ret_text,
-                                           spl_error *ret_error);
+SPL_WARN_UNUSED int spl_manifest_write(const spl_manifest_facts *facts, char **ret_text,
+                                       spl_error *ret_error);
 
 /* --- job_json.c --- */
 /* The job's public JSON (jobs.h), owned by the caller; `with_queue` adds the position in the queue

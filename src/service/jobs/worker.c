@@ -59,6 +59,7 @@ typedef struct job_work {
     spl_blob_writer writers[SPL_OUTPUTS_MAX];
     size_t committed; /* outputs committed so far */
     int input_fd;
+    spl_job_budget budget;
 
     spl_timings timings;
     spl_pipeline_result result;
@@ -68,8 +69,8 @@ typedef struct job_work {
 typedef struct job_failure {
     const char *code;
     bool transient;
-    /* Of the shared database or storage, or of this process, which has no descriptor or thread
-     * left: not the job's fault. */
+    /* Of the shared database or storage, of the disk, or of this process, which has no descriptor
+     * or thread left: not the job's fault. */
     bool outage;
     char detail[1024];
 } job_failure;
@@ -164,6 +165,15 @@ static int ask_blob_stop(void *user) {
     return ask_stop(user);
 }
 
+/* spl_budget.allow */
+static int allow(void *user, uint64_t held_bytes, uint64_t next_bytes, spl_error *ret_error) {
+    job_work *work = user;
+    int status = spl_job_budget_allow(&work->budget, held_bytes, next_bytes, ret_error);
+    if (status == SPL_E_CANCELED)
+        stop(work, STOP_LOST);
+    return status;
+}
+
 /* spl_pipeline_options.progress */
 static spl_status take_progress(void *user, const spl_progress *progress) {
     job_work *work = user;
@@ -189,7 +199,7 @@ static int fail_inside(const job_work *work, job_failure *failure, const spl_err
     if (error->status == SPL_E_CANCELED) /* the work's stop_reason says why */
         return error->status;
     spl_jobs_log_failure(SPL_LOG_ERROR, "job.attempt_failed", error);
-    failure->outage = error->status == SPL_E_EXHAUSTED ||
+    failure->outage = error->status == SPL_E_EXHAUSTED || error->status == SPL_E_NO_SPACE ||
                       (error->status == SPL_E_IO && work->jobs->store->shared);
     if (error->status == SPL_E_EXHAUSTED)
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_UNAVAILABLE), true,
@@ -265,6 +275,11 @@ static int fail_separation(const job_work *work, spl_pipeline_stage stage, const
     if (stage == SPL_STAGE_INPUT && error->status == SPL_E_LIMIT)
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_TOO_LONG), false,
                          error->message, error->status);
+    if (stage == SPL_STAGE_OUTPUT && error->status == SPL_E_LIMIT)
+        return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_QUOTA), false,
+                         "the stems are larger than what this key may still store; delete jobs "
+                         "that are done with, and send the song again",
+                         error->status);
     if (error->status == SPL_E_SAMPLE)
         return fail_with(failure, "sample-out-of-range", false, error->message, error->status);
     if (error->status == SPL_E_BUDGET)
@@ -295,11 +310,15 @@ static int separate(job_work *work, job_failure *failure) {
     pipeline.stop = (spl_stop){.ask = ask_stop, .user = work};
     pipeline.timings = &work->timings;
     pipeline.spool_folder = settings->data_dir;
+    pipeline.budget = (spl_budget){.allow = allow, .user = work};
     spl_pipeline_stage stage;
     spl_error error;
+    if (spl_job_budget_open(work->jobs, work->job, &work->budget, &error) < 0)
+        return fail_inside(work, failure, &error);
     const char *name = work->job->input_name ? work->job->input_name : "the file";
     int status = spl_pipeline_run(work->input_fd, name, &pipeline, work->parts.outputs,
                                   work->parts.count, &work->result, &stage, &error);
+    spl_job_budget_close(&work->budget);
     return status < 0 ? fail_separation(work, stage, &error, failure) : 0;
 }
 
@@ -348,7 +367,7 @@ static int finish(job_work *work, spl_store_finish *finish) {
     int status;
     for (;;) {
         status = SPL_STORE(work->jobs, finish, work->job->id, work->job->fence, finish, &error);
-        if (status == 0 || status == SPL_E_CANCELED || status == SPL_E_LIMIT)
+        if (status == 0 || status == SPL_E_CANCELED)
             break;
         spl_jobs_log_failure(SPL_LOG_ERROR, "job.not_finished", &error);
         if (spl_now_s() > end_s)
@@ -398,16 +417,6 @@ static void end_job(job_work *work, spl_store_finish *end, spl_job_outcome outco
     if (end->state != SPL_JOB_SUCCEEDED)
         remove_outputs(work);
     const int status = finish(work, end);
-    if (status == SPL_E_LIMIT) { /* a failed job stores nothing, so this can't recur */
-        end_job(work,
-                &(spl_store_finish){.state = SPL_JOB_FAILED,
-                                    .error_code = spl_problem_code_text(SPL_PROBLEM_QUOTA),
-                                    .error_detail =
-                                        "the stems are larger than what this key may still store; "
-                                        "delete jobs that are done with, and send the song again"},
-                SPL_OUTCOME_FAILED);
-        return;
-    }
     if (status < 0) {
         if (atomic_load(&work->stop) == STOP_LOST)
             leave(work);
@@ -492,7 +501,7 @@ static void learn_speed(spl_jobs *jobs, double speed) {
 
 static int end_succeeded(job_work *work, job_failure *failure) {
     const spl_timings *timings = &work->timings;
-    const spl_job_manifest_facts facts = {
+    const spl_manifest_facts facts = {
         .job = work->job,
         .outputs = work->outputs,
         .output_count = work->parts.count,
@@ -502,7 +511,7 @@ static int end_succeeded(job_work *work, job_failure *failure) {
     };
     SPL_CLEANUP(spl_free_p) char *manifest = NULL;
     spl_error error;
-    if (spl_job_manifest_write(&facts, &manifest, &error) < 0)
+    if (spl_manifest_write(&facts, &manifest, &error) < 0)
         return fail_inside(work, failure, &error);
     spl_store_finish end = {.state = SPL_JOB_SUCCEEDED, .result = manifest};
     if (*work->result.warning)

@@ -515,43 +515,11 @@ static int end_job(spl_transaction *transaction, const char *id, int64_t fence,
     return status;
 }
 
-/* Checks that the owner may store the output of the claimed job, if that is larger than expected.
- * Errors: LIMIT. */
-static int check_storage(spl_transaction *transaction, const char *id, int64_t fence,
-                         uint64_t made_bytes, spl_error *ret_error) {
-    SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
-    SPL_CLEANUP(spl_free_p) char *owner = NULL;
-    int found = spl_query(transaction, SPL_SQL_CLAIMED_STORAGE,
-                          SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(fence)), &row, ret_error);
-    if (found <= 0) /* 0: the lease is lost, which end_job reports */
-        return found;
-    const uint64_t expected_bytes = (uint64_t)spl_row_whole(&row, 1);
-    const uint64_t most_bytes = (uint64_t)spl_row_whole(&row, 2);
-    if (most_bytes == 0 || made_bytes <= expected_bytes)
-        return 0;
-    int status = spl_row_text(&row, 0, &owner, ret_error);
-    spl_rows_end(&row);
-    uint64_t jobs, bytes;
-    if (status == 0)
-        status = spl_change(transaction, SPL_SQL_LOCK_OWNER, SPL_BIND(SPL_BIND_TEXT(owner)), NULL,
-                            ret_error);
-    if (status == 0)
-        status = query_usage(transaction, owner, &jobs, &bytes, ret_error);
-    if (status == 0 && bytes - expected_bytes + made_bytes > most_bytes)
-        status = spl_fail(ret_error, SPL_E_LIMIT,
-                          "the job %s made %llu bytes where %llu were expected, more than its "
-                          "owner may store",
-                          id, (unsigned long long)made_bytes, (unsigned long long)expected_bytes);
-    return status;
-}
-
 static int store_finish(spl_store *base, const char *id, int64_t fence,
                         const spl_store_finish *finish, spl_error *ret_error) {
     sql_store *store = of(base);
     SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
     int status = begin_write(store, &transaction, ret_error);
-    if (status == 0 && finish->state == SPL_JOB_SUCCEEDED)
-        status = check_storage(&transaction, id, fence, finish->stored_bytes, ret_error);
     if (status == 0)
         status = end_job(&transaction, id, fence, finish, ret_error);
     if (status < 0)
@@ -622,37 +590,27 @@ static int expire_some(spl_transaction *transaction, int64_t now_ms, size_t limi
 }
 
 /* Deletes rows that are no longer needed; `limit` keeps the transaction within the space that is
- * reserved for the log. *ret_more: there may be more of them. */
+ * reserved for the log. */
 static int clean(const sql_store *store, spl_transaction *transaction, int64_t now_ms,
-                 int64_t keep_ms, size_t limit, bool *ret_more, spl_error *ret_error) {
+                 int64_t keep_ms, size_t limit, spl_error *ret_error) {
     const spl_value oldest[] = {SPL_BIND_WHOLE(now_ms - keep_ms), SPL_BIND_WHOLE(limit)};
-    const spl_value now[] = {SPL_BIND_WHOLE(now_ms), SPL_BIND_WHOLE(limit)};
-    const spl_value now_us = SPL_BIND_WHOLE(1000 * now_ms), most = SPL_BIND_WHOLE(limit);
-    const struct {
-        spl_statement statement;
-        const spl_value *values;
-        size_t count;
-    } steps[] = {{SPL_SQL_REMOVE_EXPIRED, oldest, 2},
-                 {SPL_SQL_REMOVE_OLD_KEYS, oldest, 2},
-                 {SPL_SQL_REMOVE_IDLE_OWNERS, &most, 1},
-                 {SPL_SQL_REMOVE_OLD_SESSIONS, now, 2}};
-    bool more = false;
-    int status = 0;
-    for (size_t i = 0; status == 0 && i < SPL_ARRAY_SIZE(steps); i++) {
-        int changed = 0;
-        status = spl_change(transaction, steps[i].statement, steps[i].values, steps[i].count,
-                            &changed, ret_error);
-        more = more || (size_t)changed >= limit;
-    }
+    const spl_value now_us = SPL_BIND_WHOLE(1000 * now_ms);
+    int status = spl_change(transaction, SPL_SQL_REMOVE_EXPIRED, oldest, 2, NULL, ret_error);
+    if (status == 0)
+        status = spl_change(transaction, SPL_SQL_REMOVE_OLD_KEYS, oldest, 2, NULL, ret_error);
+    if (status == 0)
+        status = spl_change(transaction, SPL_SQL_REMOVE_IDLE_OWNERS, NULL, 0, NULL, ret_error);
+    if (status == 0)
+        status =
+            spl_change(transaction, SPL_SQL_REMOVE_OLD_SESSIONS,
+                       SPL_BIND(SPL_BIND_WHOLE(now_ms), SPL_BIND_WHOLE(limit)), NULL, ret_error);
     if (status == 0 && store->base.shared)
         status = spl_change(transaction, SPL_SQL_REMOVE_OLD_RATES, &now_us, 1, NULL, ret_error);
-    *ret_more = more;
     return status;
 }
 
 static int store_expire(spl_store *base, int64_t now_ms, int64_t keep_ms, size_t limit,
-                        char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, bool *ret_more,
-                        spl_error *ret_error) {
+                        char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, spl_error *ret_error) {
     sql_store *store = of(base);
     SPL_CLEANUP(spl_free_p) char(*ids)[SPL_ID_SIZE] = calloc(SPL_MAX(limit, 1u), sizeof(*ids));
     if (!ids)
@@ -663,7 +621,6 @@ static int store_expire(spl_store *base, int64_t now_ms, int64_t keep_ms, size_t
         return status;
     size_t count = 0;
     int64_t ours = 0;
-    bool more = false;
     status = query_whole(&transaction, SPL_SQL_LOCK_CLEANING, NULL, 0, &ours, ret_error);
     if (status == 0 && ours)
         status = expire_some(&transaction, now_ms, limit, ids, &count, ret_error);
@@ -671,7 +628,7 @@ static int store_expire(spl_store *base, int64_t now_ms, int64_t keep_ms, size_t
         status = spl_change(&transaction, SPL_SQL_FORGET_OUTPUTS, SPL_BIND(SPL_BIND_TEXT(ids[i])),
                             NULL, ret_error);
     if (status == 0 && ours)
-        status = clean(store, &transaction, now_ms, keep_ms, limit, &more, ret_error);
+        status = clean(store, &transaction, now_ms, keep_ms, limit, ret_error);
     if (status < 0)
         return status;
     if (count > 0)
@@ -681,7 +638,6 @@ static int store_expire(spl_store *base, int64_t now_ms, int64_t keep_ms, size_t
         return status;
     *ret_ids = SPL_STEAL(ids);
     *ret_count = count;
-    *ret_more = more || count == limit;
     return 0;
 }
 
@@ -868,6 +824,52 @@ static int store_set_output(spl_store *base, const char *id, int64_t fence,
         return status;
     spl_transaction_tell(&transaction, SPL_TOPIC_JOB, id);
     return spl_transaction_commit(&transaction, ret_error);
+}
+
+static int store_extend(spl_store *base, const char *id, int64_t fence, uint64_t least_bytes,
+                        uint64_t best_bytes, uint64_t *ret_bytes, spl_error *ret_error) {
+    SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
+    SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
+    SPL_CLEANUP(spl_free_p) char *owner = NULL;
+    int status = begin_write(of(base), &transaction, ret_error);
+    if (status < 0)
+        return status;
+    const int found =
+        spl_query(&transaction, SPL_SQL_CLAIMED_STORAGE,
+                  SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(fence)), &row, ret_error);
+    if (found <= 0)
+        return found < 0 ? found : lost(id, ret_error);
+    const uint64_t input_bytes = (uint64_t)spl_row_whole(&row, 1);
+    const uint64_t stored_bytes = (uint64_t)spl_row_whole(&row, 2);
+    const uint64_t limit_bytes = (uint64_t)spl_row_whole(&row, 3);
+    status = spl_row_text(&row, 0, &owner, ret_error);
+    spl_rows_end(&row);
+    uint64_t jobs, used_bytes = 0;
+    if (status == 0)
+        status = spl_change(&transaction, SPL_SQL_LOCK_OWNER, SPL_BIND(SPL_BIND_TEXT(owner)), NULL,
+                            ret_error);
+    if (status == 0)
+        status = query_usage(&transaction, owner, &jobs, &used_bytes, ret_error);
+    if (status < 0)
+        return status;
+    const uint64_t had_bytes = stored_bytes - input_bytes, others_bytes = used_bytes - had_bytes;
+    uint64_t bytes = best_bytes;
+    if (limit_bytes > 0)
+        bytes = SPL_MIN(bytes, limit_bytes - SPL_MIN(limit_bytes, others_bytes));
+    bytes = SPL_MAX(bytes, had_bytes);
+    if (bytes < least_bytes)
+        return spl_fail(ret_error, SPL_E_LIMIT,
+                        "the job %s writes %llu bytes, more than its owner may store", id,
+                        (unsigned long long)least_bytes);
+    status = spl_change(
+        &transaction, SPL_SQL_EXTEND,
+        SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(fence), SPL_BIND_WHOLE(input_bytes + bytes)),
+        NULL, ret_error);
+    if (status == 0)
+        status = spl_transaction_commit(&transaction, ret_error);
+    if (status == 0)
+        *ret_bytes = bytes;
+    return status;
 }
 
 static int store_release(spl_store *base, const char *id, int64_t fence, int64_t available_ms,
@@ -1177,8 +1179,7 @@ static int store_delivery_retry(spl_store *base, const char *id, int64_t next_ms
                                 spl_error *ret_error) {
     return change_delivery(
         base, SPL_SQL_RETRY_DELIVERY,
-        SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(next_ms), SPL_BIND_WHOLE(counts ? 0 : 1)),
-        ret_error);
+        SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(next_ms), SPL_BIND_WHOLE(counts)), ret_error);
 }
 
 /* ------------------------------------------------------------ waiting ---- */
@@ -1261,6 +1262,7 @@ static const spl_store_functions store_functions = {
     .claim = store_claim,
     .heartbeat = store_heartbeat,
     .set_output = store_set_output,
+    .extend = store_extend,
     .finish = store_finish,
     .release = store_release,
     .rescue = store_rescue,

@@ -112,8 +112,8 @@ typedef struct spl_delivery {
     char id[SPL_ID_SIZE]; /* webhook-id */
     char job[SPL_ID_SIZE];
     char *owner, *url;
-    char *payload;     /* NULL: built when sent (the store itself ended the job) */
-    unsigned attempts; /* including that of the claim */
+    char *payload; /* NULL: built when sent (the store itself ended the job) */
+    unsigned attempts;
     int64_t next_ms;
 } spl_delivery;
 void spl_delivery_free(spl_delivery *delivery);
@@ -127,7 +127,7 @@ typedef struct spl_store_create {
      * the owner's pending deliveries count as well. */
     size_t owner_jobs_max;
     uint64_t owner_bytes_max;
-    uint64_t output_bytes;            /* expected output of a job that will be queued */
+    uint64_t output_bytes;            /* what a job that will be queued is expected to write */
     const char *idempotency_key;      /* already reserved; NULL: none */
     const char *fingerprint, *answer; /* stored with the key */
     const spl_delivery *delivery;     /* for a job that has already ended; NULL: no webhook */
@@ -225,8 +225,11 @@ typedef struct spl_store_functions {
                      int64_t lease_ms, double progress, bool *ret_cancel, spl_error *ret_error);
     int (*set_output)(spl_store *store, const char *id, int64_t fence, const spl_job_output *output,
                       spl_error *ret_error);
-    /* LIMIT: the outputs are larger than expected and exceed the owner's storage limit; nothing was
-     * changed. */
+    /* Counts at least `least_bytes` for the outputs of a running job towards its owner's storage,
+     * and up to `best_bytes` if the owner may store that much; never less than before. *ret_bytes
+     * is what they count now. LIMIT: the owner may not store `least_bytes`; nothing was changed. */
+    int (*extend)(spl_store *store, const char *id, int64_t fence, uint64_t least_bytes,
+                  uint64_t best_bytes, uint64_t *ret_bytes, spl_error *ret_error);
     int (*finish)(spl_store *store, const char *id, int64_t fence, const spl_store_finish *finish,
                   spl_error *ret_error);
     /* Requeues the job, available at `available_ms`, and drops its outputs. `counts` is false if
@@ -246,12 +249,10 @@ typedef struct spl_store_functions {
     int (*remove)(spl_store *store, const char *owner, const char *id, spl_error *ret_error);
     /* Expires up to `limit` ended jobs whose expires_ms has passed, drops their metadata and
      * returns their ids; the caller removes their blobs. It also deletes the rows of jobs that
-     * expired more than `keep_ms` ago, idempotency keys of that age, turns of owners without jobs,
-     * and ended sessions that have expired, up to `limit` of each. *ret_more: a limit was reached,
-     * so there may be more to do. */
+     * expired more than `keep_ms` ago, idempotency keys of that age, and ended sessions that have
+     * expired, up to `limit` of each. */
     int (*expire)(spl_store *store, int64_t now_ms, int64_t keep_ms, size_t limit,
-                  char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, bool *ret_more,
-                  spl_error *ret_error);
+                  char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, spl_error *ret_error);
     /* Whether the job's files must be kept (it has not expired); for the cleanup after a crash.
      * NOT_FOUND: the store has no such job, so the owner of the files is unknown. */
     int (*holds_files)(spl_store *store, const char *id, bool *ret_holds, spl_error *ret_error);
@@ -279,15 +280,14 @@ typedef struct spl_store_functions {
     int (*end_session)(spl_store *store, const char *id, int64_t expires_ms, spl_error *ret_error);
     int (*session_ended)(spl_store *store, const char *id, bool *ret_ended, spl_error *ret_error);
 
-    /* Claims the next due delivery for `lease_ms` and counts an attempt, which a crash of the
-     * process therefore uses up. Skips the owners in `busy`, a list in which each owner stands
-     * between newlines ("\nkey:a\nkey:b\n"; "": none). NOT_FOUND: none is due; *ret_next_ms is when
-     * the next one will be (0: there is none). */
+    /* Claims the next due delivery for `lease_ms`, except those of the owners in `busy`, a list in
+     * which each owner stands between newlines ("\nkey:a\nkey:b\n"; "": none). NOT_FOUND: none is
+     * due; *ret_next_ms is when the next one will be (0: there is none). */
     int (*delivery_claim)(spl_store *store, int64_t now_ms, int64_t lease_ms, const char *busy,
                           spl_delivery *ret_delivery, int64_t *ret_next_ms, spl_error *ret_error);
     /* Removes a delivery that was delivered or given up. */
     int (*delivery_done)(spl_store *store, const char *id, spl_error *ret_error);
-    /* Unless it `counts`, the attempt of the claim is taken back. */
+    /* `counts` is false if the attempt should not count. */
     int (*delivery_retry)(spl_store *store, const char *id, int64_t next_ms, bool counts,
                           spl_error *ret_error);
 

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""What a running job writes is counted where it is written: a file that holds more than it announces
+takes no more of the disk than its owner may store."""
+import contextlib
+import os
+import pathlib
+import time
+
+import pytest
+
+from conftest import music, wait_until, wav
+
+MIB = 1 << 20
+
+
+def held(service):
+    """The bytes of all files that the service has open in its data folders, also unnamed ones, but
+    for its database."""
+    files = {}
+    for process in service.processes:
+        with contextlib.suppress(OSError):
+            for link in pathlib.Path(f"/proc/{process.pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    path = os.readlink(link)
+                    if "/jobs.db" not in path and any(path.startswith(f"{data}/") for data in service.data_folders):
+                        state = link.stat()
+                        files[state.st_dev, state.st_ino] = state.st_size
+    return sum(files.values())
+
+
+def end_of(service, id):
+    """Waits for the end of the job. Returns (job, most bytes held on the way)."""
+    most = 0
+    deadline = time.monotonic() + 300
+    while (job := service.job(id))["status"] not in ("succeeded", "failed", "canceled"):
+        most = max(most, held(service))
+        assert time.monotonic() < deadline, job
+        time.sleep(0.01)
+    return job, most
+
+
+@pytest.mark.parametrize("channels, mixes, options", [
+    (1, 20, {"bit_depth": "float"}), (1, 8, {"codec": "mp3", "bitrate": "320k"}), (8, 20, {"keep_format": True}),
+], ids=["stems", "helpers", "spools"])
+def test_a_file_that_holds_more_than_it_announces(serve, understated, channels, mixes, options):
+    """The quota ends the job while it runs, once: a retry would write as much again."""
+    service = serve(STORAGE_PER_KEY_MB=16)
+    file = {"content": understated(8000, channels), "name": "song.flac", "type": "audio/flac"}
+    stems = ["vocals", "accompaniment"]
+    mixes = {f"mix{n}": stems[:1 + n % 2] for n in range(mixes)}
+    job, most = end_of(service, service.submit(**file, options={**options, "mixes": mixes, "duration": 70})["id"])
+    assert job["status"] == "failed" and job["error"]["code"] == "quota-exceeded", job
+    assert "delete jobs" in job["error"]["detail"]
+    assert most < 17 * MIB
+    assert not service.log("job.retried")
+    wait_until(lambda: service.files("blobs") == [], what="cleaning up")
+    assert service.separate(**file, options={"duration": 2}), "the storage is free again"
+
+
+def test_a_file_that_is_longer_than_it_announces(serve, understated):
+    service = serve(MAX_DURATION_S=60)
+    job, most = end_of(service, service.submit(understated(8000, 1), name="song.flac", type="audio/flac")["id"])
+    assert job["status"] == "failed" and job["error"]["code"] == "too-long", job
+    assert most < 2 * 61 * 44100 * 4 + MIB
+
+
+def test_temporary_files_count(serve):
+    """64 channels at 1,000 Hz are small, but are separated at 44,100 Hz."""
+    service = serve(STORAGE_PER_KEY_MB=64)
+    samples = music(8, rate=1000, channels=64)
+    content = wav.header(samples.nbytes, 1000, 64, 32, wav.FLOAT) + samples.tobytes()
+    answer = service.post("/v1/jobs", {"options": {"keep_format": True}}, file=content)
+    assert (answer.status, answer.problem()) == (429, "quota-exceeded")
+    assert answer.json()["setting"] == "SPLEETER_STORAGE_PER_KEY_MB"
+    assert service.post("/v1/jobs", {"options": {"keep_format": True, "duration": 0.5}}, file=content).status == 202
