@@ -419,8 +419,8 @@ static const char *media_type_of(const char *file) {
     return spl_media_type_of(codec);
 }
 
-static int refuse_file(const spl_job *job, spl_problem *ret_problem) {
-    switch (job->state) {
+static int refuse_file(spl_job_state state, spl_problem *ret_problem) {
+    switch (state) {
     case SPL_JOB_EXPIRED:
         return spl_refuse(ret_problem, SPL_PROBLEM_GONE, "the job's files have expired");
     case SPL_JOB_QUEUED:
@@ -429,13 +429,13 @@ static int refuse_file(const spl_job *job, spl_problem *ret_problem) {
     case SPL_JOB_FAILED:
     case SPL_JOB_CANCELED:
         return spl_refuse(ret_problem, SPL_PROBLEM_CONFLICT, "the job is %s and has no files",
-                          spl_job_state_text(job->state));
+                          spl_job_state_text(state));
     default:
         return spl_refuse(ret_problem, SPL_PROBLEM_NOT_FOUND, "the job has no such file");
     }
 }
 
-int spl_jobs_open_file(spl_jobs *jobs, const char *owner, const char *id, const char *file,
+int spl_jobs_find_file(spl_jobs *jobs, const char *owner, const char *id, const char *file,
                        spl_job_file *ret_file, spl_problem *ret_problem) {
     SPL_CLEANUP(spl_job_free) spl_job job = {0};
     int status = get(jobs, owner, id, &job, ret_problem);
@@ -444,44 +444,52 @@ int spl_jobs_open_file(spl_jobs *jobs, const char *owner, const char *id, const 
     const spl_job_output *output = find_output(&job, file);
     const bool readable = job.state == SPL_JOB_SUCCEEDED || job.state == SPL_JOB_RUNNING;
     if (!output || !readable)
-        return refuse_file(&job, ret_problem);
-    spl_job_file opened = {0};
-    spl_error error;
-    char blob[SPL_BLOB_NAME_MAX + 1];
-    spl_jobs_blob_name(jobs, job.fence, file, blob);
-    status = SPL_BLOBS(jobs, open, id, blob, job.state == SPL_JOB_RUNNING ? job.fence : 0, NULL,
-                       &opened.blob, &error);
-    if (status == SPL_E_NOT_FOUND) /* it expired or the worker gave it up in the meantime */
-        return refuse_file(&job, ret_problem);
-    if (status < 0)
-        return spl_jobs_refuse_failure(ret_problem, "file.not_opened", &error);
-    snprintf(opened.media_type, sizeof(opened.media_type), "%s", media_type_of(file));
-    make_download_name(&job, output, opened.download_name, sizeof(opened.download_name));
-    if (opened.blob.complete)
-        snprintf(opened.sha256, sizeof(opened.sha256), "%s", output->sha256);
-    *ret_file = opened;
+        return refuse_file(job.state, ret_problem);
+    spl_job_file found = {.state = job.state, .fence = job.fence, .blob.fd = -1};
+    snprintf(found.job, sizeof(found.job), "%s", job.id);
+    spl_jobs_blob_name(jobs, job.fence, file, found.blob_name);
+    snprintf(found.media_type, sizeof(found.media_type), "%s", media_type_of(file));
+    make_download_name(&job, output, found.download_name, sizeof(found.download_name));
+    if (output->complete)
+        snprintf(found.sha256, sizeof(found.sha256), "%s", output->sha256);
+    *ret_file = found;
     return 0;
 }
 
-int spl_jobs_link_file(spl_jobs *jobs, const char *owner, const char *id, const char *file,
-                       void (*write_disposition)(const char *name, char *ret_header,
-                                                 size_t capacity),
+int spl_jobs_link_file(spl_jobs *jobs, const spl_job_file *file, const char *disposition,
                        char **ret_url, spl_problem *ret_problem) {
-    SPL_CLEANUP(spl_job_free) spl_job job = {0};
-    int status = get(jobs, owner, id, &job, ret_problem);
-    if (status < 0)
-        return status;
-    const spl_job_output *output = find_output(&job, file);
     *ret_url = NULL;
-    if (!output || !output->complete || job.state != SPL_JOB_SUCCEEDED)
+    if (file->state != SPL_JOB_SUCCEEDED || !file->sha256[0])
         return 0;
     spl_error error;
-    char blob[SPL_BLOB_NAME_MAX + 1], name[160], disposition[1024];
-    spl_jobs_blob_name(jobs, job.fence, file, blob);
-    make_download_name(&job, output, name, sizeof(name));
-    write_disposition(name, disposition, sizeof(disposition));
-    status = SPL_BLOBS(jobs, link, id, blob, media_type_of(file), disposition, ret_url, &error);
+    int status = SPL_BLOBS(jobs, link, file->job, file->blob_name, file->media_type, disposition,
+                           ret_url, &error);
     return status < 0 ? spl_jobs_refuse_failure(ret_problem, "file.not_linked", &error) : 0;
+}
+
+int spl_jobs_open_found(spl_jobs *jobs, spl_job_file *file, spl_problem *ret_problem) {
+    spl_error error;
+    const int64_t fence = file->state == SPL_JOB_RUNNING ? file->fence : 0;
+    int status =
+        SPL_BLOBS(jobs, open, file->job, file->blob_name, fence, NULL, &file->blob, &error);
+    if (status == SPL_E_NOT_FOUND) /* it expired or the worker gave it up in the meantime */
+        return refuse_file(file->state, ret_problem);
+    if (status < 0)
+        return spl_jobs_refuse_failure(ret_problem, "file.not_opened", &error);
+    if (!file->blob.complete)
+        file->sha256[0] = '\0';
+    return 0;
+}
+
+int spl_jobs_open_file(spl_jobs *jobs, const char *owner, const char *id, const char *file,
+                       spl_job_file *ret_file, spl_problem *ret_problem) {
+    spl_job_file found;
+    int status = spl_jobs_find_file(jobs, owner, id, file, &found, ret_problem);
+    if (status == 0)
+        status = spl_jobs_open_found(jobs, &found, ret_problem);
+    if (status == 0)
+        *ret_file = found;
+    return status;
 }
 
 int spl_jobs_manifest(spl_jobs *jobs, const char *owner, const char *id, json_t **ret_manifest,

@@ -117,23 +117,33 @@ SPL_WARN_UNUSED int spl_jobs_delete(spl_jobs *jobs, const spl_principal *princip
 
 /* A file of a job: an output by its file name, complete or still growing. */
 typedef struct spl_job_file {
-    spl_blob blob;
+    char job[SPL_ID_SIZE];
+    spl_job_state state; /* of the job: SUCCEEDED or RUNNING */
+    int64_t fence;       /* of the worker that wrote or writes it */
+    char blob_name[SPL_BLOB_NAME_MAX + 1];
     char media_type[64];     /* "audio/flac" */
     char download_name[160]; /* "song - vocals.flac", from the client's name, sanitized */
     char sha256[65];         /* "" while the file grows */
+    spl_blob blob;           /* .fd is -1 until the file is opened; the caller closes it */
 } spl_job_file;
-/* Opens a file of a job; the caller closes ret_file->blob.fd. Problems: NOT_FOUND, CONFLICT (the
- * job does not have the file yet, or failed or was canceled), GONE. */
-SPL_WARN_UNUSED int spl_jobs_open_file(spl_jobs *jobs, const char *owner, const char *id,
+/* Reads where a file of a job is. Problems: NOT_FOUND, CONFLICT (the job does not have the file
+ * yet, or failed or was canceled), GONE. */
+SPL_WARN_UNUSED int spl_jobs_find_file(spl_jobs *jobs, const char *owner, const char *id,
                                        const char *file, spl_job_file *ret_file,
                                        spl_problem *ret_problem);
 /* A URL from which a client can download a complete file directly from the storage, valid for a few
- * minutes. *ret_url (owned by the caller) is NULL if this process has to serve the file.
- * `write_disposition` formats the Content-Disposition header. Problem: NOT_FOUND. */
-SPL_WARN_UNUSED int
-spl_jobs_link_file(spl_jobs *jobs, const char *owner, const char *id, const char *file,
-                   void (*write_disposition)(const char *name, char *ret_header, size_t capacity),
-                   char **ret_url, spl_problem *ret_problem);
+ * minutes. `disposition` is the Content-Disposition of that response. *ret_url (owned by the
+ * caller) is NULL if this process has to serve the file. */
+SPL_WARN_UNUSED int spl_jobs_link_file(spl_jobs *jobs, const spl_job_file *file,
+                                       const char *disposition, char **ret_url,
+                                       spl_problem *ret_problem);
+/* Opens the file that spl_jobs_find_file found. Problems: as there. */
+SPL_WARN_UNUSED int spl_jobs_open_found(spl_jobs *jobs, spl_job_file *file,
+                                        spl_problem *ret_problem);
+/* Both: spl_jobs_find_file, then spl_jobs_open_found. */
+SPL_WARN_UNUSED int spl_jobs_open_file(spl_jobs *jobs, const char *owner, const char *id,
+                                       const char *file, spl_job_file *ret_file,
+                                       spl_problem *ret_problem);
 /* A range of a file's peaks. Peak i covers the samples from i * samples_per_peak on. */
 typedef struct spl_peaks_query {
     uint64_t samples_per_peak; /* 1 to 2^24 */

@@ -95,7 +95,42 @@ static int follow(spl_request *request, const char *owner, const char *id, const
                                ret_problem);
 }
 
-/* ---- Existing bytes ---- */
+/* ---- Headers ---- */
+
+/* The headers of an answer and the texts that they point to. */
+typedef struct file_headers {
+    char tag[80], disposition[1024], content_range[80];
+    spl_answer_header list[6];
+    size_t count;
+} file_headers;
+
+static void add_header(file_headers *headers, const char *name, const char *value) {
+    headers->list[headers->count++] = (spl_answer_header){name, value};
+}
+
+static bool is_complete(const spl_job_file *file) {
+    return file->blob.complete && file->sha256[0];
+}
+
+static void set_headers(const spl_job_file *file, file_headers *headers) {
+    add_header(headers, "Content-Disposition", headers->disposition);
+    add_header(headers, "Cache-Control", is_complete(file) ? "private, no-cache" : "no-store");
+    add_header(headers, "Accept-Ranges", "bytes");
+    if (is_complete(file)) {
+        snprintf(headers->tag, sizeof(headers->tag), "\"%s\"", file->sha256);
+        add_header(headers, "ETag", headers->tag);
+    }
+}
+
+/* ---- Answers ---- */
+
+static int send_nothing(spl_request *request, unsigned status, const spl_answer_header *headers,
+                        spl_problem *ret_problem) {
+    static char nothing[] = "";
+    return spl_answer_response(request, status, NULL,
+                               MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT),
+                               headers, ret_problem);
+}
 
 static int send_part(spl_request *request, unsigned status, const spl_job_file *file,
                      uint64_t first, uint64_t bytes, const spl_answer_header *headers,
@@ -107,6 +142,18 @@ static int send_part(spl_request *request, unsigned status, const spl_job_file *
     else if (strcmp(request->method, "HEAD") != 0)
         request->sent_bytes = bytes;
     return spl_answer_response(request, status, file->media_type, response, headers, ret_problem);
+}
+
+static int send_range(spl_request *request, const spl_job_file *file, uint64_t first, uint64_t last,
+                      file_headers *headers, spl_problem *ret_problem) {
+    char total[24] = "*";
+    if (is_complete(file))
+        snprintf(total, sizeof(total), "%" PRIu64, file->blob.bytes);
+    snprintf(headers->content_range, sizeof(headers->content_range),
+             "bytes %" PRIu64 "-%" PRIu64 "/%s", first, last, total);
+    add_header(headers, "Content-Range", headers->content_range);
+    return send_part(request, MHD_HTTP_PARTIAL_CONTENT, file, first, last - first + 1,
+                     headers->list, ret_problem);
 }
 
 static int refuse_range(spl_request *request, const spl_job_file *file, spl_problem *ret_problem) {
@@ -121,83 +168,71 @@ static int refuse_range(spl_request *request, const spl_job_file *file, spl_prob
     return status;
 }
 
-/* Redirects to the URL at which the storage itself serves the file. */
-static int redirect(spl_request *request, const char *id, const char *file, const char *url,
-                    spl_problem *ret_problem) {
-    spl_request_note_read(request, id, file);
-    const spl_answer_header headers[] = {
-        {"Location", url}, {"Cache-Control", "no-store"}, {NULL, NULL}};
-    static char nothing[] = "";
-    return spl_answer_response(request, MHD_HTTP_TEMPORARY_REDIRECT, NULL,
-                               MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT),
-                               headers, ret_problem);
-}
-
-int spl_file_send(spl_request *request, const char *owner, const char *id, const char *file,
-                  spl_problem *ret_problem) {
-    SPL_CLEANUP(spl_free_p) char *url = NULL;
-    spl_job_file opened;
-    int status = 0;
-    /* The policy of the web page allows requests to its own origin only. */
-    if (strcmp(request->method, "GET") == 0 && !spl_request_header(request, SPL_PAGE_HEADER))
-        status = spl_jobs_link_file(request->parts->jobs, owner, id, file, spl_disposition_write,
-                                    &url, ret_problem);
-    if (url)
-        return redirect(request, id, file, url, ret_problem);
-    if (status == 0)
-        status = spl_jobs_open_file(request->parts->jobs, owner, id, file, &opened, ret_problem);
-    if (status < 0)
-        return spl_refuse_job(status, ret_problem);
-
-    const bool complete = opened.blob.complete && opened.sha256[0];
-    char tag[80], disposition[1024], content_range[80];
-    snprintf(tag, sizeof(tag), "\"%s\"", opened.sha256);
-    spl_disposition_write(opened.download_name, disposition, sizeof(disposition));
-    spl_answer_header headers[6] = {
-        {"Content-Disposition", disposition},
-        {"Cache-Control", complete ? "private, no-cache" : "no-store"},
-        {"Accept-Ranges", "bytes"},
-    };
-    size_t count = 3;
-    if (complete)
-        headers[count++] = (spl_answer_header){"ETag", tag};
-
-    const char *none_match = spl_request_header(request, "If-None-Match");
-    if (complete && none_match && spl_etag_listed(none_match, tag)) {
-        close(opened.blob.fd);
-        static char nothing[] = "";
-        return spl_answer_response(
-            request, MHD_HTTP_NOT_MODIFIED, NULL,
-            MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT), headers,
-            ret_problem);
-    }
-
+/* The part that the client asks for. A condition that does not hold makes it the whole file. */
+static spl_range_kind wanted_range(const spl_request *request, const spl_job_file *file,
+                                   const char *tag, uint64_t *ret_first, uint64_t *ret_last) {
     const char *range = spl_request_header(request, "Range");
     const char *if_range = spl_request_header(request, "If-Range");
-    if (if_range && (!complete || strcmp(if_range, tag) != 0))
+    if (if_range && (!is_complete(file) || strcmp(if_range, tag) != 0))
         range = NULL;
-    uint64_t first = 0, last;
-    const spl_range_kind kind = spl_range_parse(range, opened.blob.bytes, &first, &last);
-    /* Players request the rest in many ranges, of which only the first is recorded. */
-    if (first == 0 && kind != SPL_RANGE_UNSATISFIABLE)
-        spl_request_note_read(request, id, file);
-    switch (kind) {
-    case SPL_RANGE_UNSATISFIABLE:
-        return refuse_range(request, &opened, ret_problem);
-    case SPL_RANGE_PART:
-        snprintf(content_range, sizeof(content_range), "bytes %" PRIu64 "-%" PRIu64 "/", first,
-                 last);
-        snprintf(content_range + strlen(content_range),
-                 sizeof(content_range) - strlen(content_range), complete ? "%" PRIu64 : "*",
-                 opened.blob.bytes);
-        headers[count++] = (spl_answer_header){"Content-Range", content_range};
-        return send_part(request, MHD_HTTP_PARTIAL_CONTENT, &opened, first, last - first + 1,
-                         headers, ret_problem);
-    default:
-        if (!complete)
-            return follow(request, owner, id, file, &opened, headers, ret_problem);
-        return send_part(request, MHD_HTTP_OK, &opened, 0, opened.blob.bytes, headers, ret_problem);
+    return spl_range_parse(range, file->blob.bytes, ret_first, ret_last);
+}
+
+/* Answers with the opened file, whole or in part. */
+static int send_opened(spl_request *request, const char *owner, const char *id, const char *name,
+                       const spl_job_file *file, file_headers *headers, spl_problem *ret_problem) {
+    set_headers(file, headers);
+    const char *none_match = spl_request_header(request, "If-None-Match");
+    if (is_complete(file) && none_match && spl_etag_listed(none_match, headers->tag)) {
+        close(file->blob.fd);
+        return send_nothing(request, MHD_HTTP_NOT_MODIFIED, headers->list, ret_problem);
     }
+    uint64_t first = 0, last;
+    const spl_range_kind kind = wanted_range(request, file, headers->tag, &first, &last);
+    if (kind == SPL_RANGE_UNSATISFIABLE)
+        return refuse_range(request, file, ret_problem);
+    /* Players request the rest in many ranges, of which only the first is recorded. */
+    if (first == 0)
+        spl_request_note_read(request, id, name);
+    if (kind == SPL_RANGE_PART)
+        return send_range(request, file, first, last, headers, ret_problem);
+    if (!is_complete(file))
+        return follow(request, owner, id, name, file, headers->list, ret_problem);
+    return send_part(request, MHD_HTTP_OK, file, 0, file->blob.bytes, headers->list, ret_problem);
+}
+
+/* Finds the URL at which the storage itself serves the file; NULL: this process has to. The policy
+ * of the web page allows requests to its own origin only. */
+static int find_url(const spl_request *request, const spl_job_file *file, const char *disposition,
+                    char **ret_url, spl_problem *ret_problem) {
+    *ret_url = NULL;
+    if (strcmp(request->method, "GET") != 0 || spl_request_header(request, SPL_PAGE_HEADER))
+        return 0;
+    return spl_jobs_link_file(request->parts->jobs, file, disposition, ret_url, ret_problem);
+}
+
+int spl_file_send(spl_request *request, const char *owner, const char *id, const char *name,
+                  spl_problem *ret_problem) {
+    SPL_CLEANUP(spl_free_p) char *url = NULL;
+    spl_jobs *jobs = request->parts->jobs;
+    file_headers headers = {0};
+    spl_job_file file;
+    int status = spl_jobs_find_file(jobs, owner, id, name, &file, ret_problem);
+    if (status < 0)
+        return spl_refuse_job(status, ret_problem);
+    spl_disposition_write(file.download_name, headers.disposition, sizeof(headers.disposition));
+    status = find_url(request, &file, headers.disposition, &url, ret_problem);
+    if (url) {
+        spl_request_note_read(request, id, name);
+        const spl_answer_header redirect[] = {
+            {"Location", url}, {"Cache-Control", "no-store"}, {NULL, NULL}};
+        return send_nothing(request, MHD_HTTP_TEMPORARY_REDIRECT, redirect, ret_problem);
+    }
+    if (status == 0)
+        status = spl_jobs_open_found(jobs, &file, ret_problem);
+    if (status < 0)
+        return spl_refuse_job(status, ret_problem);
+    return send_opened(request, owner, id, name, &file, &headers, ret_problem);
 }
 
 int spl_stem_answer(spl_request *request, spl_problem *ret_problem) {
