@@ -18,7 +18,7 @@ service_fixtures = importlib.util.module_from_spec(specification)
 sys.modules["service_fixtures"] = service_fixtures
 specification.loader.exec_module(service_fixtures)
 
-from service_fixtures import KEY, PROGRAM, SONG, environment, free_port, jwks, receiver, serve, service, song, wait_until, wav, wav_bytes  # noqa: E402, F401
+from service_fixtures import KEY, PROGRAM, SONG, endless, environment, free_port, jwks, receiver, serve, service, song, wait_until, wav, wav_bytes  # noqa: E402, F401
 
 import contextlib  # noqa: E402
 import json  # noqa: E402
@@ -75,9 +75,9 @@ EXPECTED = ("401 (Unauthorized)",)
 
 
 @pytest.fixture(scope="session")
-def hall(tmp_path_factory):
+def shared(tmp_path_factory):
     """A service that all tests share."""
-    folder = tmp_path_factory.mktemp("hall")
+    folder = tmp_path_factory.mktemp("shared")
     server = service_fixtures.Service(folder, {"PORT": free_port(), "DATA_DIR": folder / "data", "API_KEY": KEY, "MIN_FREE_DISK_MB": 64,
                                                "RATE_PER_MINUTE": 100000})
     server.start()
@@ -131,9 +131,9 @@ def visit(chromium):
 
 
 @pytest.fixture(scope="session")
-def example(hall):
+def example(shared):
     """The job of the bundled song, separated."""
-    return hall.wait(hall.submit(SONG.read_bytes(), name="audio_example.mp3", type="audio/mpeg")["id"])
+    return shared.wait(shared.submit(SONG.read_bytes(), name="audio_example.mp3", type="audio/mpeg")["id"])
 
 
 def play_until(page, condition):
@@ -168,3 +168,27 @@ def open_song(page, job):
     """Opens a finished song, and waits until it can be played and exported."""
     page.goto(page.url.split("#")[0] + f"#/songs/{job['id']}")
     page.wait_for_selector(".export .button:enabled")
+
+
+def seconds(page):
+    """Returns the position of the playhead."""
+    minutes, rest = page.inner_text(".time strong").split(":")
+    return 60 * int(minutes) + float(rest)
+
+
+def wait_for_seconds(page, least):
+    wait_until(lambda: seconds(page) >= least, what=f"second {least}")
+
+
+def drag(page, box, start, end):
+    page.mouse.move(box["x"] + start * box["width"], box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + (start + end) / 2 * box["width"], box["y"] + box["height"] / 2)
+    page.mouse.move(box["x"] + end * box["width"], box["y"] + box["height"] / 2)
+    page.mouse.up()
+
+
+def export(page):
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export this mix").click()
+    return download.value.suggested_filename, open(download.value.path(), "rb").read()

@@ -13,8 +13,8 @@ def names():
     return sorted(path.name for path in DIST.iterdir() if path.name != "meson.build")
 
 
-def test_all_files_as_they_are_and_packed(hall):
-    client = Client(hall.port, None)
+def test_all_files_as_they_are_and_packed(shared):
+    client = Client(shared.port, None)
     for name in names():
         path = "/" if name == "index.html" else f"/assets/{name}"
         plain, packed = client.get(path), client.get(path, Accept_Encoding="br, gzip")
@@ -30,8 +30,8 @@ def test_all_files_as_they_are_and_packed(hall):
         assert head.status == 200 and head.body == b""
 
 
-def test_what_may_be_kept(hall):
-    client = Client(hall.port, None)
+def test_what_may_be_kept(shared):
+    client = Client(shared.port, None)
     for name in names():
         path = "/" if name == "index.html" else f"/assets/{name}"
         answer = client.get(path)
@@ -41,8 +41,8 @@ def test_what_may_be_kept(hall):
         assert path == "/" or re.search(r"-[0-9a-f]{12}\.\w+$", path), "a file that is kept for ever has a hash in its name"
 
 
-def test_the_policy_is_strict(hall):
-    policy = dict(part.split(" ", 1) for part in Client(hall.port, None).get("/").headers["Content-Security-Policy"].split("; "))
+def test_the_policy_is_strict(shared):
+    policy = dict(part.split(" ", 1) for part in Client(shared.port, None).get("/").headers["Content-Security-Policy"].split("; "))
     assert policy["default-src"] == "'none'" and policy["frame-ancestors"] == "'none'" and policy["base-uri"] == "'none'"
     assert policy["require-trusted-types-for"] == "'script'"
     for name in ("script-src", "style-src", "connect-src", "font-src", "img-src"):
@@ -51,8 +51,8 @@ def test_the_policy_is_strict(hall):
     assert "style=" not in page and not re.search(r"<script(?![^>]*src=)", page) and not re.search(r"\son\w+=", page)
 
 
-def test_nothing_else_is_there(hall):
-    client = Client(hall.port, None)
+def test_nothing_else_is_there(shared):
+    client = Client(shared.port, None)
     for path in ("/assets/none.js", "/assets/..%2findex.html", "/assets/%2e%2e", "/assets", "/index.html", "/assets/meson.build"):
         assert client.get(path).status in (400, 404), path
     assert client.request("POST", "/").status == 405

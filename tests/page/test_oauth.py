@@ -149,9 +149,9 @@ def test_a_server_that_fails(entrance, server, token_answer, code):
     assert answer.headers["Location"] == f"/#/sign-in/{code}" and session_of(answer) == []
 
 
-def test_without_a_server(hall):
+def test_without_a_server(shared):
     for path in "/v1/session/oauth", "/v1/session/callback?code=a&state=b":
-        assert hall.get(path).problem() == "not-found"
+        assert shared.get(path).problem() == "not-found"
 
 
 def test_in_the_page(entrance, server, visit):

@@ -146,7 +146,7 @@ def test_the_cookie_is_for_tls_alone_where_the_service_is(serve):
     assert browser.get("/v1/session").problem() == "unauthorized"
 
 
-def test_what_anybody_may_know(service):
+def test_what_anybody_may_read(service):
     answer = Client(service.port, None).get("/v1/config")
     assert answer.status == 200
     config = answer.json()
