@@ -4,9 +4,13 @@
 The programs are $SPLEETERD_CODEC_TOOL and, through it, $SPLEETER_CODEC.
 """
 import os
+import pathlib
 import subprocess
+import sys
 
 import numpy as np
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 
 TOOL = os.environ["SPLEETERD_CODEC_TOOL"]
 RATE = 44100
@@ -45,10 +49,21 @@ def decode(path, *options):
     return np.frombuffer(done.stdout, "<f4")
 
 
+def description(text):
+    return dict(line.split("=", 1) for line in text.decode().splitlines())
+
+
 def info(path):
     done = tool("info", path)
     assert done.returncode == 0, done.stderr.decode()
-    return dict(line.split("=", 1) for line in done.stdout.decode().splitlines())
+    return description(done.stdout)
+
+
+def decode_and_describe(path):
+    """Returns what decode() and info() return, from one run."""
+    done = tool("decode", path, "info=1")
+    assert done.returncode == 0, done.stderr.decode()
+    return np.frombuffer(done.stdout, "<f4"), description(done.stderr)
 
 
 def snr_db(expected, actual):

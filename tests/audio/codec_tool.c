@@ -4,7 +4,8 @@
  * interleaved.
  *
  *   codec_tool decode FILE [track=N] [channels=downmix|first|all] [offset=S]
- *                      [duration=S] [limit=S] [probe=1] > samples
+ *                      [duration=S] [limit=S] [probe=1] [info=1] > samples
+ *                      (with info=1 the information of "info" is on standard error)
  *   codec_tool info FILE
  *   codec_tool encode FILE codec=NAME [bits=16|24|32] [bitrate=BPS] [channels=N]
  *                      [mask=N] [rate=HZ] [length=SAMPLES] < samples
@@ -35,11 +36,12 @@ static double number(char **arguments, const char *name, const char *otherwise) 
     return strtod(option(arguments, name, otherwise), NULL);
 }
 
-static void print_info(const spl_audio_info *info) {
-    printf("container=%s\ncodec=%s\nrate=%u\nchannels=%u\nmask=%" PRIu64
-           "\nbits=%u\nduration_us=%" PRIu64 "\n",
-           info->container, info->codec, info->sample_rate_hz, info->channels, info->channel_mask,
-           info->bits_per_sample, info->duration_us);
+static void print_info(const spl_audio_info *info, FILE *output) {
+    fprintf(output,
+            "container=%s\ncodec=%s\nrate=%u\nchannels=%u\nmask=%" PRIu64
+            "\nbits=%u\nduration_us=%" PRIu64 "\n",
+            info->container, info->codec, info->sample_rate_hz, info->channels, info->channel_mask,
+            info->bits_per_sample, info->duration_us);
 }
 
 static int decode(const char *path, char **arguments, bool info_only, spl_error *error) {
@@ -62,10 +64,12 @@ static int decode(const char *path, char **arguments, bool info_only, spl_error 
     if (status < 0)
         return status;
     if (info_only) {
-        print_info(spl_decoder_info(decoder));
+        print_info(spl_decoder_info(decoder), stdout);
         spl_decoder_free(decoder);
         return 0;
     }
+    if (number(arguments, "info", "0") > 0)
+        print_info(spl_decoder_info(decoder), stderr);
     static float samples[4096 * SPL_CHANNELS_MAX];
     size_t count;
     do {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Decoding gives the result of `ffmpeg -i FILE -ar 44100 -f f32le -`: the same number of samples,
 with an error below -100 dB."""
+import functools
 import os
 import struct
 import subprocess
@@ -8,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from audio_tool import LIMIT, RATE, TOOL, UNSUPPORTED, decode, ffmpeg, info, make, music, offset_of, reference, samples, snr_db, tool
+from audio_tool import LIMIT, RATE, TOOL, UNSUPPORTED, decode, decode_and_describe, ffmpeg, info, make, music, offset_of, reference, samples, snr_db, tool
 
 WANTED_DB = 100
 
@@ -92,17 +93,43 @@ FORMATS = [
     ("flvadpcm", "a.flv", ["-c:a", "adpcm_swf"], (44100,), (2,)),
     ("asfmp3", "a.asf", ["-c:a", "libmp3lame"], (44100,), (2,)),
 ]
-CASES = [pytest.param(file, options, rate, channels, id=f"{name}-{rate}-{channels}ch")
-         for name, file, options, rates, all_channels in FORMATS for rate in rates for channels in all_channels]
+CASES = [pytest.param(format, rate, channels, id=f"{format[0]}-{rate}-{channels}ch")
+         for format in FORMATS for rate in format[3] for channels in format[4]]
 
 
-def make_or_skip(path, signal, *options, **keywords):
-    try:
-        return make(path, signal, *options, **keywords)
-    except subprocess.CalledProcessError as error:
-        if b"Unknown encoder" in error.stderr:
-            pytest.skip("this ffmpeg has no such encoder")
-        raise
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """made(format) returns {(rate, channels): (path, samples as ffmpeg decodes them)}. One ffmpeg
+    makes all files of a format and one decodes them, because its start takes most of its time."""
+    @functools.cache
+    def make_all(name, file, options, rates, all_channels):
+        folder = tmp_path_factory.mktemp(name)
+        sources, encodings, inputs, decodings = [], [], [], []
+        paths = {}
+        for channels in all_channels:
+            raw = folder / f"{channels}.raw"
+            raw.write_bytes(music(1.3, channels).tobytes())
+            for rate in rates:
+                path = folder / f"{rate}-{channels}" / file
+                path.parent.mkdir()
+                encodings += ["-map", f"{len(sources) // 8}:a", "-ar", rate, *options, path]
+                decodings += ["-map", f"{len(paths)}:a", "-ar", RATE, "-f", "f32le", path.parent / "decoded"]
+                inputs += ["-i", path]
+                paths[rate, channels] = path
+            sources += ["-f", "f32le", "-ar", RATE, "-ac", channels, "-i", raw]
+        try:
+            ffmpeg(*sources, *encodings)
+        except subprocess.CalledProcessError as error:
+            if b"Unknown encoder" in error.stderr:
+                return None
+            raise
+        ffmpeg(*inputs, *decodings)
+        return {case: (path, np.frombuffer((path.parent / "decoded").read_bytes(), "<f4")) for case, path in paths.items()}
+
+    def found(name, file, options, rates, all_channels):
+        return make_all(name, file, tuple(options), rates, all_channels) or pytest.skip("this ffmpeg has no such encoder")
+
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -110,15 +137,14 @@ def flac(tmp_path_factory):
     return make(tmp_path_factory.mktemp("flac") / "a.flac", music(3), rate=48000)
 
 
-@pytest.mark.parametrize("file, options, rate, channels", CASES)
-def test_equals_ffmpeg(tmp_path, file, options, rate, channels):
-    path = make_or_skip(tmp_path / file, music(1.3, channels), *options, rate=rate)
-    expected = reference(path)
-    actual = decode(path)
+@pytest.mark.parametrize("format, rate, channels", CASES)
+def test_equals_ffmpeg(made, format, rate, channels):
+    path, expected = made(*format)[rate, channels]
+    actual, description = decode_and_describe(path)
     assert len(actual) == len(expected)
     assert snr_db(expected, actual) > WANTED_DB
-    assert int(info(path)["channels"]) == channels
-    assert int(info(path)["rate"]) == (48000 if file.endswith((".opus", ".webm")) else rate)
+    assert int(description["channels"]) == channels
+    assert int(description["rate"]) == (48000 if path.suffix in (".opus", ".webm") else rate)
 
 
 @pytest.mark.parametrize("channels", (1, 2, 3, 4, 5, 6, 7, 8))
@@ -166,16 +192,34 @@ def test_mono_is_duplicated_exactly(tmp_path):
         assert np.array_equal(decode(path, f"channels={policy}").reshape(-1, 2), signal[:, [0, 0]])
 
 
-CUTS = pytest.mark.parametrize("offset, duration", ((0.5, 0), (0, 0.7), (0.25, 0.5), (1 / 3, 1.1), (0.1, 100)))
+OFFSETS_AND_DURATIONS = ((0.5, 0), (0, 0.7), (0.25, 0.5), (1 / 3, 1.1), (0.1, 100))
+CUTS = pytest.mark.parametrize("offset, duration", OFFSETS_AND_DURATIONS)
+
+
+@pytest.fixture(scope="module")
+def cuts(tmp_path_factory):
+    """cuts(file) returns the path of a song, and {(offset, duration): samples as ffmpeg cuts
+    them}."""
+    @functools.cache
+    def cut(file):
+        folder = tmp_path_factory.mktemp(file)
+        path = make(folder / file, music(2), *(["-c:a", "libvorbis"] if file == "a.ogg" else []), rate=48000)
+        outputs, paths = [], {}
+        for offset, duration in OFFSETS_AND_DURATIONS:
+            paths[offset, duration] = folder / f"cut{len(paths)}"
+            outputs += ["-map", "0:a", "-ar", RATE, *["-ss", f"{offset:.9f}"] * (offset > 0), *["-t", duration] * (duration > 0), "-f", "f32le",
+                        paths[offset, duration]]
+        ffmpeg("-i", path, *outputs)
+        return path, {times: np.frombuffer(made.read_bytes(), "<f4") for times, made in paths.items()}
+
+    return cut
 
 
 @CUTS
 @pytest.mark.parametrize("file", ("a.wav", "a.mp3", "a.m4a", "a.ogg", "a.opus", "a.flac", "a.ts"))
-def test_offset_and_duration_equal_ffmpegs(tmp_path, file, offset, duration):
-    codec = ["-c:a", "libvorbis"] if file == "a.ogg" else []
-    path = make(tmp_path / file, music(2), *codec, rate=48000)
-    cut = ["-ss", f"{offset:.9f}"] * (offset > 0) + ["-t", duration] * (duration > 0)
-    expected = reference(path, *cut)
+def test_offset_and_duration_equal_ffmpegs(cuts, file, offset, duration):
+    path, expected = cuts(file)
+    expected = expected[offset, duration]
     actual = decode(path, f"offset={offset:.9f}", f"duration={duration}")
     assert len(actual) == len(expected)
     assert snr_db(expected, actual) > WANTED_DB
@@ -273,7 +317,7 @@ def test_sound_that_ends_before_the_picture_is_no_damage(tmp_path, file, codecs)
 
 
 @pytest.mark.parametrize("file, codecs", FILMS[:3])
-def test_a_film_that_breaks_off_is_told(tmp_path, file, codecs):
+def test_a_film_that_breaks_off_is_reported(tmp_path, file, codecs):
     sound = make(tmp_path / "sound.wav", music(4), rate=48000)
     path = film(tmp_path / file, sound, 4, *codecs)
     path.write_bytes(path.read_bytes()[:-path.stat().st_size // 2])
