@@ -68,7 +68,7 @@ export PYTHONDONTWRITEBYTECODE=1 SPLEETERD_BUILD
 export SPLEETERD_ARM64=$build SPLEETERD_SYSROOT=$sysroot
 export SPLEETERD=$folder/spleeterd SPLEETER_CODEC=$SPLEETERD_BUILD/spleeterd-codec
 step 'kernels, unit tests, fuzzing corpora' c_tests
-step 'audio room with a codec helper' "${run[@]}" "$build/tests/unit/audio_test"
+step 'module app/audio with a codec helper' "${run[@]}" "$build/tests/unit/audio_test"
 step 'machine code of the kernels' pytest tests/arm64/test_code.py
 step 'codec helper and its seccomp filter' pytest tests/arm64/test_helper.py
 step 'golden: 2stems, small model' pytest tests/golden/test_golden.py -k 'samples_4097 or frames_511 or own_config-imported'

@@ -116,7 +116,7 @@ def test_very_short(tmp_path, codec, seconds):
         assert 0 <= extra <= {"m4a": 1024, "wma": WMA_FRAME, "opus": 1, "mp3": 3}[codec]
 
 
-def test_m4a_tells_its_length_to_the_sample(tmp_path):
+def test_m4a_states_its_length_to_the_sample(tmp_path):
     path = tmp_path / "a.m4a"
     encode(path, music(1.2345), "codec=m4a")
     content = path.read_bytes()

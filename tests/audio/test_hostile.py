@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 from audio_tool import ARGUMENT, BUDGET, EXHAUSTED, FORMAT, HELPER, LIMIT, RATE, SAMPLE, TOOL, UNSUPPORTED, ffmpeg, make, music, tool
+from processes import helpers_of
 
 
 def wav(fmt, data):
@@ -319,11 +320,10 @@ def helper_of(pid):
     helper's PID."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        for helper in helpers_of(pid):
             with contextlib.suppress(OSError):
-                name, fields = (folder / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
-                if name == "spleeterd-codec" and int(fields.split()[1]) == pid and "Seccomp:\t2" in (folder / "status").read_text():
-                    return int(folder.name)
+                if "Seccomp:\t2" in pathlib.Path(f"/proc/{helper}/status").read_text():
+                    return helper
         time.sleep(0.005)
     raise AssertionError("no helper")
 

@@ -9,13 +9,16 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import wav
+from wav import music  # noqa: F401
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(REPOSITORY / "tests"))
 PROGRAM = os.environ["SPLEETERD"]
 SONG = REPOSITORY / "examples" / "audio_example.mp3"
 
@@ -76,16 +79,6 @@ def without_capabilities():
     """Applies file permissions to root too: drops CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
     for capability in (1, 2):
         ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
-
-
-def music(seconds, rate=44100, channels=2, level=0.3):
-    """Returns [samples, channels] of a few tones that fade in and out, with noise; the same at each
-    call."""
-    t = np.arange(round(seconds * rate)) / rate
-    noise = np.random.default_rng(1).standard_normal((t.size, channels)) * 0.05
-    voices = [np.sin(2 * np.pi * (110 * (i + 1) + 3 * i) * t[:, None] + np.arange(channels))
-              * (0.5 + 0.5 * np.sin(2 * np.pi * (0.3 + 0.1 * i) * t[:, None])) / (i + 1) for i in range(5)]
-    return ((sum(voices) / 2 + noise) * level).astype(np.float32)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_skipped_files_are_in_json(separate, folder):
     assert json.loads(result.out.splitlines()[-1])["skipped"] == 1 and result.err == ""
 
 
-def test_folder_that_cannot_be_read_is_told(separate, folder, files, tmp_path):
+def test_folder_that_cannot_be_read_is_reported(separate, folder, files, tmp_path):
     (folder / "secret").mkdir()
     shutil.copy(folder / "a.wav", folder / "secret/d.wav")
     shutil.copy(folder / "a.wav", folder / "secret.wav")

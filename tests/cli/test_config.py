@@ -22,7 +22,7 @@ def check(spleeterd, tmp_path, *flags, env=None, code=0):
                      env={"SPLEETER_DATA_DIR": str(tmp_path / "data"), **(env or {})})
 
 
-def test_says_where_each_value_comes_from(spleeterd, tmp_path):
+def test_reports_where_each_value_comes_from(spleeterd, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("k7Wq2ZtR9vLx4NbHs8Fd\n")
     result = check(spleeterd, tmp_path, "--port", "81", "--offline", env={"SPLEETER_API_KEY_FILE": str(secret),
@@ -60,13 +60,13 @@ def test_nothing_is_wrong(spleeterd, tmp_path, files):
 
 @pytest.mark.parametrize("given, meant", [("RETENTIONS", "RETENTION_S"), ("MAX_FILESIZE_MB", "MAX_FILE_SIZE_MB"),
                                           ("API_KEYS", "API_KEY"), ("WORKER", "WORKERS"), ("NOTHING_LIKE_IT", None)])
-def test_a_misspelt_variable_is_told(spleeterd, tmp_path, given, meant):
+def test_a_misspelled_variable_is_reported(spleeterd, tmp_path, given, meant):
     hint = f" (did you mean SPLEETER_{meant}?)" if meant else ""
     assert problems(spleeterd, tmp_path, **{f"SPLEETER_{given}": "5"}) == \
         [f"spleeterd: SPLEETER_{given} is set, but there is no such setting{hint}"]
 
 
-def test_a_misspelt_flag_is_told(spleeterd, tmp_path):
+def test_a_misspelled_flag_is_reported(spleeterd, tmp_path):
     assert "no setting --bindd (did you mean --bind?)" in problems(spleeterd, tmp_path, "--bindd", "::1")[0]
 
 
@@ -175,7 +175,7 @@ def test_servers_that_do_not_answer(spleeterd, tmp_path):
         assert problems(spleeterd, tmp_path, "--offline", code=0, **settings) == []
 
 
-def test_all_is_told_at_once(spleeterd, tmp_path):
+def test_all_problems_are_reported_at_once(spleeterd, tmp_path):
     said = problems(spleeterd, tmp_path, "--nonsense", SPLEETER_PORT="http", SPLEETER_QUEUE="many", SPLEETER_TLS_KEY="/gone",
                     SPLEETER_RETENTIONS="1", SPLEETER_DATA_DIR="/dev/null/x", SPLEETER_MODEL="7stems", SPLEETER_CODEC="/nothing",
                     SPLEETER_ENV="production")
@@ -188,10 +188,10 @@ def test_all_is_told_at_once(spleeterd, tmp_path):
 def test_json(spleeterd, tmp_path):
     result = check(spleeterd, tmp_path, "--json", "--port", "81", code=2,
                    env={**FINE, "SPLEETER_RETENTIONS": "1", "SPLEETER_API_KEY": "k7Wq2ZtR9vLx4NbHs8Fd"})
-    told = json.loads(result.out)
-    rows = {row.pop("name"): row for row in told["settings"]}
+    report = json.loads(result.out)
+    rows = {row.pop("name"): row for row in report["settings"]}
     assert rows["SPLEETER_PORT"] == {"from": "flag", "value": 81} and rows["SPLEETER_API_KEY"]["value"] == "set"
-    assert len(told["problems"]) == 1 and "RETENTIONS" in told["problems"][0] and result.err == ""
+    assert len(report["problems"]) == 1 and "RETENTIONS" in report["problems"][0] and result.err == ""
 
 
 def test_serve_refuses_a_model_that_is_not_there(spleeterd, tmp_path):

@@ -20,6 +20,7 @@ import pytest
 
 import wav
 from conftest import PROGRAM, SONG, music
+from processes import helpers_of
 
 
 @contextlib.contextmanager
@@ -252,17 +253,6 @@ def test_interrupted_while_reading_standard_input(tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130 and b"interrupted" in process.stderr.read()
-
-
-def helpers_of(pid):
-    """Returns the PIDs of a program's codec helpers."""
-    found = []
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            name, fields = (folder / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
-            if name == "spleeterd-codec" and int(fields.split()[1]) == pid:
-                found.append(int(folder.name))
-    return found
 
 
 def stop_helpers(process, count):

@@ -78,7 +78,7 @@ def test_names_that_are_not_utf8(events, song, tmp_path):
     assert all("input_hex" in event for event in got if event["event"] == "progress")
 
 
-def test_closed_output_is_told(song):
+def test_closed_output_is_reported(song):
     with open("/dev/full", "w") as full:
         done = subprocess.run([PROGRAM, "separate", str(song), "-o", str(song.parent / "out"), "--json"], stdout=full,
                               stderr=subprocess.PIPE, timeout=600)

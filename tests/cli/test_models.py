@@ -99,7 +99,7 @@ def test_deezers_weights_and_nothing_else(spleeterd, separate, song, two_models,
     assert "spleeterd models pull 4stems" in result.err and result.err.rstrip().endswith("use the model 4stems")
 
 
-def test_weights_are_told(separate, song):
+def test_weights_are_reported(separate, song):
     """Output on the terminal and in JSON: the SHA-256 of the networks' SHA-256 sums."""
     manifest = json.loads((MODELS / "spleeter-2stems/manifest.json").read_text())
     expected = hashlib.sha256("".join(stem["sha256"] for stem in manifest["stems"]).encode()).hexdigest()

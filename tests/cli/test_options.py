@@ -149,7 +149,7 @@ def test_help(spleeterd, arguments, code):
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["separate", "--version"]])
-def test_version_tells_the_instruction_set(spleeterd, arguments):
+def test_version_names_the_instruction_set(spleeterd, arguments):
     assert "kernels: generic" in spleeterd(*arguments, env={"SPLEETER_CPU": "generic"}).out
     assert "kernels: avx512" not in spleeterd(*arguments, env={"SPLEETER_CPU": "avx2"}).out
     assert spleeterd(*arguments).out.startswith("spleeterd 0.")

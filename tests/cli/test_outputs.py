@@ -93,7 +93,7 @@ def test_an_input_is_never_replaced(spleeterd, song, tmp_path, make):
     assert song.read_bytes() == before
 
 
-def test_clipped_samples_are_told_and_not_rescaled(separate, tmp_path):
+def test_clipped_samples_are_reported_and_not_rescaled(separate, tmp_path):
     loud = np.random.default_rng(2).uniform(-2, 2, (44100, 2)).astype(np.float32)
     wav.write(tmp_path / "loud.wav", loud)
     result = separate("loud.wav", "--mix", "all=vocals+accompaniment")

@@ -8,6 +8,7 @@ import pytest
 
 import wav
 from conftest import PROGRAM, SONG
+from processes import read_terminal
 
 
 def test_standard_input_gives_the_bytes_of_the_file(spleeterd, song, tmp_path):
@@ -66,12 +67,7 @@ def test_progress_bar_on_a_terminal_only(song, tmp_path):
     process = subprocess.Popen([PROGRAM, "separate", str(song), "-o", str(tmp_path / "out")], stderr=slave,
                                env={**os.environ, "TERM": "xterm"})
     os.close(slave)
-    shown = b""
-    try:
-        while chunk := os.read(master, 4096):
-            shown += chunk
-    except OSError:  # the other side is closed
-        pass
+    shown = read_terminal(master)
     assert process.wait(600) == 0 and b"real time" in shown and b"\r" in shown and b"0%" in shown
 
 

@@ -12,6 +12,7 @@ import unicodedata
 import pytest
 
 from conftest import PROGRAM
+from processes import read_terminal
 
 HOSTILE = b"a\x1b]0;title\x07\x1b[31mred\xe2\x80\xaegpj\x9b\xc2\x9b\r\nb\xff".decode(errors="surrogateescape")
 SHOWN = r"a\x1b]0;title\x07\x1b[31mred\u202egpj\x9b\x9b\x0d\x0ab\xff"
@@ -28,13 +29,7 @@ def on_terminal(tmp_path):
         process = subprocess.Popen([PROGRAM, "separate", *arguments, "-o", "out", "--stems", "vocals"], cwd=tmp_path, stderr=slave,
                                    env={**os.environ, "TERM": "xterm"})
         os.close(slave)
-        shown = b""
-        try:
-            while chunk := os.read(master, 4096):
-                shown += chunk
-        except OSError:  # the other side is closed
-            pass
-        os.close(master)
+        shown = read_terminal(master)
         assert process.wait(600) == 0
         return shown.decode()
 
@@ -69,7 +64,7 @@ def test_quiet(on_terminal, song):
     assert on_terminal(80, "song.wav", "--quiet") == ""
 
 
-def test_quiet_tells_failures(separate, song):
+def test_quiet_reports_failures(separate, song):
     result = separate("song.wav", "missing.wav", "--quiet", code=1)
     assert result.lines() == ["spleeterd: cannot open missing.wav: No such file or directory", "spleeterd: 1 of 2 files failed"]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reads and writes WAV files as NumPy arrays [samples, channels]."""
+"""Reads and writes WAV files as NumPy arrays [samples, channels], and makes songs for them."""
 import struct
 
 import numpy as np
@@ -58,3 +58,12 @@ def parse(content):
 def read(path):
     with open(path, "rb") as file:
         return parse(file.read())
+
+
+def music(seconds, rate=44100, channels=2, level=0.3, seed=1):
+    """Returns something like music, tones that fade in and out and noise: [samples, channels]."""
+    t = np.arange(round(seconds * rate)) / rate
+    noise = np.random.default_rng(seed).standard_normal((t.size, channels)) * 0.05
+    voices = [np.sin(2 * np.pi * (110 * (i + 1) + 3 * i) * t[:, None] + np.arange(channels))
+              * (0.5 + 0.5 * np.sin(2 * np.pi * (0.3 + 0.1 * i) * t[:, None])) / (i + 1) for i in range(5)]
+    return ((sum(voices) / 2 + noise) * level).astype(np.float32)

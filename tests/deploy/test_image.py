@@ -93,7 +93,7 @@ def test_keys_are_read_from_a_secret(image, start, port, tmp_path):
     assert b"spleeter_ready 1" in client.get("/metrics")
 
 
-def test_container_without_key_says_so(start, port):
+def test_container_without_key_reports_it(start, port):
     process, log = start(SPLEETER_PORT=str(port))
     assert process.wait(30) == 2
     assert "SPLEETER_API_KEY" in log.read_text()

@@ -136,7 +136,7 @@ def test_again_downloads_nothing_and_another_release_replaces(archives, release,
     assert good_model(models) != first
 
 
-def test_password_is_not_told(archives, release, pull, models):
+def test_password_is_not_printed(archives, release, pull, models):
     server = release(files_of(archives["first"]))
     pull(server.address.replace("http://", "http://anna:secret@"))
     assert "secret" not in (models / "spleeter-2stems/manifest.json").read_text()
@@ -211,8 +211,8 @@ def test_trailers_without_end(line, pull):
 def test_compressed_transfer_codings(coding, pull):
     """libcurl decodes them unasked, and no timeout or signal ends that."""
     with raw_server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + coding + b"\r\n\r\n" + b"x" * 1000) as address:
-        told = pull(address, code=5)
-    assert "transfer coding" in told or "folded" in told
+        message = pull(address, code=5)
+    assert "transfer coding" in message or "folded" in message
 
 
 def test_body_of_a_redirect_has_a_limit(pull):

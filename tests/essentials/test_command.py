@@ -17,7 +17,7 @@ def test_separates_an_mp3_into_wav_files(spleeterd, tmp_path):
             assert any(stem.readframes(88200))
 
 
-def test_says_its_version_and_helps(spleeterd):
+def test_prints_its_version_and_help(spleeterd):
     assert spleeterd("--version").stdout.startswith("spleeterd ")
     assert "separate" in spleeterd("--help").stdout
 

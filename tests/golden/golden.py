@@ -29,9 +29,8 @@ RUN_LIMIT_S = 900
 
 def find_program():
     """Returns the program's path, and the environment variable that selects its codec helper."""
-    in_build = [os.path.join(BUILD, "spleeterd"), os.path.join(BUILD, "src", "cli", "spleeterd")]
-    program = os.path.abspath(os.environ.get("SPLEETERD", next(filter(os.path.exists, in_build), in_build[-1])))
-    codec = os.path.join(os.path.dirname(os.path.dirname(program)), "codec", "spleeterd-codec")
+    program = os.path.abspath(os.environ.get("SPLEETERD", os.path.join(BUILD, "spleeterd")))
+    codec = os.path.join(os.path.dirname(program), "spleeterd-codec")
     if "SPLEETER_CODEC" in os.environ or not os.path.exists(codec):
         return program, {}
     return program, {"SPLEETER_CODEC": codec}

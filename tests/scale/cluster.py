@@ -242,7 +242,7 @@ class Load:
         ours = set(self.acknowledged.values())
         assert ours <= listed.keys()
         extra = [job for id, job in listed.items() if id not in ours and (job["input"]["name"] or "").startswith("song")]
-        assert not extra, f"{len(extra)} jobs that nobody was told of"
+        assert not extra, f"{len(extra)} jobs that were not acknowledged"
         for id, seen in self.seen.items():
             assert seen["status"] == "succeeded", seen
             assert self.facts(listed[id]) == seen, "what was seen at its end has changed"

@@ -31,6 +31,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests/cli")]
 import wav  # noqa: E402
 from ports import free_port  # noqa: E402
+from wav import music  # noqa: E402
 
 PROGRAM = os.environ["SPLEETERD"]
 SONG = REPOSITORY / "examples" / "audio_example.mp3"
@@ -46,15 +47,6 @@ def environment(**settings):
 
 
 # ---------------------------------------------------------------------------- audio
-
-
-def music(seconds, rate=44100, channels=2, seed=1):
-    """Returns something like music, tones of varying volume and noise: [samples, channels]."""
-    t = np.arange(round(seconds * rate)) / rate
-    noise = np.random.default_rng(seed).standard_normal((t.size, channels)) * 0.05
-    voices = [np.sin(2 * np.pi * (110 * (i + 1) + 3 * i) * t[:, None] + np.arange(channels))
-              * (0.5 + 0.5 * np.sin(2 * np.pi * (0.3 + 0.1 * i) * t[:, None])) / (i + 1) for i in range(5)]
-    return ((sum(voices) / 2 + noise) * 0.3).astype(np.float32)
 
 
 def wav_bytes(seconds, **keywords):

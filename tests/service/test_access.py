@@ -347,7 +347,7 @@ def test_wrong_cookies_are_failures(proxied):
         assert proxied.get("/v1/jobs", X_Forwarded_For=address).status == 200
 
 
-def test_behind_a_proxy_that_speaks_tls(proxied):
+def test_behind_a_proxy_with_tls(proxied):
     """The proxy reports which clients use TLS. Those get cookies that no other host can set, and
     HSTS."""
     for proto, secure in (("https", True), ("http, https", True), ("https, http", False), ("http", False), ("", False)):
@@ -359,7 +359,7 @@ def test_behind_a_proxy_that_speaks_tls(proxied):
         assert Client(proxied.port, None).get("/v1/session", Cookie=name, X_Forwarded_Proto=proto).status == 200
 
 
-def test_only_a_trusted_proxy_speaks_for_its_clients(service):
+def test_only_a_trusted_proxy_reports_its_clients(service):
     answer = service.request("POST", "/v1/session", headers={"X-Forwarded-Proto": "https"})
     assert "Secure" not in answer.headers["Set-Cookie"] and "Strict-Transport-Security" not in answer.headers
 

@@ -381,7 +381,7 @@ def test_legacy_is_canceled_by_a_client_that_leaves(service, endless):
 
 
 @pytest.mark.parametrize("fields", [{"stems": "3"}, {"stem": "piano"}, {"format": "exe"}], ids=str)
-def test_legacy_refuses_what_it_does_not_know(service, song, fields):
+def test_legacy_refuses_unknown_values(service, song, fields):
     assert service.post("/separate", fields, file=song).status == 422
 
 

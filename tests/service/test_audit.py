@@ -82,13 +82,13 @@ def test_what_strangers_cause_is_bounded(service, song):
     assert service.stop() == 0
     written = lines(service)
 
-    def told(action):
+    def counted(action):
         single = [line for line in written if line["action"] == action and line["actor"] in ("anonymous", "link")]
         more = [int(line["detail"].split()[0]) for line in written if line["action"] == f"{action}.more"]
         return len(single), sum(more)
 
     for action, all, most in (("auth.refused", asked, 20), ("file.read", 100, 60)):
-        single, more = told(action)
+        single, more = counted(action)
         assert single + more == all and single <= most * service.replicas, (action, single, more)
     logged = [line for line in service.log("http.request") if line["status"] == 401]
     assert 0 < len(logged) <= 120 * service.replicas and service.log("http.request.more")

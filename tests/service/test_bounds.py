@@ -14,19 +14,9 @@ import time
 import pytest
 
 from conftest import KEY, PROGRAM, environment, free_port, music, wait_until, wav, wav_bytes
+from processes import helpers_of
 
 SOON_S = 10  # generous: it takes about a second
-
-
-def helpers_of(pid):
-    """The process ids of the codec helpers of a process."""
-    found = []
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            name, fields = (folder / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
-            if name == "spleeterd-codec" and int(fields.split()[1]) == pid:
-                found.append(int(folder.name))
-    return found
 
 
 def hang(service, id, count):

@@ -13,7 +13,7 @@ import pytest
 from conftest import KEY, Server, wait_until, wav_bytes
 
 HELPER = r"""#!/bin/sh
-# The codec helper, but that it stands still, or uses CPU time, while it is told to.
+# The codec helper, which also stops or uses CPU time on request.
 cd FOLDER || exit 1
 if [ "$1" = decode ] && [ -e costly ]; then
     exec python3 -c 'import os, sys, time

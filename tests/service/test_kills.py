@@ -35,7 +35,7 @@ class Promises:
         self.lock = threading.Lock()
 
 
-class Customer(threading.Thread):
+class Submitter(threading.Thread):
     """A client that creates jobs and requests their cancel, deletion and results, and continues
     while the service is down."""
 
@@ -169,15 +169,15 @@ def test_kills_lose_nothing(serve, receiver, command):
     songs = {f"song{n}": wav_bytes(3, seed=n) for n in range(4)}
     service = serve(WEBHOOK_ALLOW="127.0.0.0/8", ATTEMPTS=100, JOBS_PER_KEY=1000, DRAIN_S=1)
     promises, chance, phases = Promises(), random.Random(1), collections.Counter()
-    customers = [Customer(service, songs, promises, receiver.url, n) for n in range(AT_ONCE)]
-    for customer in customers:
-        customer.start()
+    submitters = [Submitter(service, songs, promises, receiver.url, n) for n in range(AT_ONCE)]
+    for submitter in submitters:
+        submitter.start()
     for number in range(KILLS):
         how = HOW[number % len(HOW)]
         if how == "at work":
             if number % 2:  # some jobs must end, however slow the machine is
                 seen = len(promises.results)
-                wait_until(lambda: len(promises.results) > seen or any(customer.failure for customer in customers), what="a result")
+                wait_until(lambda: len(promises.results) > seen or any(submitter.failure for submitter in submitters), what="a result")
             time.sleep(chance.uniform(0, 2))
             phases[phase(service)] += 1
         elif how == "in its start":
@@ -193,12 +193,12 @@ def test_kills_lose_nothing(serve, receiver, command):
         service.kill()
         service.start()
         check(service, promises)
-    for customer in customers:
-        customer.ended.set()
-    for customer in customers:
-        customer.join()
-        assert not customer.failure, customer.failure
-        assert customer.sent > 0
+    for submitter in submitters:
+        submitter.ended.set()
+    for submitter in submitters:
+        submitter.join()
+        assert not submitter.failure, submitter.failure
+        assert submitter.sent > 0
     assert promises.results
     print(f"{KILLS} kills: {dict(phases)}; {len(promises.jobs)} jobs, {len(promises.canceled)} cancels, {len(promises.deleted)} deletions, "
           f"{len(promises.results)} results seen")
@@ -233,10 +233,10 @@ def test_kills_lose_nothing(serve, receiver, command):
     assert set(ended) <= set(listed) and len(listed) - len(ended) <= AT_ONCE
 
     # The end of each job is delivered, by retries if necessary.
-    def told():
+    def delivered():
         return {json.loads(request["body"])["data"]["id"] for request in list(receiver.requests)}
 
-    wait_until(lambda: set(ended) <= told(), timeout=120, what="a webhook for each end")
+    wait_until(lambda: set(ended) <= delivered(), timeout=120, what="a webhook for each end")
 
     # The requests and jobs that the kills interrupted leave no files.
     wait_until(lambda: service.orphans(listed) == [], what="an end of orphans")

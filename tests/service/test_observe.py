@@ -14,7 +14,7 @@ def series(text):
     return {line.rsplit(" ", 1)[0] for line in text.splitlines() if not line.startswith("#")}
 
 
-def test_metrics_tell_of_a_job(service, song):
+def test_metrics_count_a_job(service, song):
     service.separate(song)
     text = service.get("/metrics")
     assert text.headers["Content-Type"].startswith("text/plain; version=0.0.4")

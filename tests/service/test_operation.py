@@ -40,7 +40,7 @@ def test_development_goes_without(serve, song):
     assert service.separate(song)["status"] == "succeeded"
 
 
-def test_plain_http_on_a_network_is_told(serve):
+def test_plain_http_on_a_network_is_reported(serve):
     """The warning appears neither on loopback nor where a proxy terminates TLS."""
     def warned(**settings):
         service = serve(**settings)
@@ -433,7 +433,7 @@ def test_strangers_do_not_fill_a_disk(serve, small_disk, song):
     assert os.statvfs(small_disk).f_bavail >= free - 8
     fill(small_disk, leave=-(1 << 20))  # until nothing can be written
     assert service.stem(job, "vocals.wav").status == 200
-    assert not service.log("audit.failed"), "there was room for the line"
+    assert not service.log("audit.failed"), "there was space for the line"
     service.kill()
     (small_disk / "filler").unlink()
     fill(small_disk, leave=-(1 << 20))
@@ -647,4 +647,4 @@ def test_connections_of_one_address_are_limited(serve):
         Client(port, KEY).get("/health")
     for connection in held:
         connection.close()
-    wait_until(lambda: service.is_ready(), what="room for connections")
+    wait_until(lambda: service.is_ready(), what="free connections")

@@ -66,5 +66,5 @@ def test_a_file_beyond_its_stream_limit_is_refused(serve, clamd, tmp_path):
     assert service.get("/v1/jobs").json()["jobs"] == []
 
 
-def test_a_service_without_a_scanner_says_so(service):
+def test_a_service_without_a_scanner_warns(service):
     assert [line for line in service.log() if line["level"] == "warning" and "scan" in str(line)]

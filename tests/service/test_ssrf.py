@@ -78,7 +78,7 @@ def test_names_of_private_addresses(serve, song, tmp_path):
         assert 400 <= answer.status < 500 and "not public" in answer.json()["detail"], answer
         assert answer.json()["field"] == "source_url"
         unknown = source(service, "https://unknown.example.org/song.wav")
-        assert {**answer.json(), "request_id": ""} == {**unknown.json(), "request_id": ""}, "nothing tells which names are known inside"
+        assert {**answer.json(), "request_id": ""} == {**unknown.json(), "request_id": ""}, "no answer reveals which names exist inside"
     wait_until(lambda: service.metric('spleeter_webhooks_total{outcome="dead"}') == len(hosts) + 1, what="all refusals")
     assert set(names.asked) == set(names.names), "each was resolved"
     assert sink.reached == [] and service.metric('spleeter_webhooks_total{outcome="delivered"}') == 0

@@ -27,7 +27,7 @@ def verified(secret, request):
     return json.loads(request["body"])
 
 
-def test_the_end_of_a_job_is_told(hooked, receiver, song):
+def test_the_end_of_a_job_is_delivered(hooked, receiver, song):
     job = hooked.submit(song, webhook_url=f"{receiver.url}/hook?x=1", metadata={"mine": 7})
     hooked.wait(job["id"])
     wait_until(lambda: receiver.requests, what="a webhook")
@@ -101,7 +101,7 @@ def test_redirects_are_not_followed(serve, receiver, song):
     wait_until(lambda: service.metric('spleeter_webhooks_total{outcome="dead"}') == 1, what="giving up")
 
 
-def test_a_cancellation_is_told(hooked, receiver, endless):
+def test_a_cancel_is_delivered(hooked, receiver, endless):
     job = endless(hooked, webhook_url=receiver.url)
     hooked.wait(job["id"], "running")
     hooked.cancel(job["id"])
@@ -131,7 +131,7 @@ def test_the_receivers_url_is_not_logged_with_its_query(hooked, receiver, song):
     assert "very-secret" not in hooked.log_path.read_text()
 
 
-def test_a_job_from_cache_tells_too(hooked, receiver, song):
+def test_the_end_of_a_job_from_the_cache_is_delivered(hooked, receiver, song):
     hooked.separate(song)
     hooked.submit(song, webhook_url=receiver.url)
     wait_until(lambda: receiver.requests, what="a webhook")
