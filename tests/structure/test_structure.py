@@ -46,7 +46,7 @@ MODULES = {
     "service/auth": SERVICE,
     "service/scan": ["base"],
     "service/store": ["base"],
-    "service/blobs": ["base", "service/core", "service/observe"],
+    "service/blobs": ["base", "service/outbound", "service/core", "service/observe"],
     "service/jobs": SERVICE + ["service/auth", "service/scan", "service/store", "service/blobs", "app/audio",
                                "app/models", "app/pipeline", "app/request"],
     "service/http/connection": SERVICE + ["service/auth", "service/jobs"],

@@ -73,7 +73,7 @@ static int set_up(void **state) {
         MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION, 0, NULL,
                          NULL, answer, NULL, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_END);
     assert_non_null(server);
-    snprintf(endpoint, sizeof(endpoint), "http://127.0.0.1:%u",
+    snprintf(endpoint, sizeof(endpoint), "http://localhost:%u",
              MHD_get_daemon_info(server, MHD_DAEMON_INFO_BIND_PORT)->port);
     folder_make(folder, sizeof(folder));
     return spl_blobs_open_s3(&options, &blobs, &error);

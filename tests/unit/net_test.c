@@ -3,12 +3,16 @@
  * Which addresses the service may reach: addresses in every notation, and real requests to servers
  * on loopback.
  */
+#include "base/clock.h"
 #include "http_fixture.h"
 #include "service/outbound/address.h"
 #include "service/outbound/outbound.h"
+#include "service/outbound/resolve.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <netinet/in.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -478,6 +482,93 @@ static void limits(void **state) {
     assert_int_equal(run(&gone, "127.0.0.1", "/", (spl_outbound){0}, &answer, &error), SPL_E_IO);
 }
 
+static atomic_uint looking;
+static sem_t released;
+
+int __real_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                       struct addrinfo **found);
+int __wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                       struct addrinfo **found);
+
+/* The name server of slow*.test does not answer until `released` is posted. */
+int __wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                       struct addrinfo **found) {
+    if (strncasecmp(host, "name.test", strlen("name.test")) == 0)
+        host = "127.0.0.1";
+    if (strncmp(host, "slow", strlen("slow")) != 0)
+        return __real_getaddrinfo(host, port, hints, found);
+    looking++;
+    sem_wait(&released);
+    looking--;
+    return EAI_NONAME;
+}
+
+static void names_are_looked_up_once(void **state) {
+    (void)state;
+    static const char *const hosts[] = {"name.test", "name.test.", "Name.TEST"};
+    spl_outbound_answer answer;
+    spl_error error;
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(hosts); i++) {
+        if (run(&ipv4_server, hosts[i], "/", (spl_outbound){0}, &answer, &error) < 0)
+            fail_msg("%s: %s", hosts[i], error.message);
+    }
+}
+
+/* spl_outbound.canceled: true when it is asked again. */
+static int ask_looking(void *user) {
+    unsigned *calls = user;
+    return ++*calls >= 2;
+}
+
+static int look_up(const char *host, const char *owner, spl_outbound request, spl_error *error) {
+    spl_outbound_answer answer;
+    request.owner = owner;
+    return run(&ipv4_server, host, "/", request, &answer, error);
+}
+
+static void expect_looking(unsigned count) {
+    const double deadline_s = spl_now_s() + 60;
+    while (looking < count && spl_now_s() < deadline_s)
+        usleep(1000);
+    assert_int_equal(looking, count);
+}
+
+/* The lookups of canceled requests go on, but their number is limited for each key and in all. */
+static void lookups_are_limited(void **state) {
+    (void)state;
+    spl_error error;
+    char host[32], owner[32];
+    sem_init(&released, 0, 0);
+    for (unsigned i = 0; i < 2 * SPL_RESOLVE_OWNER_MAX; i++) {
+        unsigned calls = 0;
+        snprintf(host, sizeof(host), "slow%u.test", i);
+        assert_int_equal(
+            look_up(host, "key:a", (spl_outbound){.canceled = ask_looking, .user = &calls}, &error),
+            SPL_E_CANCELED);
+    }
+    expect_looking(SPL_RESOLVE_OWNER_MAX);
+    assert_int_equal(look_up("name.test", "key:b", (spl_outbound){0}, &error), 0);
+    assert_int_equal(look_up("name.test", "key:a", (spl_outbound){.timeout_s = 1}, &error),
+                     SPL_E_IO);
+    assert_non_null(strstr(error.message, "too many names"));
+    /* Requests for the same host share a lookup. */
+    assert_int_equal(look_up("slow0.test", "key:a", (spl_outbound){.timeout_s = 1}, &error),
+                     SPL_E_IO);
+    assert_non_null(strstr(error.message, "name server"));
+    for (unsigned i = 0; i < SPL_RESOLVE_MAX; i++) {
+        unsigned calls = 0;
+        snprintf(host, sizeof(host), "slow-%u.test", i);
+        snprintf(owner, sizeof(owner), "key:%u", i / SPL_RESOLVE_OWNER_MAX);
+        assert_int_equal(
+            look_up(host, owner, (spl_outbound){.canceled = ask_looking, .user = &calls}, &error),
+            SPL_E_CANCELED);
+    }
+    expect_looking(SPL_RESOLVE_MAX);
+    for (unsigned i = 0; i < SPL_RESOLVE_MAX; i++)
+        sem_post(&released);
+    assert_int_equal(look_up("name.test", "key:a", (spl_outbound){0}, &error), 0);
+}
+
 static int start_servers(void **state) {
     (void)state;
     http_fixture_start(&ipv4_server, false);
@@ -503,6 +594,8 @@ int main(void) {
         cmocka_unit_test(refused_at_the_socket),
         cmocka_unit_test(no_redirects_and_no_proxy),
         cmocka_unit_test(limits),
+        cmocka_unit_test(names_are_looked_up_once),
+        cmocka_unit_test(lookups_are_limited),
     };
     return cmocka_run_group_tests(tests, start_servers, stop_servers);
 }

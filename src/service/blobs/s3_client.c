@@ -7,7 +7,9 @@
 
 #include "base/clock.h"
 #include "base/response_headers.h"
+#include "service/outbound/resolve.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -40,6 +42,7 @@
 struct spl_s3_client {
     const spl_blobs_s3 *options;
     char *scope; /* for CURLOPT_AWS_SIGV4 */
+    char *host;  /* NULL: an address */
     pthread_mutex_t lock;
     CURL *handles[HANDLES_KEPT]; /* with open connections, for reuse */
     size_t handle_count;
@@ -73,6 +76,7 @@ typedef struct transfer {
     request *request;
     answer *answer;
     CURL *curl;
+    const char *host;
     uint64_t sent;
     int number;              /* errno of a local failure */
     bool too_long, accepted; /* too_long: do not retry; accepted: the status is known */
@@ -208,6 +212,26 @@ static int ask_canceled(void *user, curl_off_t to_receive, curl_off_t received, 
     return own->canceled;
 }
 
+/* CURLOPT_RESOLVER_START_FUNCTION. libcurl starts a thread that looks up the name, and a canceled
+ * or late request leaves it behind. While the name server does not answer, all requests wait for
+ * one lookup here instead. */
+static int wait_for_name(void *state, void *reserved, void *user) {
+    (void)state, (void)reserved;
+    transfer *own = user;
+    const spl_blob_wait *wait = own->request->wait;
+    const spl_resolve resolve = {
+        .host = own->host,
+        .owner = "",
+        .deadline_s = spl_now_s() + 1e-3 * CONNECT_MS,
+        .canceled = wait ? wait->canceled : NULL,
+        .user = wait ? wait->user : NULL,
+    };
+    SPL_CLEANUP(spl_free_p) char *addresses = NULL;
+    const int status = spl_resolve_host(&resolve, &addresses, NULL);
+    own->canceled |= status == SPL_E_CANCELED;
+    return status < 0;
+}
+
 static void copy_header(CURL *curl, const char *name, char *ret_value, size_t size) {
     struct curl_header *header;
     const bool found = curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK;
@@ -245,6 +269,10 @@ static CURLcode set_options(const spl_s3_client *client, transfer *own, const ch
     SET(NOPROXY, "*");
     SET(NOSIGNAL, 1L);
     SET(QUICK_EXIT, 1L); /* else libcurl finishes a name lookup after a cancel */
+    if (client->host) {
+        SET(RESOLVER_START_FUNCTION, wait_for_name);
+        SET(RESOLVER_START_DATA, own);
+    }
     SET(AWS_SIGV4, client->scope);
     SET(USERNAME, client->options->access_key_id);
     SET(PASSWORD, client->options->secret_access_key);
@@ -345,7 +373,7 @@ static int try_once(spl_s3_client *client, request *r, answer *got, bool *ret_ag
     int status = make_headers(r, &headers, ret_error);
     if (status < 0)
         return status;
-    transfer own = {.request = r, .answer = got, .curl = take_handle(client)};
+    transfer own = {.request = r, .answer = got, .curl = take_handle(client), .host = client->host};
     if (!own.curl)
         return spl_fail_memory(ret_error);
     CURLcode code = set_options(client, &own, url, headers);
@@ -735,6 +763,21 @@ int spl_s3_presign(const spl_s3_client *client, const char *endpoint, const char
 
 /* --------------------------------------------------- opening, closing ---- */
 
+/* *ret_host is NULL for an address, and owned by the caller. */
+static int find_host(const char *endpoint, char **ret_host, spl_error *ret_error) {
+    CURLU *url = curl_url();
+    char *host = NULL;
+    struct in6_addr address;
+    int status = 0;
+    if (url && curl_url_set(url, CURLUPART_URL, endpoint, 0) == CURLUE_OK &&
+        curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK && *host != '[' &&
+        inet_pton(AF_INET, host, &address) != 1 && !(*ret_host = strdup(host)))
+        status = spl_fail_memory(ret_error);
+    curl_free(host);
+    curl_url_cleanup(url);
+    return status;
+}
+
 int spl_s3_client_new(const spl_blobs_s3 *options, spl_s3_client **ret_client,
                       spl_error *ret_error) {
     if (strlen(options->secret_access_key) > SECRET_MAX)
@@ -743,6 +786,12 @@ int spl_s3_client_new(const spl_blobs_s3 *options, spl_s3_client **ret_client,
     if (!client || asprintf(&client->scope, "aws:amz:%s:s3", options->region) < 0) {
         free(client);
         return spl_fail_memory(ret_error);
+    }
+    int status = find_host(options->endpoint, &client->host, ret_error);
+    if (status < 0) {
+        free(client->scope);
+        free(client);
+        return status;
     }
     client->options = options;
     pthread_mutex_init(&client->lock, NULL);
@@ -757,5 +806,6 @@ void spl_s3_client_free(spl_s3_client *client) {
         curl_easy_cleanup(client->handles[i]);
     pthread_mutex_destroy(&client->lock);
     free(client->scope);
+    free(client->host);
     free(client);
 }

@@ -82,6 +82,7 @@ static int run(spl_jobs *jobs, source_fetch *fetch) {
     const spl_settings *settings = jobs->settings;
     const spl_outbound request = {
         .url = fetch->submission->source_url,
+        .owner = fetch->submission->principal->id,
         .allow = settings->source_allow,
         .max_bytes = settings->max_file_size_bytes,
         .timeout_s = SPL_MIN(settings->body_timeout_s, FETCH_TIMEOUT_S),

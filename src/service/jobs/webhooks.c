@@ -87,6 +87,7 @@ static int post(spl_jobs *jobs, const spl_delivery *delivery, const char *payloa
                                    NULL};
     const spl_outbound request = {
         .url = delivery->url,
+        .owner = delivery->owner,
         .allow = jobs->settings->webhook_allow,
         .headers = headers,
         .body = payload,

@@ -2,13 +2,15 @@
  *
  * libcurl with restricted options. A URL is checked twice: its text before the request, and each
  * address when its socket is created. The second check follows name resolution, so DNS cannot
- * bypass it.
+ * bypass it. libcurl looks up no names itself: the number of its threads would have no limit.
  */
 #include "service/outbound/outbound.h"
 
+#include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/response_headers.h"
 #include "service/outbound/address.h"
+#include "service/outbound/resolve.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -28,6 +30,8 @@ typedef struct transfer {
     bool plain;      /* http: the address must be in the allow-list */
     char denied[64]; /* the last denied address */
     uint64_t bytes;
+    double deadline_s;
+    struct curl_slist *addresses; /* CURLOPT_RESOLVE; NULL: the host is an address */
     spl_response_headers headers;
     bool cut;         /* the rest of an unneeded response was not received */
     int stopped;      /* the status with which this side ended it, or 0 */
@@ -209,6 +213,41 @@ static int make_headers(const spl_outbound *request, struct curl_slist **ret_lis
     return 0;
 }
 
+/* libcurl asks before it looks up a name, so it lacks the addresses of CURLOPT_RESOLVE. */
+static int refuse_lookup(void *state, void *reserved, void *user) {
+    (void)state, (void)reserved, (void)user;
+    return 1;
+}
+
+/* Sets run->addresses, owned by the caller. */
+static int look_up(CURLU *url, transfer *run, spl_error *ret_error) {
+    const spl_outbound *request = run->request;
+    SPL_CLEANUP(text_free_p) char *host = NULL;
+    SPL_CLEANUP(text_free_p) char *port = NULL;
+    SPL_CLEANUP(spl_free_p) char *addresses = NULL;
+    SPL_CLEANUP(spl_free_p) char *entry = NULL;
+    struct sockaddr_storage literal;
+    if (curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
+        curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK)
+        return spl_fail_memory(ret_error);
+    if (*host == '[' || parse_literal(host, &literal))
+        return 0;
+    const spl_resolve resolve = {
+        .host = host,
+        .owner = request->owner ? request->owner : "",
+        .deadline_s = run->deadline_s,
+        .canceled = request->canceled,
+        .user = request->user,
+    };
+    int status = spl_resolve_host(&resolve, &addresses, ret_error);
+    if (status < 0)
+        return status;
+    if (asprintf(&entry, "%s:%s:%s", host, port, addresses) < 0 ||
+        !(run->addresses = curl_slist_append(NULL, entry)))
+        return spl_fail_memory(ret_error);
+    return 0;
+}
+
 static CURLcode set_options(CURL *curl, CURLU *url, struct curl_slist *headers, transfer *run) {
     const spl_outbound *request = run->request;
     CURLcode code = CURLE_OK;
@@ -221,11 +260,13 @@ static CURLcode set_options(CURL *curl, CURLU *url, struct curl_slist *headers, 
     SET(CURLOPT_PROXY, "");
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_QUICK_EXIT, 1L); /* do not wait for a pending name lookup after a cancel */
+    SET(CURLOPT_RESOLVE, run->addresses);
+    if (run->addresses)
+        SET(CURLOPT_RESOLVER_START_FUNCTION, refuse_lookup);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_USERAGENT, "spleeterd");
     SET(CURLOPT_HTTPHEADER, headers);
-    SET(CURLOPT_TIMEOUT_MS, 1000L * (long)request->timeout_s);
+    SET(CURLOPT_TIMEOUT_MS, SPL_MAX(1, (long)(1000 * (run->deadline_s - spl_now_s()))));
     if (request->min_rate_bytes_s > 0) {
         SET(CURLOPT_LOW_SPEED_LIMIT, (long)request->min_rate_bytes_s);
         SET(CURLOPT_LOW_SPEED_TIME, RATE_WINDOW_S);
@@ -306,7 +347,7 @@ static int fail_transfer(const transfer *run, CURL *curl, CURLcode code, spl_err
 int spl_outbound_run(const spl_outbound *request, spl_outbound_answer *ret_answer,
                      spl_error *ret_error) {
     assert(request->timeout_s > 0);
-    transfer run = {.request = request};
+    transfer run = {.request = request, .deadline_s = spl_now_s() + request->timeout_s};
     SPL_CLEANUP(url_free_p) CURLU *url = NULL;
     int status = check_url(request->url, request->allow, request->allow_private, &url, &run.plain,
                            ret_error);
@@ -316,9 +357,14 @@ int spl_outbound_run(const spl_outbound *request, spl_outbound_answer *ret_answe
     status = make_headers(request, &headers, ret_error);
     if (status < 0)
         return status;
+    SPL_CLEANUP(list_free_p) struct curl_slist *addresses = NULL;
     SPL_CLEANUP(handle_free_p) CURL *curl = curl_easy_init();
     if (!curl)
         return spl_fail_memory(ret_error);
+    status = look_up(url, &run, ret_error);
+    addresses = run.addresses;
+    if (status < 0)
+        return status;
 
     CURLcode code = set_options(curl, url, headers, &run);
     if (code == CURLE_OK)

@@ -12,6 +12,7 @@
 
 typedef struct spl_outbound {
     const char *url;
+    const char *owner; /* the key for which the name is looked up; NULL: the service itself */
     /* CIDRs of addresses that are allowed although they are not public; "": none. */
     const char *allow;
     /* The operator set the URL (JWKS): any address is allowed, and http. */
