@@ -66,7 +66,7 @@ static void bench_fft(const spl_kernels *kernels, void *user) {
 enum { BENCH_CHANNELS = 64, BENCH_TILES = 48, BENCH_STEP = BENCH_TILES * BENCH_CHANNELS + 16 };
 
 static void bench_winograd_weights(const spl_kernels *kernels, void *user) {
-    float *points = (float *)user + 9 * BENCH_CHANNELS * SPL_PANEL;
+    float *transformed = (float *)user + 9 * BENCH_CHANNELS * SPL_PANEL;
     for (unsigned row = 0; row < SPL_WINOGRAD_SIDE; row++)
         kernels->winograd_weights(&(spl_winograd_weights){
             .row = row,
@@ -74,9 +74,9 @@ static void bench_winograd_weights(const spl_kernels *kernels, void *user) {
             .tap_columns = 3,
             .channels = BENCH_CHANNELS,
             .taps = user,
-            .points = points,
-            .point_step = BENCH_CHANNELS * SPL_PANEL + 16,
-            .last = points + 5 * (BENCH_CHANNELS * SPL_PANEL + 16),
+            .transformed = transformed,
+            .element_step = BENCH_CHANNELS * SPL_PANEL + 16,
+            .last = transformed + 5 * (BENCH_CHANNELS * SPL_PANEL + 16),
         });
 }
 
@@ -90,8 +90,8 @@ static void bench_winograd_input(const spl_kernels *kernels, void *user) {
             .channels = BENCH_CHANNELS,
             .rows = 6,
             .columns = 6,
-            .points = (float *)user + (6 * 34 + first) * BENCH_CHANNELS,
-            .point_step = BENCH_STEP,
+            .transformed = (float *)user + (6 * 34 + first) * BENCH_CHANNELS,
+            .element_step = BENCH_STEP,
         };
         for (unsigned i = 0; i < input.tiles; i++)
             input.pixels[i] = pixels + (size_t)4 * i * BENCH_CHANNELS;
@@ -100,37 +100,37 @@ static void bench_winograd_input(const spl_kernels *kernels, void *user) {
 }
 
 static void bench_winograd_product(const spl_kernels *kernels, void *user) {
-    float *points = user, *weights = points + 2 * BENCH_STEP;
+    float *input = user, *weights = input + 2 * BENCH_STEP;
     kernels->winograd_product(&(spl_winograd_product){
-        .points = 1,
+        .elements = 1,
         .panels = 1,
         .groups = BENCH_TILES / SPL_WINOGRAD_GROUP,
-        .input = points,
+        .input = input,
         .group_step = SPL_WINOGRAD_GROUP * BENCH_CHANNELS,
         .rows = 1,
         .run = BENCH_CHANNELS,
         .weights = weights,
         .ahead = weights,
-        .ahead_points = 1,
-        .output = points + BENCH_STEP,
+        .ahead_elements = 1,
+        .output = input + BENCH_STEP,
     });
 }
 
 static void bench_winograd_output(const spl_kernels *kernels, void *user) {
-    float *points = user, *out = points + SPL_WINOGRAD_POINTS * BENCH_STEP;
+    float *products = user, *out = products + SPL_WINOGRAD_ELEMENTS * BENCH_STEP;
     kernels->winograd_output(&(spl_winograd_output){
         .tiles = BENCH_TILES,
-        .points = points,
-        .point_step = BENCH_STEP,
+        .products = products,
+        .element_step = BENCH_STEP,
         .rows = 6,
         .columns = 6,
         .height = 4,
         .width = 4 * BENCH_TILES,
         .finish = {.order = SPL_FINISH_ACT_NORM,
                    .activation = SPL_ACTIVATION_RELU,
-                   .bias = points,
-                   .scale = points,
-                   .shift = points,
+                   .bias = products,
+                   .scale = products,
+                   .shift = products,
                    .channels = SPL_PANEL,
                    .out = out,
                    .out_step = SPL_PANEL},
@@ -199,7 +199,7 @@ int main(void) {
             {"single_row 32x512", 2.0 * SPL_SINGLE_TAPS * 32 * 512, bench_single_row, NULL},
             {"mask_row 1024", 2.0 * 2 * 16 * 1024, bench_mask_row, NULL},
         };
-        const size_t count = (size_t)(SPL_WINOGRAD_POINTS + 8) * BENCH_STEP + (1 << 17);
+        const size_t count = (size_t)(SPL_WINOGRAD_ELEMENTS + 8) * BENCH_STEP + (1 << 17);
         float *memory = buffer_new(count);
         for (unsigned i = 0; i < SPL_ARRAY_SIZE(cases); i++) {
             bench_case one = cases[i];

@@ -24,17 +24,17 @@ static void check_winograd(const spl_kernels *kernels, unsigned tiles, unsigned 
         GROUP = SPL_WINOGRAD_GROUP,
         MAX = 48,
         SIDE = SPL_WINOGRAD_SIDE,
-        POINTS = SPL_WINOGRAD_POINTS
+        ELEMENTS = SPL_WINOGRAD_ELEMENTS
     };
     const size_t row_step = 9 * channels, column_step = channels + 3;
     const size_t pixel_count = (SIDE - 1) * (row_step + column_step) + channels;
-    const size_t input_step = GROUP * channels + 16, input_count = POINTS * input_step;
-    const size_t output_step = GROUP * PANEL + 16, output_count = POINTS * output_step;
+    const size_t input_step = GROUP * channels + 16, input_count = ELEMENTS * input_step;
+    const size_t output_step = GROUP * PANEL + 16, output_count = ELEMENTS * output_step;
     const size_t weights_step = (size_t)channels * PANEL + 16;
     const size_t out_row = (4 * (size_t)tiles + 1) * PANEL, out_count = 4 * out_row - PANEL;
     float *pixels[SPL_WINOGRAD_GROUP], *input = buffer_new(input_count),
                                        *output = buffer_new(output_count);
-    float *weights = buffer_new(POINTS * weights_step), *bias = buffer_new(PANEL);
+    float *weights = buffer_new(ELEMENTS * weights_step), *bias = buffer_new(PANEL);
     float *scale = buffer_new(PANEL), *shift = buffer_new(PANEL);
     static double kernel[MAX][PANEL][9];
 
@@ -45,8 +45,8 @@ static void check_winograd(const spl_kernels *kernels, unsigned tiles, unsigned 
         .channels = channels,
         .rows = SIDE - (row_taps == 2),
         .columns = SIDE - (column_taps == 2),
-        .points = input,
-        .point_step = (ptrdiff_t)input_step,
+        .transformed = input,
+        .element_step = (ptrdiff_t)input_step,
     };
     for (unsigned i = 0; i < tiles; i++)
         in.pixels[i] = pixels[i] = buffer_new(pixel_count);
@@ -67,13 +67,13 @@ static void check_winograd(const spl_kernels *kernels, unsigned tiles, unsigned 
             .tap_columns = column_taps,
             .channels = channels,
             .taps = taps,
-            .points = weights + SIDE * row * weights_step,
-            .point_step = weights_step,
+            .transformed = weights + SIDE * row * weights_step,
+            .element_step = weights_step,
             .last = weights + (SIDE * row + SIDE - 1) * weights_step,
         });
     buffer_free(taps, taps_count);
     kernels->winograd_product(&(spl_winograd_product){
-        .points = POINTS,
+        .elements = ELEMENTS,
         .panels = 1,
         .groups = 1,
         .rows = channels / 16,
@@ -84,7 +84,7 @@ static void check_winograd(const spl_kernels *kernels, unsigned tiles, unsigned 
         .weights = weights,
         .weights_step = weights_step,
         .ahead = weights,
-        .ahead_points = 1,
+        .ahead_elements = 1,
         .output = output,
         .output_step = output_step,
     });
@@ -94,8 +94,8 @@ static void check_winograd(const spl_kernels *kernels, unsigned tiles, unsigned 
     memcpy(before, raw, out_count * sizeof(float));
     const spl_winograd_output to = {
         .tiles = tiles,
-        .points = output,
-        .point_step = (ptrdiff_t)output_step,
+        .products = output,
+        .element_step = (ptrdiff_t)output_step,
         .rows = in.rows,
         .columns = in.columns,
         .height = height,
@@ -144,7 +144,7 @@ static void check_winograd(const spl_kernels *kernels, unsigned tiles, unsigned 
     buffer_free(before, out_count);
     buffer_free(input, input_count);
     buffer_free(output, output_count);
-    buffer_free(weights, POINTS * weights_step);
+    buffer_free(weights, ELEMENTS * weights_step);
     buffer_free(bias, PANEL);
     buffer_free(scale, PANEL);
     buffer_free(shift, PANEL);
@@ -175,7 +175,7 @@ static void winograd_product_does_not_depend_on_parts(void **state) {
             float *input = buffer_new(input_count), *weights = buffer_new(weights_count);
             float *together = buffer_new(together_count), *alone = buffer_new(alone_count);
             spl_winograd_product product = {
-                .points = 1,
+                .elements = 1,
                 .panels = PANELS,
                 .groups = groups,
                 .input = input,
@@ -185,7 +185,7 @@ static void winograd_product_does_not_depend_on_parts(void **state) {
                 .weights = weights,
                 .weights_panel_step = weights_step,
                 .ahead = weights,
-                .ahead_points = 1,
+                .ahead_elements = 1,
                 .output = together,
                 .output_panel_step = panel_count,
             };

@@ -6,7 +6,7 @@
 #include "model_fixture.h"
 
 #include "lib/formats/checkpoint.h"
-#include "lib/model/spleeter_nets.h"
+#include "lib/model/spleeter_networks.h"
 
 #include <sys/stat.h>
 
@@ -32,18 +32,18 @@ static void assert_reads_net(const char *folder, const test_net *nets, unsigned 
     if (spl_checkpoint_open(folder, &checkpoint, &error) < 0)
         fail_msg("%s", error.message);
     unsigned found;
-    assert_int_equal(spl_spleeter_nets_count(checkpoint, &found, NULL), 0);
+    assert_int_equal(spl_spleeter_networks_count(checkpoint, &found, NULL), 0);
     assert_int_equal(found, count);
     for (unsigned n = 0; n < count; n++) {
-        spl_spleeter_net net = {.checkpoint = checkpoint, .number = n};
-        spl_net_weights weights;
+        spl_spleeter_network net = {.checkpoint = checkpoint, .number = n};
+        spl_network_weights weights;
         uint64_t parameters;
-        assert_int_equal(spl_net_read(spl_spleeter_net_source(&net), SPL_ACTIVATION_RELU,
-                                      SPL_ACTIVATION_ELU, &weights, &parameters, &error),
+        assert_int_equal(spl_network_read(spl_spleeter_network_source(&net), SPL_ACTIVATION_RELU,
+                                          SPL_ACTIVATION_ELU, &weights, &parameters, &error),
                          0);
-        spl_net_tensor tensors[SPL_NET_TENSORS];
-        spl_net_list_tensors(&weights, tensors);
-        for (size_t i = 0; i < SPL_NET_TENSORS; i++) {
+        spl_network_tensor tensors[SPL_NETWORK_TENSORS];
+        spl_network_list_tensors(&weights, tensors);
+        for (size_t i = 0; i < SPL_NETWORK_TENSORS; i++) {
             size_t size = 0;
             spl_tensor_bytes(tensors[i].rank, tensors[i].shape, &size);
             assert_memory_equal(*tensors[i].data, *nets[n].tensors[i].data, size);
@@ -280,7 +280,7 @@ static void refuses_parts_of_nets(void **state) {
     unsigned nets;
     write_bundle(in_folder(*state, "m"), tensors, 2, &(bundle_options){0});
     assert_int_equal(spl_checkpoint_open(*state, &checkpoint, NULL), 0);
-    assert_fails(spl_spleeter_nets_count(checkpoint, &nets, &error), error, SPL_E_FORMAT,
+    assert_fails(spl_spleeter_networks_count(checkpoint, &nets, &error), error, SPL_E_FORMAT,
                  "0 convolutions");
     spl_checkpoint_close(checkpoint);
 
@@ -292,7 +292,7 @@ static void refuses_parts_of_nets(void **state) {
     }
     write_bundle(in_folder(*state, "m"), tensors, kept, &(bundle_options){0});
     assert_int_equal(spl_checkpoint_open(*state, &checkpoint, NULL), 0);
-    assert_fails(spl_spleeter_nets_count(checkpoint, &nets, &error), error, SPL_E_FORMAT,
+    assert_fails(spl_spleeter_networks_count(checkpoint, &nets, &error), error, SPL_E_FORMAT,
                  "6 convolutions");
     spl_checkpoint_close(checkpoint);
     free(tensors);

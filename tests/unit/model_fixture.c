@@ -6,7 +6,7 @@
 #include "model_fixture.h"
 
 #include "lib/formats/crc32c.h"
-#include "lib/model/folder_net.h"
+#include "lib/model/folder_network.h"
 #include "lib/model/manifest.h"
 
 #include <dirent.h>
@@ -100,9 +100,9 @@ void make_net(test_net *net, const unsigned filters[SPL_UNET_DEPTH], unsigned se
     memcpy(net->weights.filters, filters, sizeof(net->weights.filters));
     net->weights.conv_activation = SPL_ACTIVATION_ELU;
     net->weights.deconv_activation = SPL_ACTIVATION_LEAKY_RELU;
-    spl_net_list_tensors(&net->weights, net->tensors);
+    spl_network_list_tensors(&net->weights, net->tensors);
     size_t total = 0, bytes = 0;
-    for (size_t i = 0; i < SPL_NET_TENSORS; i++) {
+    for (size_t i = 0; i < SPL_NETWORK_TENSORS; i++) {
         assert_true(spl_tensor_bytes(net->tensors[i].rank, net->tensors[i].shape, &bytes));
         total += bytes / sizeof(float);
     }
@@ -110,7 +110,7 @@ void make_net(test_net *net, const unsigned filters[SPL_UNET_DEPTH], unsigned se
     assert_non_null(next);
     for (size_t i = 0; i < total; i++)
         next[i] = (float)(seed * total + i + 1) / 65536;
-    for (size_t i = 0; i < SPL_NET_TENSORS; i++) {
+    for (size_t i = 0; i < SPL_NETWORK_TENSORS; i++) {
         assert_true(spl_tensor_bytes(net->tensors[i].rank, net->tensors[i].shape, &bytes));
         *net->tensors[i].data = next;
         next += bytes / sizeof(float);
@@ -140,7 +140,8 @@ void make_model(const char *folder, unsigned stem_count, unsigned shared) {
         test_net net;
         make_net(&net, tiny_filters, own);
         snprintf(nets[i], sizeof(nets[i]), "%s.safetensors", names[own]);
-        assert_int_equal(spl_folder_net_write(folder, nets[i], &net.weights, sha256[i], NULL), 0);
+        assert_int_equal(spl_folder_network_write(folder, nets[i], &net.weights, sha256[i], NULL),
+                         0);
         free_net(&net);
         info.stems[i] = (spl_stem_info){.name = names[i], .network = nets[i], .sha256 = sha256[i]};
     }
@@ -320,12 +321,12 @@ static void name_variable(char name[80], const char *kind, unsigned number, cons
 
 bundle_tensor *make_spleeter_tensors(const test_net *nets, unsigned count, size_t *ret_count) {
     static const uint64_t step = 1000;
-    bundle_tensor *tensors = calloc(count * SPL_NET_TENSORS + 2, sizeof(*tensors));
+    bundle_tensor *tensors = calloc(count * SPL_NETWORK_TENSORS + 2, sizeof(*tensors));
     assert_non_null(tensors);
     bundle_tensor *next = tensors;
     for (unsigned n = 0; n < count; n++) {
-        for (unsigned i = 0; i < SPL_NET_TENSORS; i++, next++) {
-            const spl_net_tensor *ours = &nets[n].tensors[i];
+        for (unsigned i = 0; i < SPL_NETWORK_TENSORS; i++, next++) {
+            const spl_network_tensor *ours = &nets[n].tensors[i];
             char part[32];
             unsigned layer = 0;
             next->dtype = 1;

@@ -7,7 +7,7 @@
 #define SPL_TESTS_MODEL_FIXTURE_H
 
 #include "lib/formats/safetensors.h"
-#include "lib/networks/unet/net.h"
+#include "lib/networks/unet/network.h"
 
 /* cmocka.h requires these headers first. */
 #include <setjmp.h>
@@ -46,8 +46,8 @@ unsigned count_entries(const char *folder);
 /* A network whose weights differ from each other and between seeds. make_net() fills it in;
  * free_net() frees it. */
 typedef struct test_net {
-    spl_net_weights weights;
-    spl_net_tensor tensors[SPL_NET_TENSORS]; /* the tensors of `weights` */
+    spl_network_weights weights;
+    spl_network_tensor tensors[SPL_NETWORK_TENSORS]; /* the tensors of `weights` */
     float *numbers;
 } test_net;
 

@@ -6,7 +6,7 @@
 #include "model_fixture.h"
 
 #include "base/file.h"
-#include "lib/model/folder_net.h"
+#include "lib/model/folder_network.h"
 #include "lib/model/manifest.h"
 #include "lib/model/model.h"
 #include "lib/model/spleeter_config.h"
@@ -379,8 +379,8 @@ static void refuses_nets_with_different_filters(void **state) {
     assert_int_equal(spl_sha256_hex(file.data, file.size, before, NULL), 0);
     bytes_free(&file);
     make_net(&net, filters, 1);
-    assert_int_equal(spl_folder_net_write(folder, "drums.safetensors", &net.weights, after, NULL),
-                     0);
+    assert_int_equal(
+        spl_folder_network_write(folder, "drums.safetensors", &net.weights, after, NULL), 0);
     free_net(&net);
     test_bytes manifest = read_file(in_folder(folder, "manifest.json"));
     bytes_add(&manifest, "", 1);
@@ -445,7 +445,8 @@ static void opens_configurations(void **state) {
     text = edited(good_config, "\"right\"", "\"right\",\"behind\"");
     write_text(config, text);
     free(text);
-    assert_fails(spl_model_open(config, &model, &error), error, SPL_E_FORMAT, "holds 2 nets, but");
+    assert_fails(spl_model_open(config, &model, &error), error, SPL_E_FORMAT,
+                 "holds 2 networks, but");
 }
 
 static void configurations_find_their_nets(void **state) {
@@ -576,9 +577,9 @@ static void import_leaves_nothing_behind(void **state) {
     spl_model_import_options options = {.checkpoint = bad, .config = config, .folder = folder};
     assert_fails(spl_model_import(&options, &error), error, SPL_E_CHECKSUM, "conv2d_13/bias");
     options.checkpoint = three;
-    assert_fails(spl_model_import(&options, &error), error, SPL_E_FORMAT, "3 nets");
+    assert_fails(spl_model_import(&options, &error), error, SPL_E_FORMAT, "3 networks");
     options.config = NULL;
-    assert_fails(spl_model_import(&options, &error), error, SPL_E_UNSUPPORTED, "3 nets");
+    assert_fails(spl_model_import(&options, &error), error, SPL_E_UNSUPPORTED, "3 networks");
     options.checkpoint = good;
     assert_fails(spl_model_import(&options, &error), error, SPL_E_UNSUPPORTED,
                  "none of Deezer's models");

@@ -6,7 +6,7 @@
 #include "model_fixture.h"
 
 #include "base/file.h"
-#include "lib/model/folder_net.h"
+#include "lib/model/folder_network.h"
 
 #include <math.h>
 
@@ -178,41 +178,41 @@ static void writes_what_it_reads(void **state) {
     const unsigned filters[SPL_UNET_DEPTH] = {1, 2, 3, 4, 5, 6};
     make_net(&net, filters, 7);
     char sha256[65];
-    assert_int_equal(spl_folder_net_write(folder, "n", &net.weights, sha256, NULL), 0);
+    assert_int_equal(spl_folder_network_write(folder, "n", &net.weights, sha256, NULL), 0);
     test_bytes file = read_file(in_folder(folder, "n"));
     uint64_t header_bytes;
     memcpy(&header_bytes, file.data, 8);
     assert_int_equal((8 + header_bytes) % 64, 0);
     bytes_free(&file);
 
-    spl_folder_net opened;
-    assert_int_equal(spl_folder_net_open(folder, "n", sha256, &opened, NULL), 0);
+    spl_folder_network opened;
+    assert_int_equal(spl_folder_network_open(folder, "n", sha256, &opened, NULL), 0);
     assert_memory_equal(opened.weights.filters, filters, sizeof(filters));
     assert_int_equal(opened.weights.conv_activation, SPL_ACTIVATION_ELU);
     assert_int_equal(opened.weights.deconv_activation, SPL_ACTIVATION_LEAKY_RELU);
-    spl_net_tensor tensors[SPL_NET_TENSORS];
-    spl_net_list_tensors(&opened.weights, tensors);
+    spl_network_tensor tensors[SPL_NETWORK_TENSORS];
+    spl_network_list_tensors(&opened.weights, tensors);
     uint64_t parameters = 0;
-    for (size_t i = 0; i < SPL_NET_TENSORS; i++) {
+    for (size_t i = 0; i < SPL_NETWORK_TENSORS; i++) {
         size_t size = 0;
         spl_tensor_bytes(tensors[i].rank, tensors[i].shape, &size);
         assert_memory_equal(*tensors[i].data, *net.tensors[i].data, size);
         parameters += size / sizeof(float);
     }
     assert_int_equal(opened.parameters, parameters);
-    spl_folder_net_close(&opened);
+    spl_folder_network_close(&opened);
     free_net(&net);
 }
 
 /* Writes these bytes as a network file and opens it with its true SHA-256. */
 static int open_bytes(const char *folder, const void *data, size_t size, spl_error *error) {
     char sha256[65];
-    spl_folder_net net;
+    spl_folder_network net;
     write_file(in_folder(folder, "n"), data, size);
     assert_int_equal(spl_sha256_hex(data, size, sha256, NULL), 0);
-    int status = spl_folder_net_open(folder, "n", sha256, &net, error);
+    int status = spl_folder_network_open(folder, "n", sha256, &net, error);
     if (status == 0)
-        spl_folder_net_close(&net);
+        spl_folder_network_close(&net);
     return status;
 }
 
@@ -220,7 +220,7 @@ static test_bytes make_tiny_file(const char *folder) {
     test_net net;
     char sha256[65];
     make_net(&net, tiny_filters, 1);
-    assert_int_equal(spl_folder_net_write(folder, "tiny", &net.weights, sha256, NULL), 0);
+    assert_int_equal(spl_folder_network_write(folder, "tiny", &net.weights, sha256, NULL), 0);
     free_net(&net);
     return read_file(in_folder(folder, "tiny"));
 }
@@ -281,26 +281,26 @@ static void refuses_bad_numbers(void **state) {
     }
     test_net net;
     char sha256[65];
-    spl_folder_net opened;
+    spl_folder_network opened;
     make_net(&net, tiny_filters, 1);
     net.weights.decoder[5].norm.variance = &(float){-1e-6f};
-    assert_int_equal(spl_folder_net_write(*state, "v", &net.weights, sha256, NULL), 0);
-    assert_fails(spl_folder_net_open(*state, "v", sha256, &opened, &error), error, SPL_E_FORMAT,
+    assert_int_equal(spl_folder_network_write(*state, "v", &net.weights, sha256, NULL), 0);
+    assert_fails(spl_folder_network_open(*state, "v", sha256, &opened, &error), error, SPL_E_FORMAT,
                  "decoder.6.norm.moving_variance has negative variances");
     free_net(&net);
 }
 
 static void refuses_other_sha256(void **state) {
     test_bytes file = make_tiny_file(*state);
-    spl_folder_net net;
+    spl_folder_network net;
     spl_error error;
     char zeros[65];
     memset(zeros, '0', 64);
     zeros[64] = '\0';
-    assert_fails(spl_folder_net_open(*state, "tiny", zeros, &net, &error), error, SPL_E_CHECKSUM,
-                 "SHA-256");
-    assert_fails(spl_folder_net_open(*state, "absent", zeros, &net, &error), error, SPL_E_NOT_FOUND,
-                 "absent");
+    assert_fails(spl_folder_network_open(*state, "tiny", zeros, &net, &error), error,
+                 SPL_E_CHECKSUM, "SHA-256");
+    assert_fails(spl_folder_network_open(*state, "absent", zeros, &net, &error), error,
+                 SPL_E_NOT_FOUND, "absent");
     bytes_free(&file);
 }
 

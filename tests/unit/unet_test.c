@@ -139,7 +139,7 @@ static tensor concatenate(const tensor *a, const tensor *b) {
 }
 
 /* Returns the logits [FRAMES][BINS][2]. */
-static tensor reference(const spl_net_weights *net, const tensor *magnitudes) {
+static tensor reference(const spl_network_weights *net, const tensor *magnitudes) {
     tensor skips[DEPTH], in = tensor_new(magnitudes->rows, magnitudes->columns, 2);
     memcpy(in.at, magnitudes->at, (size_t)FRAMES * BINS * 2 * sizeof(double));
     for (int i = 0; i < DEPTH; i++) {
@@ -184,10 +184,10 @@ static bool always(void *user) {
     return true;
 }
 
-static spl_net_weights random_net(const unsigned filters[DEPTH], spl_activation conv_activation,
-                                  spl_activation deconv_activation) {
-    spl_net_weights net = {.conv_activation = conv_activation,
-                           .deconv_activation = deconv_activation};
+static spl_network_weights random_net(const unsigned filters[DEPTH], spl_activation conv_activation,
+                                      spl_activation deconv_activation) {
+    spl_network_weights net = {.conv_activation = conv_activation,
+                               .deconv_activation = deconv_activation};
     memcpy(net.filters, filters, sizeof(net.filters));
     for (unsigned i = 0; i < DEPTH; i++) {
         net.encoder[i] = random_layer(25, i ? filters[i - 1] : 2, filters[i], i < DEPTH - 1);
@@ -198,7 +198,7 @@ static spl_net_weights random_net(const unsigned filters[DEPTH], spl_activation 
     return net;
 }
 
-static void free_net(spl_net_weights *net) {
+static void free_net(spl_network_weights *net) {
     for (unsigned i = 0; i < DEPTH; i++) {
         free_layer(&net->encoder[i]);
         free_layer(&net->decoder[i]);
@@ -208,7 +208,7 @@ static void free_net(spl_net_weights *net) {
 
 static void check_net(const unsigned filters[DEPTH], spl_activation conv_activation,
                       spl_activation deconv_activation, unsigned threads) {
-    spl_net_weights net = random_net(filters, conv_activation, deconv_activation);
+    spl_network_weights net = random_net(filters, conv_activation, deconv_activation);
     spl_unet *unet = NULL;
     spl_unet_workspace *workspace = NULL;
     spl_pool *pool = NULL;

@@ -54,7 +54,7 @@ typedef struct mask_split {
     /* The network of the group that is split; -1: the mixture. */
     int whole;
     unsigned count;
-    unsigned nets[SPL_STEMS_MAX];
+    unsigned networks[SPL_STEMS_MAX];
 } mask_split;
 
 /* Scratch memory of one thread. */
@@ -73,8 +73,8 @@ struct separation {
     spl_error *error;
 
     unsigned frames, bins, stems; /* T, F, N */
-    unsigned nets;                /* those of the stems, then those of the groups */
-    unsigned nets_needed;
+    unsigned networks;            /* those of the stems, then those of the groups */
+    unsigned networks_needed;
     mask_split splits[SPL_STEMS_MAX]; /* the split of the mixture, then those of groups */
     unsigned split_count;
     bool extend;     /* mask_extension average */
@@ -136,9 +136,9 @@ static bool step(void *user) {
 }
 
 static void report_progress(struct separation *s) {
-    enum { STEPS_OF_A_NET = 2 * SPL_UNET_DEPTH };
+    enum { STEPS_OF_A_NETWORK = 2 * SPL_UNET_DEPTH };
     const uint64_t segment = (uint64_t)s->frames * HOP;
-    const unsigned steps = s->nets_needed * STEPS_OF_A_NET;
+    const unsigned steps = s->networks_needed * STEPS_OF_A_NETWORK;
     uint64_t done = s->position + segment * SPL_MIN(atomic_load(&s->steps_done), steps) / steps;
     done -= SPL_MIN(done, (uint64_t)FRAME);
     if (s->input_ended)
@@ -188,15 +188,16 @@ static void forward_task(void *user, size_t task, unsigned thread) {
     const unsigned first = (unsigned)task * BLOCK_FRAMES;
     for (unsigned t = first; t < first + BLOCK_FRAMES; t++) {
         float *magnitudes = s->magnitudes + (size_t)t * 2 * s->bins;
-        float *net_input = spl_unet_workspace_input(s->workspace, t);
+        float *network_input = spl_unet_workspace_input(s->workspace, t);
         if (t >= s->valid_frames) {
             memset(magnitudes, 0, 2 * s->bins * sizeof(float));
-            memset(net_input, 0, 2 * s->bins * sizeof(float));
+            memset(network_input, 0, 2 * s->bins * sizeof(float));
             continue;
         }
         float *re = s->re + (size_t)t * FRAME, *im = s->im + (size_t)t * FRAME;
         spl_stft_forward(&s->stft, s->input + (size_t)t * 2 * HOP, re, im, s->scratch[thread].fft);
-        s->stft.kernels->magnitude(re, im, s->bins, magnitudes, magnitudes + s->bins, net_input);
+        s->stft.kernels->magnitude(re, im, s->bins, magnitudes, magnitudes + s->bins,
+                                   network_input);
     }
 }
 
@@ -226,7 +227,7 @@ static float mean(const float *values, unsigned count) {
 static void share_row(const struct separation *s, const mask_split *split, size_t row) {
     float *values[SPL_STEMS_MAX];
     for (unsigned i = 0; i < split->count; i++)
-        values[i] = s->estimates[split->nets[i]] + row;
+        values[i] = s->estimates[split->networks[i]] + row;
     if (s->wiener)
         s->stft.kernels->gains(values, split->count, s->bins, 1, 0, SPL_WIENER_EPSILON);
     else
@@ -395,7 +396,7 @@ static int estimate_segment(struct separation *s) {
     spl_model_await(s->model);
     spl_clock_lap(&s->since_s, &s->timings->forward_s);
     const bool silent = is_silent(s);
-    for (unsigned i = 0; i < s->nets; i++) {
+    for (unsigned i = 0; i < s->networks; i++) {
         if (!s->estimates[i])
             continue;
         if (silent) {
@@ -530,22 +531,22 @@ static void apply_bandwidth(struct separation *s) {
  * `needed` or one of them is a requested stem. */
 static void add_split(struct separation *s, int whole, const char *group, bool needed) {
     mask_split added = {.whole = whole};
-    for (unsigned i = 0; i < s->nets; i++) {
+    for (unsigned i = 0; i < s->networks; i++) {
         const char *of = s->info->stems[i].group;
         if (group ? !of || strcmp(of, group) != 0 : of != NULL)
             continue;
-        added.nets[added.count++] = i;
+        added.networks[added.count++] = i;
         needed = needed || s->wanted >> i & 1;
     }
     if (needed) {
         s->splits[s->split_count++] = added;
-        s->nets_needed += added.count;
+        s->networks_needed += added.count;
     }
 }
 
 static void plan_splits(struct separation *s) {
     add_split(s, -1, NULL, true);
-    for (unsigned i = s->stems; i < s->nets; i++)
+    for (unsigned i = s->stems; i < s->networks; i++)
         add_split(s, (int)i, s->info->stems[i].name, s->options->wiener);
 }
 
@@ -558,7 +559,7 @@ static void plan_memory(struct separation *s, spl_arena *arena) {
     s->magnitudes = spl_arena_take(arena, estimates);
     for (const mask_split *split = s->splits; split < s->splits + s->split_count; split++)
         for (unsigned i = 0; i < split->count; i++)
-            s->estimates[split->nets[i]] = spl_arena_take(arena, estimates);
+            s->estimates[split->networks[i]] = spl_arena_take(arena, estimates);
     for (unsigned i = 0; i < s->stems; i++) {
         s->extensions[i] = spl_arena_take(arena, frames * 2);
         if (s->wanted >> i & 1) {
@@ -659,7 +660,7 @@ SPL_API spl_status spl_separate(spl_model *model, const spl_separate_options *op
     s->frames = info->frames;
     s->stems = info->stem_count;
     s->wanted = options->stems ? options->stems : all_stems(info);
-    s->nets = info->stem_count + info->group_count;
+    s->networks = info->stem_count + info->group_count;
     plan_splits(s);
     apply_bandwidth(s);
     spl_stft_init(&s->stft);

@@ -114,11 +114,11 @@ typedef struct spl_mask_row {
  *
  *   transformed input   [channel / 16][tile of the group][16]
  *   product             [tile of the group][16] */
-#define SPL_WINOGRAD_TILE   4
-#define SPL_WINOGRAD_SIDE   6
-#define SPL_WINOGRAD_POINTS 36
-#define SPL_WINOGRAD_DEEP   16
-#define SPL_WINOGRAD_GROUP  8
+#define SPL_WINOGRAD_TILE     4
+#define SPL_WINOGRAD_SIDE     6
+#define SPL_WINOGRAD_ELEMENTS 36
+#define SPL_WINOGRAD_DEEP     16
+#define SPL_WINOGRAD_GROUP    8
 
 /* Computes one row of the transformed weights, from some input channels to 16 output channels. */
 typedef struct spl_winograd_weights {
@@ -126,9 +126,9 @@ typedef struct spl_winograd_weights {
     unsigned row;
     unsigned tap_rows, tap_columns; /* size of the untransformed kernel: 2 or 3 each */
     unsigned channels;
-    const float *taps; /* [channels][tap_rows][tap_columns][16] */
-    float *points;     /* [channels][16] for column 0 */
-    size_t point_step; /* floats between the columns 0 to 4 */
+    const float *taps;   /* [channels][tap_rows][tap_columns][16] */
+    float *transformed;  /* [channels][16] for column 0 */
+    size_t element_step; /* floats between the columns 0 to 4 */
     /* [channels][16] for column 5 (infinity); unused with 2 tap columns. */
     float *last;
 } spl_winograd_weights;
@@ -143,12 +143,12 @@ typedef struct spl_winograd_input {
     unsigned channels;               /* a multiple of 16, contiguous */
     /* Rows and columns of the transformed tile to compute: 5 or 6. */
     unsigned rows, columns;
-    float *points; /* transformed tiles of the group, element 0 */
+    float *transformed; /* transformed tiles of the group, element 0 */
     /* Floats between elements. */
-    ptrdiff_t point_step;
+    ptrdiff_t element_step;
 } spl_winograd_input;
 
-/* For each of `points` elements, each panel and each group:
+/* For each of `elements` elements, each panel and each group:
  *
  *   output[tile][o] = (add ? output[tile][o] : 0) +
  *                     sum over r < rows, k < run of
@@ -156,18 +156,18 @@ typedef struct spl_winograd_input {
  *
  * Terms are added in that order, so a sum computed in parts gives the same result. */
 typedef struct spl_winograd_product {
-    unsigned points, groups, rows, run; /* run: a multiple of 16 */
-    unsigned panels;                    /* panels of 16 output channels: 1 or 2 */
+    unsigned elements, groups, rows, run; /* run: a multiple of 16 */
+    unsigned panels;                      /* panels of 16 output channels: 1 or 2 */
     const float *input;
     size_t input_step;              /* floats between elements */
     ptrdiff_t group_step, row_step; /* floats between groups, and between values of r */
     const float *weights;           /* [rows][run][16] */
     size_t weights_step, weights_panel_step;
-    /* Data to prefetch: [ahead_points][rows][run][16] floats. */
+    /* Data to prefetch: [ahead_elements][rows][run][16] floats. */
     const float *ahead;
     size_t ahead_panel_step;
-    unsigned ahead_points; /* values above `points` act like `points` */
-    bool ahead_far;        /* prefetch into the second-level cache only */
+    unsigned ahead_elements; /* values above `elements` act like `elements` */
+    bool ahead_far;          /* prefetch into the second-level cache only */
     bool add;
     float *output; /* [groups][8][16] */
     size_t output_step, output_panel_step;
@@ -176,8 +176,8 @@ typedef struct spl_winograd_product {
 /* The inverse transform of adjacent tiles in a row. */
 typedef struct spl_winograd_output {
     unsigned tiles;
-    const float *points; /* [tile][16], element 0 */
-    ptrdiff_t point_step;
+    const float *products; /* [tile][16], element 0 */
+    ptrdiff_t element_step;
     /* Rows and columns of elements present: 5 or 6; others count as zero. */
     unsigned rows, columns;
     /* Size in pixels of all tiles together; it may cut off the last tile. */

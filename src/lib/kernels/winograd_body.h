@@ -67,12 +67,12 @@ INLINE vec winograd_weights_row(const vec *k, const unsigned row) {
 
 INLINE void winograd_weights_as(const spl_winograd_weights *weights, const unsigned row,
                                 const unsigned rows, const unsigned columns) {
-    const size_t step = weights->point_step;
+    const size_t step = weights->element_step;
     const float *taps = weights->taps;
     for (unsigned c = 0; c < weights->channels; c++, taps += rows * columns * TILE_CHANNELS)
 #pragma GCC unroll 4
         for (unsigned lane = 0; lane < TILE_CHANNELS; lane += LANES) {
-            vec half[3], points[SIDE];
+            vec half[3], transformed[SIDE];
 #pragma GCC unroll 3
             for (unsigned column = 0; column < 3; column++) {
                 vec k[3];
@@ -83,13 +83,13 @@ INLINE void winograd_weights_as(const spl_winograd_weights *weights, const unsig
                                : vec_splat(0);
                 half[column] = winograd_weights_row(k, row);
             }
-            winograd_weights_1d(half, points);
-            float *to = weights->points + c * TILE_CHANNELS + lane;
+            winograd_weights_1d(half, transformed);
+            float *to = weights->transformed + c * TILE_CHANNELS + lane;
 #pragma GCC unroll 5
             for (unsigned j = 0; j < SIDE - 1; j++)
-                vec_store(to + j * step, points[j]);
+                vec_store(to + j * step, transformed[j]);
             if (columns == 3)
-                vec_store(weights->last + c * TILE_CHANNELS + lane, points[SIDE - 1]);
+                vec_store(weights->last + c * TILE_CHANNELS + lane, transformed[SIDE - 1]);
         }
 }
 
@@ -142,7 +142,7 @@ INLINE void winograd_input_vector(const spl_winograd_input *input, const float *
     vec half[SIDE][SIDE]; /* [transformed row][column] */
 #pragma GCC unroll 6
     for (unsigned column = 0; column < SIDE; column++) {
-        vec d[SIDE], points[SIDE];
+        vec d[SIDE], transformed[SIDE];
 #pragma GCC unroll 6
         for (unsigned row = 0; row < SIDE; row++)
             d[row] = vec_load(pixels + row * input->row_step + column * input->column_step);
@@ -151,20 +151,20 @@ INLINE void winograd_input_vector(const spl_winograd_input *input, const float *
             for (unsigned row = 0; row < SIDE; row++)
                 __builtin_prefetch(pixels + input->ahead + row * input->row_step +
                                    column * input->column_step);
-        winograd_input_1d(d, points);
+        winograd_input_1d(d, transformed);
 #pragma GCC unroll 6
         for (unsigned i = 0; i < SIDE; i++)
-            half[i][column] = points[i];
+            half[i][column] = transformed[i];
     }
-    const ptrdiff_t step = input->point_step;
+    const ptrdiff_t step = input->element_step;
     for (unsigned i = 0; i < input->rows; i++, to += SIDE * step) {
-        vec points[SIDE];
-        winograd_input_1d(half[i], points);
+        vec transformed[SIDE];
+        winograd_input_1d(half[i], transformed);
 #pragma GCC unroll 6
         for (unsigned j = 0; j < SIDE - 1; j++)
-            vec_store(to + j * step, points[j]);
+            vec_store(to + j * step, transformed[j]);
         if (input->columns == SIDE)
-            vec_store(to + (SIDE - 1) * step, points[SIDE - 1]);
+            vec_store(to + (SIDE - 1) * step, transformed[SIDE - 1]);
     }
 }
 
@@ -173,25 +173,25 @@ static void winograd_input(const spl_winograd_input *input) {
         for (unsigned t = 0; t < input->tiles; t++)
             for (unsigned lane = 0; lane < DEEP; lane += LANES)
                 winograd_input_vector(input, input->pixels[t] + c + lane,
-                                      input->points + GROUP * c + DEEP * t + lane);
+                                      input->transformed + GROUP * c + DEEP * t + lane);
 }
 
 typedef enum fetching { FETCH_NOTHING, FETCH_NEAR, FETCH_FAR } fetching;
 
 /* One element of the product, for `tiles` tiles from `first` on and `panels` panels from `panel`
  * on. The group of the first tile holds `left` tiles from it on. */
-INLINE void winograd_product_tile(const spl_winograd_product *product, unsigned point,
+INLINE void winograd_product_tile(const spl_winograd_product *product, unsigned element,
                                   unsigned panel, const unsigned panels, unsigned first,
                                   const unsigned left, const unsigned tiles, const fetching fetch) {
     enum { VECTORS = TILE_CHANNELS / LANES };
     const size_t depth = (size_t)product->rows * product->run * TILE_CHANNELS;
-    const float *input = product->input + point * product->input_step +
+    const float *input = product->input + element * product->input_step +
                          first / GROUP * product->group_step + DEEP * (first % GROUP);
     const float *weights =
-        product->weights + point * product->weights_step + panel * product->weights_panel_step;
+        product->weights + element * product->weights_step + panel * product->weights_panel_step;
     const float *ahead =
-        fetch ? product->ahead + point * depth + panel * product->ahead_panel_step : NULL;
-    float *output = product->output + point * product->output_step +
+        fetch ? product->ahead + element * depth + panel * product->ahead_panel_step : NULL;
+    float *output = product->output + element * product->output_step +
                     panel * product->output_panel_step + (size_t)first * TILE_CHANNELS;
     vec sum[PRODUCT_PANELS][PRODUCT_MOST_TILES * VECTORS];
 #pragma GCC unroll 2
@@ -241,42 +241,42 @@ INLINE void winograd_product_tile(const spl_winograd_product *product, unsigned 
 }
 
 /* As winograd_product_tile; the first tiles also prefetch the data ahead. */
-INLINE void winograd_product_tiles(const spl_winograd_product *product, unsigned point,
+INLINE void winograd_product_tiles(const spl_winograd_product *product, unsigned element,
                                    unsigned panel, const unsigned panels, unsigned first,
                                    const unsigned left, const unsigned tiles) {
-    if (first > 0 || point >= product->ahead_points)
-        winograd_product_tile(product, point, panel, panels, first, left, tiles, FETCH_NOTHING);
+    if (first > 0 || element >= product->ahead_elements)
+        winograd_product_tile(product, element, panel, panels, first, left, tiles, FETCH_NOTHING);
     else if (product->ahead_far)
-        winograd_product_tile(product, point, panel, panels, first, left, tiles, FETCH_FAR);
+        winograd_product_tile(product, element, panel, panels, first, left, tiles, FETCH_FAR);
     else
-        winograd_product_tile(product, point, panel, panels, first, left, tiles, FETCH_NEAR);
+        winograd_product_tile(product, element, panel, panels, first, left, tiles, FETCH_NEAR);
 }
 
 /* All panels of a few tiles, whose inputs then stay in the first-level cache after the first
  * panel. */
-INLINE void winograd_product_panels(const spl_winograd_product *product, unsigned point,
+INLINE void winograd_product_panels(const spl_winograd_product *product, unsigned element,
                                     unsigned first, const unsigned left, const unsigned tiles) {
     for (unsigned panel = 0; panel < product->panels; panel++)
-        winograd_product_tiles(product, point, panel, 1, first, left, tiles);
+        winograd_product_tiles(product, element, panel, 1, first, left, tiles);
 }
 
 static void winograd_product(const spl_winograd_product *product) {
     enum { FEW = PRODUCT_TILES, MOST = PRODUCT_MOST_TILES };
     const unsigned tiles = product->groups * GROUP;
-    for (unsigned point = 0; point < product->points; point++) {
+    for (unsigned element = 0; element < product->elements; element++) {
         unsigned first = 0;
         for (; PRODUCT_PANELS == 2 && product->panels == 2 && first < tiles; first += FEW)
-            winograd_product_tiles(product, point, 0, 2, first, GROUP, FEW);
+            winograd_product_tiles(product, element, 0, 2, first, GROUP, FEW);
         /* a last whole group, which MOST may not divide, is left to the FEW loop */
         for (; first + MOST <= tiles && first + GROUP != tiles; first += MOST)
             if (MOST == 6 && first % GROUP == 6)
-                winograd_product_panels(product, point, first, 2, MOST);
+                winograd_product_panels(product, element, first, 2, MOST);
             else if (MOST == 6 && first % GROUP == 4)
-                winograd_product_panels(product, point, first, 4, MOST);
+                winograd_product_panels(product, element, first, 4, MOST);
             else
-                winograd_product_panels(product, point, first, GROUP, MOST);
+                winograd_product_panels(product, element, first, GROUP, MOST);
         for (; first < tiles; first += FEW)
-            winograd_product_panels(product, point, first, GROUP, FEW);
+            winograd_product_panels(product, element, first, GROUP, FEW);
     }
 }
 
@@ -293,14 +293,14 @@ INLINE void winograd_output_1d(const vec *m, vec *ret) {
 INLINE void winograd_output_tile(const spl_winograd_output *output, const unsigned tile,
                                  const spl_finish_order order, const spl_activation activation) {
     enum { VECTORS = TILE_CHANNELS / LANES };
-    const ptrdiff_t step = output->point_step;
-    const float *points = output->points + (size_t)tile * TILE_CHANNELS;
+    const ptrdiff_t step = output->element_step;
+    const float *products = output->products + (size_t)tile * TILE_CHANNELS;
     const unsigned width = output->width - TILE * tile;
     vec half[VECTORS][TILE][SIDE]; /* [][row][transformed column] */
     for (unsigned v = 0; v < VECTORS; v++)
 #pragma GCC unroll 6
         for (unsigned j = 0; j < SIDE; j++) {
-            const float *from = points + j * step + LANES * v;
+            const float *from = products + j * step + LANES * v;
             const bool present = j < SIDE - 1 || output->columns == SIDE;
             vec m[SIDE], pixels[TILE];
 #pragma GCC unroll 6

@@ -7,11 +7,11 @@
  */
 #include "base/file.h"
 #include "lib/formats/json.h"
-#include "lib/model/folder_net.h"
+#include "lib/model/folder_network.h"
 #include "lib/model/manifest.h"
 #include "lib/model/parameters.h"
 #include "lib/model/spleeter_config.h"
-#include "lib/model/spleeter_nets.h"
+#include "lib/model/spleeter_networks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define NET_NAME_BYTES (SPL_FILE_NAME_MAX_BYTES + 1)
+#define NETWORK_NAME_BYTES (SPL_FILE_NAME_MAX_BYTES + 1)
 
 /* A model that is being imported. */
 typedef struct import_job {
@@ -30,7 +30,7 @@ typedef struct import_job {
     char *parent;    /* the folder that holds `folder` */
     char *temporary; /* the current path; NULL: nothing to remove */
     spl_model_info info;
-    char net_names[SPL_STEMS_MAX][NET_NAME_BYTES];
+    char network_names[SPL_STEMS_MAX][NETWORK_NAME_BYTES];
     char sha256[SPL_STEMS_MAX][65];
 } import_job;
 
@@ -55,18 +55,18 @@ static int prepare_folder(import_job *job, const char *folder, spl_error *ret_er
 
 /* Reads the configuration, or identifies Deezer's model by the number of networks. */
 static int read_config(import_job *job, spl_error *ret_error) {
-    unsigned net_count;
-    int status = spl_spleeter_nets_count(job->checkpoint, &net_count, ret_error);
+    unsigned network_count;
+    int status = spl_spleeter_networks_count(job->checkpoint, &network_count, ret_error);
     if (status < 0)
         return status;
     if (!job->config_path)
-        return spl_spleeter_config_official(net_count, &job->config, ret_error);
+        return spl_spleeter_config_official(network_count, &job->config, ret_error);
     status = spl_spleeter_config_load(job->config_path, &job->config, ret_error);
-    if (status == 0 && job->config.info.stem_count != net_count)
+    if (status == 0 && job->config.info.stem_count != network_count)
         return spl_fail(ret_error, SPL_E_FORMAT,
-                        "the checkpoint %s holds %u net%s, but %s names %u instrument%s",
-                        spl_checkpoint_prefix(job->checkpoint), net_count, SPL_PLURAL(net_count),
-                        job->config_path, job->config.info.stem_count,
+                        "the checkpoint %s holds %u network%s, but %s names %u instrument%s",
+                        spl_checkpoint_prefix(job->checkpoint), network_count,
+                        SPL_PLURAL(network_count), job->config_path, job->config.info.stem_count,
                         SPL_PLURAL(job->config.info.stem_count));
     return status;
 }
@@ -84,35 +84,36 @@ static int make_temporary(import_job *job, spl_error *ret_error) {
     return 0;
 }
 
-static int check_filters(const import_job *job, const spl_net_weights *weights,
+static int check_filters(const import_job *job, const spl_network_weights *weights,
                          spl_error *ret_error) {
     const char *prefix = spl_checkpoint_prefix(job->checkpoint);
     if (job->config_path)
-        return spl_net_check_filters(weights, prefix, job->config.filters, job->config_path,
-                                     ret_error);
-    if (spl_net_check_filters(weights, prefix, job->config.filters, "Deezer's models", NULL) < 0)
+        return spl_network_check_filters(weights, prefix, job->config.filters, job->config_path,
+                                         ret_error);
+    if (spl_network_check_filters(weights, prefix, job->config.filters, "Deezer's models", NULL) <
+        0)
         return spl_fail(ret_error, SPL_E_UNSUPPORTED,
-                        "the checkpoint %s is none of Deezer's models, for its nets have other "
+                        "the checkpoint %s is none of Deezer's models, for its networks have other "
                         "filters, so its Spleeter configuration (JSON) is needed",
                         prefix);
     return 0;
 }
 
-static int write_nets(import_job *job, spl_error *ret_error) {
+static int write_networks(import_job *job, spl_error *ret_error) {
     for (unsigned i = 0; i < job->info.stem_count; i++) {
         spl_stem_info *stem = &job->info.stems[i];
-        spl_spleeter_net net = {.checkpoint = job->checkpoint, .number = i};
-        spl_net_weights weights;
-        snprintf(job->net_names[i], NET_NAME_BYTES, "%s.safetensors", stem->name);
+        spl_spleeter_network network = {.checkpoint = job->checkpoint, .number = i};
+        spl_network_weights weights;
+        snprintf(job->network_names[i], NETWORK_NAME_BYTES, "%s.safetensors", stem->name);
         int status;
-        if ((status = spl_net_read(spl_spleeter_net_source(&net), stem->conv_activation,
-                                   stem->deconv_activation, &weights, &stem->parameters,
-                                   ret_error)) < 0 ||
+        if ((status = spl_network_read(spl_spleeter_network_source(&network), stem->conv_activation,
+                                       stem->deconv_activation, &weights, &stem->parameters,
+                                       ret_error)) < 0 ||
             (status = check_filters(job, &weights, ret_error)) < 0 ||
-            (status = spl_folder_net_write(job->temporary, job->net_names[i], &weights,
-                                           job->sha256[i], ret_error)) < 0)
+            (status = spl_folder_network_write(job->temporary, job->network_names[i], &weights,
+                                               job->sha256[i], ret_error)) < 0)
             return status;
-        stem->network = job->net_names[i];
+        stem->network = job->network_names[i];
         stem->sha256 = job->sha256[i];
     }
     return 0;
@@ -138,7 +139,7 @@ static int publish(import_job *job, spl_error *ret_error) {
 static void clear_job(import_job *job) {
     if (job->temporary) {
         for (unsigned i = 0; i <= job->info.stem_count; i++) {
-            const char *name = i < job->info.stem_count ? job->net_names[i] : SPL_MANIFEST_NAME;
+            const char *name = i < job->info.stem_count ? job->network_names[i] : SPL_MANIFEST_NAME;
             SPL_CLEANUP(spl_free_p) char *path = NULL;
             if (*name && asprintf(&path, "%s/%s", job->temporary, name) >= 0)
                 unlink(path);
@@ -171,7 +172,7 @@ static int run(import_job *job, const spl_model_import_options *options, spl_err
                             "name, licence and source must each be one line of UTF-8");
     }
     if ((status = make_temporary(job, ret_error)) < 0 ||
-        (status = write_nets(job, ret_error)) < 0 ||
+        (status = write_networks(job, ret_error)) < 0 ||
         (status = write_manifest(job, ret_error)) < 0 ||
         (status = spl_model_verify(job->temporary, ret_error)) < 0)
         return status;

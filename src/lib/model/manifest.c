@@ -23,12 +23,12 @@ static const char *const architecture_names[] = {
 
 static const spl_settings_keys keys = {"frames", "bins", "sample_rate_hz"};
 
-/* Whether `net` is a file in the model folder or in a sibling folder. */
-static bool is_net_path(const char *net) {
+/* Whether `network` is a file in the model folder or in a sibling folder. */
+static bool is_network_path(const char *network) {
     static const char up[] = "../";
-    if (strncmp(net, up, strlen(up)) != 0)
-        return spl_is_plain_name(net, SPL_FILE_NAME_MAX_BYTES);
-    const char *folder = net + strlen(up), *slash = strchr(folder, '/');
+    if (strncmp(network, up, strlen(up)) != 0)
+        return spl_is_plain_name(network, SPL_FILE_NAME_MAX_BYTES);
+    const char *folder = network + strlen(up), *slash = strchr(folder, '/');
     char name[SPL_FILE_NAME_MAX_BYTES + 1];
     if (!slash || slash - folder > SPL_FILE_NAME_MAX_BYTES)
         return false;
@@ -44,7 +44,7 @@ static int parse_stem(const json_t *entry, const char *path, spl_stem_info *stem
         (status = spl_json_get_line(entry, "net", path, &stem->network, ret_error)) < 0 ||
         (status = spl_json_get_line(entry, "sha256", path, &stem->sha256, ret_error)) < 0)
         return status;
-    if (!is_net_path(stem->network))
+    if (!is_network_path(stem->network))
         return spl_fail(ret_error, SPL_E_FORMAT,
                         "%s: \"%.100s\" is neither the plain name of a file nor one of a folder "
                         "beside this (../FOLDER/FILE)",
@@ -57,8 +57,8 @@ static int parse_stem(const json_t *entry, const char *path, spl_stem_info *stem
 }
 
 /* Reads the networks of `array` to info->stems from index `first` on. */
-static int parse_nets(const json_t *array, unsigned first, const char *path, spl_model_info *info,
-                      spl_error *ret_error) {
+static int parse_networks(const json_t *array, unsigned first, const char *path,
+                          spl_model_info *info, spl_error *ret_error) {
     for (unsigned i = first; i < first + (unsigned)json_array_size(array); i++) {
         spl_stem_info *stem = &info->stems[i];
         int status = parse_stem(json_array_get(array, i - first), path, stem, ret_error);
@@ -118,7 +118,7 @@ static int parse_groups(const json_t *root, const char *path, spl_model_info *in
     if (info->group_count > 0 && info->architecture != SPL_ARCHITECTURE_UNET)
         return spl_fail(ret_error, SPL_E_UNSUPPORTED,
                         "%s: \"groups\" are supported with the architecture unet only", path);
-    int status = parse_nets(groups, info->stem_count, path, info, ret_error);
+    int status = parse_networks(groups, info->stem_count, path, info, ret_error);
     return status < 0 ? status
                       : parse_memberships(json_object_get(root, "stems"), path, info, ret_error);
 }
@@ -130,7 +130,7 @@ static int parse_stems(const json_t *root, const char *path, spl_model_info *inf
     if (status < 0)
         return status;
     info->stem_count = (unsigned)json_array_size(stems);
-    if ((status = parse_nets(stems, 0, path, info, ret_error)) < 0 ||
+    if ((status = parse_networks(stems, 0, path, info, ret_error)) < 0 ||
         (status = parse_groups(root, path, info, ret_error)) < 0)
         return status;
     return spl_check_stem_names(info, path, ret_error);
@@ -189,14 +189,16 @@ int spl_manifest_load(const char *folder, json_t **ret_root, spl_model_info *ret
 }
 
 /* Adds the array `key` with `count` stems or groups; returns false when out of memory. */
-static bool add_nets(json_t *root, const char *key, const spl_stem_info *nets, unsigned count) {
+static bool add_networks(json_t *root, const char *key, const spl_stem_info *networks,
+                         unsigned count) {
     json_t *array = json_array();
     if (json_object_set_new(root, key, array) < 0)
         return false;
     for (unsigned i = 0; i < count; i++) {
-        if (json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s*}", "name", nets[i].name,
-                                                   "net", nets[i].network, "sha256", nets[i].sha256,
-                                                   "group", nets[i].group)) < 0)
+        if (json_array_append_new(array,
+                                  json_pack("{s:s, s:s, s:s, s:s*}", "name", networks[i].name,
+                                            "net", networks[i].network, "sha256",
+                                            networks[i].sha256, "group", networks[i].group)) < 0)
             return false;
     }
     return true;
@@ -209,9 +211,9 @@ static char *make_text(const spl_model_info *info) {
         json_pack("{s:s, s:i, s:s, s:s}", "format", FORMAT_NAME, "version", VERSION, "name",
                   info->name, "architecture", architecture_names[info->architecture]);
     if (!root || !spl_settings_write(root, &keys, info) ||
-        !add_nets(root, "stems", info->stems, info->stem_count) ||
+        !add_networks(root, "stems", info->stems, info->stem_count) ||
         (info->group_count > 0 &&
-         !add_nets(root, "groups", info->stems + info->stem_count, info->group_count)) ||
+         !add_networks(root, "groups", info->stems + info->stem_count, info->group_count)) ||
         json_object_set_new(root, "licence", json_string(info->licence)) < 0 ||
         json_object_set_new(root, "source", json_string(info->source)) < 0)
         return NULL;

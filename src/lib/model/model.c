@@ -11,10 +11,10 @@
 
 #include "base/background.h"
 
-#include "lib/model/folder_net.h"
+#include "lib/model/folder_network.h"
 #include "lib/model/manifest.h"
 #include "lib/model/spleeter_config.h"
-#include "lib/model/spleeter_nets.h"
+#include "lib/model/spleeter_networks.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -25,12 +25,12 @@
 #include <sys/stat.h>
 
 /* The sources of the networks, open until the networks are prepared. */
-typedef struct net_sources {
-    spl_folder_net files[SPL_STEMS_MAX];
+typedef struct network_sources {
+    spl_folder_network files[SPL_STEMS_MAX];
     spl_error errors[SPL_STEMS_MAX]; /* of the files */
     spl_checkpoint *checkpoint;
-    spl_net_weights weights[SPL_STEMS_MAX]; /* of the checkpoint */
-} net_sources;
+    spl_network_weights weights[SPL_STEMS_MAX]; /* of the checkpoint */
+} network_sources;
 
 struct spl_model {
     atomic_uint owners;
@@ -41,21 +41,21 @@ struct spl_model {
     pthread_mutex_t mutex; /* guards waiting for `background` */
     spl_background *background;
     atomic_bool prepared;
-    net_sources sources;
+    network_sources sources;
 
     /* The owners of the strings in `info`. */
-    char *path, *name, *net_path;
+    char *path, *name, *network_path;
     json_t *manifest;
     spl_spleeter_config config;
 };
 
-static unsigned net_count(const spl_model *model) {
+static unsigned network_count(const spl_model *model) {
     return model->info.stem_count + model->info.group_count;
 }
 
 static void close_sources(spl_model *model) {
     for (unsigned i = 0; i < SPL_STEMS_MAX; i++)
-        spl_folder_net_close(&model->sources.files[i]);
+        spl_folder_network_close(&model->sources.files[i]);
     spl_checkpoint_close(SPL_STEAL(model->sources.checkpoint));
 }
 
@@ -64,9 +64,9 @@ static void close_sources(spl_model *model) {
 static void prepare_task(void *user, size_t task, unsigned thread) {
     (void)thread;
     spl_model *model = user;
-    const net_sources *sources = &model->sources;
-    const unsigned i = (unsigned)(task % net_count(model)),
-                   part = (unsigned)(task / net_count(model));
+    const network_sources *sources = &model->sources;
+    const unsigned i = (unsigned)(task % network_count(model)),
+                   part = (unsigned)(task / network_count(model));
     if (model->unets[i])
         spl_unet_prepare(model->unets[i],
                          sources->checkpoint ? &sources->weights[i] : &sources->files[i].weights,
@@ -75,7 +75,7 @@ static void prepare_task(void *user, size_t task, unsigned thread) {
 
 static void prepare(void *user) {
     spl_model *model = user;
-    const size_t tasks = (size_t)net_count(model) * SPL_UNET_PARTS;
+    const size_t tasks = (size_t)network_count(model) * SPL_UNET_PARTS;
     spl_pool *pool;
     if (spl_pool_new(0, &pool, NULL) == 0) {
         spl_pool_run(pool, tasks, prepare_task, model);
@@ -112,7 +112,7 @@ static void free_model(spl_model *model) {
         spl_unet_free(model->unets[i]);
     free(model->path);
     free(model->name);
-    free(model->net_path);
+    free(model->network_path);
     json_decref(model->manifest);
     spl_spleeter_config_clear(&model->config);
     free(model);
@@ -131,7 +131,7 @@ static bool has_manifest(const char *folder) {
 /* ---------------------------------------------------- model folders ---- */
 
 /* The first stem with the same network as the `stem`-th, which may be that stem itself. */
-static unsigned find_same_net(const spl_model_info *info, unsigned stem) {
+static unsigned find_same_network(const spl_model_info *info, unsigned stem) {
     unsigned i = 0;
     while (i < stem && strcmp(info->stems[i].sha256, info->stems[stem].sha256) != 0)
         i++;
@@ -139,50 +139,50 @@ static unsigned find_same_net(const spl_model_info *info, unsigned stem) {
 }
 
 /* The networks of a folder, which are opened in parallel. */
-typedef struct folder_nets {
+typedef struct folder_networks {
     spl_model *model;
     const char *folder;
-} folder_nets;
+} folder_networks;
 
 /* Opens one network file and allocates the network. The activations of a configuration override
  * those of the file. */
-static int open_folder_net(folder_nets *opening, unsigned i) {
+static int open_folder_network(folder_networks *opening, unsigned i) {
     spl_model *model = opening->model;
     spl_stem_info *stem = &model->info.stems[i];
-    spl_folder_net *net = &model->sources.files[i];
+    spl_folder_network *network = &model->sources.files[i];
     spl_error *error = &model->sources.errors[i];
     const int status =
-        spl_folder_net_open(opening->folder, stem->network, stem->sha256, net, error);
+        spl_folder_network_open(opening->folder, stem->network, stem->sha256, network, error);
     if (status < 0)
         return status;
     if (model->config.root) {
-        net->weights.conv_activation = stem->conv_activation;
-        net->weights.deconv_activation = stem->deconv_activation;
+        network->weights.conv_activation = stem->conv_activation;
+        network->weights.deconv_activation = stem->deconv_activation;
     } else {
-        stem->conv_activation = net->weights.conv_activation;
-        stem->deconv_activation = net->weights.deconv_activation;
+        stem->conv_activation = network->weights.conv_activation;
+        stem->deconv_activation = network->weights.deconv_activation;
     }
-    stem->parameters = net->parameters;
-    return spl_unet_new(&net->weights, &model->unets[i], error);
+    stem->parameters = network->parameters;
+    return spl_unet_new(&network->weights, &model->unets[i], error);
 }
 
-static void open_folder_net_task(void *user, size_t task, unsigned thread) {
+static void open_folder_network_task(void *user, size_t task, unsigned thread) {
     (void)thread;
-    folder_nets *opening = user;
-    if (find_same_net(&opening->model->info, (unsigned)task) == task)
-        open_folder_net(opening, (unsigned)task);
+    folder_networks *opening = user;
+    if (find_same_network(&opening->model->info, (unsigned)task) == task)
+        open_folder_network(opening, (unsigned)task);
 }
 
 /* Checks the opened networks in order and reports the first error. All networks share one
  * workspace, so their filters must be those of the configuration or, without one, of the first
  * network. */
-static int check_folder_nets(spl_model *model, spl_error *ret_error) {
+static int check_folder_networks(spl_model *model, spl_error *ret_error) {
     spl_model_info *info = &model->info;
-    const net_sources *sources = &model->sources;
+    const network_sources *sources = &model->sources;
     const unsigned *filters =
         model->config.root ? model->config.filters : sources->files[0].weights.filters;
-    for (unsigned i = 0; i < net_count(model); i++) {
-        const unsigned same = find_same_net(info, i);
+    for (unsigned i = 0; i < network_count(model); i++) {
+        const unsigned same = find_same_network(info, i);
         model->unet_of[i] = same;
         if (same < i) {
             info->stems[i].conv_activation = info->stems[same].conv_activation;
@@ -196,8 +196,8 @@ static int check_folder_nets(spl_model *model, spl_error *ret_error) {
             return sources->errors[i].status;
         }
         const int status =
-            spl_net_check_filters(&sources->files[i].weights, sources->files[i].path, filters,
-                                  "the model's other nets or configuration", ret_error);
+            spl_network_check_filters(&sources->files[i].weights, sources->files[i].path, filters,
+                                      "the model's other networks or configuration", ret_error);
         if (status < 0)
             return status;
     }
@@ -205,15 +205,16 @@ static int check_folder_nets(spl_model *model, spl_error *ret_error) {
 }
 
 /* Reads the networks listed in `model->info` from `folder`, each once. */
-static int open_folder_nets(spl_model *model, const char *folder, spl_error *ret_error) {
-    folder_nets opening = {model, folder};
+static int open_folder_networks(spl_model *model, const char *folder, spl_error *ret_error) {
+    folder_networks opening = {model, folder};
     spl_pool *pool;
-    const int status = spl_pool_new(SPL_MIN(net_count(model), spl_cpu_count()), &pool, ret_error);
+    const int status =
+        spl_pool_new(SPL_MIN(network_count(model), spl_cpu_count()), &pool, ret_error);
     if (status < 0)
         return status;
-    spl_pool_run(pool, net_count(model), open_folder_net_task, &opening);
+    spl_pool_run(pool, network_count(model), open_folder_network_task, &opening);
     spl_pool_free(pool);
-    return check_folder_nets(model, ret_error);
+    return check_folder_networks(model, ret_error);
 }
 
 static int open_folder(spl_model *model, spl_error *ret_error) {
@@ -223,39 +224,40 @@ static int open_folder(spl_model *model, spl_error *ret_error) {
                         "; make one of a TensorFlow checkpoint with: spleeterd models import %s",
                         model->path, model->path);
     int status = spl_manifest_load(model->path, &model->manifest, &model->info, ret_error);
-    return status < 0 ? status : open_folder_nets(model, model->path, ret_error);
+    return status < 0 ? status : open_folder_networks(model, model->path, ret_error);
 }
 
 /* -------------------------------------------------- configurations ---- */
 
-static int open_checkpoint_nets(spl_model *model, const char *folder, spl_error *ret_error) {
+static int open_checkpoint_networks(spl_model *model, const char *folder, spl_error *ret_error) {
     spl_model_info *info = &model->info;
-    net_sources *sources = &model->sources;
+    network_sources *sources = &model->sources;
     int status = spl_checkpoint_open(folder, &sources->checkpoint, ret_error);
     if (status < 0)
         return status;
     const spl_checkpoint *checkpoint = sources->checkpoint;
     unsigned found;
-    if ((status = spl_spleeter_nets_count(checkpoint, &found, ret_error)) < 0)
+    if ((status = spl_spleeter_networks_count(checkpoint, &found, ret_error)) < 0)
         return status;
     if (found != info->stem_count)
         return spl_fail(ret_error, SPL_E_FORMAT,
-                        "the checkpoint %s holds %u net%s, but %s names %u instrument%s",
+                        "the checkpoint %s holds %u network%s, but %s names %u instrument%s",
                         spl_checkpoint_prefix(checkpoint), found, SPL_PLURAL(found), model->path,
                         info->stem_count, SPL_PLURAL(info->stem_count));
-    model->net_path = strdup(spl_checkpoint_prefix(checkpoint));
-    if (!model->net_path)
+    model->network_path = strdup(spl_checkpoint_prefix(checkpoint));
+    if (!model->network_path)
         return spl_fail_memory(ret_error);
     for (unsigned i = 0; i < info->stem_count; i++) {
         spl_stem_info *stem = &info->stems[i];
-        spl_spleeter_net net = {.checkpoint = checkpoint, .number = i};
-        stem->network = model->net_path;
+        spl_spleeter_network network = {.checkpoint = checkpoint, .number = i};
+        stem->network = model->network_path;
         model->unet_of[i] = i;
-        if ((status = spl_net_read(spl_spleeter_net_source(&net), stem->conv_activation,
-                                   stem->deconv_activation, &sources->weights[i], &stem->parameters,
-                                   ret_error)) < 0 ||
-            (status = spl_net_check_filters(&sources->weights[i], model->net_path,
-                                            model->config.filters, model->path, ret_error)) < 0 ||
+        if ((status = spl_network_read(spl_spleeter_network_source(&network), stem->conv_activation,
+                                       stem->deconv_activation, &sources->weights[i],
+                                       &stem->parameters, ret_error)) < 0 ||
+            (status = spl_network_check_filters(&sources->weights[i], model->network_path,
+                                                model->config.filters, model->path, ret_error)) <
+                0 ||
             (status = spl_unet_new(&sources->weights[i], &model->unets[i], ret_error)) < 0)
             return status;
     }
@@ -285,7 +287,7 @@ static int open_configured_folder(spl_model *model, const char *folder, spl_erro
         model->info.stems[i].network = manifest.stems[i].network;
         model->info.stems[i].sha256 = manifest.stems[i].sha256;
     }
-    return open_folder_nets(model, folder, ret_error);
+    return open_folder_networks(model, folder, ret_error);
 }
 
 /* Finds the installed Deezer model that a "model_dir" without a slash names. */
@@ -360,7 +362,7 @@ static int open_config(spl_model *model, spl_error *ret_error) {
         return status;
     if (has_manifest(folder))
         return open_configured_folder(model, folder, ret_error);
-    return open_checkpoint_nets(model, folder, ret_error);
+    return open_checkpoint_networks(model, folder, ret_error);
 }
 
 /* ------------------------------------------------------------ public ---- */
@@ -410,7 +412,7 @@ SPL_API const spl_model_info *spl_model_get_info(const spl_model *model) {
 }
 
 const spl_unet *spl_model_unet(const spl_model *model, unsigned stem) {
-    assert(stem < net_count(model));
+    assert(stem < network_count(model));
     return model->unets[model->unet_of[stem]];
 }
 
@@ -429,16 +431,16 @@ SPL_API spl_status spl_model_verify(const char *folder, spl_error *ret_error) {
         return status;
     unsigned filters[SPL_UNET_DEPTH];
     for (unsigned i = 0; i < info.stem_count + info.group_count && status == 0; i++) {
-        spl_folder_net net;
-        status = spl_folder_net_open(folder, info.stems[i].network, info.stems[i].sha256, &net,
-                                     ret_error);
+        spl_folder_network network;
+        status = spl_folder_network_open(folder, info.stems[i].network, info.stems[i].sha256,
+                                         &network, ret_error);
         if (status < 0)
             break;
         if (i == 0)
-            memcpy(filters, net.weights.filters, sizeof(filters));
-        status = spl_net_check_filters(&net.weights, net.path, filters, "the model's first net",
-                                       ret_error);
-        spl_folder_net_close(&net);
+            memcpy(filters, network.weights.filters, sizeof(filters));
+        status = spl_network_check_filters(&network.weights, network.path, filters,
+                                           "the model's first network", ret_error);
+        spl_folder_network_close(&network);
     }
     json_decref(manifest);
     return status;

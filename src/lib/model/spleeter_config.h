@@ -5,7 +5,7 @@
 #ifndef SPL_LIB_MODEL_SPLEETER_CONFIG_H
 #define SPL_LIB_MODEL_SPLEETER_CONFIG_H
 
-#include "lib/networks/unet/net.h"
+#include "lib/networks/unet/network.h"
 
 #include <jansson.h>
 

@@ -219,18 +219,18 @@ static tiles tiles_of(const spl_layer *layer, unsigned rows, unsigned columns) {
     t.tile_columns = (t.columns + TILE - 1) / TILE;
     t.count = t.tile_columns * ((t.rows + TILE - 1) / TILE);
     t.panels = SPL_MIN(panels_of(layer), (unsigned)PANELS);
-    const size_t tile_bytes = (size_t)POINTS * (t.depth + t.panels * PANEL) * sizeof(float);
-    t.block =
-        (unsigned)spl_round_up(keeps_points(layer) ? block_bytes / tile_bytes : t.count, GROUP);
+    const size_t tile_bytes = (size_t)ELEMENTS * (t.depth + t.panels * PANEL) * sizeof(float);
+    t.block = (unsigned)spl_round_up(keeps_transformed(layer) ? block_bytes / tile_bytes : t.count,
+                                     GROUP);
     t.blocks = (t.count + t.block - 1) / t.block;
     /* Size a row of transformed weights for the first-level cache, or for the second-level cache
      * with more tiles, which reuse it for longer. */
-    t.chunk = keeps_points(layer) ? layer->in : t.count <= 2 * GROUP ? 16 : 64;
+    t.chunk = keeps_transformed(layer) ? layer->in : t.count <= 2 * GROUP ? 16 : 64;
     t.chunks = (layer->in + t.chunk - 1) / t.chunk;
-    t.input_step = odd_lines((size_t)t.block * (keeps_points(layer) ? t.depth : t.chunk));
+    t.input_step = odd_lines((size_t)t.block * (keeps_transformed(layer) ? t.depth : t.chunk));
     t.output_step = odd_lines((size_t)t.block * PANEL);
-    t.output_panel_step = POINTS * t.output_step;
-    if (keeps_points(layer))
+    t.output_panel_step = ELEMENTS * t.output_step;
+    if (keeps_transformed(layer))
         return t;
     t.weights_step = odd_lines((size_t)t.chunk * PANEL);
     t.weights_panel_step = SIDE * t.weights_step;
@@ -239,7 +239,7 @@ static tiles tiles_of(const spl_layer *layer, unsigned rows, unsigned columns) {
 
 static size_t input_floats(const tiles *t) {
     const unsigned phases = t->layer->transposed ? 1 : PHASES;
-    return POINTS * t->input_step * (keeps_points(t->layer) ? 1 : phases * t->chunks);
+    return ELEMENTS * t->input_step * (keeps_transformed(t->layer) ? 1 : phases * t->chunks);
 }
 
 static size_t output_floats(const tiles *t) {
@@ -248,26 +248,27 @@ static size_t output_floats(const tiles *t) {
 
 /* A block's transformed inputs, one set per thread or one shared set. They are followed by each
  * thread's products and, if transformed weights are not kept, a row of a panel's weights. */
-static float *input_points(const tiles *t, unsigned thread) {
-    return t->run->scratch + (keeps_points(t->layer) ? thread : 0) * input_floats(t);
+static float *transformed_inputs(const tiles *t, unsigned thread) {
+    return t->run->scratch + (keeps_transformed(t->layer) ? thread : 0) * input_floats(t);
 }
 
-static float *output_points(const tiles *t, unsigned thread) {
-    return input_points(t, spl_pool_threads(t->run->pool) - 1) + input_floats(t) +
+static float *thread_products(const tiles *t, unsigned thread) {
+    return transformed_inputs(t, spl_pool_threads(t->run->pool) - 1) + input_floats(t) +
            thread * output_floats(t);
 }
 
 /* The offset in a block's transformed inputs of a phase's `chunk`-th channels, for the block's
  * tiles from `tile` on. */
 static size_t input_place(const tiles *t, unsigned phase, unsigned chunk, unsigned tile) {
-    if (keeps_points(t->layer))
+    if (keeps_transformed(t->layer))
         return (size_t)tile * t->depth + (size_t)phase * t->layer->in * GROUP;
-    return (phase * t->chunks + chunk) * POINTS * t->input_step + (size_t)tile * t->chunk;
+    return (phase * t->chunks + chunk) * ELEMENTS * t->input_step + (size_t)tile * t->chunk;
 }
 
 /* Transforms the input of one group of a block's tiles; some of the group may be beyond the last
  * tile. */
-static void transform_input(const tiles *t, unsigned block_first, unsigned tile, float *points) {
+static void transform_input(const tiles *t, unsigned block_first, unsigned tile,
+                            float *transformed) {
     const spl_layer *layer = t->layer;
     const spl_plane *in = t->run->in;
     const bool whole = layer->transposed;
@@ -280,13 +281,13 @@ static void transform_input(const tiles *t, unsigned block_first, unsigned tile,
             .row_step = (ptrdiff_t)(stride * in->row_floats),
             .column_step = (ptrdiff_t)(stride * in->channels),
             .ahead = (ptrdiff_t)(GROUP / 2 * stride * TILE * in->channels),
-            .rows = point_rows(phase),
-            .columns = point_columns(phase),
-            .point_step = (ptrdiff_t)t->input_step,
+            .rows = element_rows(phase),
+            .columns = element_columns(phase),
+            .element_step = (ptrdiff_t)t->input_step,
         };
         for (unsigned chunk = 0; chunk < t->chunks; chunk++) {
             input.channels = SPL_MIN(t->chunk, layer->in - chunk * t->chunk);
-            input.points = points + input_place(t, phase, chunk, tile);
+            input.transformed = transformed + input_place(t, phase, chunk, tile);
             for (unsigned i = 0; i < input.tiles; i++) {
                 const unsigned row = (first + i) / t->tile_columns,
                                column = (first + i) % t->tile_columns;
@@ -301,15 +302,15 @@ static void transform_input(const tiles *t, unsigned block_first, unsigned tile,
 /* Transforms the products of one panel to outputs, for `count` tiles from `first` on, one row of
  * tiles after another. */
 static void transform_panel(const tiles *t, unsigned first, unsigned count, unsigned phase,
-                            unsigned panel, const float *points) {
+                            unsigned panel, const float *products) {
     const spl_layer *layer = t->layer;
     const spl_plane *raw = t->run->raw.plane, *out = t->run->out.plane;
     const unsigned stride = layer->transposed ? 2 : 1;
     spl_winograd_output output = {
-        .points = points,
-        .point_step = (ptrdiff_t)t->output_step,
-        .rows = point_rows(phase),
-        .columns = point_columns(phase),
+        .products = products,
+        .element_step = (ptrdiff_t)t->output_step,
+        .rows = element_rows(phase),
+        .columns = element_columns(phase),
         .raw_row_step = raw ? (ptrdiff_t)(stride * raw->row_floats) : 0,
         .out_row_step = out ? (ptrdiff_t)(stride * out->row_floats) : 0,
     };
@@ -321,15 +322,15 @@ static void transform_panel(const tiles *t, unsigned first, unsigned count, unsi
         output.finish = finish_at(layer, t->run, phase, TILE * row, TILE * column, panel * PANEL);
         output.finish.channels = SPL_MIN(output.finish.channels, (unsigned)PANEL);
         layer->kernels->winograd_output(&output);
-        output.points += (size_t)output.tiles * PANEL;
+        output.products += (size_t)output.tiles * PANEL;
     }
 }
 
 /* Transforms the products of `panels` panels from `panel` on to outputs. */
 static void transform_outputs(const tiles *t, unsigned first, unsigned count, unsigned phase,
-                              unsigned panel, unsigned panels, const float *points) {
+                              unsigned panel, unsigned panels, const float *products) {
     for (unsigned p = 0; p < panels; p++)
-        transform_panel(t, first, count, phase, panel + p, points + p * t->output_panel_step);
+        transform_panel(t, first, count, phase, panel + p, products + p * t->output_panel_step);
 }
 
 /* ---- Few weights: one block of tiles at a time, all panels ---- */
@@ -341,7 +342,7 @@ typedef struct pixel_rows {
     /* Floats to the next row, and floats read of each row. */
     size_t row_floats, floats;
     /* Rows left: of pixels to prefetch, and of this block's transformed weights over all panels. */
-    unsigned left, point_rows;
+    unsigned left, element_rows;
 } pixel_rows;
 
 static pixel_rows pixel_rows_of(const tiles *t, unsigned first) {
@@ -354,7 +355,7 @@ static pixel_rows pixel_rows_of(const tiles *t, unsigned first) {
         .row_floats = in->row_floats,
         .floats = (size_t)stride * (TILE * t->block + 2) * in->channels,
         .left = first < t->count ? stride * (SIDE - 1) + 1 : 0,
-        .point_rows =
+        .element_rows =
             panels_of(t->layer) * (t->layer->transposed ? 2 * SIDE + 2 * (SIDE - 1) : SIDE),
     };
 }
@@ -366,38 +367,38 @@ static const float *multiply_row(const tiles *t, unsigned row, unsigned columns,
                                  const float *input, float *output, pixel_rows *next) {
     const spl_layer *layer = t->layer;
     for (unsigned column = 0; column < columns; column += SIDE - 1) {
-        const unsigned point = row * SIDE + column;
-        const product sum = product_at(layer, point);
+        const unsigned element = row * SIDE + column;
+        const product sum = product_at(layer, element);
         spl_winograd_product work = {
-            .points = column == 0 ? SIDE - 1 : 1,
+            .elements = column == 0 ? SIDE - 1 : 1,
             .panels = panels,
             .groups = (count + GROUP - 1) / GROUP,
             .rows = sum.rows,
             .run = sum.run * layer->in,
-            .input = input + point * t->input_step,
+            .input = input + element * t->input_step,
             .input_step = t->input_step,
             .group_step = (ptrdiff_t)t->depth * GROUP,
             .row_step = 2 * (ptrdiff_t)layer->in * GROUP,
             .weights = weights,
             .weights_step = (size_t)sum.rows * sum.run * layer->in * PANEL,
             .weights_panel_step = panel_floats,
-            .output = output + point * t->output_step,
+            .output = output + element * t->output_step,
             .output_step = t->output_step,
             .output_panel_step = t->output_panel_step,
         };
         if (column == 0) {
-            if (next->point_rows <= next->left) {
+            if (next->element_rows <= next->left) {
                 const size_t depth = (size_t)work.rows * work.run * PANEL;
                 work.ahead = next->row;
                 work.ahead_panel_step = next->row_floats;
-                work.ahead_points = (unsigned)((next->floats + depth - 1) / depth);
+                work.ahead_elements = (unsigned)((next->floats + depth - 1) / depth);
                 next->row += panels * next->row_floats;
                 next->left -= SPL_MIN(panels, next->left);
             }
-            next->point_rows -= panels;
+            next->element_rows -= panels;
         }
         layer->kernels->winograd_product(&work);
-        weights += work.points * work.weights_step;
+        weights += work.elements * work.weights_step;
     }
     return weights;
 }
@@ -405,18 +406,18 @@ static const float *multiply_row(const tiles *t, unsigned row, unsigned columns,
 static void block_task(void *user, size_t task, unsigned thread) {
     const tiles *t = user;
     const spl_layer *layer = t->layer;
-    float *input = input_points(t, thread), *output = output_points(t, thread);
+    float *input = transformed_inputs(t, thread), *output = thread_products(t, thread);
     const unsigned first = (unsigned)task * t->block, count = SPL_MIN(t->block, t->count - first);
     for (unsigned tile = 0; tile < count; tile += GROUP)
         transform_input(t, first, tile, input);
     const float *weights = layer->weights[0];
     pixel_rows next = pixel_rows_of(t, first + t->block);
     for (unsigned phase = 0; phase < (layer->transposed ? PHASES : 1); phase++) {
-        const size_t panel_floats = point_offset(layer, phase, POINTS);
+        const size_t panel_floats = element_offset(layer, phase, ELEMENTS);
         for (unsigned panel = 0; panel < panels_of(layer); panel += PANELS) {
             const unsigned panels = SPL_MIN((unsigned)PANELS, panels_of(layer) - panel);
-            for (unsigned row = 0; row < point_rows(phase); row++)
-                weights = multiply_row(t, row, point_columns(phase), count, panels, weights,
+            for (unsigned row = 0; row < element_rows(phase); row++)
+                weights = multiply_row(t, row, element_columns(phase), count, panels, weights,
                                        panel_floats, input, output, &next);
             weights += (panels - 1) * panel_floats;
             transform_outputs(t, first, count, phase, panel, panels, output);
@@ -429,7 +430,7 @@ static void block_task(void *user, size_t task, unsigned thread) {
 static void input_task(void *user, size_t task, unsigned thread) {
     (void)thread;
     const tiles *t = user;
-    transform_input(t, 0, (unsigned)task * GROUP, input_points(t, 0));
+    transform_input(t, 0, (unsigned)task * GROUP, transformed_inputs(t, 0));
 }
 
 /* Adds the products of one chunk of a phase's channels to the output of `panels` panels. `taps` are
@@ -438,14 +439,14 @@ static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, unsigned p
                       const float *taps, float *weights, float *output) {
     const spl_layer *layer = t->layer;
     const unsigned channels = SPL_MIN(t->chunk, layer->in - chunk * t->chunk);
-    const unsigned columns = point_columns(phase);
+    const unsigned columns = element_columns(phase);
     spl_winograd_product work = {
-        .points = columns,
+        .elements = columns,
         .panels = panels,
         .groups = (t->count + GROUP - 1) / GROUP,
         .rows = 1,
         .run = channels,
-        .input = input_points(t, 0) + input_place(t, layer->transposed ? 0 : phase, chunk, 0),
+        .input = transformed_inputs(t, 0) + input_place(t, layer->transposed ? 0 : phase, chunk, 0),
         .input_step = t->input_step,
         .group_step = (ptrdiff_t)(GROUP * t->chunk),
         .weights = weights,
@@ -453,18 +454,19 @@ static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, unsigned p
         .weights_panel_step = t->weights_panel_step,
         .ahead = taps + (size_t)channels * tap_rows(phase) * tap_columns(phase) * PANEL,
         .ahead_panel_step = taps_offset(layer, phase, 1) - taps_offset(layer, phase, 0),
-        .ahead_points = columns,
+        .ahead_elements = columns,
         .ahead_far = true,
         .add = add,
         .output = output,
         .output_step = t->output_step,
         .output_panel_step = t->output_panel_step,
     };
-    for (unsigned row = 0; row < point_rows(phase); row++) {
+    for (unsigned row = 0; row < element_rows(phase); row++) {
         for (unsigned panel = 0; panel < panels; panel++) {
-            float *points = weights + panel * t->weights_panel_step;
+            float *transformed = weights + panel * t->weights_panel_step;
             transform_taps(layer, phase, row, channels, taps + panel * work.ahead_panel_step,
-                           points, t->weights_step, points + (SIDE - 1) * t->weights_step);
+                           transformed, t->weights_step,
+                           transformed + (SIDE - 1) * t->weights_step);
         }
         layer->kernels->winograd_product(&work);
         work.input += SIDE * t->input_step;
@@ -485,7 +487,8 @@ static void panel_task(void *user, size_t task, unsigned thread) {
                    task_phase = (unsigned)(task / panel_groups(layer));
     const unsigned panels = SPL_MIN((unsigned)PANELS, panels_of(layer) - panel);
     const unsigned phases = layer->transposed ? 1 : PHASES;
-    float *output = output_points(t, thread), *weights = output + t->panels * t->output_panel_step;
+    float *output = thread_products(t, thread),
+          *weights = output + t->panels * t->output_panel_step;
     for (unsigned f = task_phase; f < task_phase + phases; f++) {
         const float *taps = layer->weights[0] + taps_offset(layer, f, panel);
         for (unsigned chunk = 0; chunk < t->chunks; chunk++) {
@@ -499,7 +502,7 @@ static void panel_task(void *user, size_t task, unsigned thread) {
 static void apply_winograd(const spl_layer *layer, const spl_layer_run *run) {
     tiles t = tiles_of(layer, wanted_rows(layer, run), positions(layer, run->in->columns));
     t.run = run;
-    if (keeps_points(layer)) {
+    if (keeps_transformed(layer)) {
         spl_pool_run(run->pool, t.blocks, block_task, &t);
         return;
     }
@@ -514,7 +517,8 @@ size_t spl_layer_scratch(const spl_layer *layer, unsigned rows, unsigned columns
     if (!layer->winograd)
         return 0;
     const tiles t = tiles_of(layer, positions(layer, rows), positions(layer, columns));
-    return (keeps_points(layer) ? threads : 1) * input_floats(&t) + threads * output_floats(&t);
+    return (keeps_transformed(layer) ? threads : 1) * input_floats(&t) +
+           threads * output_floats(&t);
 }
 
 double spl_layer_flop(const spl_layer *layer, const spl_layer_run *run) {

@@ -18,7 +18,7 @@
 #include "base/arena.h"
 #include "base/pool.h"
 #include "lib/kernels/kernels.h"
-#include "lib/networks/unet/net.h"
+#include "lib/networks/unet/network.h"
 
 /* A tensor with a border of zeros. */
 typedef struct spl_plane {

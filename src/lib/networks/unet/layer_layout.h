@@ -27,7 +27,7 @@ enum {
     PANEL = SPL_PANEL,
     KERNEL = 5,
     SIDE = SPL_WINOGRAD_SIDE,
-    POINTS = SPL_WINOGRAD_POINTS,
+    ELEMENTS = SPL_WINOGRAD_ELEMENTS,
     PHASES = 4,
 };
 
@@ -56,17 +56,17 @@ static inline unsigned tap_columns(unsigned phase) {
 }
 
 /* Whether transformed weights are kept: up to 3 MiB of them. */
-static inline bool keeps_points(const spl_layer *layer) {
-    return (size_t)POINTS * PHASES * layer->in * layer->out * sizeof(float) <= (size_t)3 << 20;
+static inline bool keeps_transformed(const spl_layer *layer) {
+    return (size_t)ELEMENTS * PHASES * layer->in * layer->out * sizeof(float) <= (size_t)3 << 20;
 }
 
 /* Rows and columns of a phase's transformed weights. The phases of a plain layer together have as
  * many as phase 0. */
-static inline unsigned point_rows(unsigned phase) {
+static inline unsigned element_rows(unsigned phase) {
     return three_rows(phase) ? SIDE : SIDE - 1;
 }
 
-static inline unsigned point_columns(unsigned phase) {
+static inline unsigned element_columns(unsigned phase) {
     return three_columns(phase) ? SIDE : SIDE - 1;
 }
 
@@ -77,8 +77,9 @@ typedef struct product {
     unsigned rows, run; /* in units of `in` */
 } product;
 
-static inline product product_at(const spl_layer *layer, unsigned point) {
-    const bool row_infinity = point / SIDE == SIDE - 1, column_infinity = point % SIDE == SIDE - 1;
+static inline product product_at(const spl_layer *layer, unsigned element) {
+    const bool row_infinity = element / SIDE == SIDE - 1,
+               column_infinity = element % SIDE == SIDE - 1;
     if (layer->transposed)
         return (product){.rows = 1, .run = 1};
     return (product){.rows = column_infinity && !row_infinity ? 2 : 1,
@@ -87,16 +88,16 @@ static inline product product_at(const spl_layer *layer, unsigned point) {
                                             : 4};
 }
 
-static inline bool phase_has_point(unsigned phase, unsigned point) {
-    return point / SIDE < point_rows(phase) && point % SIDE < point_columns(phase);
+static inline bool phase_has_element(unsigned phase, unsigned element) {
+    return element / SIDE < element_rows(phase) && element % SIDE < element_columns(phase);
 }
 
 /* The number of floats in a panel's transformed weights of `phase` before those of element
- * `point`. */
-static inline size_t point_offset(const spl_layer *layer, unsigned phase, unsigned point) {
+ * `element`. */
+static inline size_t element_offset(const spl_layer *layer, unsigned phase, unsigned element) {
     size_t depth = 0;
-    for (unsigned p = 0; p < point; p++)
-        if (!layer->transposed || phase_has_point(phase, p))
+    for (unsigned p = 0; p < element; p++)
+        if (!layer->transposed || phase_has_element(phase, p))
             depth += (size_t)product_at(layer, p).rows * product_at(layer, p).run;
     return depth * layer->in * PANEL;
 }
@@ -119,16 +120,16 @@ static inline size_t taps_offset(const spl_layer *layer, unsigned phase, unsigne
 /* Transforms taps of `channels` input channels to row `row` of the transformed weights. Columns are
  * `step` floats apart; the one at infinity goes to `last`. */
 static inline void transform_taps(const spl_layer *layer, unsigned phase, unsigned row,
-                                  unsigned channels, const float *taps, float *points, size_t step,
-                                  float *last) {
+                                  unsigned channels, const float *taps, float *transformed,
+                                  size_t step, float *last) {
     layer->kernels->winograd_weights(&(spl_winograd_weights){
         .row = row,
         .tap_rows = tap_rows(phase),
         .tap_columns = tap_columns(phase),
         .channels = channels,
         .taps = taps,
-        .points = points,
-        .point_step = step,
+        .transformed = transformed,
+        .element_step = step,
         .last = last,
     });
 }

@@ -75,9 +75,9 @@ static void fill_single(const spl_layer *layer, const float *kernel) {
 /* The number of floats before the transformed weights of a panel in a phase. The phases of a plain
  * layer are stored together, as phase 0. */
 static size_t panel_offset(const spl_layer *layer, unsigned phase, unsigned panel) {
-    size_t floats = panel * point_offset(layer, phase, POINTS);
+    size_t floats = panel * element_offset(layer, phase, ELEMENTS);
     for (unsigned f = 0; f < phase; f++)
-        floats += panels_of(layer) * point_offset(layer, f, POINTS);
+        floats += panels_of(layer) * element_offset(layer, f, ELEMENTS);
     return floats;
 }
 
@@ -104,22 +104,22 @@ static void pack_taps(const spl_layer *layer, const float *kernel, unsigned phas
         }
 }
 
-static void fill_points(const spl_layer *layer, const float *kernel, unsigned phase,
-                        unsigned panel) {
-    const unsigned points_phase = layer->transposed ? phase : 0;
+static void fill_transformed(const spl_layer *layer, const float *kernel, unsigned phase,
+                             unsigned panel) {
+    const unsigned transformed_phase = layer->transposed ? phase : 0;
     /* in the column at infinity, phases 0 and 2 are adjacent */
     const size_t place = layer->transposed ? 0 : phase, last = layer->transposed ? 0 : phase / 2;
-    float *packed = layer->weights[0] + panel_offset(layer, points_phase, panel);
+    float *packed = layer->weights[0] + panel_offset(layer, transformed_phase, panel);
     for (unsigned i = 0; i < layer->in; i += PACKED) {
         float taps[PACKED * 9 * PANEL];
         pack_taps(layer, kernel, phase, panel, i, taps);
-        for (unsigned row = 0; row < point_rows(phase); row++) {
-            const unsigned point = row * SIDE;
-            const size_t step = (size_t)product_at(layer, point).run * layer->in * PANEL;
-            float *points = packed + point_offset(layer, points_phase, point);
+        for (unsigned row = 0; row < element_rows(phase); row++) {
+            const unsigned element = row * SIDE;
+            const size_t step = (size_t)product_at(layer, element).run * layer->in * PANEL;
+            float *transformed = packed + element_offset(layer, transformed_phase, element);
             transform_taps(layer, phase, row, PACKED, taps,
-                           points + (place * layer->in + i) * PANEL, step,
-                           points + (SIDE - 1) * step + (last * layer->in + i) * PANEL);
+                           transformed + (place * layer->in + i) * PANEL, step,
+                           transformed + (SIDE - 1) * step + (last * layer->in + i) * PANEL);
         }
     }
 }
@@ -139,8 +139,8 @@ static size_t weights_floats(const spl_layer *layer, unsigned phase) {
     if (is_single(layer))
         return (size_t)SPL_SINGLE_TAPS * layer->in;
     if (layer->winograd)
-        return keeps_points(layer) ? panel_offset(layer, last, panels)
-                                   : taps_offset(layer, last, panels);
+        return keeps_transformed(layer) ? panel_offset(layer, last, panels)
+                                        : taps_offset(layer, last, panels);
     return layer->transposed ? panels * taps_of(layer, phase)
                              : (size_t)panels * PANEL * KERNEL * KERNEL * layer->in;
 }
@@ -169,6 +169,7 @@ void spl_layer_fill(const spl_layer *layer, const spl_layer_weights *weights) {
                 fill_direct_transposed(layer, kernel, phase);
             else
                 for (unsigned panel = 0; panel < panels_of(layer); panel++)
-                    (keeps_points(layer) ? fill_points : fill_taps)(layer, kernel, phase, panel);
+                    (keeps_transformed(layer) ? fill_transformed : fill_taps)(layer, kernel, phase,
+                                                                              panel);
     }
 }

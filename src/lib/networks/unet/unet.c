@@ -24,7 +24,7 @@ struct spl_unet {
     size_t memory_floats;
 };
 
-static void place_layers(spl_unet *unet, const spl_net_weights *weights, spl_arena *arena) {
+static void place_layers(spl_unet *unet, const spl_network_weights *weights, spl_arena *arena) {
     const unsigned *filters = unet->filters;
     for (unsigned i = 0; i < DEPTH; i++) {
         unet->encoder[i] = (spl_layer){
@@ -45,7 +45,7 @@ static void place_layers(spl_unet *unet, const spl_net_weights *weights, spl_are
     }
 }
 
-int spl_unet_new(const spl_net_weights *weights, spl_unet **ret_unet, spl_error *ret_error) {
+int spl_unet_new(const spl_network_weights *weights, spl_unet **ret_unet, spl_error *ret_error) {
     spl_unet *unet = calloc(1, sizeof(*unet));
     if (!unet)
         return spl_fail_memory(ret_error);
@@ -66,7 +66,7 @@ int spl_unet_new(const spl_net_weights *weights, spl_unet **ret_unet, spl_error 
     return 0;
 }
 
-void spl_unet_prepare(const spl_unet *unet, const spl_net_weights *weights, unsigned part) {
+void spl_unet_prepare(const spl_unet *unet, const spl_network_weights *weights, unsigned part) {
     /* starting in the middle, where most weights are */
     static const unsigned order[SPL_UNET_PARTS] = {5, 6, 7, 4, 8, 3, 9, 2, 10, 1, 11, 0};
     const unsigned i = order[part] % DEPTH;

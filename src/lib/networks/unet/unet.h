@@ -16,7 +16,7 @@
 #define SPL_LIB_NETWORKS_UNET_UNET_H
 
 #include "base/pool.h"
-#include "lib/networks/unet/net.h"
+#include "lib/networks/unet/network.h"
 
 #include <spleeter/separate.h>
 
@@ -24,7 +24,7 @@ typedef struct spl_unet spl_unet;
 
 /* Allocates a network for `weights`. It is ready once all its parts are prepared
  * (spl_unet_prepare). */
-SPL_WARN_UNUSED int spl_unet_new(const spl_net_weights *weights, spl_unet **ret_unet,
+SPL_WARN_UNUSED int spl_unet_new(const spl_network_weights *weights, spl_unet **ret_unet,
                                  spl_error *ret_error);
 
 #define SPL_UNET_PARTS (2 * SPL_UNET_DEPTH)
@@ -32,7 +32,7 @@ SPL_WARN_UNUSED int spl_unet_new(const spl_net_weights *weights, spl_unet **ret_
 /* Copies part `part` of `weights`, 0 to SPL_UNET_PARTS - 1, into the kernels' layout. Larger parts
  * come first. Several threads may each prepare a different part. Once all are prepared the weights
  * may be freed, and the network is immutable and any number of threads may use it at once. */
-void spl_unet_prepare(const spl_unet *unet, const spl_net_weights *weights, unsigned part);
+void spl_unet_prepare(const spl_unet *unet, const spl_network_weights *weights, unsigned part);
 
 /* Frees; NULL is allowed. */
 void spl_unet_free(spl_unet *unet);

@@ -6,7 +6,7 @@
  * conv2d, conv2d_1, ... Each network has 7 convolutions (six of the encoder, the mask's), 6
  * transposed convolutions, and 12 batch norms (six of the encoder, six of the decoder).
  */
-#include "lib/model/spleeter_nets.h"
+#include "lib/model/spleeter_networks.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -25,11 +25,11 @@ static void format_variable(char name[NAME_BYTES], const char *kind, unsigned nu
 }
 
 /* Translates "decoder.3.norm.gamma" of network 1 to "batch_normalization_20/gamma". */
-static void translate(const char *ours, unsigned net, char name[NAME_BYTES]) {
+static void translate(const char *ours, unsigned network, char name[NAME_BYTES]) {
     char layer[8], part[32];
     unsigned number;
     if (sscanf(ours, "mask.%31s", part) == 1) {
-        format_variable(name, "conv2d", CONVOLUTIONS * net + 6, part);
+        format_variable(name, "conv2d", CONVOLUTIONS * network + 6, part);
         return;
     }
     int fields = sscanf(ours, "%7[a-z].%u.%31s", layer, &number, part);
@@ -38,29 +38,29 @@ static void translate(const char *ours, unsigned net, char name[NAME_BYTES]) {
     bool decoder = strcmp(layer, "decoder") == 0;
     unsigned i = number - 1;
     if (strncmp(part, "norm.", strlen("norm.")) == 0)
-        format_variable(name, "batch_normalization", NORMS * net + (decoder ? DEPTH : 0) + i,
+        format_variable(name, "batch_normalization", NORMS * network + (decoder ? DEPTH : 0) + i,
                         part + strlen("norm."));
     else if (decoder)
-        format_variable(name, "conv2d_transpose", TRANSPOSED * net + i, part);
+        format_variable(name, "conv2d_transpose", TRANSPOSED * network + i, part);
     else
-        format_variable(name, "conv2d", CONVOLUTIONS * net + i, part);
+        format_variable(name, "conv2d", CONVOLUTIONS * network + i, part);
 }
 
 static int get_tensor(const void *from, const char *ours, spl_tensor *ret_tensor,
                       spl_error *ret_error) {
-    const spl_spleeter_net *net = from;
+    const spl_spleeter_network *network = from;
     char name[NAME_BYTES];
-    translate(ours, net->number, name);
-    return spl_checkpoint_get(net->checkpoint, name, ret_tensor, ret_error);
+    translate(ours, network->number, name);
+    return spl_checkpoint_get(network->checkpoint, name, ret_tensor, ret_error);
 }
 
-spl_tensor_source spl_spleeter_net_source(const spl_spleeter_net *net) {
+spl_tensor_source spl_spleeter_network_source(const spl_spleeter_network *network) {
     return (spl_tensor_source){
-        .from = net, .path = spl_checkpoint_prefix(net->checkpoint), .get = get_tensor};
+        .from = network, .path = spl_checkpoint_prefix(network->checkpoint), .get = get_tensor};
 }
 
-int spl_spleeter_nets_count(const spl_checkpoint *checkpoint, unsigned *ret_count,
-                            spl_error *ret_error) {
+int spl_spleeter_networks_count(const spl_checkpoint *checkpoint, unsigned *ret_count,
+                                spl_error *ret_error) {
     unsigned convolutions = 0;
     for (;; convolutions++) {
         char name[NAME_BYTES];
@@ -71,7 +71,7 @@ int spl_spleeter_nets_count(const spl_checkpoint *checkpoint, unsigned *ret_coun
     if (convolutions == 0 || convolutions % CONVOLUTIONS != 0)
         return spl_fail(
             ret_error, SPL_E_FORMAT,
-            "the checkpoint %s has %u convolutions, which is not %d for each of some nets "
+            "the checkpoint %s has %u convolutions, which is not %d for each of some networks "
             "as Spleeter's U-Nets have it",
             spl_checkpoint_prefix(checkpoint), convolutions, CONVOLUTIONS);
     *ret_count = convolutions / CONVOLUTIONS;

@@ -5,7 +5,7 @@
  * The result does not depend on the source of the tensors, a safetensors file or a TensorFlow
  * checkpoint.
  */
-#include "lib/networks/unet/net.h"
+#include "lib/networks/unet/network.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +31,7 @@ bool spl_activation_from_name(const char *name, spl_activation *ret_activation) 
 }
 
 /* Appends one layer's tensors to the list at *next. The kernel is [size, size, a, b]. */
-static void list_layer(spl_net_tensor **next, const char *layer, spl_layer_weights *weights,
+static void list_layer(spl_network_tensor **next, const char *layer, spl_layer_weights *weights,
                        size_t size, size_t a, size_t b, size_t channels, bool has_norm) {
     const struct {
         const char *name;
@@ -43,19 +43,21 @@ static void list_layer(spl_net_tensor **next, const char *layer, spl_layer_weigh
         {"norm.moving_mean", &weights->norm.mean},
         {"norm.moving_variance", &weights->norm.variance},
     };
-    spl_net_tensor *kernel = (*next)++;
-    *kernel = (spl_net_tensor){.data = &weights->kernel, .rank = 4, .shape = {size, size, a, b}};
+    spl_network_tensor *kernel = (*next)++;
+    *kernel =
+        (spl_network_tensor){.data = &weights->kernel, .rank = 4, .shape = {size, size, a, b}};
     snprintf(kernel->name, sizeof(kernel->name), "%s.kernel", layer);
     for (size_t i = 0; i < (has_norm ? SPL_ARRAY_SIZE(vectors) : 1); i++) {
-        spl_net_tensor *vector = (*next)++;
-        *vector = (spl_net_tensor){.data = vectors[i].data, .rank = 1, .shape = {channels}};
+        spl_network_tensor *vector = (*next)++;
+        *vector = (spl_network_tensor){.data = vectors[i].data, .rank = 1, .shape = {channels}};
         snprintf(vector->name, sizeof(vector->name), "%s.%s", layer, vectors[i].name);
     }
 }
 
-void spl_net_list_tensors(spl_net_weights *weights, spl_net_tensor ret_tensors[SPL_NET_TENSORS]) {
+void spl_network_list_tensors(spl_network_weights *weights,
+                              spl_network_tensor ret_tensors[SPL_NETWORK_TENSORS]) {
     const unsigned *n = weights->filters;
-    spl_net_tensor *next = ret_tensors;
+    spl_network_tensor *next = ret_tensors;
     char layer[16];
     for (unsigned i = 0; i < SPL_UNET_DEPTH; i++) {
         snprintf(layer, sizeof(layer), "encoder.%u", i + 1);
@@ -103,7 +105,7 @@ static bool none_negative(const float *data, size_t count) {
     return true;
 }
 
-static int read_tensor(spl_tensor_source source, spl_net_tensor *wanted, spl_error *ret_error) {
+static int read_tensor(spl_tensor_source source, spl_network_tensor *wanted, spl_error *ret_error) {
     spl_tensor tensor;
     int status = source.get(source.from, wanted->name, &tensor, ret_error);
     if (status < 0)
@@ -129,20 +131,20 @@ static int read_tensor(spl_tensor_source source, spl_net_tensor *wanted, spl_err
     return 0;
 }
 
-int spl_net_read(spl_tensor_source source, spl_activation conv_activation,
-                 spl_activation deconv_activation, spl_net_weights *ret_weights,
-                 uint64_t *ret_parameters, spl_error *ret_error) {
-    spl_net_weights weights = {
+int spl_network_read(spl_tensor_source source, spl_activation conv_activation,
+                     spl_activation deconv_activation, spl_network_weights *ret_weights,
+                     uint64_t *ret_parameters, spl_error *ret_error) {
+    spl_network_weights weights = {
         .conv_activation = conv_activation,
         .deconv_activation = deconv_activation,
     };
     int status = read_filters(source, weights.filters, ret_error);
     if (status < 0)
         return status;
-    spl_net_tensor tensors[SPL_NET_TENSORS];
-    spl_net_list_tensors(&weights, tensors);
+    spl_network_tensor tensors[SPL_NETWORK_TENSORS];
+    spl_network_list_tensors(&weights, tensors);
     uint64_t bytes_total = 0;
-    for (size_t i = 0; i < SPL_NET_TENSORS; i++) {
+    for (size_t i = 0; i < SPL_NETWORK_TENSORS; i++) {
         status = read_tensor(source, &tensors[i], ret_error);
         if (status < 0)
             return status;
@@ -155,9 +157,9 @@ int spl_net_read(spl_tensor_source source, spl_activation conv_activation,
     return 0;
 }
 
-int spl_net_check_filters(const spl_net_weights *weights, const char *path,
-                          const unsigned filters[SPL_UNET_DEPTH], const char *authority,
-                          spl_error *ret_error) {
+int spl_network_check_filters(const spl_network_weights *weights, const char *path,
+                              const unsigned filters[SPL_UNET_DEPTH], const char *authority,
+                              spl_error *ret_error) {
     for (unsigned i = 0; i < SPL_UNET_DEPTH; i++) {
         if (weights->filters[i] != filters[i])
             return spl_fail(ret_error, SPL_E_FORMAT,
