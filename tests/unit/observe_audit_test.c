@@ -6,6 +6,8 @@
 #include "service/observe/log.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <pthread.h>
@@ -15,6 +17,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <cmocka.h>
 
@@ -422,6 +425,102 @@ static void files_follow_each_other(void **state) {
     }
 }
 
+/* In place of libc's functions, which audit.c would call. */
+static bool truncation_fails, next_flush_fails;
+
+int ftruncate(int fd, off_t length) {
+    errno = EIO;
+    return truncation_fails ? -1 : (int)syscall(SYS_ftruncate, fd, length);
+}
+
+int fdatasync(int fd) {
+    const bool fails = next_flush_fails;
+    next_flush_fails = false;
+    errno = EIO;
+    return fails ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+/* A part of a line stays at the end of its file. The next line begins another file. */
+static void a_torn_line_is_explained(void **state) {
+    (void)state;
+    spl_audit *audit;
+    spl_error error;
+    char path[PATH_MAX + 32];
+    struct stat status;
+    struct rlimit limit, small;
+    assert_int_equal(spl_audit_open(folder, key, SPACE, &audit, &error), 0);
+    write_event(audit, "job.create", "job");
+    path_of(1, path);
+    assert_int_equal(stat(path, &status), 0);
+    getrlimit(RLIMIT_FSIZE, &limit);
+    small = limit;
+    small.rlim_cur = (rlim_t)status.st_size + 20;
+    signal(SIGXFSZ, SIG_IGN);
+    truncation_fails = true;
+    setrlimit(RLIMIT_FSIZE, &small);
+    const spl_audit_event event = {.actor = "key:alice", .action = "job.create", .outcome = "ok"};
+    const int refused = spl_audit_write(audit, &event, &error);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    assert_int_equal(refused, SPL_E_IO);
+    write_event(audit, "job.create", "when there is room again");
+    truncation_fails = false;
+    spl_audit_close(audit);
+    expect(0,
+           "00000001.jsonl: 2 lines, whole so far (still open, or its process was killed), last");
+    expect(0, "; an event of which 20 bytes were written follows: the disk was full");
+    expect(0, "00000002.jsonl: 4 lines, whole, last mac ");
+}
+
+/* Whether a line is on the disk is unknown when the flush fails, so its event is refused, and
+ * reported as missed. */
+static void a_failed_flush_is_a_gap(void **state) {
+    (void)state;
+    spl_audit *audit;
+    spl_error error;
+    assert_int_equal(spl_audit_open(folder, key, SPACE, &audit, &error), 0);
+    const spl_audit_event event = {.actor = "key:alice", .action = "job.create", .outcome = "ok"};
+    next_flush_fails = true;
+    assert_int_equal(spl_audit_write(audit, &event, &error), SPL_E_IO);
+    assert_non_null(strstr(error.message, "cannot flush"));
+    write_event(audit, "job.create", "job");
+    spl_audit_close(audit);
+    expect(0, "00000002.jsonl: 4 lines, whole, last mac ");
+    size_t size;
+    SPL_CLEANUP(spl_free_p) char *text = read_file(2, &size);
+    assert_non_null(strstr(text, "\"action\":\"audit.gap\",\"detail\":\"1 events since "));
+}
+
+static char *name_of(const char *name) {
+    static char path[PATH_MAX + 64];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return path;
+}
+
+static void make_file(const char *name) {
+    const int fd = open(name_of(name), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+static void numbers_do_not_wrap(void **state) {
+    (void)state;
+    static const char *const others[] = {"4294967295.jsonl", "100000000.jsonl", "9999999.jsonl",
+                                         "+9999999.jsonl", "99999998.jsonl.gz"};
+    spl_audit *audit;
+    spl_error error;
+    write_file(1, false);
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(others); i++)
+        make_file(others[i]);
+    write_file(1, false);
+    expect(0, "00000002.jsonl: 3 lines, whole, last mac ");
+    make_file("99999999.jsonl");
+    assert_int_equal(spl_audit_open(folder, key, SPACE, &audit, &error), SPL_E_LIMIT);
+    assert_non_null(strstr(error.message, "move the audit log away"));
+    assert_int_equal(unlink(name_of("99999999.jsonl")), 0);
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(others); i++)
+        assert_int_equal(unlink(name_of(others[i])), 0);
+}
+
 static void no_folder_no_log(void **state) {
     (void)state;
     SPL_CLEANUP(spl_free_p) char *report = NULL;
@@ -447,6 +546,9 @@ int main(void) {
         CASE(a_full_disk_is_told_and_leaves_no_half_line),
         CASE(room_is_reserved),
         CASE(files_follow_each_other),
+        CASE(a_torn_line_is_explained),
+        CASE(a_failed_flush_is_a_gap),
+        CASE(numbers_do_not_wrap),
         CASE(no_folder_no_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,8 @@
 #define FILE_MIN_COST  4096             /* at least one block per file */
 #define RESERVE_BYTES  ((off_t)1 << 20) /* allocated in advance, in case others fill the disk */
 #define RETRY_S        1.0
+#define NUMBER_DIGITS  8 /* of a file's number */
+#define NUMBER_MAX     99999999u
 
 struct spl_audit {
     char *folder;
@@ -92,10 +94,9 @@ static void file_path(const char *folder, unsigned number, char ret_path[PATH_MA
  * block. */
 static FILE *open_file(const char *folder, unsigned number) {
     char path[PATH_MAX];
-    struct stat status;
     file_path(folder, number, path);
-    SPL_CLEANUP(spl_close_p) int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+    SPL_CLEANUP(spl_close_p) int fd = -1;
+    if (spl_file_open(path, SPL_FILE_ANYBODYS, &fd, NULL) < 0)
         return NULL;
     FILE *file = fdopen(fd, "r");
     if (file)
@@ -105,11 +106,10 @@ static FILE *open_file(const char *folder, unsigned number) {
 
 /* The number of an audit file; 0 for other names. */
 static unsigned file_number(const char *name) {
-    char *end;
-    const unsigned long number = strtoul(name, &end, 10);
-    char canonical[32];
-    snprintf(canonical, sizeof(canonical), "%08lu.jsonl", number);
-    return number <= UINT32_MAX && strcmp(canonical, name) == 0 ? (unsigned)number : 0;
+    return strspn(name, "0123456789") == NUMBER_DIGITS &&
+                   strcmp(name + NUMBER_DIGITS, ".jsonl") == 0
+               ? (unsigned)strtoul(name, NULL, 10)
+               : 0;
 }
 
 static int compare_numbers(const void *a, const void *b) {
@@ -162,14 +162,18 @@ static const char *find_mac(const char *line) {
 }
 
 /* Reads the next line into `line`, without its line end; "" when it is too long or contains a NUL.
- * Returns false at the end of the file, including an unfinished line. */
+ * Returns false at the end of the file. An unfinished line there is no line; it is then in `line`,
+ * which is "" otherwise. */
 static bool read_line(FILE *file, char line[LINE_SIZE]) {
+    line[0] = '\0';
     if (!fgets(line, LINE_SIZE, file))
         return false;
     const size_t length = strlen(line);
     const bool whole = length > 0 && line[length - 1] == '\n';
+    if (!whole && feof(file))
+        return false;
     line[whole ? length - 1 : 0] = '\0';
-    return whole || !feof(file);
+    return true;
 }
 
 /* ---- Lines ---- */
@@ -318,6 +322,10 @@ static int create_file(spl_audit *audit, json_t *line, spl_error *ret_error) {
     const int status = list_files(audit->folder, &files, &count, ret_error);
     if (status < 0)
         return status;
+    if (count > 0 && files[count - 1] == NUMBER_MAX)
+        return spl_fail(ret_error, SPL_E_LIMIT,
+                        "%s has a file of the last number, %u.jsonl; move the audit log away",
+                        audit->folder, NUMBER_MAX);
     make_room(audit, files, count);
     const unsigned number = count > 0 ? files[count - 1] + 1 : 1;
     file_path(audit->folder, number, audit->path);
@@ -441,6 +449,17 @@ static int append_gap(spl_audit *audit, spl_error *ret_error) {
     return status;
 }
 
+/* An event that may not be on the disk counts as missed. */
+static int flush_or_miss(spl_audit *audit, uint64_t lines, spl_error *ret_error) {
+    const int status = flush(audit, lines, ret_error);
+    if (status < 0) {
+        pthread_mutex_lock(&audit->write_mutex);
+        note_missed(audit, ret_error);
+        pthread_mutex_unlock(&audit->write_mutex);
+    }
+    return status;
+}
+
 static int append_durably(spl_audit *audit, json_t *line, spl_error *ret_error) {
     spl_error error = {0};
     int status = take_file(audit, &error);
@@ -455,8 +474,8 @@ static int append_durably(spl_audit *audit, json_t *line, spl_error *ret_error) 
     const uint64_t lines = audit->written;
     pthread_mutex_unlock(&audit->write_mutex);
     if (status == 0)
-        return flush(audit, lines, ret_error);
-    if (ret_error)
+        status = flush_or_miss(audit, lines, &error);
+    if (status < 0 && ret_error)
         *ret_error = error;
     return status;
 }
@@ -564,7 +583,7 @@ static void verify_file(verification *v, unsigned number, bool oldest) {
     char line[LINE_SIZE], hex[HEX_SIZE] = "";
     fprintf(v->report, "%08u.jsonl: ", number);
     FILE *file = open_file(v->folder, number);
-    const char *problem = file ? NULL : "cannot be read";
+    const char *problem = file ? NULL : "the file cannot be read, or is not a regular file";
     uint8_t mac[MAC_SIZE] = {0};
     size_t lines = 0;
     bool ended = false;
@@ -594,9 +613,15 @@ static void verify_file(verification *v, unsigned number, bool oldest) {
         v->wrong++;
         fprintf(v->report, "WRONG at line %zu: %s\n", lines, problem);
     } else {
-        fprintf(v->report, "%zu lines, whole%s, last mac %s\n", lines,
+        fprintf(v->report, "%zu lines, whole%s, last mac %s", lines,
                 ended ? "" : " so far (still open, or its process was killed)",
                 *hex ? hex : "none");
+        if (*line)
+            fprintf(v->report,
+                    "; an event of which %zu bytes were written follows: the disk was full, or the "
+                    "process was killed",
+                    strlen(line));
+        fputc('\n', v->report);
     }
 }
 

@@ -14,7 +14,9 @@
  * fdatasync before the client gets a response. Lines contain no secrets and no contents.
  *
  * For a full disk the log has 0.5 to 1 MiB allocated in advance. When that is used up, events are
- * missed; once there is space again, a line "audit.gap" reports how many.
+ * missed; once there is space again, a line "audit.gap" reports how many. A line of which only a
+ * part could be written is removed; if that fails, a new file begins, and verification reports the
+ * part.
  *
  * The chain cannot reveal that lines were cut off the end of the newest file, or that the newest
  * files were removed. Verification reports the last mac; store it elsewhere to detect that, too.
