@@ -54,9 +54,8 @@ void spl_rate_table_free(spl_rate_table *table) {
     free(table);
 }
 
-/* Returns the slot of `name`. When there is none, replaces the oldest slot of the set with `make`,
- * and returns NULL without it. */
-static slot *find_slot(spl_rate_table *table, const char *name, bool make) {
+/* Returns the slot of `name`. When there is none, replaces the oldest slot of the set. */
+static slot *find_slot(spl_rate_table *table, const char *name) {
     char salted[sizeof(table->salt) + 128];
     uint8_t digest[SHA256_DIGEST_LENGTH];
     uint64_t numbers[2];
@@ -74,21 +73,19 @@ static slot *find_slot(spl_rate_table *table, const char *name, bool make) {
         if (s->full_s < oldest->full_s)
             oldest = s;
     }
-    if (!make)
-        return NULL;
     *oldest = (slot){.tag = numbers[1]};
     return oldest;
 }
 
-static bool take(spl_rate_table *table, const char *name, unsigned per_minute, double now_s,
-                 bool really, spl_rate *ret_rate, unsigned *ret_wait_s) {
+bool spl_rate_take(spl_rate_table *table, const char *name, unsigned per_minute, double now_s,
+                   spl_rate *ret_rate, unsigned *ret_wait_s) {
     const double one_s = WINDOW_S / SPL_MAX(per_minute, 1u);
     pthread_mutex_lock(&table->lock);
-    slot *own = find_slot(table, name, really);
-    double full_s = own ? fmax(own->full_s, now_s) : now_s;
+    slot *own = find_slot(table, name);
+    double full_s = fmax(own->full_s, now_s);
     const double wait_s = full_s + one_s - (now_s + WINDOW_S);
     const bool granted = wait_s <= 1e-6;
-    if (granted && really)
+    if (granted)
         own->full_s = full_s += one_s;
     pthread_mutex_unlock(&table->lock);
 
@@ -99,14 +96,4 @@ static bool take(spl_rate_table *table, const char *name, unsigned per_minute, d
         .reset_s = (unsigned)ceil(full_s - now_s),
     };
     return granted;
-}
-
-bool spl_rate_take(spl_rate_table *table, const char *name, unsigned per_minute, double now_s,
-                   spl_rate *ret_rate, unsigned *ret_wait_s) {
-    return take(table, name, per_minute, now_s, true, ret_rate, ret_wait_s);
-}
-
-bool spl_rate_ask(spl_rate_table *table, const char *name, unsigned per_minute, double now_s,
-                  spl_rate *ret_rate, unsigned *ret_wait_s) {
-    return take(table, name, per_minute, now_s, false, ret_rate, ret_wait_s);
 }

@@ -21,8 +21,5 @@ void spl_rate_table_free(spl_rate_table *table);
  * Thread-safe. */
 bool spl_rate_take(spl_rate_table *table, const char *name, unsigned per_minute, double now_s,
                    spl_rate *ret_rate, unsigned *ret_wait_s);
-/* As spl_rate_take, but takes nothing. */
-bool spl_rate_ask(spl_rate_table *table, const char *name, unsigned per_minute, double now_s,
-                  spl_rate *ret_rate, unsigned *ret_wait_s);
 
 #endif

@@ -5,7 +5,6 @@
 #include "service/http/connection/server.h"
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "service/http/connection/listen.h"
 #include "service/http/connection/request.h"
 #include "service/observe/log.h"
