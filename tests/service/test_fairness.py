@@ -2,6 +2,7 @@
 """Clients share resources fairly: a client that uses all of its share does not delay others."""
 import concurrent.futures
 import contextlib
+import http.client
 import os
 import pathlib
 import socket
@@ -370,3 +371,117 @@ def test_clients_behind_a_proxy_are_counted_one_by_one(serve, endless):
         assert service.get("/v1/jobs", X_Forwarded_For="198.51.100.2").status == 200
         assert service.get("/health", **{"X_Forwarded_For": "198.51.100.1"}).status == 200
     wait_until(lambda: service.get("/v1/jobs", X_Forwarded_For="198.51.100.1").status == 200, what="an end of the streams")
+
+
+class KeptAlive:
+    """A connection from the address `source` that stays open between its requests."""
+
+    def __init__(self, port, source, path="/v1/jobs", key=None):
+        self.request = f"GET {path} HTTP/1.1\r\nHost: x\r\n{f'X-API-KEY: {key}' if key else 'X-A: b'}\r\n\r\n".encode()
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(source, 0))
+        self.answer = self.send()
+
+    def send(self):
+        """Returns (status, headers) of the answer, or None if the connection was closed before."""
+        with contextlib.suppress(ConnectionError):
+            self.socket.sendall(self.request)
+            response = http.client.HTTPResponse(self.socket)
+            with contextlib.suppress(http.client.BadStatusLine):
+                response.begin()
+                response.read()
+                return response.status, response.headers
+        return None
+
+    def status(self):
+        answer = self.send()
+        return answer and answer[0]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+def hosts(count):
+    return [f"127.0.{n // 250}.{n % 250 + 2}" for n in range(count)]
+
+
+def test_idle_connections_make_room(serve):
+    """When all places are taken, an idle connection of the key with the most connections is closed,
+    however recent its last request is."""
+    service = serve(CONNECTIONS=16)
+    bob, many = service.add_key("bob"), service.add_key("many")
+    with contextlib.ExitStack() as opened:
+        kept = opened.enter_context(KeptAlive(service.port, "127.0.0.1", key=bob.key))
+        for _ in range(4):
+            for source in hosts(10):
+                for key in (service.key, many.key):
+                    assert opened.enter_context(KeptAlive(service.port, source, key=key)).answer[0] == 200
+            assert bob.get("/v1/jobs").status == 200
+            assert kept.status() == 200
+
+
+def test_a_key_keeps_a_limited_number_of_connections(serve):
+    """Requests beyond it are answered, and their connections closed."""
+    service = serve(CONNECTIONS=64, CONNECTIONS_PER_KEY=4)
+    with contextlib.ExitStack() as opened:
+        opened_by_key = [opened.enter_context(KeptAlive(service.port, "127.0.0.1", key=service.key)) for _ in range(8)]
+        assert [(c.answer[0], c.answer[1]["Connection"]) for c in opened_by_key] == [(200, None)] * 4 + [(200, "close")] * 4
+        assert [c.status() for c in opened_by_key] == [200] * 4 + [None] * 4
+
+
+def test_refused_requests_do_not_keep_a_place(serve):
+    service = serve(CONNECTIONS=16)
+    bob = service.add_key("bob")
+    hasty = service.add_key("hasty", "--rate-per-minute", "1")
+    with contextlib.ExitStack() as opened:
+        answers = [opened.enter_context(KeptAlive(service.port, source, key=hasty.key)).answer[0] for source in hosts(32)]
+        assert answers == [429] * 32
+        assert bob.get("/v1/jobs").status == 200
+
+
+def test_new_connections_have_time_for_a_request(serve):
+    """Idle connections are closed before those that have not sent a request yet."""
+    service = serve(CONNECTIONS=16)
+    bob = service.add_key("bob")
+    with contextlib.ExitStack() as opened:
+        for source in hosts(12):
+            opened.enter_context(KeptAlive(service.port, source, key=service.key))
+        for source in hosts(20)[12:]:
+            early = opened.enter_context(half_sent(service.port, source, bob.key))
+            for other in hosts(23)[20:]:
+                opened.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=30, source_address=(other, 0)))
+            early.sendall(b"\r\n")
+            assert early.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_links_have_limits_of_their_own(serve, endless, song):
+    """Neither connections nor requests by links keep the owner, or anybody else, from the service."""
+    service = serve(CONNECTIONS=16, RATE_PER_MINUTE=1)
+    owner = service.add_key("owner", "--rate-per-minute", "100000")
+    bob = service.add_key("bob", "--rate-per-minute", "100000")
+    stranger = service.client(None)
+
+    def link(job, file):
+        return owner.post_json(f"/v1/jobs/{job['id']}/links", {"file": file}).json()["url"]
+
+    running = endless(owner)
+    wait_until(lambda: owner.job(running["id"])["outputs"], what="a stem that grows")
+    growing = link(running, "vocals.wav")
+    with contextlib.ExitStack() as opened:
+        for expected in [200] * 4 + [429]:
+            connection, response = stranger.open("GET", growing)
+            opened.callback(connection.close)
+            opened.callback(response.close)
+            assert response.status == expected
+        assert b"quota-exceeded" in response.read() and response.headers["Retry-After"]
+        assert owner.job(running["id"])["status"] == "running"
+    owner.cancel(running["id"])
+    manifest = link(owner.separate(song), "manifest.json")
+    with contextlib.ExitStack() as opened:
+        kept = [opened.enter_context(KeptAlive(service.port, source, manifest)) for source in hosts(40)]
+        answers = [c.answer for c in kept]
+        assert [status for status, _ in answers[:5]] == [200] * 5  # 10 a minute, 5 of them above
+        assert any(status == 429 and headers["Retry-After"] for status, headers in answers)
+        assert owner.get("/v1/jobs").status == bob.get("/v1/jobs").status == 200

@@ -27,6 +27,7 @@
 #define PRINCIPALS_MAX        16384
 #define FAILING_ADDRESSES_MAX 16384
 #define FAILURES_PER_MINUTE   60
+#define LINK_RATE_FACTOR      10 /* times RATE_PER_MINUTE */
 #define SESSIONS_OF_PRINCIPAL 60 /* opened in a minute; also ended */
 #define SESSIONS_OF_ADDRESS   300
 #define MINUTE_US             INT64_C(60000000)
@@ -408,23 +409,35 @@ int spl_session_end(spl_auth *auth, const char *cookie, const char *address, int
                : 0;
 }
 
-int spl_auth_take(spl_auth *auth, const spl_principal *principal, spl_rate *ret_rate,
-                  spl_problem *ret_problem) {
-    const unsigned limit = principal->quota.rate_per_minute;
+static int take(spl_auth *auth, const char *name, unsigned limit, const char *setting,
+                spl_rate *ret_rate, spl_problem *ret_problem) {
     unsigned wait_s;
     bool granted;
-    if (!auth->shared_rates ||
-        !take_shared(auth, principal->id, limit, ret_rate, &wait_s, &granted))
-        granted =
-            spl_rate_take(auth->requests, principal->id, limit, spl_now_s(), ret_rate, &wait_s);
+    if (!auth->shared_rates || !take_shared(auth, name, limit, ret_rate, &wait_s, &granted))
+        granted = spl_rate_take(auth->requests, name, limit, spl_now_s(), ret_rate, &wait_s);
     if (granted)
         return 0;
     const int status =
-        spl_refuse_about(ret_problem, SPL_PROBLEM_RATE_LIMITED, NULL,
-                         limit == auth->quota.rate_per_minute ? "SPLEETER_RATE_PER_MINUTE" : NULL,
+        spl_refuse_about(ret_problem, SPL_PROBLEM_RATE_LIMITED, NULL, setting,
                          "%u requests a minute are allowed; the next is in %u s", limit, wait_s);
     ret_problem->retry_after_s = wait_s;
     return status;
+}
+
+int spl_auth_take(spl_auth *auth, const spl_principal *principal, spl_rate *ret_rate,
+                  spl_problem *ret_problem) {
+    const unsigned limit = principal->quota.rate_per_minute;
+    return take(auth, principal->id, limit,
+                limit == auth->quota.rate_per_minute ? "SPLEETER_RATE_PER_MINUTE" : NULL, ret_rate,
+                ret_problem);
+}
+
+int spl_auth_take_link(spl_auth *auth, const char *owner, spl_problem *ret_problem) {
+    char name[80];
+    spl_rate rate;
+    snprintf(name, sizeof(name), "links of %s", owner);
+    return take(auth, name, LINK_RATE_FACTOR * auth->quota.rate_per_minute,
+                "SPLEETER_RATE_PER_MINUTE", &rate, ret_problem);
 }
 
 int spl_link_sign(const spl_auth *auth, const char *path, int64_t expires_s, char ret_query[128],

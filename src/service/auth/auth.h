@@ -94,6 +94,10 @@ void spl_auth_share_rates(spl_auth *auth, spl_rate_source take, void *user);
  * bucket is empty). *ret_rate is always written. Thread-safe. */
 SPL_WARN_UNUSED int spl_auth_take(spl_auth *auth, const spl_principal *principal,
                                   spl_rate *ret_rate, spl_problem *ret_problem);
+/* Takes one request from the bucket of all links to the jobs of `owner` (an spl_principal.id),
+ * which has ten times RATE_PER_MINUTE: players read a file by many requests. Problem: RATE_LIMITED
+ * with retry_after_s. Thread-safe. */
+SPL_WARN_UNUSED int spl_auth_take_link(spl_auth *auth, const char *owner, spl_problem *ret_problem);
 
 /* Signs a link: until `expires_s` (Unix time) `path` ("/v1/jobs/ID/stems/vocals.wav") may be read
  * without a key. */

@@ -260,7 +260,7 @@ static const setting table[] = {
 
     {.help = "Quotas of keys that name none of their own, and of bearer tokens' users"},
     ROW(COUNT, rate_per_minute, "RATE_PER_MINUTE", "600", .min = 1, .max = 1000000,
-        .help = "Requests a minute"),
+        .help = "Requests a minute; links to a client's jobs have ten times as many"),
     ROW(COUNT, jobs_per_key, "JOBS_PER_KEY", "100", .min = 1, .max = 1000000,
         .help = "Jobs that wait or run"),
     ROW(MEBIBYTES, storage_per_key_bytes, "STORAGE_PER_KEY_MB", "20480", .min = 1, .max = 1 << 30,
@@ -293,9 +293,9 @@ static const setting table[] = {
         .help = "Connections at once of one address, or of one client behind a trusted proxy; 0: "
                 "no limit"),
     ROW(COUNT, connections_per_key, "CONNECTIONS_PER_KEY", "256", .max = 65536,
-        .help = "Connections at once for requests of one key, at most half of "
-                "SPLEETER_CONNECTIONS; half of "
-                "them may be event streams; 0: no limit"),
+        .help = "Requests of one key at once, and idle connections of it, each at most half of "
+                "SPLEETER_CONNECTIONS; at most half are event streams; links have half as many of "
+                "their own; 0: no limit"),
     ROW(COUNT, header_timeout_s, "HEADER_TIMEOUT_S", "15", .min = 1, .max = 3600,
         .help = "Time for a request's headers, in seconds, from connect or the last answer"),
     ROW(COUNT, body_timeout_s, "BODY_TIMEOUT_S", "3600", .min = 1, .max = 86400,

@@ -9,6 +9,7 @@
 #include "service/outbound/address.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
@@ -24,9 +25,13 @@
 
 /* The header deadline of a connection in the reserve, unless the setting is shorter. */
 #define RESERVE_HEADERS_S 2
-/* A recognised client's connection that has waited this long for a request may be closed to make
- * room for another. */
-#define IDLE_S            1
+/* While there are fewer connections without a holder, outside the reserve, than this share of all,
+ * an idle one with a holder is closed first. New connections then have time to send a request. */
+#define NEWCOMERS_SHARE   4
+
+/* Of lingering connections, in one pass of the thread: all together about, and each at least. */
+#define DRAIN_PASS_BYTES ((size_t)64 << 20)
+#define DRAIN_MIN_BYTES  ((size_t)64 << 10)
 
 typedef enum guard_phase {
     PHASE_HEADERS,
@@ -49,9 +54,11 @@ struct spl_guarded {
     /* The network of the client whose request it carries: the peer's, or that of a proxy's
      * client. */
     guard_network network;
-    char key[64];    /* of the current request; "": unknown */
-    bool recognised; /* the last request had a valid credential */
-    bool stream;     /* the answer is an event stream */
+    /* Whose valid credential the last request had: a key, or the links to a key's jobs. "": it had
+     * none. An idle connection keeps its holder. */
+    char holder[80];
+    bool surplus; /* its holder has as many others as it may keep */
+    bool stream;  /* the answer is an event stream */
     bool reserved;
     int fd;
     guard_phase phase;
@@ -69,7 +76,8 @@ struct spl_guard {
     pthread_cond_t stop;
     bool stopping;
     spl_guarded *first;
-    spl_guarded **strangers; /* scratch space of find_stranger, for all live connections */
+    spl_guarded *drained; /* the lingering one that the thread reads without the lock */
+    spl_guarded **group;  /* scratch space of find_surplus, for all live connections */
     pthread_t thread;
 };
 
@@ -124,28 +132,64 @@ static void forget(spl_guarded *guarded) {
     free(guarded);
 }
 
-/* Discards what the client still sends. Returns false when the client has closed the connection. */
-static bool drain(int fd) {
-    ssize_t got;
-    do
-        got = recv(fd, NULL, (size_t)1 << 20, MSG_TRUNC | MSG_DONTWAIT);
-    while (got > 0);
-    return got < 0;
+/* Discards up to `size` bytes of what the client still sends. Returns false when the client has
+ * closed the connection. Releases the lock meanwhile, and `drained` keeps the connection. */
+static bool drain(spl_guarded *guarded, size_t size) {
+    spl_guard *guard = guarded->guard;
+    guard->drained = guarded;
+    pthread_mutex_unlock(&guard->lock);
+    const ssize_t got = recv(guarded->fd, NULL, size, MSG_TRUNC | MSG_DONTWAIT);
+    const bool open = got > 0 || (got < 0 && errno == EAGAIN);
+    pthread_mutex_lock(&guard->lock);
+    guard->drained = NULL;
+    return open;
 }
 
 static void cut(spl_guarded *guarded) {
     shutdown(guarded->fd, SHUT_RDWR);
+    if (guarded->phase == PHASE_HEADERS)
+        guarded->holder[0] = '\0'; /* its thread ends at once */
     enter_phase(guarded, PHASE_CUT, 0);
     spl_metrics_count(SPL_COUNTER_CONNECTIONS_CUT, 1);
 }
 
-static void look_at(spl_guarded *guarded, double now_s) {
-    const bool late = guarded->deadline_s > 0 && now_s > guarded->deadline_s;
-    if (guarded->phase == PHASE_LINGER) {
-        if (late || !drain(guarded->fd))
+/* The kinds of connections that may be closed to make room for others. */
+typedef enum guard_kind {
+    KIND_STRANGER, /* outside the reserve, without a holder */
+    KIND_CLIENT,   /* outside the reserve, with a holder */
+    KIND_RESERVED,
+    KIND_LINGERING,
+} guard_kind;
+
+static bool is_kind(const spl_guarded *guarded, guard_kind kind) {
+    if (kind == KIND_LINGERING)
+        return guarded->phase == PHASE_LINGER;
+    return guarded->phase < PHASE_CUT && kind == (guarded->reserved    ? KIND_RESERVED
+                                                  : guarded->holder[0] ? KIND_CLIENT
+                                                                       : KIND_STRANGER);
+}
+
+static unsigned count_kind(const spl_guard *guard, guard_kind kind) {
+    unsigned count = 0;
+    for (const spl_guarded *other = guard->first; other; other = other->next)
+        count += is_kind(other, kind);
+    return count;
+}
+
+/* Checks all connections and reads what lingering ones still receive. */
+static void pass(spl_guard *guard) {
+    const double now_s = spl_now_s();
+    const unsigned lingering = count_kind(guard, KIND_LINGERING);
+    const size_t size = SPL_MAX(DRAIN_PASS_BYTES / SPL_MAX(lingering, 1u), DRAIN_MIN_BYTES);
+    for (spl_guarded *guarded = guard->first, *next; guarded; guarded = next) {
+        const bool late = guarded->deadline_s > 0 && now_s > guarded->deadline_s;
+        const bool lingers = guarded->phase == PHASE_LINGER;
+        const bool over = late || (lingers ? !drain(guarded, size) : is_slow(guarded, now_s));
+        next = guarded->next; /* after drain, which lets others change the list */
+        if (over && lingers)
             forget(guarded);
-    } else if (late || is_slow(guarded, now_s)) {
-        cut(guarded);
+        else if (over)
+            cut(guarded);
     }
 }
 
@@ -159,11 +203,7 @@ static void *watch(void *user) {
         tick.tv_sec += tick.tv_nsec / 1000000000L;
         tick.tv_nsec %= 1000000000L;
         pthread_cond_timedwait(&guard->stop, &guard->lock, &tick);
-        const double now_s = spl_now_s();
-        for (spl_guarded *guarded = guard->first, *next; guarded; guarded = next) {
-            next = guarded->next;
-            look_at(guarded, now_s);
-        }
+        pass(guard);
     }
     pthread_mutex_unlock(&guard->lock);
     return NULL;
@@ -176,8 +216,8 @@ int spl_guard_start(const spl_settings *settings, unsigned connections, spl_guar
         return spl_fail_memory(ret_error);
     guard->settings = settings;
     guard->connections = connections;
-    guard->strangers = calloc(connections + SPL_GUARD_RESERVE, sizeof(*guard->strangers));
-    if (!guard->strangers) {
+    guard->group = calloc(connections + SPL_GUARD_RESERVE, sizeof(*guard->group));
+    if (!guard->group) {
         free(guard);
         return spl_fail_memory(ret_error);
     }
@@ -189,7 +229,7 @@ int spl_guard_start(const spl_settings *settings, unsigned connections, spl_guar
     pthread_condattr_destroy(&monotonic);
     int failed = pthread_create(&guard->thread, NULL, watch, guard);
     if (failed) {
-        free(guard->strangers);
+        free(guard->group);
         free(guard);
         return spl_fail_errno(ret_error, failed, "cannot start the thread that guards connections");
     }
@@ -207,7 +247,7 @@ void spl_guard_stop(spl_guard *guard) {
         forget(guard->first);
     pthread_cond_destroy(&guard->stop);
     pthread_mutex_destroy(&guard->lock);
-    free(guard->strangers);
+    free(guard->group);
     free(guard);
 }
 
@@ -253,54 +293,41 @@ bool spl_guard_admits(spl_guard *guard, const struct sockaddr *address) {
     return count < limit;
 }
 
-/* Counts the connections, in the reserve or outside it, that are not about to end. */
-static unsigned count_live(const spl_guard *guard, bool reserved) {
-    unsigned count = 0;
-    for (const spl_guarded *other = guard->first; other; other = other->next)
-        count += other->phase < PHASE_CUT && other->reserved == reserved;
-    return count;
+/* Compares those for whom the connections count: their holders or, without, their networks. */
+static int compare_owners(const spl_guarded *a, const spl_guarded *b) {
+    const int order = strcmp(a->holder, b->holder);
+    return order || a->holder[0] ? order : compare_networks(&a->network, &b->network);
 }
 
-/* Orders by network, then by the start of the phase, oldest first. */
-static int compare_strangers(const void *left, const void *right) {
+/* Orders by owner; of one owner, idle connections come first, and then the oldest. */
+static int compare_in_group(const void *left, const void *right) {
     const spl_guarded *a = *(spl_guarded *const *)left, *b = *(spl_guarded *const *)right;
-    const int order = compare_networks(&a->network, &b->network);
-    return order ? order
-                 : (a->phase_start_s > b->phase_start_s) - (a->phase_start_s < b->phase_start_s);
+    const int order = compare_owners(a, b);
+    if (order || a->phase != b->phase)
+        return order ? order : (int)a->phase - (int)b->phase;
+    return (a->phase_start_s > b->phase_start_s) - (a->phase_start_s < b->phase_start_s);
 }
 
-/* Of the connections without a recognised client, in the reserve or outside it, returns the oldest
- * one of the network that has the most. NULL: there is none. */
-static spl_guarded *find_stranger(const spl_guard *guard, bool reserved) {
-    spl_guarded **strangers = guard->strangers, *found = NULL;
+/* Returns the connection to close of this kind: that of the owner who has the most of them, and of
+ * equal owners the oldest. Requests with a holder are not interrupted. NULL: there is none. */
+static spl_guarded *find_surplus(const spl_guard *guard, guard_kind kind) {
+    spl_guarded **group = guard->group, *found = NULL;
     const size_t room = guard->connections + SPL_GUARD_RESERVE;
     size_t count = 0, most = 0;
     for (spl_guarded *other = guard->first; other && count < room; other = other->next) {
-        if (other->phase < PHASE_CUT && other->reserved == reserved && !other->recognised)
-            strangers[count++] = other;
+        if (is_kind(other, kind) && other != guard->drained)
+            group[count++] = other;
     }
-    qsort(strangers, count, sizeof(*strangers), compare_strangers);
+    qsort(group, count, sizeof(*group), compare_in_group);
     for (size_t start = 0, end; start < count; start = end) {
-        end = start + 1;
-        while (end < count &&
-               compare_networks(&strangers[start]->network, &strangers[end]->network) == 0)
+        for (end = start + 1; end < count && compare_owners(group[start], group[end]) == 0;)
             end++;
-        if (end - start > most) {
+        if (kind == KIND_CLIENT && group[start]->phase != PHASE_HEADERS)
+            continue;
+        if (end - start > most ||
+            (end - start == most && group[start]->phase_start_s < found->phase_start_s)) {
             most = end - start;
-            found = strangers[start];
-        }
-    }
-    return found;
-}
-
-/* Returns the connection outside the reserve that has waited longest for a request, and since
- * before `until_s`. NULL: there is none. */
-static spl_guarded *find_idlest(const spl_guard *guard, double until_s) {
-    spl_guarded *found = NULL;
-    for (spl_guarded *other = guard->first; other; other = other->next) {
-        if (other->phase == PHASE_HEADERS && !other->reserved && other->phase_start_s < until_s) {
-            until_s = other->phase_start_s;
-            found = other;
+            found = group[start];
         }
     }
     return found;
@@ -308,14 +335,19 @@ static spl_guarded *find_idlest(const spl_guard *guard, double until_s) {
 
 /* Makes room for one more connection. False: there is room in the reserve only. */
 static bool make_place(spl_guard *guard) {
-    if (count_live(guard, false) < guard->connections)
+    const unsigned strangers = count_kind(guard, KIND_STRANGER);
+    if (strangers + count_kind(guard, KIND_CLIENT) < guard->connections)
         return true;
-    spl_guarded *given_up = find_stranger(guard, false);
+    spl_guarded *given_up = NULL;
+    if (strangers < guard->connections / NEWCOMERS_SHARE)
+        given_up = find_surplus(guard, KIND_CLIENT);
     if (!given_up)
-        given_up = find_idlest(guard, spl_now_s() - IDLE_S);
+        given_up = find_surplus(guard, KIND_STRANGER);
+    if (!given_up)
+        given_up = find_surplus(guard, KIND_CLIENT);
     const bool found = given_up;
-    if (!found && count_live(guard, true) >= SPL_GUARD_RESERVE / 2)
-        given_up = find_stranger(guard, true);
+    if (!found && count_kind(guard, KIND_RESERVED) >= SPL_GUARD_RESERVE / 2)
+        given_up = find_surplus(guard, KIND_RESERVED);
     if (given_up)
         cut(given_up);
     return found;
@@ -345,13 +377,24 @@ spl_guarded *spl_guard_enter(spl_guard *guard, const struct sockaddr *address, i
     return guarded;
 }
 
+/* Makes room for one more lingering connection. */
+static bool make_lingering_place(spl_guard *guard) {
+    if (count_kind(guard, KIND_LINGERING) < SPL_GUARD_LINGERING(guard->connections))
+        return true;
+    spl_guarded *given_up = find_surplus(guard, KIND_LINGERING);
+    if (given_up)
+        forget(given_up);
+    return given_up;
+}
+
 void spl_guard_leave(spl_guard *guard, spl_guarded *guarded) {
     pthread_mutex_lock(&guard->lock);
-    int duplicate = guarded->refused && guarded->phase != PHASE_CUT
-                        ? fcntl(guarded->fd, F_DUPFD_CLOEXEC, 0)
-                        : -1;
+    const bool lingers =
+        guarded->refused && guarded->phase != PHASE_CUT && make_lingering_place(guard);
+    const int duplicate = lingers ? fcntl(guarded->fd, F_DUPFD_CLOEXEC, 0) : -1;
     if (duplicate >= 0) {
         guarded->fd = duplicate;
+        guarded->holder[0] = '\0';
         enter_phase(guarded, PHASE_LINGER, LINGER_S);
     } else {
         forget(guarded);
@@ -366,11 +409,17 @@ static void change_phase(spl_guarded *guarded, guard_phase phase, unsigned deadl
     pthread_mutex_unlock(&guarded->guard->lock);
 }
 
-void spl_guard_request(spl_guarded *guarded, bool has_body) {
-    if (has_body)
-        change_phase(guarded, PHASE_BODY, guarded->guard->settings->body_timeout_s);
-    else
-        change_phase(guarded, PHASE_ANSWER, 0);
+void spl_guard_request(spl_guarded *guarded) {
+    pthread_mutex_lock(&guarded->guard->lock);
+    guarded->holder[0] = '\0';
+    guarded->surplus = false;
+    if (guarded->phase != PHASE_CUT)
+        enter_phase(guarded, PHASE_ANSWER, 0);
+    pthread_mutex_unlock(&guarded->guard->lock);
+}
+
+void spl_guard_body(spl_guarded *guarded) {
+    change_phase(guarded, PHASE_BODY, guarded->guard->settings->body_timeout_s);
 }
 
 void spl_guard_answer(spl_guarded *guarded, bool refused) {
@@ -381,7 +430,6 @@ void spl_guard_answer(spl_guarded *guarded, bool refused) {
 void spl_guard_idle(spl_guarded *guarded) {
     pthread_mutex_lock(&guarded->guard->lock);
     guarded->network = network_of((const struct sockaddr *)&guarded->peer);
-    guarded->key[0] = '\0';
     guarded->stream = false;
     pthread_mutex_unlock(&guarded->guard->lock);
     change_phase(guarded, PHASE_HEADERS, guarded->guard->settings->header_timeout_s);
@@ -420,43 +468,66 @@ bool spl_guard_client(spl_guarded *guarded, const char *address) {
     return admitted;
 }
 
-void spl_guard_recognise(spl_guarded *guarded, bool recognised) {
-    pthread_mutex_lock(&guarded->guard->lock);
-    guarded->recognised = recognised;
-    pthread_mutex_unlock(&guarded->guard->lock);
-}
-
 static unsigned limit_per_key(const spl_guard *guard) {
     const unsigned limit = guard->settings->connections_per_key;
     return limit == 0 ? guard->connections : SPL_MIN(limit, guard->connections / 2);
 }
 
-/* Counts the other connections whose requests use the key; `streams`: only those with event
- * streams. */
-static unsigned count_key(const spl_guarded *guarded, const char *key, bool streams) {
-    unsigned count = 0;
-    for (const spl_guarded *other = guarded->guard->first; other; other = other->next)
-        count += other != guarded && (!streams || other->stream) && strcmp(other->key, key) == 0;
-    return count;
+static unsigned half(unsigned limit) {
+    return (limit + 1) / 2;
+}
+
+typedef struct guard_holding {
+    unsigned all, busy, streams;
+} guard_holding;
+
+/* Counts the connections of a holder other than `self`. */
+static guard_holding count_holding(const spl_guarded *self, const char *holder) {
+    guard_holding holding = {0};
+    for (const spl_guarded *other = self->guard->first; other; other = other->next) {
+        if (other == self || strcmp(other->holder, holder) != 0)
+            continue;
+        holding.all++;
+        holding.busy += other->phase != PHASE_HEADERS;
+        holding.streams += other->stream;
+    }
+    return holding;
+}
+
+static bool hold(spl_guarded *guarded, const char *holder, unsigned limit) {
+    pthread_mutex_lock(&guarded->guard->lock);
+    const guard_holding holding = count_holding(guarded, holder);
+    const bool admitted = holding.busy < limit;
+    if (admitted) {
+        snprintf(guarded->holder, sizeof(guarded->holder), "%s", holder);
+        guarded->surplus = holding.all >= limit;
+    }
+    pthread_mutex_unlock(&guarded->guard->lock);
+    return admitted;
 }
 
 bool spl_guard_key(spl_guarded *guarded, const char *key) {
-    spl_guard *guard = guarded->guard;
-    pthread_mutex_lock(&guard->lock);
-    const bool admitted = count_key(guarded, key, false) < limit_per_key(guard);
-    if (admitted)
-        snprintf(guarded->key, sizeof(guarded->key), "%s", key);
-    pthread_mutex_unlock(&guard->lock);
-    return admitted;
+    return hold(guarded, key, limit_per_key(guarded->guard));
+}
+
+bool spl_guard_link(spl_guarded *guarded, const char *owner) {
+    char holder[sizeof(guarded->holder)];
+    snprintf(holder, sizeof(holder), "links of %s", owner);
+    return hold(guarded, holder, half(limit_per_key(guarded->guard)));
 }
 
 bool spl_guard_stream(spl_guarded *guarded) {
     spl_guard *guard = guarded->guard;
     pthread_mutex_lock(&guard->lock);
-    guarded->stream = count_key(guarded, guarded->key, true) < (limit_per_key(guard) + 1) / 2;
-    const bool admitted = guarded->stream;
+    const guard_holding holding = count_holding(guarded, guarded->holder);
+    const bool admitted = holding.streams < half(limit_per_key(guard));
+    guarded->stream = admitted;
     pthread_mutex_unlock(&guard->lock);
     return admitted;
+}
+
+bool spl_guard_surplus(const spl_guarded *guarded) {
+    return guarded->surplus;
 }
 
 unsigned spl_guard_busy(spl_guard *guard) {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * Limits what connections cost: how many there may be in total, per address and per key, and how
- * long each may take. When all places are taken, a new connection replaces one without a recognised
- * client, which is one whose last complete request, if any, had no valid credential. Of these, the
- * oldest one of the address with the most is closed. If there is none, the connection that has
- * waited longest for a request is closed. If all are busy, the new connection enters a small
- * reserve, in which health, readiness and metrics are answered and all other requests are refused.
+ * long each may take. A connection counts for the holder of the credential that its last complete
+ * request had, also while it is idle, or else for its address. When all places are taken, a new
+ * connection replaces another one, of the owner who has most:
+ *   - one without a valid credential, if these have at least a quarter of all places;
+ *   - or else an idle one with a credential, or one without.
+ * If all are busy with requests of valid credentials, the new connection enters a small reserve, in
+ * which health, readiness and metrics are answered and all other requests are refused.
  *
  * libmicrohttpd only has a timeout between two bytes, so one thread here checks all connections and
  * shuts down those that
@@ -16,7 +18,9 @@
  *     bytes. A client does not count as slow while it waits for the service.
  *
  * After an answer to a request whose body was not read, the rest of the body is read and discarded
- * for a moment. Closing at once would make the client's system discard the answer.
+ * for a moment. Closing at once would make the client's system discard the answer. The number of
+ * these lingering connections is limited too; beyond it, the oldest one of the address that has
+ * most is closed.
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_GUARD_H
 #define SPL_SERVICE_HTTP_CONNECTION_GUARD_H
@@ -29,7 +33,11 @@ typedef struct spl_guard spl_guard;
 typedef struct spl_guarded spl_guarded; /* a connection */
 
 /* Connections beyond the limit of the settings. */
-#define SPL_GUARD_RESERVE 32
+#define SPL_GUARD_RESERVE                32
+/* Lingering connections, and those that were closed to make room and whose threads have not ended
+ * yet, at most. They are not part of `connections`. */
+#define SPL_GUARD_LINGERING(connections) ((connections) / 4)
+#define SPL_GUARD_ENDING(connections)    ((connections) / 4)
 
 /* `settings` must outlive the guard; `connections` is the limit without the reserve. */
 SPL_WARN_UNUSED int spl_guard_start(const spl_settings *settings, unsigned connections,
@@ -45,8 +53,11 @@ bool spl_guard_admits(spl_guard *guard, const struct sockaddr *address);
 spl_guarded *spl_guard_enter(spl_guard *guard, const struct sockaddr *address, int fd);
 void spl_guard_leave(spl_guard *guard, spl_guarded *guarded);
 
-/* Marks the headers as complete; `has_body`: a body follows. */
-void spl_guard_request(spl_guarded *guarded, bool has_body);
+/* Marks the headers as complete. Until spl_guard_key or spl_guard_link the connection has no valid
+ * credential. */
+void spl_guard_request(spl_guarded *guarded);
+/* Marks the start of the body. */
+void spl_guard_body(spl_guarded *guarded);
 /* Marks the body as complete or, if `refused`, as one that will not be read. */
 void spl_guard_answer(spl_guarded *guarded, bool refused);
 /* Marks the answer as sent. */
@@ -54,13 +65,19 @@ void spl_guard_idle(spl_guarded *guarded);
 
 /* Returns whether the connection belongs to the reserve. */
 bool spl_guard_reserved(const spl_guarded *guarded);
-/* Records whether the request had a valid credential. This holds until the next request. */
-void spl_guard_recognise(spl_guarded *guarded, bool recognised);
-/* Until spl_guard_idle, the connection counts towards the limits of the client for whom a trusted
- * proxy sent the request, and of the request's key; at most half of a key's connections may be
- * streams. False: the limit is exceeded, and the request must be refused. */
+/* Until spl_guard_idle, the connection counts towards the limit of the client for whom a trusted
+ * proxy sent the request. False: the limit is exceeded, and the request must be refused. */
 bool spl_guard_client(spl_guarded *guarded, const char *address);
+/* Until the next request, the connection counts for the key, or for the links to the jobs of
+ * `owner`, which have half as many connections as a key. False: too many other requests of the key
+ * or the links are in progress, and the request must be refused. */
 bool spl_guard_key(spl_guarded *guarded, const char *key);
+bool spl_guard_link(spl_guarded *guarded, const char *owner);
+/* Returns whether the key or the links have as many connections as they may keep, idle ones
+ * included. The connection must then be closed after the answer. */
+bool spl_guard_surplus(const spl_guarded *guarded);
+/* Marks the answer as an event stream; at most half of a key's connections may be. False: the limit
+ * is exceeded, and the request must be refused. */
 bool spl_guard_stream(spl_guarded *guarded);
 
 /* Counts the requests between spl_guard_request and spl_guard_idle. */

@@ -72,21 +72,22 @@ static int check_framing(spl_request *request, const char *version, const header
 
 /* ---- Identity ---- */
 
-/* Sets *ret_valid if a signed link authorizes the request. A link is void once the owner of its job
- * is no longer a client. */
-static int check_link(spl_request *request, bool *ret_valid, spl_problem *ret_problem) {
+/* Sets *ret_valid if a signed link authorizes the request; ret_owner is then the owner of its job.
+ * A link is void once the owner is no longer a client. */
+static int check_link(spl_request *request, bool *ret_valid, char ret_owner[64],
+                      spl_problem *ret_problem) {
     const char *expires = spl_target_parameter(&request->target, "expires");
     const char *signature = spl_target_parameter(&request->target, "signature");
-    char owner[64] = "";
     *ret_valid = request->route->links && expires && signature &&
                  spl_link_valid(request->parts->auth, request->target.path, expires, signature,
                                 spl_wall_ms() / 1000);
     if (!*ret_valid)
         return 0;
-    const int status = spl_jobs_owner(request->parts->jobs, request->path_id, owner, ret_problem);
+    const int status =
+        spl_jobs_owner(request->parts->jobs, request->path_id, ret_owner, ret_problem);
     if (status < 0)
         return status;
-    *ret_valid = spl_auth_has_client(request->parts->auth, owner);
+    *ret_valid = spl_auth_has_client(request->parts->auth, ret_owner);
     return 0;
 }
 
@@ -185,12 +186,26 @@ static int check_key_place(const spl_request *request, spl_problem *ret_problem)
                           "end");
 }
 
+/* Applies the limits that all links to the jobs of `owner` share. They have their own, so that a
+ * widely known link does not lock out the owner. */
+static int admit_link(const spl_request *request, const char *owner, spl_problem *ret_problem) {
+    const int status = spl_auth_take_link(request->parts->auth, owner, ret_problem);
+    if (status < 0 || spl_guard_link(request->guarded, owner))
+        return status;
+    return refuse_for_now(ret_problem, SPL_PROBLEM_QUOTA, "SPLEETER_CONNECTIONS_PER_KEY",
+                          "Links to this client's jobs have as many requests in progress as they "
+                          "may; wait for one to end");
+}
+
 static int authorize(spl_request *request, spl_problem *ret_problem) {
+    char owner[64];
     if (request->route->scopes == 0)
         return 0;
-    int status = check_link(request, &request->by_link, ret_problem);
-    if (status < 0 || request->by_link)
+    int status = check_link(request, &request->by_link, owner, ret_problem);
+    if (status < 0)
         return spl_refuse_job(status, ret_problem);
+    if (request->by_link)
+        return admit_link(request, owner, ret_problem);
     status = identify_client(request, ret_problem);
     if (status < 0)
         return ret_problem->code == SPL_PROBLEM_UNAUTHORIZED ||
@@ -219,8 +234,9 @@ static int authorize(spl_request *request, spl_problem *ret_problem) {
 bool spl_request_revoked(spl_request *request) {
     spl_problem problem = {0};
     bool valid = false;
+    char owner[64];
     if (request->by_link)
-        return check_link(request, &valid, &problem) == 0 && !valid;
+        return check_link(request, &valid, owner, &problem) == 0 && !valid;
     return identify_client(request, &problem) < 0 &&
            (problem.code == SPL_PROBLEM_UNAUTHORIZED || problem.code == SPL_PROBLEM_RATE_LIMITED);
 }
@@ -321,7 +337,6 @@ static int start_route(spl_request *request) {
     status = check_place(request, problem);
     if (status == 0)
         status = authorize(request, problem);
-    spl_guard_recognise(request->guarded, request->authenticated || request->by_link);
     if (status < 0)
         return status;
     if (request->framing.has_body && !request->route->body)
@@ -339,13 +354,18 @@ static enum MHD_Result open_request(spl_request *request, const char *method, co
     MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, add_header, &list);
     const bool framed =
         identify(request, &list) == 0 && check_framing(request, version, &list) == 0;
+    spl_guard_request(request->guarded);
     request->refused = !framed || start_route(request) < 0;
     request->must_close = !framed || request->framing.has_body ||
                           spl_guard_reserved(request->guarded) ||
+                          spl_guard_surplus(request->guarded) ||
                           (request->refused && request->problem.code == SPL_PROBLEM_BAD_REQUEST);
-    spl_guard_request(request->guarded, request->framing.has_body);
-    if (framed && !(request->refused && request->framing.has_body))
+    if (framed && !request->framing.has_body)
         return MHD_YES;
+    if (!request->refused) {
+        spl_guard_body(request->guarded);
+        return MHD_YES;
+    }
     spl_guard_answer(request->guarded, true);
     return spl_answer_problem(request, &request->problem) ? MHD_YES : MHD_NO;
 }

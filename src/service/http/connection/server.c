@@ -22,11 +22,12 @@
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"                  \
     "-CIPHER-ALL:+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-GCM:-MAC-ALL:+AEAD:%SERVER_PRECEDENCE"
 
+/* Each connection has a socket and may have a file. In addition, connections may linger or end. */
+#define CONNECTION_DESCRIPTORS(connections)                                                        \
+    (2 * (connections) + SPL_GUARD_LINGERING(connections) + SPL_GUARD_ENDING(connections))
 /* Descriptors besides those of regular connections: database, log, audit log, jobs and their
  * helpers, the listening socket, and the reserve. */
-#define OTHER_DESCRIPTORS          (256 + SPL_GUARD_RESERVE * DESCRIPTORS_PER_CONNECTION)
-/* A connection's socket, and a file or a lingering duplicate. */
-#define DESCRIPTORS_PER_CONNECTION 2
+#define OTHER_DESCRIPTORS (256 + 2 * SPL_GUARD_RESERVE)
 
 static enum MHD_Result admit(void *user, const struct sockaddr *address, socklen_t size) {
     (void)size;
@@ -62,11 +63,10 @@ static unsigned raise_limits(unsigned connections) {
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
         getrlimit(RLIMIT_NOFILE, &limit);
-    const rlim_t needed = (rlim_t)connections * DESCRIPTORS_PER_CONNECTION + OTHER_DESCRIPTORS;
-    if (limit.rlim_cur >= needed)
+    if (limit.rlim_cur >= CONNECTION_DESCRIPTORS((rlim_t)connections) + OTHER_DESCRIPTORS)
         return connections;
-    const rlim_t left = SPL_MAX(limit.rlim_cur, OTHER_DESCRIPTORS + 16) - OTHER_DESCRIPTORS;
-    const unsigned fewer = (unsigned)(left / DESCRIPTORS_PER_CONNECTION);
+    const rlim_t left = SPL_MAX(limit.rlim_cur, OTHER_DESCRIPTORS + 20) - OTHER_DESCRIPTORS;
+    const unsigned fewer = (unsigned)(left * 4 / CONNECTION_DESCRIPTORS(4));
     spl_log(SPL_LOG_WARNING, "http.fewer_connections", SPL_INTEGER("connections", fewer),
             SPL_INTEGER("wanted", connections), SPL_INTEGER("descriptors", limit.rlim_cur));
     return fewer;
@@ -99,7 +99,9 @@ static int start_daemon(spl_http *http, int fd, unsigned connections, spl_error 
     const struct MHD_OptionItem options[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)spl_request_library_log, http},
         {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, connections + SPL_GUARD_RESERVE, NULL},
+        /* Beyond this limit libmicrohttpd resets new connections, whoever they come from. */
+        {MHD_OPTION_CONNECTION_LIMIT,
+         connections + SPL_GUARD_ENDING(connections) + SPL_GUARD_RESERVE, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, CONNECTION_BYTES / 4, NULL},
         {MHD_OPTION_THREAD_STACK_SIZE, SPL_HTTP_STACK_BYTES, NULL},
