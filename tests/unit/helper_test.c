@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * No call waits longer than its limit for a helper. The helper is a socket here, whose other end
- * does not answer.
+ * No call waits longer than its limit for a helper, or takes more from it. The helper is a socket
+ * here, whose other end does not answer, or this program itself with the helper's arguments.
  */
 #include "app/audio/decoder.h"
 #include "base/clock.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -84,12 +85,127 @@ static void it_does_not_read(void **state) {
     assert_int_equal(helper.fd, -1);
 }
 
-int main(void) {
+/* ---- This program as the helper ---- */
+
+#define POISON 0xa5
+
+static bool is_poisoned(const void *bytes, size_t size) {
+    return memchr(bytes, POISON, size) != NULL;
+}
+
+/* A decoder of music without end. */
+static int decode_endlessly(void) {
+    spl_record_header header;
+    spl_decode_request request;
+    if (spl_record_receive_header(SPL_HELPER_CHANNEL_FD, &header) < 0 ||
+        header.size_bytes != sizeof(request) ||
+        spl_record_receive(SPL_HELPER_CHANNEL_FD, &request, sizeof(request)) < 0 ||
+        is_poisoned(&request, sizeof(request)))
+        return 1;
+    const spl_decode_start start = {.version = SPL_PROTOCOL_VERSION,
+                                    .info = {.sample_rate_hz = 44100, .channels = 2}};
+    static const float samples[2 * 11025];
+    int status = spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_START, &start, sizeof(start));
+    while (status == 0)
+        status =
+            spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_SAMPLES, samples, sizeof(samples));
+    return 0;
+}
+
+/* Says that it is ready if the request is clean. */
+static int encode_nothing(void) {
+    spl_record_header header;
+    spl_encode_request request;
+    if (spl_record_receive_header(SPL_HELPER_CHANNEL_FD, &header) < 0 ||
+        header.size_bytes != sizeof(request) ||
+        spl_record_receive(SPL_HELPER_CHANNEL_FD, &request, sizeof(request)) < 0 ||
+        is_poisoned(&request, sizeof(request)))
+        return 1;
+    return spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_READY, NULL, 0) < 0;
+}
+
+static int be_helper(const char *mode) {
+    if (strcmp(mode, "decode") == 0)
+        return decode_endlessly();
+    if (strcmp(mode, "encode") == 0)
+        return encode_nothing();
+    pause();
+    return 0;
+}
+
+static int become_helper(void **state) {
+    (void)state;
+    return setenv("SPLEETER_CODEC", "/proc/self/exe", 1);
+}
+
+static void the_length_is_limited(void **state) {
+    (void)state;
+    spl_error error;
+    const struct { double duration_s, limit_s; } cases[] = {{2, 0}, {0, 2}, {9, 2}};
+    SPL_CLEANUP(spl_close_p) int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(cases); i++) {
+        spl_decode_options options;
+        memset(&options, POISON, sizeof(options));
+        options.channels = SPL_CHANNELS_ALL;
+        options.track = 0;
+        options.offset_s = 0;
+        options.duration_s = cases[i].duration_s;
+        options.limit_s = cases[i].limit_s;
+        options.containers[0] = '\0';
+        options.probe = false;
+        options.stop = (spl_stop){0};
+        spl_decoder *decoder;
+        if (spl_decoder_open(file, "song.mp3", &options, &decoder, &error) < 0)
+            fail_msg("%s", error.message);
+        static float samples[2 * 4096];
+        size_t count, total = 0;
+        int status;
+        while ((status = spl_decoder_read(decoder, samples, 4096, &count, &error)) == 0)
+            total += count;
+        assert_int_equal(status, SPL_E_HELPER);
+        assert_string_equal(error.message, "song.mp3: the codec helper sent what it should not");
+        assert_int_equal(total, 3 * 44100);
+        spl_decoder_free(decoder);
+    }
+}
+
+static void the_request_to_encode_is_clean(void **state) {
+    (void)state;
+    spl_error error;
+    spl_encode_options options;
+    memset(&options, POISON, sizeof(options));
+    options.codec = SPL_CODEC_FLAC;
+    options.sample_format = SPL_SAMPLES_16;
+    options.bitrate_bps = 0;
+    options.channels = 2;
+    options.channel_mask = 0;
+    options.sample_rate_hz = 44100;
+    options.stop = (spl_stop){0};
+    SPL_CLEANUP(spl_close_p) int file = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    spl_encoder *encoder;
+    if (spl_encoder_open(file, "song.flac", &options, &encoder, &error) < 0)
+        fail_msg("%s", error.message);
+    spl_encoder_free(encoder);
+}
+
+static void the_self_test_hangs(void **state) {
+    (void)state;
+    spl_error error;
+    assert_int_equal(spl_sandbox_check_within(50, &error), SPL_E_HELPER);
+    assert_non_null(strstr(error.message, "did not end in 0.05 s"));
+}
+
+int main(int count, char **arguments) {
+    if (count > 1)
+        return be_helper(arguments[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(its_time_ends, make_pair, close_pair),
         cmocka_unit_test_setup_teardown(it_is_canceled, make_pair, close_pair),
         cmocka_unit_test_setup_teardown(it_is_canceled_while_it_dribbles, make_pair, close_pair),
         cmocka_unit_test_setup_teardown(it_does_not_read, make_pair, close_pair),
+        cmocka_unit_test_setup(the_length_is_limited, become_helper),
+        cmocka_unit_test_setup(the_request_to_encode_is_clean, become_helper),
+        cmocka_unit_test_setup(the_self_test_hangs, become_helper),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "lib/model/folder_network.h"
 
+#include <malloc.h>
 #include <math.h>
 
 /* Returns a file with this header and `data_bytes` of data. The header is padded to align them. */
@@ -58,6 +59,11 @@ static void reads_what_it_should(void **state) {
     bytes_free(&file);
 }
 
+static size_t allocated_bytes(void) {
+    const struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
 static void expands_halves(void **state) {
     (void)state;
     static const struct {
@@ -96,6 +102,25 @@ static void expands_halves(void **state) {
         assert_int_equal(signbit(tensor.data[COUNT - 1]) != 0, not_finite[i] >> 15);
         spl_safetensors_free(parsed);
     }
+    bytes_free(&file);
+}
+
+static void expands_what_is_asked_for(void **state) {
+    (void)state;
+    enum { COUNT = 1 << 20 };
+    test_bytes file = make_file("{\"a\":{\"dtype\":\"F16\",\"shape\":[1048576],"
+                                "\"data_offsets\":[0,2097152]}}",
+                                2 * COUNT);
+    const size_t before = allocated_bytes();
+    spl_safetensors *parsed;
+    assert_int_equal(spl_safetensors_parse(file.data, file.size, "x", &parsed, NULL), 0);
+    assert_true(allocated_bytes() < before + COUNT);
+    const spl_tensor_source source = spl_safetensors_source(parsed);
+    spl_tensor tensor, again;
+    assert_int_equal(source.get(source.from, "a", &tensor, NULL), 0);
+    assert_int_equal(source.get(source.from, "a", &again, NULL), 0);
+    assert_ptr_equal(tensor.data, again.data);
+    spl_safetensors_free(parsed);
     bytes_free(&file);
 }
 
@@ -308,6 +333,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_it_should),
         cmocka_unit_test(expands_halves),
+        cmocka_unit_test(expands_what_is_asked_for),
         cmocka_unit_test(refuses_what_lies),
         cmocka_unit_test(refuses_lying_lengths),
         cmocka_unit_test_setup_teardown(writes_what_it_reads, make_folder, remove_folder),

@@ -17,6 +17,9 @@
  * or a busy machine. */
 #define PROBE_MAX_S 30
 
+/* By how much the helper may exceed the duration and the limit. */
+#define MARGIN_S 1
+
 struct spl_decoder {
     spl_helper helper;
     char *name;
@@ -24,7 +27,7 @@ struct spl_decoder {
     unsigned channels;
     size_t pending;    /* samples of the current record that are not read from the socket yet */
     uint64_t position; /* in the song, of the next sample to read */
-    uint64_t samples;
+    uint64_t samples, samples_max; /* received; the most that the helper may send */
     bool ended;
     char warning[512];
 };
@@ -41,6 +44,7 @@ int spl_decoder_attach(spl_helper helper, const char *name, spl_channel_policy c
     }
     decoder->helper = helper;
     decoder->name = name_copy;
+    decoder->samples_max = UINT64_MAX;
 
     int status = 0;
     spl_record_header header;
@@ -65,6 +69,33 @@ int spl_decoder_attach(spl_helper helper, const char *name, spl_channel_policy c
         snprintf(decoder->warning, sizeof(decoder->warning), "%s", spl_sandbox_warning());
     *ret_decoder = decoder;
     return 0;
+}
+
+/* Sends the DECODE record. Each member is copied by itself, so that neither padding nor addresses
+ * of this process reach the helper. */
+static int send_request(spl_helper *helper, const spl_decode_options *options) {
+    spl_decode_request request;
+    memset(&request, 0, sizeof(request));
+    request.version = SPL_PROTOCOL_VERSION;
+    request.options.channels = options->channels;
+    request.options.track = options->track;
+    request.options.offset_s = options->offset_s;
+    request.options.duration_s = options->duration_s;
+    request.options.limit_s = options->limit_s;
+    request.options.probe = options->probe;
+    snprintf(request.options.containers, sizeof(request.options.containers), "%s",
+             options->containers);
+    return spl_helper_send(helper, SPL_RECORD_DECODE, &request, sizeof(request));
+}
+
+/* The most samples that an honest helper sends, with a margin for the rounding of resamplers. */
+static uint64_t most_samples(const spl_decode_options *options) {
+    double seconds = SPL_SECONDS_END;
+    if (options->duration_s > 0)
+        seconds = fmin(seconds, options->duration_s);
+    if (options->limit_s > 0)
+        seconds = fmin(seconds, options->limit_s);
+    return (uint64_t)((seconds + MARGIN_S) * SPL_SAMPLE_RATE_HZ);
 }
 
 static bool is_seconds(double value) {
@@ -92,15 +123,14 @@ int spl_decoder_open(int fd, const char *name, const spl_decode_options *options
         return status;
     if (options->probe)
         helper.end_s = spl_now_s() + PROBE_MAX_S;
-    spl_decode_request request = {.version = SPL_PROTOCOL_VERSION, .options = *options};
-    /* Do not disclose addresses of this process to the helper. */
-    request.options.stop = (spl_stop){0};
-    if (spl_helper_send(&helper, SPL_RECORD_DECODE, &request, sizeof(request)) < 0)
+    if (send_request(&helper, options) < 0)
         return spl_helper_fail(&helper, name, ret_error);
     status = spl_decoder_attach(helper, name, options->channels, ret_decoder, ret_error);
-    if (status == 0)
-        (*ret_decoder)->position = (uint64_t)llround(options->offset_s * SPL_SAMPLE_RATE_HZ);
-    return status;
+    if (status < 0)
+        return status;
+    (*ret_decoder)->samples_max = most_samples(options);
+    (*ret_decoder)->position = (uint64_t)llround(options->offset_s * SPL_SAMPLE_RATE_HZ);
+    return 0;
 }
 
 const spl_audio_info *spl_decoder_info(const spl_decoder *decoder) {
@@ -135,6 +165,8 @@ static int next_record(spl_decoder *decoder, spl_error *ret_error) {
         }
         decoder->pending = header.size_bytes / sample_bytes;
         decoder->samples += decoder->pending;
+        if (decoder->samples > decoder->samples_max)
+            break;
         return 0;
     case SPL_RECORD_END_DECODE:
         if (header.size_bytes != sizeof(end) || spl_helper_receive(helper, &end, sizeof(end)) < 0 ||

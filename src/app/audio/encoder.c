@@ -94,13 +94,18 @@ static int start_helper(spl_encoder *encoder, int fd, const spl_encode_options *
     int status = spl_helper_start("encode", fd, &options->stop, &encoder->helper, ret_error);
     if (status < 0)
         return status;
-    spl_encode_request request = {
-        .version = SPL_PROTOCOL_VERSION,
-        .seekable = is_seekable(fd),
-        .options = *options,
-    };
-    /* Do not disclose addresses of this process to the helper. */
-    request.options.stop = (spl_stop){0};
+    /* Each member is copied by itself, so that neither padding nor addresses of this process reach
+     * the helper. */
+    spl_encode_request request;
+    memset(&request, 0, sizeof(request));
+    request.version = SPL_PROTOCOL_VERSION;
+    request.seekable = is_seekable(fd);
+    request.options.codec = options->codec;
+    request.options.sample_format = options->sample_format;
+    request.options.bitrate_bps = options->bitrate_bps;
+    request.options.channels = options->channels;
+    request.options.channel_mask = options->channel_mask;
+    request.options.sample_rate_hz = options->sample_rate_hz;
     if (spl_helper_send(&encoder->helper, SPL_RECORD_ENCODE, &request, sizeof(request)) < 0)
         return fail_to_send(encoder, ret_error);
     return receive_answer(encoder, SPL_RECORD_READY, NULL, 0, ret_error);

@@ -33,6 +33,9 @@
 /* How often a waiting call polls `stop`. */
 #define ASK_MS 100
 
+/* How long the self-test may take. */
+#define SELF_TEST_MS 30000
+
 /* How long to wait for the exit status of a helper that closed its socket. */
 #define EXIT_MS 1000
 
@@ -298,14 +301,14 @@ bool spl_helper_receive_failure(spl_helper *helper, const spl_record_header *hea
     return true;
 }
 
-/* Waits up to EXIT_MS for a helper that closed its socket to exit, and returns its wait status.
- * False: there is none, usually because it still runs. */
-static bool has_ended(const spl_helper *helper, int *ret_status) {
+/* Waits up to `limit_ms` for a helper to exit, and returns its wait status. False: there is none,
+ * usually because it still runs. */
+static bool has_ended(const spl_helper *helper, int limit_ms, int *ret_status) {
     for (int waited_ms = 0; helper->pid > 0; waited_ms += 10) {
         const pid_t waited = wait_for(helper->pid, WNOHANG, ret_status);
         if (waited != 0)
             return waited > 0;
-        if (waited_ms >= EXIT_MS)
+        if (waited_ms >= limit_ms)
             return false;
         usleep(10000);
     }
@@ -360,7 +363,8 @@ static int fail_ended(int wait_status, const char *name, spl_error *ret_error) {
 
 int spl_helper_fail(spl_helper *helper, const char *name, spl_error *ret_error) {
     int wait_status;
-    const bool ended = helper->reason == SPL_HELPER_HUNG_UP && has_ended(helper, &wait_status);
+    const bool ended =
+        helper->reason == SPL_HELPER_HUNG_UP && has_ended(helper, EXIT_MS, &wait_status);
     if (ended)
         helper->pid = 0; /* already reaped: the PID may belong to another process by now */
     spl_helper_end(helper);
@@ -380,6 +384,10 @@ int spl_helper_fail(spl_helper *helper, const char *name, spl_error *ret_error) 
 }
 
 int spl_sandbox_check(spl_error *ret_error) {
+    return spl_sandbox_check_within(SELF_TEST_MS, ret_error);
+}
+
+int spl_sandbox_check_within(int limit_ms, spl_error *ret_error) {
     SPL_CLEANUP(spl_close_p) int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return spl_fail_errno(ret_error, errno, "cannot open /dev/null");
@@ -388,10 +396,16 @@ int spl_sandbox_check(spl_error *ret_error) {
     if (status < 0)
         return status;
     int wait_status = 0;
-    const pid_t waited = wait_for(helper.pid, 0, &wait_status);
-    helper.pid = 0;
+    const bool ended = has_ended(&helper, limit_ms, &wait_status);
+    if (ended)
+        helper.pid = 0;
     spl_helper_end(&helper);
-    if (waited < 0 || !WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0)
+    if (!ended)
+        return spl_fail(ret_error, SPL_E_HELPER,
+                        "the self-test of the codec helper did not end in %g s; see what "
+                        "`" HELPER_NAME " self-test` says",
+                        1e-3 * limit_ms);
+    if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0)
         return spl_fail(ret_error, SPL_E_HELPER,
                         "the sandbox of the codec helper is not tight here; see what "
                         "`" HELPER_NAME " self-test` says");

@@ -65,4 +65,7 @@ int spl_helper_fail(spl_helper *helper, const char *name, spl_error *ret_error);
  * twice. */
 void spl_helper_end(spl_helper *helper);
 
+/* As spl_sandbox_check, with a limit of its time. */
+SPL_WARN_UNUSED int spl_sandbox_check_within(int limit_ms, spl_error *ret_error);
+
 #endif

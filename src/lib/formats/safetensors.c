@@ -4,7 +4,7 @@
  *
  * The reader validates everything: the header's length is limited, its JSON may not repeat a key,
  * each tensor's byte range must match its shape, and the sorted ranges must cover the data exactly.
- * Half precision is expanded, single precision is used in place.
+ * Half precision is expanded when a tensor is asked for, single precision is used in place.
  */
 #include "lib/formats/safetensors.h"
 
@@ -111,11 +111,12 @@ static void expand_halves(const uint8_t *halves, size_t count, float *ret_floats
     }
 }
 
-/* Points tensor.data to the data, expanded if it is in half precision. The tensors do not overlap,
- * so this takes at most twice the memory of the file. */
+/* Points tensor.data to the data, expanded if it is in half precision. Only tensors that a network
+ * has are expanded, so a file with others takes no memory for them. */
 static int set_data(file_tensor *named, spl_error *ret_error) {
-    named->tensor.data = (const float *)(const void *)named->begin;
     if (!named->half)
+        named->tensor.data = (const float *)(const void *)named->begin;
+    if (named->tensor.data)
         return 0;
     const size_t count = (size_t)(named->end - named->begin) / sizeof(uint16_t);
     named->expanded = calloc(count, sizeof(float));
@@ -174,11 +175,6 @@ static int parse_entries(spl_safetensors *file, const uint8_t *data, size_t data
     if (position != data + data_bytes)
         return spl_fail(ret_error, SPL_E_FORMAT, "%s has %zu bytes after its last tensor",
                         file->path, (size_t)(data + data_bytes - position));
-    for (size_t i = 0; i < file->count; i++) {
-        int status = set_data(&file->tensors[i], ret_error);
-        if (status < 0)
-            return status;
-    }
     return 0;
 }
 
@@ -228,17 +224,20 @@ void spl_safetensors_free(spl_safetensors *file) {
 
 static int get_tensor(const void *from, const char *name, spl_tensor *ret_tensor,
                       spl_error *ret_error) {
-    const spl_safetensors *file = from;
+    spl_safetensors *file = (spl_safetensors *)(uintptr_t)from;
     for (size_t i = 0; i < file->count; i++) {
-        if (strcmp(file->tensors[i].name, name) == 0) {
-            *ret_tensor = file->tensors[i].tensor;
-            return 0;
+        file_tensor *named = &file->tensors[i];
+        if (strcmp(named->name, name) == 0) {
+            const int status = set_data(named, ret_error);
+            if (status == 0)
+                *ret_tensor = named->tensor;
+            return status;
         }
     }
     return spl_fail(ret_error, SPL_E_FORMAT, "%s has no tensor %s", file->path, name);
 }
 
-spl_tensor_source spl_safetensors_source(const spl_safetensors *file) {
+spl_tensor_source spl_safetensors_source(spl_safetensors *file) {
     return (spl_tensor_source){.from = file, .path = file->path, .get = get_tensor};
 }
 

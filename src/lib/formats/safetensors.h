@@ -25,8 +25,9 @@ SPL_WARN_UNUSED int spl_safetensors_parse(const void *bytes, size_t size, const 
 /* Frees; NULL is allowed. */
 void spl_safetensors_free(spl_safetensors *file);
 
-/* The tensors of `file`, by their names in it. */
-spl_tensor_source spl_safetensors_source(const spl_safetensors *file);
+/* The tensors of `file`, by their names in it. One thread at a time may get them; MEMORY if one in
+ * half precision cannot be expanded. */
+spl_tensor_source spl_safetensors_source(spl_safetensors *file);
 
 /* Returns the string `key` of the metadata, or NULL. */
 const char *spl_safetensors_metadata(const spl_safetensors *file, const char *key);
