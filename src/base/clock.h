@@ -15,6 +15,16 @@ static inline double spl_now_s(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* The time by CLOCK_MONOTONIC in `ms` milliseconds, for waits with a deadline. */
+static inline struct timespec spl_clock_in(uint64_t ms) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    const uint64_t sum_ns = (uint64_t)time.tv_nsec + ms % 1000 * 1000000;
+    time.tv_sec += (time_t)(ms / 1000 + sum_ns / 1000000000);
+    time.tv_nsec = (long)(sum_ns % 1000000000);
+    return time;
+}
+
 /* Milliseconds since 1970, monotonic: the wall clock at the first call plus the time elapsed since.
  * Steps of the wall clock therefore end no lease early. Thread-safe. */
 int64_t spl_wall_ms(void);

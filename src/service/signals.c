@@ -108,12 +108,10 @@ void spl_signals_start_over(void) {
 }
 
 int spl_signals_wait(void) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec++;
+    const struct timespec until = spl_clock_in(1000);
     pthread_mutex_lock(&watch.lock);
     if (!watch.ending && !watch.reload)
-        pthread_cond_timedwait(&watch.changed, &watch.lock, &until);
+        pthread_cond_clockwait(&watch.changed, &watch.lock, CLOCK_MONOTONIC, &until);
     const int number = watch.ending ? watch.ending : watch.reload ? SIGHUP : 0;
     watch.reload = false;
     pthread_mutex_unlock(&watch.lock);

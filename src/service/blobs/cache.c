@@ -4,6 +4,8 @@
  */
 #include "service/blobs/cache.h"
 
+#include "base/clock.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -153,11 +155,7 @@ static int wait_for_fetch(spl_cache *cache, const char *name, const spl_blob_wai
     while (is_being_fetched(cache, name)) {
         if (spl_blob_wait_canceled(wait))
             return spl_fail(ret_error, SPL_E_CANCELED, "the wait for a file was canceled");
-        struct timespec deadline;
-        clock_gettime(CLOCK_MONOTONIC, &deadline);
-        deadline.tv_nsec += ASK_MS * 1000000L;
-        deadline.tv_sec += deadline.tv_nsec / 1000000000;
-        deadline.tv_nsec %= 1000000000;
+        const struct timespec deadline = spl_clock_in(ASK_MS);
         pthread_cond_timedwait(&cache->fetches_changed, &cache->fetches_lock, &deadline);
     }
     return 0;

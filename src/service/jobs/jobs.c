@@ -51,16 +51,8 @@ int64_t spl_backoff_ms(int64_t base_ms, unsigned attempt, int64_t most_ms) {
     return wait_ms / 2 + (int64_t)((double)(wait_ms - wait_ms / 2) * random / UINT32_MAX);
 }
 
-static void add_ms(struct timespec *time, uint64_t ms) {
-    const uint64_t sum_ns = (uint64_t)time->tv_nsec + ms % 1000 * 1000000;
-    time->tv_sec += (time_t)(ms / 1000 + sum_ns / 1000000000);
-    time->tv_nsec = (long)(sum_ns % 1000000000);
-}
-
 void spl_jobs_pause(spl_jobs *jobs, unsigned ms) {
-    struct timespec deadline;
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    add_ms(&deadline, ms);
+    const struct timespec deadline = spl_clock_in(ms);
     pthread_mutex_lock(&jobs->lock);
     int failed = 0;
     while (!failed && !atomic_load(&jobs->draining))
@@ -160,9 +152,7 @@ int spl_jobs_start(const spl_jobs_parts *parts, spl_jobs **ret_jobs, spl_error *
 }
 
 void spl_jobs_stop(spl_jobs *jobs, unsigned drain_s) {
-    struct timespec deadline;
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    add_ms(&deadline, UINT64_C(1000) * drain_s);
+    const struct timespec deadline = spl_clock_in(UINT64_C(1000) * drain_s);
 
     pthread_mutex_lock(&jobs->lock);
     atomic_store(&jobs->draining, true);

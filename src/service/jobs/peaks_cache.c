@@ -5,6 +5,8 @@
  */
 #include "service/jobs/peaks_cache.h"
 
+#include "base/clock.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -156,11 +158,7 @@ static void make(spl_peaks_cache *cache, spl_peaks_entry *entry) {
 static bool wait_for(spl_peaks_cache *cache, const spl_peaks_entry *entry,
                      const spl_peaks_maker *own) {
     while (!entry->ready && entry->status == 0) {
-        struct timespec ask;
-        clock_gettime(CLOCK_MONOTONIC, &ask);
-        ask.tv_nsec += ASK_MS * 1000000L;
-        ask.tv_sec += ask.tv_nsec / 1000000000L;
-        ask.tv_nsec %= 1000000000L;
+        const struct timespec ask = spl_clock_in(ASK_MS);
         pthread_cond_timedwait(&cache->changed, &cache->lock, &ask);
         if (entry->ready || entry->status < 0 || !own->canceled)
             continue;

@@ -108,11 +108,7 @@ static int wait_for_slot(spl_turns *turns, turn_waiter *waiter, const spl_turn_w
         const double left_s = until_s - spl_now_s();
         if (left_s <= 0)
             return SPL_E_LIMIT;
-        struct timespec ask;
-        clock_gettime(CLOCK_MONOTONIC, &ask);
-        ask.tv_nsec += (long)(1e9 * SPL_MIN(1e-3 * ASK_MS, left_s)) + 1;
-        ask.tv_sec += ask.tv_nsec / 1000000000L;
-        ask.tv_nsec %= 1000000000L;
+        const struct timespec ask = spl_clock_in(1 + (uint64_t)SPL_MIN(ASK_MS, 1e3 * left_s));
         pthread_cond_timedwait(&waiter->granted, &turns->lock, &ask);
         if (waiter->slot >= 0 || !wait->canceled)
             continue;

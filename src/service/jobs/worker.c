@@ -99,23 +99,12 @@ static int beat(job_work *work, spl_error *ret_error) {
     return status;
 }
 
-static void deadline_in(unsigned ms, struct timespec *ret_deadline) {
-    clock_gettime(CLOCK_MONOTONIC, ret_deadline);
-    ret_deadline->tv_sec += ms / 1000;
-    ret_deadline->tv_nsec += (long)(ms % 1000) * 1000000;
-    if (ret_deadline->tv_nsec >= 1000000000) {
-        ret_deadline->tv_sec++;
-        ret_deadline->tv_nsec -= 1000000000;
-    }
-}
-
 static void *run_heartbeat(void *user) {
     job_work *work = user;
     *spl_log_context_get() = (spl_log_context){0};
     pthread_mutex_lock(&work->lock);
     while (!work->ended) {
-        struct timespec deadline;
-        deadline_in(HEARTBEAT_MS, &deadline);
+        const struct timespec deadline = spl_clock_in(HEARTBEAT_MS);
         if (pthread_cond_timedwait(&work->ended_changed, &work->lock, &deadline) != ETIMEDOUT)
             continue;
         pthread_mutex_unlock(&work->lock);

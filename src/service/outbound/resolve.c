@@ -121,12 +121,8 @@ static lookup *find_lookup(const char *host) {
 /* Waits for a change; returns an error when the caller must not wait any longer. Call with the lock
  * held; it is released meanwhile. */
 static int wait_for_change(const spl_resolve *resolve, bool started, spl_error *ret_error) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += POLL_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
-    pthread_cond_timedwait(&changed, &lock, &until);
+    const struct timespec until = spl_clock_in(POLL_MS);
+    pthread_cond_clockwait(&changed, &lock, CLOCK_MONOTONIC, &until);
     pthread_mutex_unlock(&lock);
     const bool canceled = resolve->canceled && resolve->canceled(resolve->user);
     pthread_mutex_lock(&lock);

@@ -163,17 +163,6 @@ static pooled *make_pooled(postgres *sql, char *ret_reason, size_t size) {
     return connection;
 }
 
-static void deadline_after(double seconds, struct timespec *ret_deadline) {
-    clock_gettime(CLOCK_MONOTONIC, ret_deadline);
-    const double whole = floor(seconds);
-    ret_deadline->tv_sec += (time_t)whole;
-    ret_deadline->tv_nsec += (long)((seconds - whole) * 1e9);
-    if (ret_deadline->tv_nsec >= 1000000000) {
-        ret_deadline->tv_sec++;
-        ret_deadline->tv_nsec -= 1000000000;
-    }
-}
-
 /* The thread that opens connections. */
 static void *connect_when_needed(void *user) {
     postgres *sql = user;
@@ -198,8 +187,7 @@ static void *connect_when_needed(void *user) {
         }
         sql->made--;
         memcpy(sql->reason, reason, sizeof(reason));
-        struct timespec deadline;
-        deadline_after(RECONNECT_MS / 1000.0, &deadline);
+        const struct timespec deadline = spl_clock_in(RECONNECT_MS);
         for (int failed = 0; !failed && !sql->ending;)
             failed = pthread_cond_timedwait(&sql->changed, &sql->lock, &deadline);
     }
@@ -209,10 +197,9 @@ static void *connect_when_needed(void *user) {
 
 static int take_connection(postgres *sql, double deadline_s, pooled **ret_connection,
                            spl_error *ret_error) {
-    struct timespec deadline;
     pthread_mutex_lock(&sql->lock);
-    deadline_after(fmin(fmax(deadline_s - spl_now_s(), 0), sql->down ? DOWN_S : DEADLINE_S),
-                   &deadline);
+    const double wait_s = fmin(fmax(deadline_s - spl_now_s(), 0), sql->down ? DOWN_S : DEADLINE_S);
+    const struct timespec deadline = spl_clock_in((uint64_t)(1000 * wait_s));
     sql->waiting++;
     pthread_cond_broadcast(&sql->changed);
     int failed = 0;

@@ -4,6 +4,8 @@
  */
 #include "service/store/signals.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <time.h>
 
@@ -37,14 +39,7 @@ uint64_t spl_signal_count(spl_signal *signal) {
 }
 
 void spl_signal_wait(spl_signal *signal, uint64_t seen, unsigned timeout_ms) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    const struct timespec until = spl_clock_in(timeout_ms);
     pthread_mutex_lock(&signal->mutex);
     int waited = 0;
     while (signal->count == seen && waited != ETIMEDOUT)

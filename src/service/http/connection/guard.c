@@ -197,11 +197,7 @@ static void *watch(void *user) {
     spl_guard *guard = user;
     pthread_mutex_lock(&guard->lock);
     while (!guard->stopping) {
-        struct timespec tick;
-        clock_gettime(CLOCK_MONOTONIC, &tick);
-        tick.tv_nsec += TICK_MS * 1000000L;
-        tick.tv_sec += tick.tv_nsec / 1000000000L;
-        tick.tv_nsec %= 1000000000L;
+        const struct timespec tick = spl_clock_in(TICK_MS);
         pthread_cond_timedwait(&guard->stop, &guard->lock, &tick);
         pass(guard);
     }
