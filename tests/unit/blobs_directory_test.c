@@ -116,12 +116,12 @@ static int make_output(void) {
 }
 
 static int make_link(void) {
-    return blobs->functions->copy(blobs, "a", "b", "vocals.wav", &error);
+    return blobs->functions->copy(blobs, "a", "b", "vocals.wav", NULL, &error);
 }
 
 static int make_copy(void) {
     links_fail = true;
-    int status = blobs->functions->copy(blobs, "a", "c", "vocals.wav", &error);
+    int status = blobs->functions->copy(blobs, "a", "c", "vocals.wav", NULL, &error);
     links_fail = false;
     return status;
 }
@@ -243,7 +243,7 @@ static void what_is_done_is_flushed(void **state) {
     assert_int_equal(blobs->functions->remove(blobs, "a", "input", NULL, &error), 0);
     assert_flushed("blobs/a");
     flushed_count = 0;
-    assert_int_equal(blobs->functions->remove_job(blobs, "a", &error), 0);
+    assert_int_equal(blobs->functions->remove_job(blobs, "a", NULL, &error), 0);
     assert_flushed("blobs");
 }
 
@@ -364,7 +364,7 @@ static void what_can_be_removed_is_removed(void **state) {
         else
             make_foreign(path, FIFO);
     }
-    assert_true(blobs->functions->remove_job(blobs, "a", &error) < 0);
+    assert_true(blobs->functions->remove_job(blobs, "a", NULL, &error) < 0);
     in_folder("blobs/a", path);
     assert_int_equal(folder_count(path, ""), 0);
 }
@@ -376,7 +376,7 @@ static void a_stray_file_is_no_obstacle(void **state) {
     close(open(stray, O_WRONLY | O_CREAT, 0600));
     blobs->functions->close(blobs);
     assert_int_equal(spl_blobs_open_directory(folder, &blobs, &error), 0);
-    assert_int_equal(blobs->functions->remove_job(blobs, "stray", &error), 0);
+    assert_int_equal(blobs->functions->remove_job(blobs, "stray", NULL, &error), 0);
 }
 
 int main(void) {

@@ -20,8 +20,9 @@
 
 #define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-/* Requests for "/bucket/hangs/..." are answered once `released` is posted; all others, and the POST
- * that starts an upload in parts, at once. */
+/* Requests for "/bucket/hangs/...", for lists of such objects, and for the bucket itself are
+ * answered once `released` is posted; all others, and the POST that starts an upload in parts, at
+ * once. */
 static struct MHD_Daemon *server;
 static sem_t hanging, released;
 static char folder[256], endpoint[64];
@@ -35,6 +36,23 @@ static spl_blobs_s3 options = {.public_endpoint = "",
                                .cache_bytes = 1 << 20};
 static spl_blobs *blobs;
 static spl_error error;
+
+/* Pages of a list: foreign keys only, one blob, nothing. */
+static char *make_page(const char *token) {
+    static char pages[3][1000];
+    char longest[300];
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    snprintf(pages[0], sizeof(pages[0]),
+             "<IsTruncated>true</IsTruncated><NextContinuationToken>2/=+</NextContinuationToken>"
+             "<Contents><Key>a&amp;b</Key></Contents><Contents><Key>%s</Key></Contents>",
+             longest);
+    snprintf(pages[1], sizeof(pages[1]),
+             "<IsTruncated>true</IsTruncated><NextContinuationToken>3</NextContinuationToken>"
+             "<Contents><Key>job/input</Key></Contents>");
+    snprintf(pages[2], sizeof(pages[2]), "<IsTruncated>false</IsTruncated>");
+    return !token ? pages[0] : strcmp(token, "2/=+") == 0 ? pages[1] : pages[2];
+}
 
 static enum MHD_Result answer(void *user, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *body,
@@ -50,11 +68,16 @@ static enum MHD_Result answer(void *user, struct MHD_Connection *connection, con
         return MHD_YES;
     }
     const bool starts = strcmp(method, "POST") == 0;
-    if (!starts && strstr(url, "/hangs/")) {
+    const char *prefix = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "prefix");
+    if (!starts && (strstr(url, "/hangs/") || strcmp(method, "HEAD") == 0 ||
+                    (prefix && strcmp(prefix, "hangs/") == 0))) {
         sem_post(&hanging);
         sem_wait(&released);
     }
     char *text = (char *)(uintptr_t)(starts ? "<UploadId>1</UploadId>" : "");
+    if (prefix)
+        text = make_page(
+            MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "continuation-token"));
     struct MHD_Response *response =
         MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_PERSISTENT);
     MHD_add_response_header(response, "x-amz-meta-sha256", EMPTY_SHA256);
@@ -133,6 +156,30 @@ static void downloads_and_removals_are_canceled(void **state) {
     forget_requests();
     assert_int_equal(blobs->functions->remove(blobs, "hangs", "input", &wait_for_request, &error),
                      SPL_E_CANCELED);
+}
+
+static void what_has_no_body_is_canceled(void **state) {
+    (void)state;
+    assert_int_equal(
+        blobs->functions->copy(blobs, "works", "hangs", "input", &wait_for_request, &error),
+        SPL_E_CANCELED);
+    forget_requests();
+    assert_int_equal(blobs->functions->remove_job(blobs, "hangs", &wait_for_request, &error),
+                     SPL_E_CANCELED);
+    forget_requests();
+    assert_int_equal(blobs->functions->check(blobs, &wait_for_request, &error), SPL_E_CANCELED);
+}
+
+static int take_job(void *user, const char *job) {
+    *(int *)user += strcmp(job, "job") == 0;
+    return 0;
+}
+
+static void a_page_of_foreign_objects_ends_no_list(void **state) {
+    (void)state;
+    int jobs = 0;
+    assert_int_equal(blobs->functions->list_jobs(blobs, take_job, &jobs, &error), 0);
+    assert_int_equal(jobs, 1);
 }
 
 static void *open_hanging(void *user) {
@@ -226,6 +273,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(uploads_are_canceled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(downloads_and_removals_are_canceled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_has_no_body_is_canceled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_page_of_foreign_objects_ends_no_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_slow_download_holds_up_no_other_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_answers_without_limit, set_up, tear_down),
     };

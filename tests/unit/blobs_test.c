@@ -59,7 +59,7 @@ static void reopen(void) {
 
 static int remove_one(void *user, const char *job) {
     (void)user;
-    return blobs->functions->remove_job(blobs, job, &error);
+    return blobs->functions->remove_job(blobs, job, NULL, &error);
 }
 
 static int set_up(void **state) {
@@ -280,9 +280,9 @@ static void names_are_checked(void **state) {
         FAILS(ARGUMENT, output, "a", wrong[i], 1, &writer);
         FAILS(ARGUMENT, output, wrong[i], "a", 1, &writer);
         FAILS(ARGUMENT, remove, "a", wrong[i], NULL);
-        FAILS(ARGUMENT, remove_job, wrong[i]);
-        FAILS(ARGUMENT, copy, "a", wrong[i], "input");
-        FAILS(ARGUMENT, copy, wrong[i], "b", "input");
+        FAILS(ARGUMENT, remove_job, wrong[i], NULL);
+        FAILS(ARGUMENT, copy, "a", wrong[i], "input", NULL);
+        FAILS(ARGUMENT, copy, wrong[i], "b", "input", NULL);
         OK(upload, &writer);
         FAILS(ARGUMENT, commit, &writer, "a", wrong[i], NULL);
         assert_int_equal(writer.fd, -1);
@@ -299,14 +299,14 @@ static void names_are_checked(void **state) {
 static void copies(void **state) {
     (void)state;
     make_blob("a", "vocals.wav", "la la");
-    OK(copy, "a", "b", "vocals.wav");
-    OK(copy, "a", "c", "vocals.wav");
-    OK(remove_job, "a");
+    OK(copy, "a", "b", "vocals.wav", NULL);
+    OK(copy, "a", "c", "vocals.wav", NULL);
+    OK(remove_job, "a", NULL);
     assert_blob("b", "vocals.wav", "la la");
     make_blob("b", "vocals.wav", "other");
     assert_blob("c", "vocals.wav", "la la");
-    FAILS(NOT_FOUND, copy, "a", "d", "vocals.wav");
-    FAILS(NOT_FOUND, copy, "b", "d", "bass.wav");
+    FAILS(NOT_FOUND, copy, "a", "d", "vocals.wav", NULL);
+    FAILS(NOT_FOUND, copy, "b", "d", "bass.wav", NULL);
     assert_jobs("bc");
 }
 
@@ -318,14 +318,14 @@ static void removing(void **state) {
     OK(remove, "a", "input", NULL);
     OK(remove, "a", "input", NULL);
     OK(remove, "z", "input", NULL);
-    OK(remove_job, "z");
+    OK(remove_job, "z", NULL);
     assert_missing("a", "input", 0);
     assert_blob("a", "vocals.wav", "2");
     spl_blob_writer writer;
     OK(output, "a", "bass.wav", 1, &writer);
     spl_blob blob;
     OK(open, "a", "vocals.wav", 0, NULL, &blob);
-    OK(remove_job, "a");
+    OK(remove_job, "a", NULL);
     assert_content(&blob, "2", true); /* an open descriptor stays readable */
     close(blob.fd);
     if (in_directory)
@@ -413,7 +413,7 @@ static void *write_and_remove(void *user) {
         wrong += blobs->functions->upload(blobs, &writer, NULL) != 0;
         wrong += blobs->functions->commit(blobs, &writer, "job", name, NULL, NULL) != 0;
         if (i % 5 == 0)
-            wrong += blobs->functions->remove_job(blobs, "job", NULL) != 0;
+            wrong += blobs->functions->remove_job(blobs, "job", NULL, NULL) != 0;
     }
     return NULL;
 }
@@ -428,7 +428,7 @@ static void many_at_once(void **state) {
     for (unsigned i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(atomic_load(&wrong), 0);
-    OK(remove_job, "job");
+    OK(remove_job, "job", NULL);
     assert_files(0);
 }
 

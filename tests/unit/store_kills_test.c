@@ -142,7 +142,7 @@ static bool do_one_job(void (*done)(char what, const char *id)) {
                       SPL_E_CANCELED, "finish"))
             done('f', job.id);
         else /* the job was removed meanwhile */
-            expect_success(blobs->functions->remove_job(blobs, job.id, &error), "remove_job");
+            expect_success(blobs->functions->remove_job(blobs, job.id, NULL, &error), "remove_job");
     }
     blobs->functions->discard(blobs, &writer);
     spl_job_free(&job);
@@ -169,7 +169,7 @@ static void *remove_jobs(void *user) {
         acknowledge('-', id);
         if (succeeded(store->functions->remove(store, NULL, id, &error), SPL_E_NOT_FOUND,
                       "remove")) {
-            expect_success(blobs->functions->remove_job(blobs, id, &error), "remove_job");
+            expect_success(blobs->functions->remove_job(blobs, id, NULL, &error), "remove_job");
             acknowledge('r', id);
         }
     }
@@ -253,7 +253,7 @@ static int remove_orphan(void *user, const char *id) {
                   "holds_files"))
         expect(holds, "a job that never expires has");
     else
-        expect_success(blobs->functions->remove_job(blobs, id, &error), "remove_job");
+        expect_success(blobs->functions->remove_job(blobs, id, NULL, &error), "remove_job");
     return 0;
 }
 

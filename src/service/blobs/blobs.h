@@ -72,11 +72,12 @@ typedef struct spl_blobs_functions {
     /* Makes the same content available under another job, without using disk space where the
      * storage supports that. */
     int (*copy)(spl_blobs *blobs, const char *from_job, const char *to_job, const char *name,
-                spl_error *ret_error);
+                const spl_blob_wait *wait, spl_error *ret_error);
     /* A missing blob is not an error. */
     int (*remove)(spl_blobs *blobs, const char *job, const char *name, const spl_blob_wait *wait,
                   spl_error *ret_error);
-    int (*remove_job)(spl_blobs *blobs, const char *job, spl_error *ret_error);
+    int (*remove_job)(spl_blobs *blobs, const char *job, const spl_blob_wait *wait,
+                      spl_error *ret_error);
     /* Quarantines all blobs of a job: they become unavailable, but are kept for an operator to
      * inspect. S3 leaves them in place. */
     int (*set_aside)(spl_blobs *blobs, const char *job, spl_error *ret_error);

@@ -358,7 +358,8 @@ static int copy_content(spl_blobs *blobs, const char *from_job, const char *to_j
 }
 
 static int directory_copy(spl_blobs *blobs, const char *from_job, const char *to_job,
-                          const char *name, spl_error *ret_error) {
+                          const char *name, const spl_blob_wait *wait, spl_error *ret_error) {
+    (void)wait;
     int status = spl_blob_check_names(from_job, name, ret_error);
     if (status == 0)
         status = spl_blob_check_name(to_job, ret_error);
@@ -426,7 +427,9 @@ static int remove_from(int jobs, const char *job, spl_error *ret_error) {
     return status;
 }
 
-static int directory_remove_job(spl_blobs *blobs, const char *job, spl_error *ret_error) {
+static int directory_remove_job(spl_blobs *blobs, const char *job, const spl_blob_wait *wait,
+                                spl_error *ret_error) {
+    (void)wait;
     return remove_from(of(blobs)->jobs, job, ret_error);
 }
 

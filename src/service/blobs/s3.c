@@ -158,13 +158,13 @@ static int s3_link(spl_blobs *blobs, const char *job, const char *name, const ch
 /* ------------------------------------------------- copying, removing ---- */
 
 static int s3_copy(spl_blobs *blobs, const char *from_job, const char *to_job, const char *name,
-                   spl_error *ret_error) {
+                   const spl_blob_wait *wait, spl_error *ret_error) {
     s3_blobs *own = of(blobs);
     char from[KEY_SIZE], to[KEY_SIZE];
     int status = make_key(from_job, name, from, ret_error);
     if (status == 0)
         status = make_key(to_job, name, to, ret_error);
-    return status < 0 ? status : note(own, spl_s3_copy(own->client, from, to, ret_error));
+    return status < 0 ? status : note(own, spl_s3_copy(own->client, from, to, wait, ret_error));
 }
 
 static int remove_key(s3_blobs *own, const char *key, const spl_blob_wait *wait,
@@ -186,23 +186,25 @@ static int s3_remove(spl_blobs *blobs, const char *job, const char *name, const 
 
 typedef struct removal {
     s3_blobs *own;
+    const spl_blob_wait *wait;
     spl_error *ret_error;
 } removal;
 
 static int remove_visited(void *user, const char *key) {
     const removal *work = user;
-    return remove_key(work->own, key, NULL, work->ret_error);
+    return remove_key(work->own, key, work->wait, work->ret_error);
 }
 
-static int s3_remove_job(spl_blobs *blobs, const char *job, spl_error *ret_error) {
+static int s3_remove_job(spl_blobs *blobs, const char *job, const spl_blob_wait *wait,
+                         spl_error *ret_error) {
     s3_blobs *own = of(blobs);
     char prefix[KEY_SIZE];
     int status = spl_blob_check_name(job, ret_error);
     if (status < 0)
         return status;
     snprintf(prefix, sizeof(prefix), "%s/", job);
-    removal work = {own, ret_error};
-    return note(own, spl_s3_list(own->client, prefix, remove_visited, &work, ret_error));
+    removal work = {own, wait, ret_error};
+    return note(own, spl_s3_list(own->client, prefix, remove_visited, &work, wait, ret_error));
 }
 
 static int s3_set_aside(spl_blobs *blobs, const char *job, spl_error *ret_error) {
@@ -240,7 +242,7 @@ static int visit_key(void *user, const char *key) {
 static int s3_list_jobs(spl_blobs *blobs, int (*visit)(void *user, const char *job), void *user,
                         spl_error *ret_error) {
     job_visitor visitor = {.visit = visit, .user = user};
-    return spl_s3_list(of(blobs)->client, "", visit_key, &visitor, ret_error);
+    return spl_s3_list(of(blobs)->client, "", visit_key, &visitor, NULL, ret_error);
 }
 
 static void sweep_now_and_then(s3_blobs *own) {

@@ -35,6 +35,7 @@
 #define SINGLE_MAX_BYTES (4 * PART_BYTES)
 #define HANDLES_KEPT     16
 #define KEY_MAX          256
+#define TOKEN_MAX        2048
 #define SECRET_MAX       256
 #define PIECE_BYTES      ((size_t)256 << 10)
 #define EMPTY_SHA256     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -637,14 +638,15 @@ int spl_s3_ask(spl_s3_client *client, const spl_blob_wait *wait, spl_error *ret_
 }
 
 int spl_s3_copy(spl_s3_client *client, const char *from_key, const char *to_key,
-                spl_error *ret_error) {
+                const spl_blob_wait *wait, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *source = NULL;
     if (asprintf(&source, "x-amz-copy-source: /%s/%s", client->options->bucket, from_key) < 0)
         return spl_fail_memory(ret_error);
     SPL_CLEANUP(answer_free) answer got = {0};
-    int status =
-        run(client, &(request){.method = "PUT", .key = to_key, .headers = {source}, .to_fd = -1},
-            &got, ret_error);
+    int status = run(
+        client,
+        &(request){.method = "PUT", .key = to_key, .headers = {source}, .to_fd = -1, .wait = wait},
+        &got, ret_error);
     if (status == 0 && !(got.text && strstr(got.text, "CopyObjectResult")))
         status = fail_answer(&(request){.method = "PUT", .key = to_key}, &got, ret_error);
     return status;
@@ -657,46 +659,56 @@ int spl_s3_remove(spl_s3_client *client, const char *key, const spl_blob_wait *w
     return status == SPL_E_NOT_FOUND ? 0 : status;
 }
 
-/* Visits the keys of one page. *last is the last key, "" if there is none. */
-static int visit_page(const char *xml, int (*visit)(void *user, const char *key), void *user,
-                      char last[KEY_MAX]) {
+/* Visits the keys of one page. Foreign keys that find_text cannot read are skipped. */
+static int visit_page(const char *xml, int (*visit)(void *user, const char *key), void *user) {
     int status = 0;
-    last[0] = '\0';
+    char key[KEY_MAX];
     for (const char *at = xml; status == 0 && at && (at = strstr(at, "<Key>")); at++) {
-        if (find_text(at, "Key", last, KEY_MAX))
-            status = visit(user, last);
+        if (find_text(at, "Key", key, sizeof(key)))
+            status = visit(user, key);
     }
     return status;
 }
 
+/* Reads whether another page follows, and its token. */
+static int find_next_page(const char *xml, bool *ret_more, char ret_token[TOKEN_MAX],
+                          spl_error *ret_error) {
+    char truncated[8] = "";
+    find_text(xml, "IsTruncated", truncated, sizeof(truncated));
+    *ret_more = strcmp(truncated, "true") == 0;
+    if (*ret_more && !find_text(xml, "NextContinuationToken", ret_token, TOKEN_MAX))
+        return spl_fail(ret_error, SPL_E_IO, "S3 gave no token for the next page of a list");
+    return 0;
+}
+
 int spl_s3_list(spl_s3_client *client, const char *prefix,
-                int (*visit)(void *user, const char *key), void *user, spl_error *ret_error) {
-    char last[KEY_MAX] = "";
-    for (;;) {
-        char query[2 * KEY_MAX + 64];
-        char *slash = curl_easy_escape(NULL, prefix, 0), *after = curl_easy_escape(NULL, last, 0);
-        if (slash && after)
-            snprintf(query, sizeof(query), "list-type=2&prefix=%s%s%s", slash,
-                     last[0] ? "&start-after=" : "", after);
-        curl_free(slash);
+                int (*visit)(void *user, const char *key), void *user, const spl_blob_wait *wait,
+                spl_error *ret_error) {
+    char token[TOKEN_MAX] = "";
+    for (bool more = true; more;) {
+        SPL_CLEANUP(spl_free_p) char *query = NULL;
+        char *start = curl_easy_escape(NULL, prefix, 0), *after = curl_easy_escape(NULL, token, 0);
+        const bool made =
+            start && after &&
+            asprintf(&query, "%s%s%slist-type=2&prefix=%s", *token ? "continuation-token=" : "",
+                     after, *token ? "&" : "", start) >= 0;
+        curl_free(start);
         curl_free(after);
-        if (!slash || !after)
+        if (!made)
             return spl_fail_memory(ret_error);
-        char before[KEY_MAX];
-        memcpy(before, last, sizeof(before));
         SPL_CLEANUP(answer_free) answer got = {0};
         int status =
-            run(client, &(request){.method = "GET", .key = "", .query = query, .to_fd = -1}, &got,
-                ret_error);
+            run(client,
+                &(request){.method = "GET", .key = "", .query = query, .to_fd = -1, .wait = wait},
+                &got, ret_error);
         if (status == 0)
-            status = visit_page(got.text, visit, user, last);
-        char more[8] = "";
-        if (status != 0 || !find_text(got.text, "IsTruncated", more, sizeof(more)) ||
-            strcmp(more, "true") != 0 || !last[0])
+            status = visit_page(got.text, visit, user);
+        if (status == 0)
+            status = find_next_page(got.text, &more, token, ret_error);
+        if (status != 0)
             return status;
-        if (strcmp(last, before) <= 0)
-            return spl_fail(ret_error, SPL_E_IO, "S3 lists the same objects again");
     }
+    return 0;
 }
 
 /* ----------------------------------------------------------- presigning ---- */

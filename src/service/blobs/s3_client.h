@@ -33,15 +33,16 @@ SPL_WARN_UNUSED int spl_s3_get(spl_s3_client *client, const char *key, int fd,
                                const spl_blob_wait *wait, spl_error *ret_error);
 /* Copies an object of up to 5 GiB on the server. */
 SPL_WARN_UNUSED int spl_s3_copy(spl_s3_client *client, const char *from_key, const char *to_key,
-                                spl_error *ret_error);
+                                const spl_blob_wait *wait, spl_error *ret_error);
 /* A missing object is not an error. */
 SPL_WARN_UNUSED int spl_s3_remove(spl_s3_client *client, const char *key, const spl_blob_wait *wait,
                                   spl_error *ret_error);
-/* Visits each key that starts with `prefix`, in order. Stops at the first nonzero result of `visit`
- * and returns it. */
+/* Visits each key that starts with `prefix`, in order, except keys that contain characters which
+ * XML escapes or that are longer than 255 bytes. Stops at the first nonzero result of `visit` and
+ * returns it. */
 SPL_WARN_UNUSED int spl_s3_list(spl_s3_client *client, const char *prefix,
                                 int (*visit)(void *user, const char *key), void *user,
-                                spl_error *ret_error);
+                                const spl_blob_wait *wait, spl_error *ret_error);
 /* A URL at `endpoint` that gives anybody access to the object for `seconds`. `disposition` and
  * `type` are the Content-Disposition and Content-Type of its response. The caller owns *ret_url.
  * Makes no request. */

@@ -79,6 +79,9 @@ int spl_refuse_error(spl_problem *ret_problem, const spl_error *error) {
     } else if (error->status == SPL_E_EXHAUSTED) {
         code = SPL_PROBLEM_UNAVAILABLE;
         detail = "The service has no file descriptor or process left; try again later";
+    } else if (error->status == SPL_E_CANCELED) {
+        code = SPL_PROBLEM_UNAVAILABLE;
+        detail = "The client has gone, or the service is shutting down";
     } else if (error->status == SPL_E_IO) {
         code = SPL_PROBLEM_UNAVAILABLE;
         detail = "The service can't use its storage now; try again later";

@@ -430,14 +430,17 @@ static int fill_job(job_admission *admission) {
 /* Takes over the result and files of the finished job `from`. On failure no copied files remain. */
 static int take_over(job_admission *admission, spl_job *from, spl_error *ret_error) {
     spl_job *job = &admission->job;
+    const spl_submission *submission = admission->submission;
+    const spl_blob_wait wait = {submission->canceled, submission->canceled_user};
     int status = 0;
     for (size_t i = 0; status == 0 && i < from->output_count; i++) {
         char blob[SPL_BLOB_NAME_MAX + 1];
         spl_jobs_blob_name(admission->jobs, from->fence, from->outputs[i].file, blob);
-        status = SPL_BLOBS(admission->jobs, copy, from->id, job->id, blob, ret_error);
+        status = SPL_BLOBS(admission->jobs, copy, from->id, job->id, blob,
+                           submission->canceled ? &wait : NULL, ret_error);
     }
     if (status < 0) {
-        SPL_BLOBS(admission->jobs, remove_job, job->id, NULL);
+        SPL_BLOBS(admission->jobs, remove_job, job->id, &admission->jobs->stop, NULL);
         return status;
     }
     job->state = SPL_JOB_SUCCEEDED;
@@ -525,7 +528,7 @@ static int create(job_admission *admission) {
     status = status < 0 ? fail(admission, &error) : store_job(admission, &unsure);
     if (status < 0) {
         if (!unsure)
-            SPL_BLOBS(jobs, remove_job, job->id, NULL);
+            SPL_BLOBS(jobs, remove_job, job->id, &jobs->stop, NULL);
         if (write_audit(admission, spl_problem_code_text(admission->problem->code), &error) < 0)
             spl_jobs_log_failure(SPL_LOG_ERROR, "audit.failed", &error);
         return status;

@@ -60,6 +60,7 @@ struct spl_jobs {
 
     atomic_bool draining;  /* no new work is accepted; threads end when their work is done */
     atomic_bool give_back; /* running jobs are returned to the queue */
+    spl_blob_wait stop;    /* ends waits for the storage when running jobs are given back */
 
     spl_turns turns[SPL_TURN_KINDS];
     spl_peaks_cache peaks;

@@ -42,7 +42,7 @@ static int clean_job(void *user, const char *job) {
         own->set_aside += status == 0;
     } else if (!holds) {
         spl_log(SPL_LOG_INFO, "job.orphan_removed", SPL_TEXT("id", job));
-        status = SPL_BLOBS(own->jobs, remove_job, job, &error);
+        status = SPL_BLOBS(own->jobs, remove_job, job, &own->jobs->stop, &error);
     }
     if (status < 0) /* must not prevent the start */
         spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
@@ -101,7 +101,7 @@ static size_t expire(spl_jobs *jobs) {
         return 0;
     }
     for (size_t i = 0; i < count; i++) {
-        if (SPL_BLOBS(jobs, remove_job, ids[i], &error) < 0)
+        if (SPL_BLOBS(jobs, remove_job, ids[i], &jobs->stop, &error) < 0)
             spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
         spl_log(SPL_LOG_INFO, "job.expired", SPL_TEXT("id", ids[i]));
     }

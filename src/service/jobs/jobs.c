@@ -36,7 +36,8 @@ void spl_jobs_log_failure(spl_log_level level, const char *event, const spl_erro
 }
 
 int spl_jobs_refuse_failure(spl_problem *ret_problem, const char *event, const spl_error *error) {
-    spl_jobs_log_failure(SPL_LOG_ERROR, event, error);
+    spl_jobs_log_failure(error->status == SPL_E_CANCELED ? SPL_LOG_INFO : SPL_LOG_ERROR, event,
+                         error);
     return spl_refuse_error(ret_problem, error);
 }
 
@@ -82,6 +83,12 @@ void spl_jobs_end_turn(spl_jobs *jobs, spl_turn_kind kind, unsigned slot) {
 
 /* -------------------------------------------------------------------- start and stop ---- */
 
+/* spl_blob_wait.canceled */
+static int ask_give_back(void *user) {
+    const spl_jobs *jobs = user;
+    return atomic_load(&jobs->give_back);
+}
+
 static int start_thread(spl_jobs *jobs, void *(*run)(void *user), const char *name,
                         spl_error *ret_error) {
     pthread_t *thread = &jobs->threads[jobs->thread_count];
@@ -125,6 +132,7 @@ int spl_jobs_start(const spl_jobs_parts *parts, spl_jobs **ret_jobs, spl_error *
     jobs->audit = parts->audit;
     jobs->auth = parts->auth;
     jobs->only_works = parts->only_works;
+    jobs->stop = (spl_blob_wait){ask_give_back, jobs};
     gethostname(jobs->worker, HOST_NAME_MAX);
     snprintf(jobs->worker + strlen(jobs->worker), 12, ":%d", getpid());
     memcpy(jobs->secret, parts->secret, sizeof(jobs->secret));
@@ -197,7 +205,7 @@ int spl_jobs_ready(spl_jobs *jobs, spl_problem *ret_problem) {
     spl_models_entry model;
     if (SPL_STORE(jobs, ping, NULL) < 0)
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the database can't be used");
-    if (SPL_BLOBS(jobs, check, NULL, NULL) < 0 ||
+    if (SPL_BLOBS(jobs, check, &jobs->stop, NULL) < 0 ||
         spl_space_free_bytes(jobs->space, &free_bytes, NULL) < 0)
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the storage can't be used");
     if (free_bytes < settings->min_free_bytes)
@@ -357,7 +365,7 @@ int spl_jobs_cancel(spl_jobs *jobs, const spl_principal *principal, const char *
         return spl_jobs_refuse_failure(ret_problem, "job.not_canceled", &error);
     if (now) {
         spl_metrics_job(SPL_OUTCOME_CANCELED, 0, 0);
-        if (SPL_BLOBS(jobs, remove_job, id, &error) < 0)
+        if (SPL_BLOBS(jobs, remove_job, id, &jobs->stop, &error) < 0)
             spl_jobs_log_failure(SPL_LOG_ERROR, "job.not_removed", &error);
     }
     return 0;
@@ -375,7 +383,7 @@ int spl_jobs_delete(spl_jobs *jobs, const spl_principal *principal, const char *
     if (status == SPL_E_NOT_FOUND)
         return spl_refuse(ret_problem, SPL_PROBLEM_NOT_FOUND, "there is no such job");
     if (status == 0)
-        status = SPL_BLOBS(jobs, remove_job, id, &error);
+        status = SPL_BLOBS(jobs, remove_job, id, &jobs->stop, &error);
     return status < 0 ? spl_jobs_refuse_failure(ret_problem, "job.not_removed", &error) : 0;
 }
 
@@ -457,11 +465,12 @@ int spl_jobs_link_file(spl_jobs *jobs, const spl_job_file *file, const char *dis
     return status < 0 ? spl_jobs_refuse_failure(ret_problem, "file.not_linked", &error) : 0;
 }
 
-int spl_jobs_open_found(spl_jobs *jobs, spl_job_file *file, spl_problem *ret_problem) {
+int spl_jobs_open_found(spl_jobs *jobs, spl_job_file *file, const spl_blob_wait *wait,
+                        spl_problem *ret_problem) {
     spl_error error;
     const int64_t fence = file->state == SPL_JOB_RUNNING ? file->fence : 0;
     int status =
-        SPL_BLOBS(jobs, open, file->job, file->blob_name, fence, NULL, &file->blob, &error);
+        SPL_BLOBS(jobs, open, file->job, file->blob_name, fence, wait, &file->blob, &error);
     if (status == SPL_E_NOT_FOUND) /* it expired or the worker gave it up in the meantime */
         return refuse_file(file->state, ret_problem);
     if (status < 0)
@@ -472,11 +481,12 @@ int spl_jobs_open_found(spl_jobs *jobs, spl_job_file *file, spl_problem *ret_pro
 }
 
 int spl_jobs_open_file(spl_jobs *jobs, const char *owner, const char *id, const char *file,
-                       spl_job_file *ret_file, spl_problem *ret_problem) {
+                       const spl_blob_wait *wait, spl_job_file *ret_file,
+                       spl_problem *ret_problem) {
     spl_job_file found;
     int status = spl_jobs_find_file(jobs, owner, id, file, &found, ret_problem);
     if (status == 0)
-        status = spl_jobs_open_found(jobs, &found, ret_problem);
+        status = spl_jobs_open_found(jobs, &found, wait, ret_problem);
     if (status == 0)
         *ret_file = found;
     return status;

@@ -137,13 +137,14 @@ SPL_WARN_UNUSED int spl_jobs_find_file(spl_jobs *jobs, const char *owner, const 
 SPL_WARN_UNUSED int spl_jobs_link_file(spl_jobs *jobs, const spl_job_file *file,
                                        const char *disposition, char **ret_url,
                                        spl_problem *ret_problem);
-/* Opens the file that spl_jobs_find_file found. Problems: as there. */
+/* Opens the file that spl_jobs_find_file found. `wait` ends the wait for a remote storage; it may
+ * be NULL. Problems: as there, UNAVAILABLE, STORAGE_FULL. */
 SPL_WARN_UNUSED int spl_jobs_open_found(spl_jobs *jobs, spl_job_file *file,
-                                        spl_problem *ret_problem);
+                                        const spl_blob_wait *wait, spl_problem *ret_problem);
 /* Both: spl_jobs_find_file, then spl_jobs_open_found. */
 SPL_WARN_UNUSED int spl_jobs_open_file(spl_jobs *jobs, const char *owner, const char *id,
-                                       const char *file, spl_job_file *ret_file,
-                                       spl_problem *ret_problem);
+                                       const char *file, const spl_blob_wait *wait,
+                                       spl_job_file *ret_file, spl_problem *ret_problem);
 /* A range of a file's peaks. Peak i covers the samples from i * samples_per_peak on. */
 typedef struct spl_peaks_query {
     uint64_t samples_per_peak; /* 1 to 2^24 */

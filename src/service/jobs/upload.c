@@ -154,7 +154,7 @@ int spl_upload_open(spl_jobs *jobs, const spl_principal *principal, const char *
     if (status == 0)
         status = check_limits(jobs, principal, length, &room_bytes, ret_problem);
     spl_error error;
-    if (status == 0 && SPL_BLOBS(jobs, check, NULL, &error) < 0)
+    if (status == 0 && SPL_BLOBS(jobs, check, &jobs->stop, &error) < 0)
         status = spl_jobs_refuse_failure(ret_problem, "upload.failed", &error);
     if (status < 0)
         return status;

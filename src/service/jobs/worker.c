@@ -574,7 +574,7 @@ static bool has_room(spl_jobs *jobs) {
     if (spl_descriptors_left() < SPL_DESCRIPTORS_MIN)
         return false;
     spl_error error;
-    if (SPL_BLOBS(jobs, check, NULL, &error) < 0 ||
+    if (SPL_BLOBS(jobs, check, &jobs->stop, &error) < 0 ||
         spl_space_free_bytes(jobs->space, &free_bytes, &error) < 0) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "worker.failed", &error);
         return false;

@@ -466,3 +466,7 @@ bool spl_request_gone(const spl_request *request) {
     struct pollfd socket = {.fd = info->connect_fd, .events = POLLRDHUP};
     return atomic_load(&request->http->stopping) || poll(&socket, 1, 0) != 0;
 }
+
+int spl_request_ask_gone(void *user) {
+    return spl_request_gone(user);
+}

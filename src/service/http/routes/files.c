@@ -34,9 +34,10 @@ typedef struct file_follower {
 static bool look_again(file_follower *follower, uint64_t position) {
     spl_job_file now;
     spl_problem problem;
+    const spl_blob_wait wait = {spl_request_ask_gone, follower->request};
     if (spl_request_revoked(follower->request) ||
         spl_jobs_open_file(follower->request->parts->jobs, follower->owner, follower->id,
-                           follower->file, &now, &problem) < 0)
+                           follower->file, &wait, &now, &problem) < 0)
         return false;
     SPL_CLEANUP(spl_close_p) int fd = now.blob.fd;
     struct stat ours, theirs;
@@ -228,8 +229,9 @@ int spl_file_send(spl_request *request, const char *owner, const char *id, const
             {"Location", url}, {"Cache-Control", "no-store"}, {NULL, NULL}};
         return send_nothing(request, MHD_HTTP_TEMPORARY_REDIRECT, redirect, ret_problem);
     }
+    const spl_blob_wait wait = {spl_request_ask_gone, request};
     if (status == 0)
-        status = spl_jobs_open_found(jobs, &file, ret_problem);
+        status = spl_jobs_open_found(jobs, &file, &wait, ret_problem);
     if (status < 0)
         return spl_refuse_job(status, ret_problem);
     return send_opened(request, owner, id, name, &file, &headers, ret_problem);

@@ -236,10 +236,6 @@ int spl_intake_finish(spl_request *request, json_t **ret_fields, bool *ret_texts
     return 0;
 }
 
-static int client_gone(void *user) {
-    return spl_request_gone(user);
-}
-
 int spl_intake_submit(spl_request *request, const spl_intake_job *job, json_t **ret_job,
                       bool *ret_replayed, spl_problem *ret_problem) {
     spl_intake *intake = request->state;
@@ -254,7 +250,7 @@ int spl_intake_submit(spl_request *request, const spl_intake_job *job, json_t **
         .traceparent = request->trace.parent,
         .upload = intake->upload,
         .source_url = intake->upload ? NULL : job->source_url,
-        .canceled = client_gone,
+        .canceled = spl_request_ask_gone,
         .canceled_user = request,
     };
     int status =

@@ -40,10 +40,6 @@ static int read_query(const spl_target *target, spl_peaks_query *query, spl_prob
     return status;
 }
 
-static int client_gone(void *user) {
-    return spl_request_gone(user);
-}
-
 static int send_peaks(spl_request *request, const spl_job_file *file, const spl_peaks_query *query,
                       spl_problem *ret_problem) {
     char tag[80];
@@ -63,7 +59,7 @@ static int send_peaks(spl_request *request, const spl_job_file *file, const spl_
     }
     uint8_t *data;
     size_t size;
-    const spl_jobs_asker asker = {request->principal.id, client_gone, request};
+    const spl_jobs_asker asker = {request->principal.id, spl_request_ask_gone, request};
     int status =
         spl_jobs_peaks(request->parts->jobs, &asker, file, query, &data, &size, ret_problem);
     if (status < 0)
@@ -84,8 +80,9 @@ int spl_peaks_answer(spl_request *request, spl_problem *ret_problem) {
     if (status < 0)
         return status;
     spl_job_file file;
+    const spl_blob_wait wait = {spl_request_ask_gone, request};
     status = spl_jobs_open_file(request->parts->jobs, spl_request_owner(request), request->path_id,
-                                request->path_file, &file, ret_problem);
+                                request->path_file, &wait, &file, ret_problem);
     if (status < 0)
         return spl_refuse_job(status, ret_problem);
     status = send_peaks(request, &file, &query, ret_problem);

@@ -129,11 +129,6 @@ int spl_oauth_begin_answer(spl_request *request, spl_problem *ret_problem) {
     return redirect(request, MHD_HTTP_FOUND, url, cookie, NULL, ret_problem);
 }
 
-/* spl_oauth_return.canceled */
-static int is_gone(void *user) {
-    return spl_request_gone(user);
-}
-
 /* Fetches the token for `code` from the OAuth server. *ret_token is the caller's and must be
  * wiped. */
 static int fetch_token(spl_request *request, const char *code, char **ret_token,
@@ -143,7 +138,7 @@ static int fetch_token(spl_request *request, const char *code, char **ret_token,
     const spl_oauth_return back = {.secret = secret ? secret : "",
                                    .state = state ? state : "",
                                    .code = code ? code : "",
-                                   .canceled = is_gone,
+                                   .canceled = spl_request_ask_gone,
                                    .user = request};
     uint8_t key[32];
     spl_error error;
