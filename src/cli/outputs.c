@@ -87,53 +87,70 @@ static int append_text(char **text, const char *more, size_t length) {
     return 0;
 }
 
+/* A field of a format and its value. */
+typedef struct format_field {
+    const char *name, *value;
+} format_field;
+
+/* The first piece of a format: what it takes there, and the text that it stands for. */
+typedef struct format_piece {
+    size_t taken; /* 0: the format is wrong here */
+    const char *text;
+    size_t length;
+} format_piece;
+
+static format_piece first_piece(const char *format, const format_field *fields, size_t count) {
+    const size_t plain = strcspn(format, "{}");
+    if (plain > 0)
+        return (format_piece){plain, format, plain};
+    for (size_t i = 0; i < count; i++) {
+        const size_t length = strlen(fields[i].name);
+        if (strncmp(format, fields[i].name, length) == 0)
+            return (format_piece){length, fields[i].value, strlen(fields[i].value)};
+    }
+    if (format[0] == format[1]) /* "{{" and "}}" stand for braces */
+        return (format_piece){2, format, 1};
+    return (format_piece){0};
+}
+
+static int expand(const char *format, const format_field *fields, size_t count, char **text,
+                  spl_error *ret_error) {
+    while (*format) {
+        const format_piece piece = first_piece(format, fields, count);
+        if (piece.taken == 0)
+            return spl_fail(ret_error, SPL_E_ARGUMENT,
+                            "--filename_format: cannot understand \"%s\"; there are {filename}, "
+                            "{foldername}, {relpath}, {path}, {ext}, {instrument} and {codec}",
+                            format);
+        if (append_text(text, piece.text, piece.length) < 0)
+            return spl_fail_memory(ret_error);
+        format += piece.taken;
+    }
+    return 0;
+}
+
 int cli_format_expand(const char *format, const cli_input *input, const char *instrument,
                       const char *codec, char **ret_text, spl_error *ret_error) {
     SPL_CLEANUP(clear_names) input_names names = {0};
     SPL_CLEANUP(spl_free_p) char *text = strdup("");
     if (!text || name_input(input, &names) < 0)
         return spl_fail_memory(ret_error);
-    const struct {
-        const char *field, *value;
-    } fields[] = {{"{filename}", names.filename},
-                  {"{foldername}", names.foldername},
-                  {"{relpath}", names.relpath},
-                  {"{path}", names.path},
-                  {"{ext}", names.ext},
-                  {"{instrument}", instrument},
-                  {"{codec}", codec}};
-
-    while (*format) {
-        const char *value = format;
-        size_t taken = strcspn(format, "{}"), given = taken;
-        if (taken == 0) {
-            for (size_t i = 0; i < SPL_ARRAY_SIZE(fields) && taken == 0; i++) {
-                size_t length = strlen(fields[i].field);
-                if (strncmp(format, fields[i].field, length) == 0) {
-                    taken = length;
-                    value = fields[i].value;
-                    given = strlen(value);
-                }
-            }
-        }
-        if (taken == 0 && format[0] == format[1]) {
-            taken = 2;
-            given = 1;
-        }
-        if (taken == 0)
-            return spl_fail(ret_error, SPL_E_ARGUMENT,
-                            "--filename_format: cannot understand \"%s\"; there are {filename}, "
-                            "{foldername}, {relpath}, {path}, {ext}, {instrument} and {codec}",
-                            format);
-        if (value == instrument && memchr(value, '/', given))
-            return spl_fail(ret_error, SPL_E_ARGUMENT, "the name \"%s\" must not contain a slash",
-                            value);
-        if (append_text(&text, value, given) < 0)
-            return spl_fail_memory(ret_error);
-        format += taken;
-    }
-    *ret_text = SPL_STEAL(text);
-    return 0;
+    const format_field fields[] = {
+        {"{filename}", names.filename},
+        {"{foldername}", names.foldername},
+        {"{relpath}", names.relpath},
+        {"{path}", names.path},
+        {"{ext}", names.ext},
+        {"{instrument}", instrument},
+        {"{codec}", codec},
+    };
+    if (strchr(instrument, '/'))
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "the name \"%s\" must not contain a slash",
+                        instrument);
+    int status = expand(format, fields, SPL_ARRAY_SIZE(fields), &text, ret_error);
+    if (status == 0)
+        *ret_text = SPL_STEAL(text);
+    return status;
 }
 
 typedef struct named_output {
