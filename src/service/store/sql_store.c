@@ -716,68 +716,95 @@ static int look_for_work(sql_store *store, const spl_store_claim *claim, bool *r
     return status;
 }
 
+/* What a claim found and changed. */
+typedef struct claim_outcome {
+    unsigned requeued, ended; /* jobs of lost workers; jobs that must not be tried again */
+    unsigned dead;            /* of the ended ones */
+    bool claimed;
+    spl_job job; /* if claimed */
+} claim_outcome;
+
+/* Requeues and ends what earlier workers left behind. */
+static int reap(spl_transaction *transaction, const spl_store_claim *claim, claim_outcome *outcome,
+                spl_error *ret_error) {
+    /* Without this lock, two threads could both find their process without a running job. */
+    int status = spl_change(transaction, SPL_SQL_LOCK_WORKER,
+                            SPL_BIND(SPL_BIND_TEXT(claim->worker)), NULL, ret_error);
+    if (status == 0)
+        status = requeue_lost(transaction, claim->now_ms, &outcome->requeued, ret_error);
+    if (status < 0)
+        return status;
+    for (bool is_dead; (status = end_next(transaction, claim, &is_dead, ret_error)) > 0;) {
+        outcome->ended++;
+        outcome->dead += is_dead;
+    }
+    return status;
+}
+
+/* Claims the next job, if there is one, and passes the turn to the next owner. */
+static int claim_next(spl_transaction *transaction, const spl_store_claim *claim,
+                      claim_outcome *outcome, spl_error *ret_error) {
+    int status = query_job(transaction, SPL_SQL_CLAIM,
+                           SPL_BIND(SPL_BIND_WHOLE(claim->now_ms),
+                                    SPL_BIND_WHOLE(claim->now_ms + claim->lease_ms),
+                                    SPL_BIND_TEXT(claim->worker)),
+                           &outcome->job, ret_error);
+    if (status == SPL_E_NOT_FOUND)
+        return 0;
+    if (status < 0)
+        return status;
+    outcome->claimed = true;
+    return spl_change(transaction, SPL_SQL_TAKE_TURN, SPL_BIND(SPL_BIND_TEXT(outcome->job.owner)),
+                      NULL, ret_error);
+}
+
+static void notify_claim(spl_transaction *transaction, const claim_outcome *outcome) {
+    if (outcome->requeued > 0 || outcome->ended > 0) {
+        spl_transaction_tell(transaction, SPL_TOPIC_ALL_JOBS, NULL);
+        spl_transaction_tell(transaction, SPL_TOPIC_DELIVERIES, NULL);
+    } else if (outcome->claimed) {
+        spl_transaction_tell(transaction, SPL_TOPIC_JOB, outcome->job.id);
+    }
+    if (outcome->claimed && outcome->requeued > 1)
+        spl_transaction_tell(transaction, SPL_TOPIC_QUEUE, NULL);
+}
+
+static int claim_and_commit(sql_store *store, const spl_store_claim *claim, claim_outcome *outcome,
+                            spl_error *ret_error) {
+    SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
+    int status = begin_write(store, &transaction, ret_error);
+    if (status == 0)
+        status = reap(&transaction, claim, outcome, ret_error);
+    if (status == 0)
+        status = claim_next(&transaction, claim, outcome, ret_error);
+    if (status < 0)
+        return status;
+    notify_claim(&transaction, outcome);
+    return spl_transaction_commit(&transaction, ret_error);
+}
+
 static int store_claim(spl_store *base, const spl_store_claim *claim, spl_job *ret_job,
                        unsigned *ret_dead, spl_error *ret_error) {
     sql_store *store = of(base);
     const uint64_t seen = spl_signal_count(&store->queue.signal);
     bool something = true;
+    claim_outcome outcome = {0};
     int status = 0;
     if (atomic_load(&store->idle))
         status = look_for_work(store, claim, &something, ret_error);
-    if (status < 0)
+    if (status == 0 && something)
+        status = claim_and_commit(store, claim, &outcome, ret_error);
+    if (status < 0) {
+        spl_job_free(&outcome.job);
         return status;
-    if (!something) {
-        *ret_dead = 0;
+    }
+    *ret_dead = outcome.dead;
+    atomic_store(&store->idle, !outcome.claimed);
+    if (!outcome.claimed) {
         atomic_store(&store->queue.seen, seen);
         return spl_fail(ret_error, SPL_E_NOT_FOUND, "there is no job to do");
     }
-    SPL_CLEANUP(spl_job_free) spl_job job = {0};
-    SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
-    status = begin_write(store, &transaction, ret_error);
-    if (status < 0)
-        return status;
-    unsigned requeued = 0, ended = 0, dead = 0;
-    /* Without this lock, two threads could both find their process without a running job. */
-    status = spl_change(&transaction, SPL_SQL_LOCK_WORKER, SPL_BIND(SPL_BIND_TEXT(claim->worker)),
-                        NULL, ret_error);
-    if (status == 0)
-        status = requeue_lost(&transaction, claim->now_ms, &requeued, ret_error);
-    if (status < 0)
-        return status;
-    for (bool is_dead; (status = end_next(&transaction, claim, &is_dead, ret_error)) > 0; ended++)
-        dead += is_dead;
-    if (status < 0)
-        return status;
-    status = query_job(&transaction, SPL_SQL_CLAIM,
-                       SPL_BIND(SPL_BIND_WHOLE(claim->now_ms),
-                                SPL_BIND_WHOLE(claim->now_ms + claim->lease_ms),
-                                SPL_BIND_TEXT(claim->worker)),
-                       &job, ret_error);
-    const bool nothing = status == SPL_E_NOT_FOUND;
-    if (status == 0)
-        status = spl_change(&transaction, SPL_SQL_TAKE_TURN, SPL_BIND(SPL_BIND_TEXT(job.owner)),
-                            NULL, ret_error);
-    if (status < 0 && !nothing)
-        return status;
-    if (requeued > 0 || ended > 0) {
-        spl_transaction_tell(&transaction, SPL_TOPIC_ALL_JOBS, NULL);
-        spl_transaction_tell(&transaction, SPL_TOPIC_DELIVERIES, NULL);
-    } else if (!nothing) {
-        spl_transaction_tell(&transaction, SPL_TOPIC_JOB, job.id);
-    }
-    if (!nothing && requeued > 1)
-        spl_transaction_tell(&transaction, SPL_TOPIC_QUEUE, NULL);
-    int committed = spl_transaction_commit(&transaction, ret_error);
-    if (committed < 0)
-        return committed;
-    *ret_dead = dead;
-    atomic_store(&store->idle, nothing);
-    if (nothing) {
-        atomic_store(&store->queue.seen, seen);
-        return status;
-    }
-    *ret_job = job;
-    job = (spl_job){0};
+    *ret_job = outcome.job;
     return 0;
 }
 
