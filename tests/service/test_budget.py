@@ -4,11 +4,12 @@ takes no more of the disk than its owner may store."""
 import contextlib
 import os
 import pathlib
+import sqlite3
 import time
 
 import pytest
 
-from conftest import music, wait_until, wav
+from conftest import music, wait_until, wav, wav_bytes
 
 MIB = 1 << 20
 
@@ -73,3 +74,29 @@ def test_temporary_files_count(serve):
     assert (answer.status, answer.problem()) == (429, "quota-exceeded")
     assert answer.json()["setting"] == "SPLEETER_STORAGE_PER_KEY_MB"
     assert service.post("/v1/jobs", {"options": {"keep_format": True, "duration": 0.5}}, file=content).status == 202
+
+
+@pytest.mark.one_process("a database in a file")
+def test_rows_of_the_database_count(serve):
+    """A job with as much text as can be takes no more of the database than it counts, also when it has expired."""
+    service = serve(RETENTION_S=4)
+    mixes = {f"mix{n:02}" + "x" * 43: ["vocals", "accompaniment"] for n in range(64)}
+    fields = {"options": {"mixes": mixes, "duration": 0.1}, "metadata": {"text": "x" * 16000},
+              "webhook_url": f"https://example.com/{'x' * 2000}"}
+    headers = {"Idempotency-Key": "x" * 255}
+    content = wav_bytes(0.5)
+    job = service.submit(content, headers=headers, **fields)
+    again = service.post("/v1/jobs", fields, headers=headers, file=content)
+    assert again.headers["Idempotency-Replayed"] and (again.json()["options"], again.json()["metadata"]) == (job["options"], job["metadata"])
+
+    def check(status, row_bytes):
+        wait_until(lambda: service.job(job["id"])["status"] == status, timeout=120, what=status)
+        with contextlib.closing(sqlite3.connect(service.data / "jobs.db")) as database:
+            texts = {table: [sum(len(str(value)) for value in row) for row in database.execute(f"SELECT * FROM {table}")]
+                     for table in ("jobs", "outputs", "idempotency")}
+            counted, = database.execute("SELECT stored_bytes - (SELECT coalesce(sum(bytes), 0) FROM outputs) FROM jobs").fetchone()
+        assert sum(texts["jobs"] + texts["outputs"]) < row_bytes + counted < 200_000, texts
+        assert sum(texts["idempotency"]) < 4096
+
+    check("succeeded", 24576)
+    check("expired", 8192)

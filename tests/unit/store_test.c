@@ -1428,7 +1428,7 @@ static void files_expire(void **state) {
     for (int i = 0; i < JOBS; i++) {
         spl_job job = get(ids[i]);
         assert_int_equal(job.state, i < 3 ? SPL_JOB_EXPIRED : SPL_JOB_SUCCEEDED);
-        assert_int_equal(job.stored_bytes, i < 3 ? 0 : 500);
+        assert_int_equal(job.stored_bytes, i < 3 ? SPL_OUTPUT_ROW_BYTES : 500);
         assert_int_equal(job.output_count, i < 3 ? 0 : 1);
         spl_job_free(&job);
         OK(holds_files, ids[i].text, &holds);

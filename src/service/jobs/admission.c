@@ -167,13 +167,15 @@ static int make_fingerprint(job_admission *admission, spl_error *ret_error) {
     return status < 0 ? status : spl_digest_finish(digest, admission->fingerprint, ret_error);
 }
 
-/* Parses the job of a stored response. It is stored without the metadata, which is added from this
- * request, because equal requests have equal metadata. NULL: out of memory. */
+/* Parses the job of a stored response. It is stored without options and metadata, which are added
+ * from this request, because equal requests have equal ones. NULL: out of memory. */
 static json_t *read_answer(const job_admission *admission, const char *answer) {
     json_t *job = spl_json_load_own(answer);
-    json_t *metadata = admission->job.metadata ? spl_json_load_own(admission->job.metadata) : NULL;
-    if (metadata)
-        json_object_set_new(job, "metadata", metadata);
+    const spl_job *request = &admission->job;
+    if (job)
+        json_object_set_new(job, "options", spl_json_load_own(request->options));
+    if (job && request->metadata)
+        json_object_set_new(job, "metadata", spl_json_load_own(request->metadata));
     return job;
 }
 
@@ -486,6 +488,7 @@ static int store_job(job_admission *admission, bool *ret_unsure) {
     const spl_submission *submission = admission->submission;
     const spl_quota *quota = &submission->principal->quota;
     json_auto_t *answer = spl_job_json(admission->jobs, &admission->job, false);
+    json_object_set_new(answer, "options", json_null());
     json_object_set_new(answer, "metadata", json_null());
     admission->answer = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
     if (!admission->answer)

@@ -7,12 +7,13 @@
 /* A job that writes more than expected asks the store for this much in advance. */
 #define EXTEND_BYTES ((uint64_t)16 << 20)
 
-int spl_job_budget_open(spl_jobs *jobs, const spl_job *job, spl_job_budget *ret_budget,
-                        spl_error *ret_error) {
+int spl_job_budget_open(spl_jobs *jobs, const spl_job *job, size_t output_count,
+                        spl_job_budget *ret_budget, spl_error *ret_error) {
     spl_job_budget budget = {
         .jobs = jobs,
         .job = job,
         .stored_bytes = job->stored_bytes - SPL_MIN(job->stored_bytes, job->input_bytes),
+        .row_bytes = output_count * SPL_OUTPUT_ROW_BYTES,
         .space = {.space = jobs->space, .use = SPL_SPACE_FINISH},
     };
     int status = spl_space_reserve(&budget.space, budget.stored_bytes, ret_error);
@@ -23,7 +24,7 @@ int spl_job_budget_open(spl_jobs *jobs, const spl_job *job, spl_job_budget *ret_
 
 int spl_job_budget_allow(spl_job_budget *budget, uint64_t held_bytes, uint64_t next_bytes,
                          spl_error *ret_error) {
-    const uint64_t bytes = held_bytes + next_bytes;
+    const uint64_t bytes = budget->row_bytes + held_bytes + next_bytes;
     if (bytes > budget->stored_bytes) {
         int status =
             SPL_STORE(budget->jobs, extend, budget->job->id, budget->job->fence, bytes,

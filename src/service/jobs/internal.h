@@ -159,12 +159,13 @@ typedef struct spl_job_budget {
     spl_jobs *jobs;
     const spl_job *job;
     uint64_t stored_bytes; /* what its outputs count towards the owner's storage */
+    uint64_t row_bytes;    /* of them in the database */
     uint64_t held_bytes;   /* what it wrote so far */
     spl_space_grant space;
 } spl_job_budget;
 /* Reserves the disk space that a claimed job is expected to need, or needed in an earlier attempt.
  * Errors: NO_SPACE, IO. */
-SPL_WARN_UNUSED int spl_job_budget_open(spl_jobs *jobs, const spl_job *job,
+SPL_WARN_UNUSED int spl_job_budget_open(spl_jobs *jobs, const spl_job *job, size_t output_count,
                                         spl_job_budget *ret_budget, spl_error *ret_error);
 /* As spl_budget.allow (app/pipeline). A job that writes more than expected needs free storage of
  * its owner and disk space for it. Errors: LIMIT (the owner may not store so much), NO_SPACE,

@@ -302,7 +302,7 @@ static int separate(job_work *work, job_failure *failure) {
     pipeline.budget = (spl_budget){.allow = allow, .user = work};
     spl_pipeline_stage stage;
     spl_error error;
-    if (spl_job_budget_open(work->jobs, work->job, &work->budget, &error) < 0)
+    if (spl_job_budget_open(work->jobs, work->job, work->parts.count, &work->budget, &error) < 0)
         return fail_inside(work, failure, &error);
     const char *name = work->job->input_name ? work->job->input_name : "the file";
     int status = spl_pipeline_run(work->input_fd, name, &pipeline, work->parts.outputs,
@@ -506,7 +506,7 @@ static int end_succeeded(job_work *work, job_failure *failure) {
     if (*work->result.warning)
         end.warning = work->result.warning;
     for (size_t i = 0; i < work->parts.count; i++)
-        end.stored_bytes += work->outputs[i].bytes;
+        end.stored_bytes += work->outputs[i].bytes + SPL_OUTPUT_ROW_BYTES;
     spl_metrics_phase(SPL_PHASE_DECODE, timings->read_s);
     spl_metrics_phase(SPL_PHASE_SEPARATE, timings->forward_s + timings->networks_s +
                                               timings->masks_s + timings->inverse_s);

@@ -21,8 +21,8 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
                    SPL_JOB_FAILED == 3 && SPL_JOB_CANCELED == 4 && SPL_JOB_EXPIRED == 5,
                "the statements and tables hold these numbers");
 _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
-                   SPL_KEY_ROW_BYTES == 4096,
-               "OWNER_USAGE holds these numbers");
+                   SPL_KEY_ROW_BYTES == 4096 && SPL_OUTPUT_ROW_BYTES == 2048,
+               "OWNER_USAGE and EXPIRE hold these numbers");
 
 /* The columns of a listed job after its id. Each has a field of the same name in spl_job. */
 #define SPL_LISTED_COLUMNS(TEXT, WHOLE, REAL)                                                      \
@@ -205,7 +205,8 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
     X(EXPIRE, "WITH due AS MATERIALIZED (SELECT id FROM jobs WHERE state IN (2, 3, 4)"             \
               " AND expires_ms > 0 AND expires_ms <= $1 LIMIT $2" SPL_SKIP_LOCKED(                 \
                   "jobs") ")"                                                                      \
-                          " UPDATE jobs SET state = 5, stored_bytes = 0, metadata = NULL, "        \
+                          " UPDATE jobs SET state = 5, stored_bytes = 2048 *"                      \
+                          " (SELECT count(*) FROM outputs WHERE job = jobs.id), metadata = NULL, " \
                           "version = version + 1"                                                  \
                           " WHERE id IN (SELECT id FROM due) RETURNING id")                        \
     X(REMOVE_EXPIRED, "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 5"          \

@@ -32,7 +32,8 @@
 
 /* The bytes that a database row counts towards its owner's storage. Each is an upper bound on the
  * row's size, so the storage limit also bounds the database. */
-#define SPL_JOB_ROW_BYTES     24576 /* a job with its metadata and manifest */
+#define SPL_JOB_ROW_BYTES     24576 /* a job with its metadata */
+#define SPL_OUTPUT_ROW_BYTES  2048  /* an output, in options, manifest and a row; in stored_bytes */
 #define SPL_EXPIRED_ROW_BYTES 8192  /* an expired job */
 #define SPL_KEY_ROW_BYTES     4096  /* an idempotency key with its answer */
 
