@@ -20,7 +20,7 @@ static size_t block_size(size_t floats) {
     return spl_round_up(floats * sizeof(float), huge_page_bytes);
 }
 
-float *spl_arena_block(size_t floats) {
+static float *allocate_block(size_t floats) {
     const size_t bytes = block_size(floats);
     char *wider = mmap(NULL, bytes + huge_page_bytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -34,7 +34,22 @@ float *spl_arena_block(size_t floats) {
     return (float *)(wider + before);
 }
 
-void spl_arena_block_free(float *block, size_t floats) {
-    if (block)
-        munmap(block, block_size(floats));
+size_t spl_arena_measure(spl_arena_plan plan, void *user) {
+    spl_arena counter = {0};
+    plan(user, &counter);
+    return counter.used;
+}
+
+int spl_arena_new(spl_arena_plan plan, void *user, spl_arena *ret_arena, spl_error *ret_error) {
+    spl_arena arena = {.block = allocate_block(spl_arena_measure(plan, user))};
+    if (!arena.block)
+        return spl_fail_memory(ret_error);
+    plan(user, &arena);
+    *ret_arena = arena;
+    return 0;
+}
+
+void spl_arena_free(spl_arena *arena) {
+    if (arena->block)
+        munmap(arena->block, block_size(arena->used));
 }

@@ -1,26 +1,35 @@
 /* SPDX-License-Identifier: MIT
  *
- * An arena allocator for arrays of floats.
+ * An arena allocator for arrays of floats: one function lists the arrays, and serves to measure and
+ * to place them.
  */
 #ifndef SPL_BASE_ARENA_H
 #define SPL_BASE_ARENA_H
 
-#include <stddef.h>
+#include "base/error.h"
 
-/* Allocates consecutive pieces of one block of floats. With a NULL block it only counts. */
+/* Consecutive pieces of one block of floats. Without a block it only counts. */
 typedef struct spl_arena {
     float *block;
-    size_t used;
+    size_t used; /* floats */
 } spl_arena;
+
+/* Takes the same pieces from `arena` in each call. */
+typedef void (*spl_arena_plan)(void *user, spl_arena *arena);
 
 /* Returns `floats` floats, aligned to 64 bytes; NULL while only counting. */
 float *spl_arena_take(spl_arena *arena, size_t floats);
 
-/* Allocates a zeroed block for an arena, in huge pages where the kernel has them. Pages are
- * committed when first touched. Returns NULL when out of memory. */
-float *spl_arena_block(size_t floats);
+/* Returns the number of floats that `plan` takes. */
+size_t spl_arena_measure(spl_arena_plan plan, void *user);
 
-/* Frees a block of `floats` floats; NULL is allowed. */
-void spl_arena_block_free(float *block, size_t floats);
+/* Allocates a zeroed block, in huge pages where the kernel has them, and lets `plan` take its
+ * pieces from it. Pages are committed when first touched. The caller owns *ret_arena
+ * (spl_arena_free). Errors: MEMORY. */
+SPL_WARN_UNUSED int spl_arena_new(spl_arena_plan plan, void *user, spl_arena *ret_arena,
+                                  spl_error *ret_error);
+
+/* Frees the block; a zeroed arena is allowed. */
+void spl_arena_free(spl_arena *arena);
 
 #endif

@@ -231,13 +231,19 @@ static void check_net(const unsigned filters[DEPTH], spl_activation conv_activat
             }
     tensor want = reference(&net, &magnitudes);
 
-    assert_int_equal(
-        spl_unet_run(unet, workspace, pool, FRAMES, NULL, logits, &timings, always, NULL),
-        SPL_E_CANCELED);
-    assert_int_equal(
-        spl_unet_run(unet, workspace, pool, FRAMES, NULL, logits, &timings, never, NULL), 0);
-    assert_int_equal(
-        spl_unet_run(unet, workspace, pool, FRAMES, planar, masked, &timings, never, NULL), 0);
+    spl_unet_job job = {.workspace = workspace,
+                        .pool = pool,
+                        .frames = FRAMES,
+                        .estimates = logits,
+                        .timings = &timings,
+                        .canceled = always};
+    assert_int_equal(spl_unet_run(unet, &job), SPL_E_CANCELED);
+    job.canceled = never;
+    assert_int_equal(spl_unet_run(unet, &job), 0);
+    job.magnitudes = planar;
+    job.estimates = masked;
+    assert_int_equal(spl_unet_run(unet, &job), 0);
+    job.magnitudes = NULL;
     double error = 0, energy = 0, largest = 0;
     for (int t = 0; t < FRAMES; t++)
         for (int f = 0; f < BINS; f++)
@@ -258,8 +264,7 @@ static void check_net(const unsigned filters[DEPTH], spl_activation conv_activat
     for (int t = 0; t < FRAMES; t++)
         for (int i = 0; i < 2 * BINS; i++)
             spl_unet_workspace_input(workspace, (unsigned)t)[i] *= 1000;
-    assert_int_equal(
-        spl_unet_run(unet, workspace, pool, FRAMES, NULL, masked, &timings, never, NULL), 0);
+    assert_int_equal(spl_unet_run(unet, &job), 0);
     for (int t = 0; t < FRAMES; t++)
         for (int f = 0; f < BINS; f++)
             for (int c = 0; c < 2; c++)
@@ -267,8 +272,8 @@ static void check_net(const unsigned filters[DEPTH], spl_activation conv_activat
                     (float)*element(&magnitudes, t, f, c);
     for (unsigned wanted = 1; wanted < FRAMES; wanted += 9) {
         memset(masked, 0, sizeof(masked));
-        assert_int_equal(
-            spl_unet_run(unet, workspace, pool, wanted, NULL, masked, &timings, never, NULL), 0);
+        job.frames = wanted;
+        assert_int_equal(spl_unet_run(unet, &job), 0);
         for (unsigned n = 0; n < wanted * 2 * BINS; n++)
             assert_true(fabsf(masked[n] - logits[n]) <= 2e-5f * (1 + fabsf(logits[n])));
     }

@@ -110,53 +110,77 @@ void spl_wiener_prepare(spl_wiener *wiener) {
     }
 }
 
+/* One bin: the mixture, and the stems' powers and shares. */
+struct bin {
+    double complex left, right;
+    double power[SPL_STEMS_MAX];
+    double complex stem_left[SPL_STEMS_MAX], stem_right[SPL_STEMS_MAX];
+};
+
+/* Sets the powers of the stems and returns the regularized covariance of the mixture. */
+static inline struct covariance mix_bin(const spl_wiener *wiener, const spl_wiener_frame *frame,
+                                        unsigned k, struct bin *bin) {
+    const double regularization = sqrt((double)SPL_WIENER_EPSILON);
+    const double ll = squared(bin->left) * wiener->scale_squared;
+    const double rr = squared(bin->right) * wiener->scale_squared;
+    struct covariance mix = {.ll = regularization, .rr = regularization};
+    for (unsigned j = 0; j < wiener->stems; j++) {
+        const double gain_left = (double)frame->left[j][k];
+        const double gain_right = (double)frame->right[j][k];
+        const struct covariance *matrix = &wiener->covariance[j * SPL_BINS + k];
+        const double power = (gain_left * gain_left * ll + gain_right * gain_right * rr) / 2;
+        bin->power[j] = power;
+        mix.ll += power * matrix->ll;
+        mix.rr += power * matrix->rr;
+        mix.lr += power * matrix->lr;
+    }
+    return mix;
+}
+
+/* Sets the shares of the stems: power * covariance * mix^-1 (left, right). */
+static inline void share_bin(const spl_wiener *wiener, const struct covariance *mix, unsigned k,
+                             struct bin *bin) {
+    const double determinant = mix->ll * mix->rr - squared(mix->lr);
+    const double complex white_left = (mix->rr * bin->left - mix->lr * bin->right) / determinant;
+    const double complex white_right =
+        (mix->ll * bin->right - conj(mix->lr) * bin->left) / determinant;
+    for (unsigned j = 0; j < wiener->stems; j++) {
+        const struct covariance *matrix = &wiener->covariance[j * SPL_BINS + k];
+        bin->stem_left[j] = bin->power[j] * (matrix->ll * white_left + matrix->lr * white_right);
+        bin->stem_right[j] =
+            bin->power[j] * (conj(matrix->lr) * white_left + matrix->rr * white_right);
+    }
+}
+
+/* Distributes what the shares leave of the mixture in proportion to the gains, which need not sum
+ * to 1. */
+static inline void conserve_bin(unsigned stems, const spl_wiener_frame *frame, unsigned k,
+                                struct bin *bin) {
+    double complex rest_left = bin->left, rest_right = bin->right;
+    double gains_left = 0, gains_right = 0;
+    for (unsigned j = 0; j < stems; j++) {
+        rest_left -= bin->stem_left[j];
+        rest_right -= bin->stem_right[j];
+        gains_left += (double)frame->left[j][k];
+        gains_right += (double)frame->right[j][k];
+    }
+    for (unsigned j = 0; j < stems; j++) {
+        bin->stem_left[j] += rest_left * ((double)frame->left[j][k] + (1 - gains_left) / stems);
+        bin->stem_right[j] += rest_right * ((double)frame->right[j][k] + (1 - gains_right) / stems);
+    }
+}
+
 void spl_wiener_filter(const spl_wiener *wiener, const spl_wiener_frame *frame, bool conserve,
                        float *const *ret_re, float *const *ret_im) {
-    const unsigned stems = wiener->stems;
-    const double regularization = sqrt((double)SPL_WIENER_EPSILON);
     for (unsigned k = 0; k < SPL_BINS; k++) {
-        double complex left, right;
-        unpack(frame, k, &left, &right);
-        const double ll = squared(left) * wiener->scale_squared;
-        const double rr = squared(right) * wiener->scale_squared;
-
-        double power[SPL_STEMS_MAX];
-        struct covariance mix = {.ll = regularization, .rr = regularization};
-        for (unsigned j = 0; j < stems; j++) {
-            const double gain_left = (double)frame->left[j][k];
-            const double gain_right = (double)frame->right[j][k];
-            const struct covariance *matrix = &wiener->covariance[j * SPL_BINS + k];
-            power[j] = (gain_left * gain_left * ll + gain_right * gain_right * rr) / 2;
-            mix.ll += power[j] * matrix->ll;
-            mix.rr += power[j] * matrix->rr;
-            mix.lr += power[j] * matrix->lr;
-        }
-        /* mix^-1 (left, right) */
-        const double determinant = mix.ll * mix.rr - squared(mix.lr);
-        const double complex white_left = (mix.rr * left - mix.lr * right) / determinant;
-        const double complex white_right = (mix.ll * right - conj(mix.lr) * left) / determinant;
-
-        double complex stem_left[SPL_STEMS_MAX], stem_right[SPL_STEMS_MAX];
-        double complex rest_left = left, rest_right = right;
-        double gains_left = 0, gains_right = 0;
-        for (unsigned j = 0; j < stems; j++) {
-            const struct covariance *matrix = &wiener->covariance[j * SPL_BINS + k];
-            stem_left[j] = power[j] * (matrix->ll * white_left + matrix->lr * white_right);
-            stem_right[j] = power[j] * (conj(matrix->lr) * white_left + matrix->rr * white_right);
-            rest_left -= stem_left[j];
-            rest_right -= stem_right[j];
-            gains_left += (double)frame->left[j][k];
-            gains_right += (double)frame->right[j][k];
-        }
-        for (unsigned j = 0; j < stems; j++) {
-            if (!ret_re[j])
-                continue;
-            if (conserve) {
-                stem_left[j] += rest_left * ((double)frame->left[j][k] + (1 - gains_left) / stems);
-                stem_right[j] +=
-                    rest_right * ((double)frame->right[j][k] + (1 - gains_right) / stems);
-            }
-            pack(stem_left[j], stem_right[j], k, ret_re[j], ret_im[j]);
-        }
+        struct bin bin;
+        unpack(frame, k, &bin.left, &bin.right);
+        const struct covariance mix = mix_bin(wiener, frame, k, &bin);
+        share_bin(wiener, &mix, k, &bin);
+        if (conserve)
+            conserve_bin(wiener->stems, frame, k, &bin);
+        for (unsigned j = 0; j < wiener->stems; j++)
+            if (ret_re[j])
+                pack(bin.stem_left[j], bin.stem_right[j], k, ret_re[j], ret_im[j]);
     }
 }

@@ -87,8 +87,7 @@ struct separation {
     spl_unet_workspace *workspace;
     spl_wiener *wiener;      /* NULL: plain masks */
     struct scratch *scratch; /* one per thread */
-    float *memory;           /* holds all arrays of samples, spectra and estimates */
-    size_t memory_floats;
+    spl_arena arena;         /* holds all arrays of samples, spectra and estimates */
 
     float *input; /* stereo, (T - 1) hops and a frame */
     size_t input_samples;
@@ -403,9 +402,17 @@ static int estimate_segment(struct separation *s) {
             memset(s->estimates[i], 0, (size_t)s->valid_frames * 2 * s->bins * sizeof(float));
             continue;
         }
-        const int status =
-            spl_unet_run(spl_model_unet(s->model, i), s->workspace, s->pool, s->valid_frames,
-                         softmax ? NULL : s->magnitudes, s->estimates[i], s->timings, step, s);
+        const spl_unet_job job = {
+            .workspace = s->workspace,
+            .pool = s->pool,
+            .frames = s->valid_frames,
+            .magnitudes = softmax ? NULL : s->magnitudes,
+            .estimates = s->estimates[i],
+            .timings = s->timings,
+            .canceled = step,
+            .user = s,
+        };
+        const int status = spl_unet_run(spl_model_unet(s->model, i), &job);
         if (status < 0)
             return status;
     }
@@ -550,7 +557,8 @@ static void plan_splits(struct separation *s) {
         add_split(s, (int)i, s->info->stems[i].name, s->options->wiener);
 }
 
-static void plan_memory(struct separation *s, spl_arena *arena) {
+static void place_arrays(void *user, spl_arena *arena) {
+    struct separation *s = user;
     const size_t frames = s->frames, estimates = frames * 2 * s->bins;
     s->input = spl_arena_take(arena, ((frames - 1) * HOP + FRAME) * 2);
     s->ahead = spl_arena_take(arena, frames * HOP * 2);
@@ -570,20 +578,18 @@ static void plan_memory(struct separation *s, spl_arena *arena) {
 }
 
 static int allocate(struct separation *s) {
-    spl_arena counter = {0};
-    plan_memory(s, &counter);
-    s->memory_floats = counter.used;
-    s->memory = spl_arena_block(s->memory_floats);
     s->scratch = calloc(spl_pool_threads(s->pool), sizeof(*s->scratch));
-    if (!s->memory || !s->scratch)
+    if (!s->scratch)
         return spl_fail_memory(s->error);
-    plan_memory(s, &(spl_arena){.block = s->memory});
+    const int status = spl_arena_new(place_arrays, s, &s->arena, s->error);
+    if (status < 0)
+        return status;
     return spl_unet_workspace_new(spl_model_unet(s->model, 0), s->frames, s->bins,
                                   spl_pool_threads(s->pool), &s->workspace, s->error);
 }
 
 static void release(struct separation *s) {
-    spl_arena_block_free(s->memory, s->memory_floats);
+    spl_arena_free(&s->arena);
     free(s->scratch);
     spl_unet_workspace_free(s->workspace);
     spl_wiener_free(s->wiener);

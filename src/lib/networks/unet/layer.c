@@ -25,11 +25,6 @@ static const size_t cached_weights_bytes = 256 << 10;
 /* Winograd: the size of a block's transformed inputs and products together. */
 static const size_t block_bytes = 256 << 10;
 
-unsigned spl_layer_border_before(bool transposed) {
-    (void)transposed;
-    return 1;
-}
-
 /* The last tile may extend beyond the plane by up to 3 outputs. */
 unsigned spl_layer_border_after(bool transposed) {
     return transposed ? 1 + 3 + 1 : 2 + 2 * 3 + 1;
@@ -360,29 +355,41 @@ static pixel_rows pixel_rows_of(const tiles *t, unsigned first) {
     };
 }
 
-/* Computes the products of `panels` panels in one row of the transformed tiles; the element at
- * infinity is separate. Returns the weights of the next row. */
-static const float *multiply_row(const tiles *t, unsigned row, unsigned columns, unsigned count,
-                                 unsigned panels, const float *weights, size_t panel_floats,
-                                 const float *input, float *output, pixel_rows *next) {
+/* The products of one block of tiles. */
+typedef struct block_products {
+    const tiles *t;
+    unsigned count; /* tiles of the block */
+    const float *input;
+    float *output;
+    unsigned panels;      /* of the current product */
+    size_t panel_floats;  /* transformed weights of a panel in the current phase */
+    const float *weights; /* of the next row */
+    pixel_rows next;
+} block_products;
+
+/* Computes the products of one row of the transformed tiles; the element at infinity is separate.
+ */
+static void multiply_row(block_products *block, unsigned row, unsigned columns) {
+    const tiles *t = block->t;
     const spl_layer *layer = t->layer;
+    pixel_rows *next = &block->next;
     for (unsigned column = 0; column < columns; column += SIDE - 1) {
         const unsigned element = row * SIDE + column;
         const product sum = product_at(layer, element);
         spl_winograd_product work = {
             .elements = column == 0 ? SIDE - 1 : 1,
-            .panels = panels,
-            .groups = (count + GROUP - 1) / GROUP,
+            .panels = block->panels,
+            .groups = (block->count + GROUP - 1) / GROUP,
             .rows = sum.rows,
             .run = sum.run * layer->in,
-            .input = input + element * t->input_step,
+            .input = block->input + element * t->input_step,
             .input_step = t->input_step,
             .group_step = (ptrdiff_t)t->depth * GROUP,
             .row_step = 2 * (ptrdiff_t)layer->in * GROUP,
-            .weights = weights,
+            .weights = block->weights,
             .weights_step = (size_t)sum.rows * sum.run * layer->in * PANEL,
-            .weights_panel_step = panel_floats,
-            .output = output + element * t->output_step,
+            .weights_panel_step = block->panel_floats,
+            .output = block->output + element * t->output_step,
             .output_step = t->output_step,
             .output_panel_step = t->output_panel_step,
         };
@@ -392,35 +399,39 @@ static const float *multiply_row(const tiles *t, unsigned row, unsigned columns,
                 work.ahead = next->row;
                 work.ahead_panel_step = next->row_floats;
                 work.ahead_elements = (unsigned)((next->floats + depth - 1) / depth);
-                next->row += panels * next->row_floats;
-                next->left -= SPL_MIN(panels, next->left);
+                next->row += block->panels * next->row_floats;
+                next->left -= SPL_MIN(block->panels, next->left);
             }
-            next->element_rows -= panels;
+            next->element_rows -= block->panels;
         }
         layer->kernels->winograd_product(&work);
-        weights += work.elements * work.weights_step;
+        block->weights += work.elements * work.weights_step;
     }
-    return weights;
 }
 
 static void block_task(void *user, size_t task, unsigned thread) {
     const tiles *t = user;
     const spl_layer *layer = t->layer;
-    float *input = transformed_inputs(t, thread), *output = thread_products(t, thread);
+    float *input = transformed_inputs(t, thread);
     const unsigned first = (unsigned)task * t->block, count = SPL_MIN(t->block, t->count - first);
     for (unsigned tile = 0; tile < count; tile += GROUP)
         transform_input(t, first, tile, input);
-    const float *weights = layer->weights[0];
-    pixel_rows next = pixel_rows_of(t, first + t->block);
+    block_products block = {
+        .t = t,
+        .count = count,
+        .input = input,
+        .output = thread_products(t, thread),
+        .weights = layer->weights[0],
+        .next = pixel_rows_of(t, first + t->block),
+    };
     for (unsigned phase = 0; phase < (layer->transposed ? PHASES : 1); phase++) {
-        const size_t panel_floats = element_offset(layer, phase, ELEMENTS);
+        block.panel_floats = element_offset(layer, phase, ELEMENTS);
         for (unsigned panel = 0; panel < panels_of(layer); panel += PANELS) {
-            const unsigned panels = SPL_MIN((unsigned)PANELS, panels_of(layer) - panel);
+            block.panels = SPL_MIN((unsigned)PANELS, panels_of(layer) - panel);
             for (unsigned row = 0; row < element_rows(phase); row++)
-                weights = multiply_row(t, row, element_columns(phase), count, panels, weights,
-                                       panel_floats, input, output, &next);
-            weights += (panels - 1) * panel_floats;
-            transform_outputs(t, first, count, phase, panel, panels, output);
+                multiply_row(&block, row, element_columns(phase));
+            block.weights += (block.panels - 1) * block.panel_floats;
+            transform_outputs(t, first, count, phase, panel, block.panels, block.output);
         }
     }
 }
@@ -433,38 +444,46 @@ static void input_task(void *user, size_t task, unsigned thread) {
     transform_input(t, 0, (unsigned)task * GROUP, transformed_inputs(t, 0));
 }
 
-/* Adds the products of one chunk of a phase's channels to the output of `panels` panels. `taps` are
- * the taps of the chunk; those of the next chunk follow. */
-static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, unsigned panels, bool add,
-                      const float *taps, float *weights, float *output) {
+/* The products of one or two panels for all tiles. */
+typedef struct panel_products {
+    const tiles *t;
+    unsigned panels;
+    const float *taps; /* of the next chunk */
+    float *weights;    /* a row of transformed weights */
+    float *output;
+} panel_products;
+
+/* Computes the products of one chunk of a phase's channels, or adds them to the output. */
+static void multiply_chunk(panel_products *p, unsigned phase, unsigned chunk, bool add) {
+    const tiles *t = p->t;
     const spl_layer *layer = t->layer;
     const unsigned channels = SPL_MIN(t->chunk, layer->in - chunk * t->chunk);
     const unsigned columns = element_columns(phase);
     spl_winograd_product work = {
         .elements = columns,
-        .panels = panels,
+        .panels = p->panels,
         .groups = (t->count + GROUP - 1) / GROUP,
         .rows = 1,
         .run = channels,
         .input = transformed_inputs(t, 0) + input_place(t, layer->transposed ? 0 : phase, chunk, 0),
         .input_step = t->input_step,
         .group_step = (ptrdiff_t)(GROUP * t->chunk),
-        .weights = weights,
+        .weights = p->weights,
         .weights_step = t->weights_step,
         .weights_panel_step = t->weights_panel_step,
-        .ahead = taps + (size_t)channels * tap_rows(phase) * tap_columns(phase) * PANEL,
+        .ahead = p->taps + (size_t)channels * tap_rows(phase) * tap_columns(phase) * PANEL,
         .ahead_panel_step = taps_offset(layer, phase, 1) - taps_offset(layer, phase, 0),
         .ahead_elements = columns,
         .ahead_far = true,
         .add = add,
-        .output = output,
+        .output = p->output,
         .output_step = t->output_step,
         .output_panel_step = t->output_panel_step,
     };
     for (unsigned row = 0; row < element_rows(phase); row++) {
-        for (unsigned panel = 0; panel < panels; panel++) {
-            float *transformed = weights + panel * t->weights_panel_step;
-            transform_taps(layer, phase, row, channels, taps + panel * work.ahead_panel_step,
+        for (unsigned panel = 0; panel < p->panels; panel++) {
+            float *transformed = p->weights + panel * t->weights_panel_step;
+            transform_taps(layer, phase, row, channels, p->taps + panel * work.ahead_panel_step,
                            transformed, t->weights_step,
                            transformed + (SIDE - 1) * t->weights_step);
         }
@@ -474,6 +493,7 @@ static void add_chunk(const tiles *t, unsigned phase, unsigned chunk, unsigned p
         if (row == 0) /* the product of row 0 prefetched 5 or 6 of the 4 to 9 taps */
             work.ahead += (size_t)columns * channels * PANEL;
     }
+    p->taps += (size_t)channels * tap_rows(phase) * tap_columns(phase) * PANEL;
 }
 
 static unsigned panel_groups(const spl_layer *layer) {
@@ -485,18 +505,19 @@ static void panel_task(void *user, size_t task, unsigned thread) {
     const spl_layer *layer = t->layer;
     const unsigned panel = PANELS * (unsigned)(task % panel_groups(layer)),
                    task_phase = (unsigned)(task / panel_groups(layer));
-    const unsigned panels = SPL_MIN((unsigned)PANELS, panels_of(layer) - panel);
     const unsigned phases = layer->transposed ? 1 : PHASES;
-    float *output = thread_products(t, thread),
-          *weights = output + t->panels * t->output_panel_step;
+    panel_products p = {
+        .t = t,
+        .panels = SPL_MIN((unsigned)PANELS, panels_of(layer) - panel),
+        .output = thread_products(t, thread),
+    };
+    p.weights = p.output + t->panels * t->output_panel_step;
     for (unsigned f = task_phase; f < task_phase + phases; f++) {
-        const float *taps = layer->weights[0] + taps_offset(layer, f, panel);
-        for (unsigned chunk = 0; chunk < t->chunks; chunk++) {
-            add_chunk(t, f, chunk, panels, f > task_phase || chunk > 0, taps, weights, output);
-            taps += (size_t)t->chunk * tap_rows(f) * tap_columns(f) * PANEL;
-        }
+        p.taps = layer->weights[0] + taps_offset(layer, f, panel);
+        for (unsigned chunk = 0; chunk < t->chunks; chunk++)
+            multiply_chunk(&p, f, chunk, f > task_phase || chunk > 0);
     }
-    transform_outputs(t, 0, t->count, task_phase, panel, panels, output);
+    transform_outputs(t, 0, t->count, task_phase, panel, p.panels, p.output);
 }
 
 static void apply_winograd(const spl_layer *layer, const spl_layer_run *run) {

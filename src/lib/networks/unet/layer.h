@@ -72,7 +72,7 @@ void spl_layer_apply(const spl_layer *layer, const spl_layer_run *run);
 double spl_layer_flop(const spl_layer *layer, const spl_layer_run *run);
 
 /* The border that a layer's input needs: rows and columns of zeros before and after it. */
-unsigned spl_layer_border_before(bool transposed);
+#define SPL_LAYER_BORDER_BEFORE 1
 unsigned spl_layer_border_after(bool transposed);
 
 #endif

@@ -20,25 +20,26 @@ struct spl_unet {
     unsigned filters[DEPTH];
     spl_layer encoder[DEPTH], decoder[DEPTH];
     float mask_weights[4 * 4 * 2], mask_bias[2];
-    float *memory; /* weights of the layers */
-    size_t memory_floats;
+    spl_activation conv_activation, deconv_activation;
+    spl_arena arena; /* weights of the layers */
 };
 
-static void place_layers(spl_unet *unet, const spl_network_weights *weights, spl_arena *arena) {
+static void place_layers(void *user, spl_arena *arena) {
+    spl_unet *unet = user;
     const unsigned *filters = unet->filters;
     for (unsigned i = 0; i < DEPTH; i++) {
         unet->encoder[i] = (spl_layer){
             .kernels = unet->kernels,
             .in = i ? filters[i - 1] : 2,
             .out = filters[i],
-            .activation = weights->conv_activation,
+            .activation = unet->conv_activation,
         };
         unet->decoder[i] = (spl_layer){
             .kernels = unet->kernels,
             .transposed = true,
             .in = i ? 2 * filters[DEPTH - 1 - i] : filters[DEPTH - 1],
             .out = i < DEPTH - 1 ? filters[DEPTH - 2 - i] : 1,
-            .activation = weights->deconv_activation,
+            .activation = unet->deconv_activation,
         };
         spl_layer_place(&unet->encoder[i], arena);
         spl_layer_place(&unet->decoder[i], arena);
@@ -53,15 +54,13 @@ int spl_unet_new(const spl_network_weights *weights, spl_unet **ret_unet, spl_er
     memcpy(unet->filters, weights->filters, sizeof(unet->filters));
     memcpy(unet->mask_weights, weights->mask.kernel, sizeof(unet->mask_weights));
     memcpy(unet->mask_bias, weights->mask.bias, sizeof(unet->mask_bias));
-    spl_arena counter = {0};
-    place_layers(unet, weights, &counter);
-    unet->memory_floats = counter.used;
-    unet->memory = spl_arena_block(unet->memory_floats);
-    if (!unet->memory) {
+    unet->conv_activation = weights->conv_activation;
+    unet->deconv_activation = weights->deconv_activation;
+    const int status = spl_arena_new(place_layers, unet, &unet->arena, ret_error);
+    if (status < 0) {
         spl_unet_free(unet);
-        return spl_fail_memory(ret_error);
+        return status;
     }
-    place_layers(unet, weights, &(spl_arena){.block = unet->memory});
     *ret_unet = unet;
     return 0;
 }
@@ -79,12 +78,8 @@ void spl_unet_prepare(const spl_unet *unet, const spl_network_weights *weights, 
 void spl_unet_free(spl_unet *unet) {
     if (!unet)
         return;
-    spl_arena_block_free(unet->memory, unet->memory_floats);
+    spl_arena_free(&unet->arena);
     free(unet);
-}
-
-const unsigned *spl_unet_filters(const spl_unet *unet) {
-    return unet->filters;
 }
 
 /* 8 GiB; the official models need about 0.1. */
@@ -97,11 +92,11 @@ struct spl_unet_workspace {
     spl_plane decoder_in[DEPTH]; /* [0]: the sixth encoder's sums; [i]: skip and result */
     spl_plane mask_in;
     float *scratch;
-    float *memory;
-    size_t memory_floats;
+    spl_arena arena;
 };
 
-static spl_plane plane_take(spl_arena *arena, unsigned rows, unsigned columns, unsigned channels,
+/* Takes a plane with `before` and `after` rows and columns of border. */
+static spl_plane take_plane(spl_arena *arena, unsigned rows, unsigned columns, unsigned channels,
                             unsigned before, unsigned after) {
     spl_plane plane = {.rows = rows, .columns = columns, .channels = channels};
     plane.row_floats = (size_t)(columns + before + after) * channels;
@@ -111,24 +106,32 @@ static spl_plane plane_take(spl_arena *arena, unsigned rows, unsigned columns, u
     return plane;
 }
 
-static void plan(spl_unet_workspace *workspace, const spl_unet *unet, unsigned threads,
-                 spl_arena *arena) {
+typedef struct workspace_plan {
+    const spl_unet *unet;
+    unsigned threads;
+    spl_unet_workspace *workspace;
+} workspace_plan;
+
+static void place_workspace(void *user, spl_arena *arena) {
+    const workspace_plan *plan = user;
+    spl_unet_workspace *workspace = plan->workspace;
     const unsigned frames = workspace->frames, bins = workspace->bins;
     size_t scratch = 0;
     for (unsigned i = 0; i < DEPTH; i++) {
         const unsigned level = DEPTH - i;
-        const spl_layer *encoder = &unet->encoder[i], *decoder = &unet->decoder[i];
+        const spl_layer *encoder = &plan->unet->encoder[i], *decoder = &plan->unet->decoder[i];
         workspace->encoder_in[i] =
-            plane_take(arena, frames >> i, bins >> i, encoder->in, spl_layer_border_before(false),
+            take_plane(arena, frames >> i, bins >> i, encoder->in, SPL_LAYER_BORDER_BEFORE,
                        spl_layer_border_after(false));
         workspace->decoder_in[i] =
-            plane_take(arena, frames >> level, bins >> level, decoder->in,
-                       spl_layer_border_before(true), spl_layer_border_after(true));
-        scratch = SPL_MAX(scratch, spl_layer_scratch(encoder, frames >> i, bins >> i, threads));
+            take_plane(arena, frames >> level, bins >> level, decoder->in, SPL_LAYER_BORDER_BEFORE,
+                       spl_layer_border_after(true));
         scratch =
-            SPL_MAX(scratch, spl_layer_scratch(decoder, frames >> level, bins >> level, threads));
+            SPL_MAX(scratch, spl_layer_scratch(encoder, frames >> i, bins >> i, plan->threads));
+        scratch = SPL_MAX(
+            scratch, spl_layer_scratch(decoder, frames >> level, bins >> level, plan->threads));
     }
-    workspace->mask_in = plane_take(arena, frames, bins, 1, 3, 3);
+    workspace->mask_in = take_plane(arena, frames, bins, 1, 3, 3);
     workspace->scratch = spl_arena_take(arena, scratch);
 }
 
@@ -141,22 +144,20 @@ int spl_unet_workspace_new(const spl_unet *unet, unsigned frames, unsigned bins,
     memcpy(workspace->filters, unet->filters, sizeof(workspace->filters));
     workspace->frames = frames;
     workspace->bins = bins;
-    spl_arena counter = {0};
-    plan(workspace, unet, threads, &counter);
-    if (counter.used > workspace_max_floats) {
+    workspace_plan plan = {unet, threads, workspace};
+    const size_t floats = spl_arena_measure(place_workspace, &plan);
+    int status;
+    if (floats > workspace_max_floats)
+        status = spl_fail(ret_error, SPL_E_LIMIT,
+                          "the model needs %zu MiB for a segment, more than %zu; its frames, bins "
+                          "or filters are too many",
+                          floats >> 18, workspace_max_floats >> 18);
+    else
+        status = spl_arena_new(place_workspace, &plan, &workspace->arena, ret_error);
+    if (status < 0) {
         spl_unet_workspace_free(workspace);
-        return spl_fail(ret_error, SPL_E_LIMIT,
-                        "the model needs %zu MiB for a segment, more than %zu; its frames, bins or "
-                        "filters are too many",
-                        counter.used >> 18, workspace_max_floats >> 18);
+        return status;
     }
-    workspace->memory_floats = counter.used;
-    workspace->memory = spl_arena_block(workspace->memory_floats);
-    if (!workspace->memory) {
-        spl_unet_workspace_free(workspace);
-        return spl_fail_memory(ret_error);
-    }
-    plan(workspace, unet, threads, &(spl_arena){.block = workspace->memory});
     *ret_workspace = workspace;
     return 0;
 }
@@ -164,7 +165,7 @@ int spl_unet_workspace_new(const spl_unet *unet, unsigned frames, unsigned bins,
 void spl_unet_workspace_free(spl_unet_workspace *workspace) {
     if (!workspace)
         return;
-    spl_arena_block_free(workspace->memory, workspace->memory_floats);
+    spl_arena_free(&workspace->arena);
     free(workspace);
 }
 
@@ -212,71 +213,91 @@ static void clear_unneeded(spl_unet_workspace *workspace, const needed_rows *nee
     clear_beyond(&workspace->decoder_in[0], needed->encoder[DEPTH - 1]);
 }
 
-typedef struct mask_run {
+/* ---- One run ---- */
+
+typedef struct unet_run {
     const spl_unet *unet;
-    const spl_plane *in;
-    const float *magnitudes;
-    float *estimates;
-    unsigned rows;
-} mask_run;
+    const spl_unet_job *job;
+    needed_rows needed;
+    double since_s; /* end of the last layer */
+} unet_run;
 
 enum { MASK_ROWS = 16 }; /* rows of a task */
 
 static void mask_task(void *user, size_t task, unsigned thread) {
     (void)thread;
-    const mask_run *run = user;
-    const unsigned bins = run->in->columns;
-    const unsigned first = (unsigned)task * MASK_ROWS;
-    for (unsigned y = first; y < SPL_MIN(first + MASK_ROWS, run->rows); y++) {
+    const unet_run *run = user;
+    const spl_plane *in = &run->job->workspace->mask_in;
+    const unsigned bins = in->columns, first = (unsigned)task * MASK_ROWS;
+    for (unsigned y = first; y < SPL_MIN(first + MASK_ROWS, run->job->frames); y++) {
         const size_t at = (size_t)y * 2 * bins;
-        const float *magnitudes = run->magnitudes ? run->magnitudes + at : NULL;
+        const float *magnitudes = run->job->magnitudes ? run->job->magnitudes + at : NULL;
+        float *estimates = run->job->estimates + at;
         run->unet->kernels->mask_row(&(spl_mask_row){
-            .input = run->in->corner + y * run->in->row_floats,
-            .row_stride = (ptrdiff_t)run->in->row_floats,
+            .input = in->corner + y * in->row_floats,
+            .row_stride = (ptrdiff_t)in->row_floats,
             .width = bins,
             .weights = run->unet->mask_weights,
             .bias = run->unet->mask_bias,
             .magnitude = {magnitudes, magnitudes ? magnitudes + bins : NULL},
-            .out = {run->estimates + at, run->estimates + at + bins},
+            .out = {estimates, estimates + bins},
         });
     }
 }
 
-int spl_unet_run(const spl_unet *unet, spl_unet_workspace *workspace, spl_pool *pool,
-                 unsigned wanted, const float *magnitudes, float *estimates, spl_timings *timings,
-                 bool (*canceled)(void *user), void *user) {
+/* Adds the time since the last layer, and the operations, to those of layer `layer`. */
+static void count_layer(unet_run *run, unsigned layer, double flop) {
+    spl_timings *timings = run->job->timings;
+    timings->layers_flop[layer] += flop;
+    spl_clock_lap(&run->since_s, &timings->layers_s[layer]);
+}
+
+static void run_encoder(unet_run *run, unsigned i) {
+    spl_unet_workspace *workspace = run->job->workspace;
+    const spl_layer *layer = &run->unet->encoder[i];
+    const spl_layer_run layer_run = {
+        .pool = run->job->pool,
+        .scratch = workspace->scratch,
+        .in = &workspace->encoder_in[i],
+        .rows = run->needed.encoder[i],
+        .raw = {.plane = &workspace->decoder_in[DEPTH - 1 - i]},
+        .out = {.plane = i < DEPTH - 1 ? &workspace->encoder_in[i + 1] : NULL},
+    };
+    spl_layer_apply(layer, &layer_run);
+    count_layer(run, i, spl_layer_flop(layer, &layer_run));
+}
+
+static void run_decoder(unet_run *run, unsigned i) {
+    spl_unet_workspace *workspace = run->job->workspace;
+    const spl_layer *layer = &run->unet->decoder[i];
+    const bool last = i == DEPTH - 1;
+    const spl_layer_run layer_run = {
+        .pool = run->job->pool,
+        .scratch = workspace->scratch,
+        .in = &workspace->decoder_in[i],
+        .rows = run->needed.decoder[i],
+        .out = {.plane = last ? &workspace->mask_in : &workspace->decoder_in[i + 1],
+                .channel = last ? 0 : layer->out}, /* after the skip */
+    };
+    spl_layer_apply(layer, &layer_run);
+    count_layer(run, DEPTH + i, spl_layer_flop(layer, &layer_run));
+}
+
+int spl_unet_run(const spl_unet *unet, const spl_unet_job *job) {
+    spl_unet_workspace *workspace = job->workspace;
     assert(memcmp(unet->filters, workspace->filters, sizeof(unet->filters)) == 0);
-    const needed_rows needed = needed_for(workspace, wanted);
-    clear_unneeded(workspace, &needed);
-    double since_s = spl_now_s();
-    spl_layer_run run = {.pool = pool, .scratch = workspace->scratch};
-    for (unsigned i = 0; i < DEPTH; i++) {
-        if (canceled(user))
+    unet_run run = {.unet = unet, .job = job, .needed = needed_for(workspace, job->frames)};
+    clear_unneeded(workspace, &run.needed);
+    run.since_s = spl_now_s();
+    for (unsigned i = 0; i < 2 * DEPTH; i++) {
+        if (job->canceled(job->user))
             return SPL_E_CANCELED;
-        run.in = &workspace->encoder_in[i];
-        run.rows = needed.encoder[i];
-        run.raw.plane = &workspace->decoder_in[DEPTH - 1 - i];
-        run.out.plane = i < DEPTH - 1 ? &workspace->encoder_in[i + 1] : NULL;
-        spl_layer_apply(&unet->encoder[i], &run);
-        timings->layers_flop[i] += spl_layer_flop(&unet->encoder[i], &run);
-        spl_clock_lap(&since_s, &timings->layers_s[i]);
+        if (i < DEPTH)
+            run_encoder(&run, i);
+        else
+            run_decoder(&run, i - DEPTH);
     }
-    run.raw.plane = NULL;
-    for (unsigned i = 0; i < DEPTH; i++) {
-        if (canceled(user))
-            return SPL_E_CANCELED;
-        const bool last = i == DEPTH - 1;
-        run.in = &workspace->decoder_in[i];
-        run.rows = needed.decoder[i];
-        run.out.plane = last ? &workspace->mask_in : &workspace->decoder_in[i + 1];
-        run.out.channel = last ? 0 : unet->decoder[i].out; /* after the skip */
-        spl_layer_apply(&unet->decoder[i], &run);
-        timings->layers_flop[DEPTH + i] += spl_layer_flop(&unet->decoder[i], &run);
-        spl_clock_lap(&since_s, &timings->layers_s[DEPTH + i]);
-    }
-    mask_run mask = {unet, &workspace->mask_in, magnitudes, estimates, wanted};
-    spl_pool_run(pool, (wanted + MASK_ROWS - 1) / MASK_ROWS, mask_task, &mask);
-    timings->layers_flop[2 * DEPTH] += 2.0 * 4 * 4 * 2 * wanted * workspace->bins;
-    spl_clock_lap(&since_s, &timings->layers_s[2 * DEPTH]);
+    spl_pool_run(job->pool, (job->frames + MASK_ROWS - 1) / MASK_ROWS, mask_task, &run);
+    count_layer(&run, 2 * DEPTH, 2.0 * 4 * 4 * 2 * job->frames * workspace->bins);
     return 0;
 }

@@ -37,9 +37,6 @@ void spl_unet_prepare(const spl_unet *unet, const spl_network_weights *weights, 
 /* Frees; NULL is allowed. */
 void spl_unet_free(spl_unet *unet);
 
-/* Returns the numbers of filters of the six encoder layers. */
-const unsigned *spl_unet_filters(const spl_unet *unet);
-
 /* The activations of one segment in `unet`, or in another network with the same filters, on a pool
  * of `threads` threads. Belongs to one thread. `frames` and `bins` are multiples of 64. */
 typedef struct spl_unet_workspace spl_unet_workspace;
@@ -55,14 +52,21 @@ void spl_unet_workspace_free(spl_unet_workspace *workspace);
  * left and right. They stay until overwritten. */
 float *spl_unet_workspace_input(spl_unet_workspace *workspace, unsigned frame);
 
-/* Runs the network on the workspace's input, for the first `wanted` frames of the result.
- * `magnitudes` holds the same values as the input, as [frames][2][bins]; NULL: output logits.
- * `estimates` [frames][2][bins] receives the wanted frames; others may be written as well. Adds the
- * seconds and operations of each layer to `timings`. Calls `canceled` between layers, on the
- * calling thread; if it returns true, the result is CANCELED. */
-SPL_WARN_UNUSED int spl_unet_run(const spl_unet *unet, spl_unet_workspace *workspace,
-                                 spl_pool *pool, unsigned wanted, const float *magnitudes,
-                                 float *estimates, spl_timings *timings,
-                                 bool (*canceled)(void *user), void *user);
+/* One run of a network on the input of its workspace. */
+typedef struct spl_unet_job {
+    spl_unet_workspace *workspace;
+    spl_pool *pool;
+    unsigned frames; /* how many frames of the result are needed, from the first on */
+    /* The same values as the input, as [frames][2][bins]; NULL: output logits. */
+    const float *magnitudes;
+    float *estimates;     /* [frames][2][bins]; frames after the needed ones may be written */
+    spl_timings *timings; /* the seconds and operations of each layer are added */
+    /* Called between layers on the calling thread; true cancels the run. */
+    bool (*canceled)(void *user);
+    void *user;
+} spl_unet_job;
+
+/* Runs the network. Errors: CANCELED. */
+SPL_WARN_UNUSED int spl_unet_run(const spl_unet *unet, const spl_unet_job *job);
 
 #endif
