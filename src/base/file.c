@@ -202,15 +202,6 @@ int spl_make_folders(const char *path, spl_error *ret_error) {
     }
 }
 
-int spl_sha256_hex(const void *data, size_t size, char ret_hex[65], spl_error *ret_error) {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    if (!SHA256(data, size, digest))
-        return spl_fail_memory(ret_error);
-    for (size_t i = 0; i < sizeof(digest); i++)
-        snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]);
-    return 0;
-}
-
 /* The length of "FOLDER/" in `path`; 0 if it has none. */
 static int folder_length(const char *path) {
     const char *slash = strrchr(path, '/');

@@ -60,10 +60,6 @@ SPL_WARN_UNUSED int spl_write_all(int fd, const void *data, size_t size, const c
 /* Creates the folder `path` and its missing parents (mode 0777 less umask). */
 SPL_WARN_UNUSED int spl_make_folders(const char *path, spl_error *ret_error);
 
-/* Sets *ret_hex to the SHA-256 of `size` bytes as 64 hex digits and a NUL. Errors: MEMORY. */
-SPL_WARN_UNUSED int spl_sha256_hex(const void *data, size_t size, char ret_hex[65],
-                                   spl_error *ret_error);
-
 /* A file that is being written, in the folder of its final path. It has no name until it is
  * committed, so nothing is left of it if the program dies. On file systems without unnamed files it
  * is a hidden file that ends in ".part". */

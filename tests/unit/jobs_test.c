@@ -6,6 +6,7 @@
  */
 #include "base/clock.h"
 #include "base/descriptors.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "http_fixture.h"
 #include "service/jobs/jobs.h"

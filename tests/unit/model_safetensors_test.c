@@ -5,6 +5,7 @@
  */
 #include "model_fixture.h"
 
+#include "base/digest.h"
 #include "base/file.h"
 #include "lib/model/folder_network.h"
 

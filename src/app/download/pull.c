@@ -11,6 +11,7 @@
 #include "app/download/checksums.h"
 #include "app/download/transfer.h"
 #include "app/download/unpack.h"
+#include "base/digest.h"
 #include "base/file.h"
 
 #include <curl/curl.h>

@@ -4,6 +4,7 @@
  */
 #include "app/models/weights_id.h"
 
+#include "base/digest.h"
 #include "base/file.h"
 
 #include <string.h>

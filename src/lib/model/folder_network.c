@@ -7,6 +7,7 @@
  */
 #include "lib/model/folder_network.h"
 
+#include "base/digest.h"
 #include "lib/formats/json.h"
 
 #include <stdio.h>

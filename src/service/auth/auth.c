@@ -5,6 +5,7 @@
 #include "service/auth/auth.h"
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "service/auth/base64.h"
 #include "service/auth/jwks.h"

@@ -6,6 +6,7 @@
 #include "service/auth/keys.h"
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "service/auth/base64.h"
 #include "service/auth/keys_file.h"
 #include "service/auth/private_file.h"
@@ -47,8 +48,7 @@ static void add_entry(spl_keyring *ring, const spl_key *key, const spl_quota *de
     memcpy(entry->sha256, key->sha256, sizeof(entry->sha256));
     entry->principal = (spl_principal){.scopes = spl_role_scopes(key->role),
                                        .quota = complete_quota(&key->quota, defaults)};
-    for (size_t i = 0; i < 8; i++)
-        snprintf(entry->principal.credential + 2 * i, 3, "%02x", key->sha256[i]);
+    spl_hex(key->sha256, 8, entry->principal.credential);
     spl_key_client(key, entry->principal.id);
     snprintf(entry->principal.owner, sizeof(entry->principal.owner), "%s",
              *key->of ? key->of : entry->principal.id);
@@ -161,8 +161,7 @@ static int make_id(spl_key *key, spl_error *ret_error) {
     uint8_t random[SPL_KEY_ID_CHARS / 2];
     if (RAND_bytes(random, sizeof(random)) != 1)
         return spl_fail(ret_error, SPL_E_IO, "OpenSSL has no random bytes");
-    for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(key->id + 2 * i, 3, "%02x", random[i]);
+    spl_hex(random, sizeof(random), key->id);
     return 0;
 }
 

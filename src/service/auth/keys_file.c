@@ -5,6 +5,7 @@
  */
 #include "service/auth/keys_file.h"
 
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "service/auth/private_file.h"
@@ -174,8 +175,7 @@ int spl_key_file_read(const char *data_dir, spl_key_file *ret_file, bool *ret_op
 
 static json_t *pack_key(const spl_key *key) {
     char sha256[65];
-    for (size_t i = 0; i < sizeof(key->sha256); i++)
-        snprintf(sha256 + 2 * i, 3, "%02x", key->sha256[i]);
+    spl_hex(key->sha256, sizeof(key->sha256), sha256);
     return json_pack("{s:s, s:s*, s:s*, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "name", key->name,
                      "id", *key->id ? key->id : NULL, "of", *key->of ? key->of : NULL, "role",
                      spl_role_name(key->role), "sha256", sha256, "created", key->created,

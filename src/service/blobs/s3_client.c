@@ -6,6 +6,7 @@
 #include "service/blobs/s3_client.h"
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/response_headers.h"
 #include "service/outbound/resolve.h"
 
@@ -96,15 +97,6 @@ static void headers_free(struct curl_slist **list) {
 
 /* -------------------------------------------------------------- SHA-256 ---- */
 
-static void write_hex(const uint8_t *bytes, size_t count, char *ret_hex) {
-    for (size_t i = 0; i < count; i++)
-        snprintf(ret_hex + 2 * i, 3, "%02x", bytes[i]);
-}
-
-static void context_free(EVP_MD_CTX **context) {
-    EVP_MD_CTX_free(*context);
-}
-
 static int fail_canceled(spl_error *ret_error) {
     return spl_fail(ret_error, SPL_E_CANCELED, "the request to S3 was canceled");
 }
@@ -112,30 +104,22 @@ static int fail_canceled(spl_error *ret_error) {
 /* Hashes `size` bytes of the file, beginning at `start`. */
 static int hash_file(int fd, uint64_t start, uint64_t size, const spl_blob_wait *wait,
                      char ret_hex[65], spl_error *ret_error) {
-    SPL_CLEANUP(context_free) EVP_MD_CTX *context = EVP_MD_CTX_new();
+    SPL_CLEANUP(spl_digest_free_p) spl_digest *digest = NULL;
     SPL_CLEANUP(spl_free_p) uint8_t *piece = malloc(PIECE_BYTES);
-    if (!context || !piece || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1)
+    if (!piece)
         return spl_fail_memory(ret_error);
-    for (uint64_t done = 0; done < size;) {
+    int status = spl_digest_new(&digest, ret_error);
+    for (uint64_t done = 0; status == 0 && done < size;) {
         if (spl_blob_wait_canceled(wait))
             return fail_canceled(ret_error);
         const ssize_t got =
             pread(fd, piece, SPL_MIN(size - done, PIECE_BYTES), (off_t)(start + done));
         if (got <= 0)
             return spl_fail_errno(ret_error, got < 0 ? errno : EIO, "cannot read a blob");
-        EVP_DigestUpdate(context, piece, (size_t)got);
+        status = spl_digest_add(digest, piece, (size_t)got, ret_error);
         done += (uint64_t)got;
     }
-    uint8_t digest[SHA256_DIGEST_LENGTH];
-    EVP_DigestFinal_ex(context, digest, NULL);
-    write_hex(digest, sizeof(digest), ret_hex);
-    return 0;
-}
-
-static void hash_text(const char *text, char ret_hex[65]) {
-    uint8_t digest[SHA256_DIGEST_LENGTH];
-    SHA256((const uint8_t *)text, strlen(text), digest);
-    write_hex(digest, sizeof(digest), ret_hex);
+    return status < 0 ? status : spl_digest_finish(digest, ret_hex, ret_error);
 }
 
 /* ------------------------------------------------------------- one try ---- */
@@ -521,18 +505,20 @@ static int complete_parts(spl_s3_client *client, const char *key, const multipar
                           const spl_blob_wait *wait, spl_error *ret_error) {
     char query[1100], sha256[65];
     snprintf(query, sizeof(query), "uploadId=%s", parts->id);
-    hash_text(parts->list, sha256);
     SPL_CLEANUP(answer_free) answer got = {0};
-    int status = run(client,
-                     &(request){.method = "POST",
-                                .key = key,
-                                .query = query,
-                                .headers = {"Content-Type: application/xml"},
-                                .body = parts->list,
-                                .sha256 = sha256,
-                                .to_fd = -1,
-                                .wait = wait},
-                     &got, ret_error);
+    int status = spl_sha256_hex(parts->list, parts->list_size, sha256, ret_error);
+    if (status < 0)
+        return status;
+    status = run(client,
+                 &(request){.method = "POST",
+                            .key = key,
+                            .query = query,
+                            .headers = {"Content-Type: application/xml"},
+                            .body = parts->list,
+                            .sha256 = sha256,
+                            .to_fd = -1,
+                            .wait = wait},
+                 &got, ret_error);
     if (status == 0 && got.text && strstr(got.text, "<Error>"))
         status = fail_answer(&(request){.method = "POST", .key = key}, &got, ret_error);
     return status;
@@ -730,7 +716,7 @@ static void make_signature(const spl_blobs_s3 *options, const char *date, const 
     sign_with(mac, sizeof(mac), "s3", mac);
     sign_with(mac, sizeof(mac), "aws4_request", mac);
     sign_with(mac, sizeof(mac), text, mac);
-    write_hex(mac, sizeof(mac), ret_hex);
+    spl_hex(mac, sizeof(mac), ret_hex);
 }
 
 int spl_s3_presign(const spl_s3_client *client, const char *endpoint, const char *key,
@@ -759,8 +745,7 @@ int spl_s3_presign(const spl_s3_client *client, const char *endpoint, const char
     whole = whole &&
             asprintf(&canonical, "GET\n%s/%s/%s\n%s\nhost:%.*s\n\nhost\nUNSIGNED-PAYLOAD",
                      host + host_length, options->bucket, key, query, (int)host_length, host) >= 0;
-    if (whole)
-        hash_text(canonical, hash);
+    whole = whole && spl_sha256_hex(canonical, strlen(canonical), hash, NULL) == 0;
     whole = whole && asprintf(&text, "AWS4-HMAC-SHA256\n%s\n%s/%s/s3/aws4_request\n%s", when, date,
                               options->region, hash) >= 0;
     if (whole)

@@ -14,8 +14,8 @@
  */
 #include "app/pipeline/budget.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "service/core/ids.h"
-#include "service/jobs/digest.h"
 #include "service/jobs/internal.h"
 #include "service/jobs/media.h"
 #include "service/observe/metrics.h"

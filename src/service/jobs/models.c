@@ -6,6 +6,7 @@
 
 #include "app/models/search_path.h"
 #include "app/request/values.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/json.h"
 

@@ -4,9 +4,9 @@
  * content is not kept in memory.
  */
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "service/core/file_name.h"
-#include "service/jobs/digest.h"
 #include "service/jobs/internal.h"
 #include "service/jobs/media.h"
 #include "service/observe/metrics.h"

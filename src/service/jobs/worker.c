@@ -7,8 +7,8 @@
  */
 #include "base/clock.h"
 #include "base/descriptors.h"
+#include "base/digest.h"
 #include "base/pool.h"
-#include "service/jobs/digest.h"
 #include "service/jobs/internal.h"
 #include "service/observe/metrics.h"
 

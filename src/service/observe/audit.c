@@ -9,6 +9,7 @@
 #include "service/observe/audit.h"
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "service/observe/json.h"
@@ -77,11 +78,6 @@ static int chain(const uint8_t key[KEY_SIZE], uint8_t mac[MAC_SIZE], const char 
     unsigned length = MAC_SIZE;
     return HMAC(EVP_sha256(), key, KEY_SIZE, message, MAC_SIZE + size, mac, &length) ? 0
                                                                                      : SPL_E_MEMORY;
-}
-
-static void to_hex(const uint8_t mac[MAC_SIZE], char ret_hex[HEX_SIZE]) {
-    for (size_t i = 0; i < MAC_SIZE; i++)
-        snprintf(ret_hex + 2 * i, 3, "%02x", mac[i]);
 }
 
 /* ---- Files ---- */
@@ -198,7 +194,7 @@ static int seal(const spl_audit *audit, json_t *line, uint8_t mac[MAC_SIZE], cha
     if (!text || chain(audit->key, mac, text, strlen(text)) < 0)
         return spl_fail_memory(ret_error);
     char hex[HEX_SIZE], *whole;
-    to_hex(mac, hex);
+    spl_hex(mac, MAC_SIZE, hex);
     if (asprintf(&whole, "%.*s" TAIL "%s" END "\n", (int)strlen(text) - 1, text, hex) < 0)
         return spl_fail_memory(ret_error);
     *ret_text = whole;
@@ -600,7 +596,7 @@ static void verify_file(verification *v, unsigned number, bool oldest) {
         line[covered + 1] = '\0';
         char expected[HEX_SIZE] = "";
         if (chain(v->key, mac, line, covered + 1) == 0)
-            to_hex(mac, expected);
+            spl_hex(mac, MAC_SIZE, expected);
         if (CRYPTO_memcmp(expected, hex, HEX_SIZE) != 0)
             problem = "the line was changed or moved, or the one before it removed";
         else if (lines == 1)

@@ -5,6 +5,8 @@
  * number of groups of jobs.
  */
 #include "service/store/signals.h"
+
+#include "base/digest.h"
 #include "service/store/sql.h"
 
 #include <assert.h>
@@ -1327,8 +1329,7 @@ int spl_store_on_sql(spl_sql *sql, spl_store **ret_store, spl_error *ret_error) 
         free(store);
         return spl_fail_errno(ret_error, errno, "there are no random bytes");
     }
-    for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(store->holder + 2 * i, 3, "%02x", random[i]);
+    spl_hex(random, sizeof(random), store->holder);
     pthread_mutex_init(&store->lock, NULL);
     spl_signal_init(&store->queue.signal);
     spl_signal_init(&store->deliveries.signal);

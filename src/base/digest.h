@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * SHA-256 of data in pieces, and of files.
+ * SHA-256 of data, whole or in pieces, and of files; hex digits.
  */
-#ifndef SPL_SERVICE_JOBS_DIGEST_H
-#define SPL_SERVICE_JOBS_DIGEST_H
+#ifndef SPL_BASE_DIGEST_H
+#define SPL_BASE_DIGEST_H
 
 #include "base/error.h"
+
+/* Writes 2 * `size` lower-case hex digits and a NUL. */
+void spl_hex(const void *bytes, size_t size, char *ret_hex);
+
+/* Sets *ret_hex to the SHA-256 of `size` bytes as 64 hex digits and a NUL. Errors: MEMORY. */
+SPL_WARN_UNUSED int spl_sha256_hex(const void *data, size_t size, char ret_hex[65],
+                                   spl_error *ret_error);
 
 typedef struct spl_digest spl_digest;
 

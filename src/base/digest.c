@@ -2,14 +2,29 @@
  *
  * SHA-256 by OpenSSL.
  */
-#include "service/jobs/digest.h"
+#include "base/digest.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 
 #define BLOCK_BYTES ((size_t)1 << 18)
+
+void spl_hex(const void *bytes, size_t size, char *ret_hex) {
+    const uint8_t *byte = bytes;
+    for (size_t i = 0; i < size; i++)
+        snprintf(ret_hex + 2 * i, 3, "%02x", byte[i]);
+}
+
+int spl_sha256_hex(const void *data, size_t size, char ret_hex[65], spl_error *ret_error) {
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    if (!SHA256(data, size, digest))
+        return spl_fail_memory(ret_error);
+    spl_hex(digest, sizeof(digest), ret_hex);
+    return 0;
+}
 
 struct spl_digest {
     EVP_MD_CTX *context;
@@ -40,8 +55,7 @@ int spl_digest_finish(spl_digest *digest, char ret_hex[65], spl_error *ret_error
     unsigned char bytes[32];
     if (!EVP_DigestFinal_ex(digest->context, bytes, NULL))
         return spl_fail_memory(ret_error);
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(ret_hex + 2 * i, 3, "%02x", bytes[i]);
+    spl_hex(bytes, sizeof(bytes), ret_hex);
     return 0;
 }
 
