@@ -65,6 +65,20 @@ def test_a_file_that_is_longer_than_it_announces(serve, understated):
     assert most < 2 * 61 * 44100 * 4 + MIB
 
 
+@pytest.mark.one_process("the disk of one process")
+def test_a_job_that_does_not_fit_on_the_disk_lets_others_run(serve, small_disk, understated):
+    """It waits without writing anything. Its header may be wrong."""
+    service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=1)
+    content = bytearray(understated(8000, 1))
+    at = len(b"fLaC") + 4 + 13
+    content[at:at + 5] = (content[at] << 32 | 8000 * 1000).to_bytes(5, "big")
+    job = service.submit(bytes(content), name="song.flac", type="audio/flac")["id"]
+    wait_until(lambda: service.log("job.retried"), what="an attempt")
+    assert service.log("job.retried")[0]["error"] == "storage-full"
+    assert service.separate(wav_bytes(1))
+    assert service.cancel(job).status == 202
+
+
 def test_temporary_files_count(serve):
     """64 channels at 1,000 Hz are small, but are separated at 44,100 Hz."""
     service = serve(STORAGE_PER_KEY_MB=64)

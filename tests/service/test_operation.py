@@ -296,17 +296,6 @@ def test_a_model_damaged_while_the_service_runs(serve, song, tmp_path, monkeypat
 # ------------------------------------------------------------------------ full disk
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A folder on a disk of 30 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", folder], capture_output=True).returncode != 0:
-        pytest.skip("mounting a small disk needs root")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 def fill(folder, leave=0):
     """Fills the disk except for `leave` bytes; returns the file that does it."""
     path = pathlib.Path(folder) / "filler"

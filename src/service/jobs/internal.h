@@ -163,8 +163,8 @@ typedef struct spl_job_budget {
     uint64_t held_bytes;   /* what it wrote so far */
     spl_space_grant space;
 } spl_job_budget;
-/* Reserves the disk space that a claimed job is expected to need, or needed in an earlier attempt.
- * Errors: NO_SPACE, IO. */
+/* Fails with NO_SPACE if the disk lacks what a claimed job is expected to write, or wrote in an
+ * earlier attempt. Errors also: IO. */
 SPL_WARN_UNUSED int spl_job_budget_open(spl_jobs *jobs, const spl_job *job, size_t output_count,
                                         spl_job_budget *ret_budget, spl_error *ret_error);
 /* As spl_budget.allow (app/pipeline). A job that writes more than expected needs free storage of
