@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * The wall clock of this process: CLOCK_REALTIME read once, advanced by CLOCK_BOOTTIME.
+ * The wall clock of this process: CLOCK_BOOTTIME, corrected by CLOCK_REALTIME once a second.
  */
 #include "base/clock.h"
+
+#include "base/macros.h"
 
 #include <pthread.h>
 #include <stdio.h>
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int64_t offset_ms;
+#define READ_MS 1000 /* between two readings of the machine's clock */
 
 static int64_t read_ms(clockid_t clock) {
     struct timespec now;
@@ -16,13 +17,35 @@ static int64_t read_ms(clockid_t clock) {
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void take_offset(void) {
-    offset_ms = read_ms(CLOCK_REALTIME) - read_ms(CLOCK_BOOTTIME);
+int64_t spl_steady_ms(void) {
+    return read_ms(CLOCK_BOOTTIME);
+}
+
+int64_t spl_clock_follow(spl_clock *clock, int64_t steady_ms, int64_t machine_ms) {
+    if (!clock->started)
+        *clock = (spl_clock){true, steady_ms, machine_ms, 0};
+    const int64_t elapsed_ms = steady_ms - clock->steady_ms;
+    const int64_t most_ms = elapsed_ms / 2;
+    int64_t wall_ms =
+        clock->wall_ms + elapsed_ms + SPL_MAX(SPL_MIN(clock->correction_ms, most_ms), -most_ms);
+    if (elapsed_ms < READ_MS)
+        return wall_ms;
+    int64_t correction_ms = machine_ms - wall_ms;
+    if (llabs(correction_ms) > SPL_CLOCK_SPREAD_MS) {
+        wall_ms = machine_ms;
+        correction_ms = 0;
+    }
+    *clock = (spl_clock){true, steady_ms, wall_ms, correction_ms};
+    return wall_ms;
 }
 
 int64_t spl_wall_ms(void) {
-    pthread_once(&once, take_offset);
-    return read_ms(CLOCK_BOOTTIME) + offset_ms;
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static spl_clock clock;
+    pthread_mutex_lock(&mutex);
+    const int64_t wall_ms = spl_clock_follow(&clock, spl_steady_ms(), read_ms(CLOCK_REALTIME));
+    pthread_mutex_unlock(&mutex);
+    return wall_ms;
 }
 
 void spl_time_text(int64_t wall_ms, char ret_text[25]) {

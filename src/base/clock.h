@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Monotonic clocks.
+ * A monotonic clock, and the wall clock of this process.
  */
 #ifndef SPL_BASE_CLOCK_H
 #define SPL_BASE_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -25,9 +26,27 @@ static inline struct timespec spl_clock_in(uint64_t ms) {
     return time;
 }
 
-/* Milliseconds since 1970, monotonic: the wall clock at the first call plus the time elapsed since.
- * Steps of the wall clock therefore end no lease early. Thread-safe. */
+/* Milliseconds since an arbitrary moment in the past, also while the machine sleeps. */
+int64_t spl_steady_ms(void);
+
+/* Milliseconds since 1970: the one clock for expiries, leases and times of events. It follows the
+ * machine's clock, but spreads a correction of up to SPL_CLOCK_SPREAD_MS over twice its time and
+ * never goes back then, so such a correction ends no lease. It follows a larger one within a
+ * second: the machine's clock was wrong. Thread-safe. */
 int64_t spl_wall_ms(void);
+
+#define SPL_CLOCK_SPREAD_MS 10000
+
+/* The state of the wall clock; zeroed at first. */
+typedef struct spl_clock {
+    bool started;
+    int64_t steady_ms, wall_ms; /* when the machine's clock was read last */
+    int64_t correction_ms;      /* to spread from then on */
+} spl_clock;
+
+/* What spl_wall_ms returns when spl_steady_ms returns `steady_ms` and the machine's clock says
+ * `machine_ms`. */
+int64_t spl_clock_follow(spl_clock *clock, int64_t steady_ms, int64_t machine_ms);
 
 /* Formats `wall_ms` (milliseconds since 1970, up to the year 9999) as RFC 3339 in UTC:
  * "2026-01-31T23:59:59.999Z". */

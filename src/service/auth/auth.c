@@ -23,7 +23,6 @@
 #include <pthread.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #define PRINCIPALS_MAX        16384
 #define FAILING_ADDRESSES_MAX 16384
@@ -172,7 +171,7 @@ static int verify_token(spl_auth *auth, const char *token, spl_principal *ret_pr
     if (status < 0)
         return status;
     const cjose_jwk_t *key = spl_jwks_find(keys, kid);
-    status = key ? spl_jwt_verify(&auth->jwt, key, token, time(NULL), &claims, ret_error)
+    status = key ? spl_jwt_verify(&auth->jwt, key, token, spl_wall_ms() / 1000, &claims, ret_error)
                  : spl_fail(ret_error, SPL_E_PERMISSION, "the token's key is unknown");
     spl_jwks_unref(keys);
     return status < 0 ? status : make_principal(auth, &claims, ret_principal, ret_error);

@@ -723,7 +723,7 @@ int spl_s3_presign(const spl_s3_client *client, const char *endpoint, const char
                    const char *type, const char *disposition, unsigned seconds, char **ret_url,
                    spl_error *ret_error) {
     const spl_blobs_s3 *options = client->options;
-    const time_t now = time(NULL);
+    const time_t now = (time_t)(spl_wall_ms() / 1000);
     struct tm utc;
     char when[20], date[12], hash[65], signature[65];
     strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));

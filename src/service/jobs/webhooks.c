@@ -71,7 +71,7 @@ static int ask_draining(void *user) {
 static int post(spl_jobs *jobs, const spl_delivery *delivery, const char *payload, long *ret_status,
                 spl_error *ret_error) {
     char secret[64], signature[SPL_WEBHOOK_SIGNATURE_SIZE];
-    const int64_t now_s = (int64_t)time(NULL);
+    const int64_t now_s = spl_wall_ms() / 1000;
     int status = spl_webhook_secret(jobs->secret, delivery->owner, secret, ret_error);
     if (status == 0 &&
         spl_webhook_sign(secret, delivery->id, now_s, payload, strlen(payload), signature) < 0)

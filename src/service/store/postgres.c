@@ -62,7 +62,7 @@ typedef struct postgres {
     spl_sql base;
     char *url;
     unsigned most;
-    atomic_int_least64_t offset_ms; /* the server's clock minus the local one */
+    atomic_int_least64_t offset_ms; /* the server's clock minus spl_steady_ms */
     pthread_mutex_t lock;           /* guards the members below */
     pthread_cond_t changed;         /* monotonic clock */
     pooled *idle;                   /* a stack: the last used on top */
@@ -132,12 +132,12 @@ int spl_store_ask_postgres(const char *url, spl_error *ret_error) {
 }
 
 static bool learn_clock(postgres *sql, PGconn *pg) {
-    const int64_t before_ms = spl_wall_ms();
+    const int64_t before_ms = spl_steady_ms();
     PGresult *result = PQexec(pg, "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint");
     const bool known = PQresultStatus(result) == PGRES_TUPLES_OK;
     if (known)
-        atomic_store(&sql->offset_ms,
-                     strtoll(PQgetvalue(result, 0, 0), NULL, 10) - (before_ms + spl_wall_ms()) / 2);
+        atomic_store(&sql->offset_ms, strtoll(PQgetvalue(result, 0, 0), NULL, 10) -
+                                          (before_ms + spl_steady_ms()) / 2);
     PQclear(result);
     return known;
 }
@@ -588,7 +588,7 @@ static int migrate(const char *url, spl_error *ret_error) {
 }
 
 static int64_t postgres_now_ms(spl_sql *base) {
-    return spl_wall_ms() + atomic_load(&((postgres *)base)->offset_ms);
+    return spl_steady_ms() + atomic_load(&((postgres *)base)->offset_ms);
 }
 
 static void postgres_close(spl_sql *base) {
@@ -658,6 +658,7 @@ int spl_store_open_postgres(const spl_store_postgres *options, spl_store **ret_s
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&sql->lock, NULL);
+    atomic_init(&sql->offset_ms, spl_wall_ms() - spl_steady_ms());
     pthread_cond_init(&sql->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     if (!sql->url)
