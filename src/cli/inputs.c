@@ -5,13 +5,13 @@
 #include "cli/inputs.h"
 
 #include "app/audio/extensions.h"
+#include "app/audio/walk.h"
 #include "app/pipeline/spool.h"
 #include "base/file.h"
 #include "cli/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
 #include <glob.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,15 +27,6 @@ static cli_input *append(cli_inputs *inputs, const char *path, size_t folder_len
         return NULL;
     inputs->count++;
     return input;
-}
-
-static int compare_entries(const FTSENT **a, const FTSENT **b) {
-    return strcmp((*a)->fts_name, (*b)->fts_name);
-}
-
-static void fts_close_p(FTS **walk) {
-    if (*walk)
-        fts_close(*walk);
 }
 
 static bool same_file(const struct stat *a, const struct stat *b) {
@@ -73,28 +64,24 @@ static int take_entry(cli_inputs *inputs, const FTSENT *entry, size_t folder_len
     }
 }
 
+typedef struct folder_walk {
+    cli_inputs *inputs;
+    const struct stat *output; /* NULL: it does not exist */
+} folder_walk;
+
+/* spl_walk_visit */
+static int visit_entry(void *user, const FTSENT *entry, size_t root_length, spl_error *ret_error) {
+    const folder_walk *walk = user;
+    if (is_left_out(entry, walk->output))
+        return SPL_WALK_SKIP;
+    return take_entry(walk->inputs, entry, root_length) < 0 ? spl_fail_memory(ret_error) : 0;
+}
+
 static int add_folder(cli_inputs *inputs, const char *folder, const char *output_folder,
                       spl_error *ret_error) {
     struct stat output;
-    const bool has_output = stat(output_folder, &output) == 0;
-    SPL_CLEANUP(spl_free_p) char *root = strdup(folder);
-    if (!root)
-        return spl_fail_memory(ret_error);
-    for (size_t length = strlen(root); length > 1 && root[length - 1] == '/'; length--)
-        root[length - 1] = '\0';
-    char *roots[] = {root, NULL};
-    SPL_CLEANUP(fts_close_p)
-    FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, compare_entries);
-    if (!walk)
-        return spl_fail_errno(ret_error, errno, "cannot read the folder %s", folder);
-    FTSENT *entry;
-    while ((entry = fts_read(walk))) {
-        if (is_left_out(entry, has_output ? &output : NULL))
-            fts_set(walk, entry, FTS_SKIP);
-        else if (take_entry(inputs, entry, strlen(root)) < 0)
-            return spl_fail_memory(ret_error);
-    }
-    return 0;
+    folder_walk walk = {inputs, stat(output_folder, &output) == 0 ? &output : NULL};
+    return spl_walk(folder, visit_entry, &walk, ret_error);
 }
 
 static int add_pattern(cli_inputs *inputs, const char *pattern, spl_error *ret_error) {

@@ -5,10 +5,10 @@
 #include "app/evaluate/songs.h"
 
 #include "app/audio/extensions.h"
+#include "app/audio/walk.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fts.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -102,9 +102,8 @@ static int list_tracks(const char *path, spl_stem_files *stems, spl_error *ret_e
     return status;
 }
 
-/* The song's name: the rest of `path` after `root`, or its last part. */
-static char *make_name(const char *root, const char *path) {
-    const size_t root_length = strlen(root);
+/* The song's name: the rest of `path` after its root, or its last part. */
+static char *make_name(const char *path, size_t root_length) {
     const char *slash = strrchr(path, '/');
     const char *name = path[root_length] == '/' ? path + root_length + 1
                        : slash && slash[1]      ? slash + 1
@@ -113,19 +112,21 @@ static char *make_name(const char *root, const char *path) {
     return strndup(name, ends_with(name, STEM_MP4) ? length - strlen(STEM_MP4) : length);
 }
 
-static int add_song(spl_songs *songs, const char *root, const char *path, spl_stem_files *truth,
+static int add_song(spl_songs *songs, const char *path, size_t root_length, spl_stem_files *truth,
                     spl_error *ret_error) {
     spl_song *longer = reallocarray(songs->songs, songs->count + 1, sizeof(*songs->songs));
     if (!longer)
         return spl_fail_memory(ret_error);
     songs->songs = longer;
     spl_song *song = &longer[songs->count++];
-    *song = (spl_song){.name = make_name(root, path), .truth = *truth};
+    *song = (spl_song){.name = make_name(path, root_length), .truth = *truth};
     *truth = (spl_stem_files){0};
     return song->name ? 0 : spl_fail_memory(ret_error);
 }
 
-static int look_at(spl_songs *songs, const char *root, const FTSENT *entry, spl_error *ret_error) {
+/* spl_walk_visit */
+static int look_at(void *user, const FTSENT *entry, size_t root_length, spl_error *ret_error) {
+    spl_songs *songs = user;
     SPL_CLEANUP(spl_stem_files_clear) spl_stem_files truth = {0};
     int status = 0;
     if (entry->fts_info == FTS_D)
@@ -136,36 +137,15 @@ static int look_at(spl_songs *songs, const char *root, const FTSENT *entry, spl_
     else if (entry->fts_info == FTS_NS || entry->fts_info == FTS_DNR)
         status = spl_fail_errno(ret_error, entry->fts_errno, "cannot read %s", entry->fts_path);
     if (status == 0 && truth.count >= STEMS_MIN)
-        status = add_song(songs, root, entry->fts_path, &truth, ret_error);
+        status = add_song(songs, entry->fts_path, root_length, &truth, ret_error);
     return status;
-}
-
-static int compare_entries(const FTSENT **a, const FTSENT **b) {
-    return strcmp((*a)->fts_name, (*b)->fts_name);
-}
-
-static void fts_close_p(FTS **walk) {
-    if (*walk)
-        fts_close(*walk);
 }
 
 int spl_songs_find(const char *path, spl_songs *ret_songs, spl_error *ret_error) {
     SPL_CLEANUP(spl_songs_clear) spl_songs songs = {0};
-    SPL_CLEANUP(spl_free_p) char *root = strdup(path);
-    if (!root)
-        return spl_fail_memory(ret_error);
-    for (size_t length = strlen(root); length > 1 && root[length - 1] == '/'; length--)
-        root[length - 1] = '\0';
-    char *roots[] = {root, NULL};
-    SPL_CLEANUP(fts_close_p)
-    FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, compare_entries);
-    if (!walk)
-        return spl_fail_errno(ret_error, errno, "cannot read the folder %s", path);
-    for (const FTSENT *entry; (entry = fts_read(walk));) {
-        int status = look_at(&songs, root, entry, ret_error);
-        if (status < 0)
-            return status;
-    }
+    int status = spl_walk(path, look_at, &songs, ret_error);
+    if (status < 0)
+        return status;
     if (songs.count == 0)
         return spl_fail(ret_error, SPL_E_NOT_FOUND,
                         "there is no song in %s: neither a folder with stems, such as vocals.wav "
