@@ -202,6 +202,14 @@ int spl_make_folders(const char *path, spl_error *ret_error) {
     }
 }
 
+void spl_program_folder(char ret_folder[PATH_MAX]) {
+    const ssize_t length = readlink("/proc/self/exe", ret_folder, PATH_MAX - 1);
+    ret_folder[SPL_MAX(length, 0)] = '\0';
+    char *slash = strrchr(ret_folder, '/');
+    if (slash)
+        *slash = '\0';
+}
+
 /* The length of "FOLDER/" in `path`; 0 if it has none. */
 static int folder_length(const char *path) {
     const char *slash = strrchr(path, '/');

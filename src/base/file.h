@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 
+#include <limits.h>
+
 /* Who may have changed a file whose content is believed. */
 typedef enum spl_file_trust {
     SPL_FILE_ANYBODYS, /* anybody: the content is checked in another way */
@@ -59,6 +61,9 @@ SPL_WARN_UNUSED int spl_write_all(int fd, const void *data, size_t size, const c
 
 /* Creates the folder `path` and its missing parents (mode 0777 less umask). */
 SPL_WARN_UNUSED int spl_make_folders(const char *path, spl_error *ret_error);
+
+/* The folder of this program's executable; "" if it cannot be determined. */
+void spl_program_folder(char ret_folder[PATH_MAX]);
 
 /* A file that is being written, in the folder of its final path. It has no name until it is
  * committed, so nothing is left of it if the program dies. On file systems without unnamed files it

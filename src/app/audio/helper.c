@@ -8,6 +8,7 @@
 #include "app/audio/helper.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,16 +59,12 @@ static int find_helper(char ret_path[PATH_MAX], spl_error *ret_error) {
         return 0;
     }
 
-    char folder[PATH_MAX - 64];
-    ssize_t length = readlink("/proc/self/exe", folder, sizeof(folder) - 1);
-    folder[SPL_MAX(length, 0)] = '\0';
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        *slash = '\0';
+    char folder[PATH_MAX];
+    spl_program_folder(folder);
     const char *places[] = {"", "/../libexec/spleeterd", NULL};
-    for (size_t i = 0; slash && places[i]; i++) {
-        snprintf(ret_path, PATH_MAX, "%s%s/" HELPER_NAME, folder, places[i]);
-        if (access(ret_path, X_OK) == 0)
+    for (size_t i = 0; *folder && places[i]; i++) {
+        const int length = snprintf(ret_path, PATH_MAX, "%s%s/" HELPER_NAME, folder, places[i]);
+        if (length < PATH_MAX && access(ret_path, X_OK) == 0)
             return 0;
     }
     snprintf(ret_path, PATH_MAX, "%s", SPL_LIBEXECDIR "/" HELPER_NAME);

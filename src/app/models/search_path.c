@@ -4,18 +4,11 @@
  */
 #include "app/models/search_path.h"
 
+#include "base/file.h"
+
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-
-/* The folder of this program's executable; "" when it cannot be determined. */
-static void program_folder(char folder[PATH_MAX]) {
-    ssize_t length = readlink("/proc/self/exe", folder, PATH_MAX - 1);
-    folder[SPL_MAX(length, 0)] = '\0';
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        *slash = '\0';
-}
 
 int spl_models_user_folder(char **ret_path, spl_error *ret_error) {
     const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
@@ -31,7 +24,7 @@ int spl_models_search_path(char **ret_path, spl_error *ret_error) {
     if (status < 0)
         return status;
     char program[PATH_MAX];
-    program_folder(program);
+    spl_program_folder(program);
     const char *chosen = getenv("SPLEETER_MODEL_PATH");
     bool has_chosen = chosen && *chosen;
     if (asprintf(ret_path, "%s%s%s:%s/../models:%s/../share/spleeterd/models",
