@@ -254,6 +254,7 @@ static int open_blobs(running_service *service, spl_error *ret_error) {
         .access_key_id = settings->s3_access_key_id,
         .secret_access_key = settings->s3_secret_access_key,
         .cache_bytes = settings->cache_bytes,
+        .space = service->space,
     };
     return spl_blobs_open_s3(&options, &service->blobs, ret_error);
 }

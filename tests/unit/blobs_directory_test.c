@@ -116,12 +116,12 @@ static int make_output(void) {
 }
 
 static int make_link(void) {
-    return blobs->functions->copy(blobs, "a", "b", "vocals.wav", NULL, &error);
+    return blobs->functions->copy(blobs, "a", "b", "vocals.wav", NULL, NULL, &error);
 }
 
 static int make_copy(void) {
     links_fail = true;
-    int status = blobs->functions->copy(blobs, "a", "c", "vocals.wav", NULL, &error);
+    int status = blobs->functions->copy(blobs, "a", "c", "vocals.wav", NULL, NULL, &error);
     links_fail = false;
     return status;
 }

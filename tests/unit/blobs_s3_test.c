@@ -2,10 +2,13 @@
  *
  * Blobs in an S3 server that does not answer: a cancel ends the wait, and a wait does not delay
  * requests for other blobs. Answers that would cost memory or time without limit are refused.
+ * Pages of a list, and the disk space of the cache.
  */
 #include "folder.h"
-#include "service/blobs/blobs.h"
+#include "service/blobs/cache.h"
 
+#include <fcntl.h>
+#include <ftw.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -14,10 +17,14 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <cmocka.h>
 #include <microhttpd.h>
 
+#define BIG_BYTES    ((size_t)1 << 20) /* of each object "/bucket/big/..."; zeros */
+#define BIG_SHA256   "30e14955ebf1352266dc2ff8067e68104607e750abb9d3b36582b8af909fcb58"
 #define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 /* Requests for "/bucket/hangs/...", for lists of such objects, and for the bucket itself are
@@ -78,9 +85,11 @@ static enum MHD_Result answer(void *user, struct MHD_Connection *connection, con
     if (prefix)
         text = make_page(
             MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "continuation-token"));
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_PERSISTENT);
-    MHD_add_response_header(response, "x-amz-meta-sha256", EMPTY_SHA256);
+    static char zeros[BIG_BYTES];
+    const bool big = strstr(url, "/big/");
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        big ? BIG_BYTES : strlen(text), big ? zeros : text, MHD_RESPMEM_PERSISTENT);
+    MHD_add_response_header(response, "x-amz-meta-sha256", big ? BIG_SHA256 : EMPTY_SHA256);
     enum MHD_Result queued = MHD_queue_response(connection, MHD_HTTP_OK, response);
     MHD_destroy_response(response);
     return queued;
@@ -161,7 +170,7 @@ static void downloads_and_removals_are_canceled(void **state) {
 static void what_has_no_body_is_canceled(void **state) {
     (void)state;
     assert_int_equal(
-        blobs->functions->copy(blobs, "works", "hangs", "input", &wait_for_request, &error),
+        blobs->functions->copy(blobs, "works", "hangs", "input", NULL, &wait_for_request, &error),
         SPL_E_CANCELED);
     forget_requests();
     assert_int_equal(blobs->functions->remove_job(blobs, "hangs", &wait_for_request, &error),
@@ -269,12 +278,97 @@ static void refuses_answers_without_limit(void **state) {
     close(bad_server);
 }
 
+/* ------------------------------------------------------------ disk space ---- */
+
+/* What is free, except for the files of the cache. */
+static uint64_t disk_bytes = UINT64_C(1) << 40, cached_bytes;
+
+static int add_size(const char *path, const struct stat *status, int kind, struct FTW *place) {
+    (void)path, (void)place;
+    cached_bytes += kind == FTW_F ? (uint64_t)status->st_size : 0;
+    return 0;
+}
+
+int __wrap_fstatvfs64(int fd, struct statvfs *ret_disk);
+int __wrap_fstatvfs64(int fd, struct statvfs *ret_disk) {
+    (void)fd;
+    char path[300];
+    snprintf(path, sizeof(path), "%s/cache", folder);
+    cached_bytes = 0;
+    nftw(path, add_size, 16, FTW_PHYS);
+    *ret_disk = (struct statvfs){.f_frsize = 1, .f_bavail = disk_bytes - cached_bytes};
+    return 0;
+}
+
+static int open_big(const char *name) {
+    spl_blob blob;
+    int status = blobs->functions->open(blobs, "big", name, 0, NULL, &blob, &error);
+    if (status == 0) {
+        assert_int_equal(blob.bytes, BIG_BYTES);
+        close(blob.fd);
+    }
+    return status;
+}
+
+/* Cached files make room for others. Half of the minimum stays free. */
+static void the_cache_leaves_space(void **state) {
+    (void)state;
+    const spl_blobs_s3 usual = options;
+    blobs->functions->close(blobs);
+    assert_int_equal(spl_space_open(folder, 16 * BIG_BYTES, &options.space, &error), 0);
+    options.cache_bytes = 64 * BIG_BYTES;
+    assert_int_equal(spl_blobs_open_s3(&options, &blobs, &error), 0);
+    static const char *const names[] = {"1", "2", "3", "4"};
+    disk_bytes = 10 * BIG_BYTES;
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(names); i++) {
+        assert_int_equal(open_big(names[i]), 0);
+        assert_int_equal(folder_count(folder, ""), SPL_MIN(i + 1, 2u));
+    }
+    disk_bytes = 8 * BIG_BYTES + BIG_BYTES / 2;
+    assert_int_equal(open_big("5"), SPL_E_NO_SPACE);
+    assert_int_equal(folder_count(folder, ""), 0);
+    disk_bytes = 9 * BIG_BYTES; /* what the failed fetch was granted has been returned */
+    assert_int_equal(open_big("5"), 0);
+    blobs->functions->close(blobs);
+    spl_space_close(options.space);
+    options = usual;
+    assert_int_equal(spl_blobs_open_s3(&options, &blobs, &error), 0);
+}
+
+static int put_big(void *user, spl_cache_fetch *into, spl_error *ret_error) {
+    static const char zeros[BIG_BYTES];
+    const unsigned *expected = user;
+    int status = spl_cache_put(into, zeros, sizeof(zeros), 0, ret_error);
+    assert_int_equal(folder_count(folder, ""), *expected);
+    return status;
+}
+
+/* A file counts while it is fetched, so concurrent fetches keep the limit. */
+static void arriving_bytes_count(void **state) {
+    (void)state;
+    char path[300];
+    spl_cache cache;
+    snprintf(path, sizeof(path), "%s/cache", folder);
+    spl_cache_open(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), 2 * BIG_BYTES, NULL, &cache);
+    for (unsigned i = 0; i < 5; i++) {
+        char name[16];
+        int fd;
+        unsigned expected = SPL_MIN(i + 1, 2u);
+        snprintf(name, sizeof(name), "a~%u", i);
+        assert_int_equal(spl_cache_get(&cache, name, put_big, &expected, NULL, &fd, &error), 0);
+        close(fd);
+    }
+    spl_cache_close(&cache);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(uploads_are_canceled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(downloads_and_removals_are_canceled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_has_no_body_is_canceled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_page_of_foreign_objects_ends_no_list, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_cache_leaves_space, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(arriving_bytes_count, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_slow_download_holds_up_no_other_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_answers_without_limit, set_up, tear_down),
     };

@@ -281,8 +281,8 @@ static void names_are_checked(void **state) {
         FAILS(ARGUMENT, output, wrong[i], "a", 1, &writer);
         FAILS(ARGUMENT, remove, "a", wrong[i], NULL);
         FAILS(ARGUMENT, remove_job, wrong[i], NULL);
-        FAILS(ARGUMENT, copy, "a", wrong[i], "input", NULL);
-        FAILS(ARGUMENT, copy, wrong[i], "b", "input", NULL);
+        FAILS(ARGUMENT, copy, "a", wrong[i], "input", NULL, NULL);
+        FAILS(ARGUMENT, copy, wrong[i], "b", "input", NULL, NULL);
         OK(upload, &writer);
         FAILS(ARGUMENT, commit, &writer, "a", wrong[i], NULL);
         assert_int_equal(writer.fd, -1);
@@ -299,14 +299,14 @@ static void names_are_checked(void **state) {
 static void copies(void **state) {
     (void)state;
     make_blob("a", "vocals.wav", "la la");
-    OK(copy, "a", "b", "vocals.wav", NULL);
-    OK(copy, "a", "c", "vocals.wav", NULL);
+    OK(copy, "a", "b", "vocals.wav", NULL, NULL);
+    OK(copy, "a", "c", "vocals.wav", NULL, NULL);
     OK(remove_job, "a", NULL);
     assert_blob("b", "vocals.wav", "la la");
     make_blob("b", "vocals.wav", "other");
     assert_blob("c", "vocals.wav", "la la");
-    FAILS(NOT_FOUND, copy, "a", "d", "vocals.wav", NULL);
-    FAILS(NOT_FOUND, copy, "b", "d", "bass.wav", NULL);
+    FAILS(NOT_FOUND, copy, "a", "d", "vocals.wav", NULL, NULL);
+    FAILS(NOT_FOUND, copy, "b", "d", "bass.wav", NULL, NULL);
     assert_jobs("bc");
 }
 

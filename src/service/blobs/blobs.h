@@ -19,6 +19,7 @@
 #define SPL_SERVICE_BLOBS_BLOBS_H
 
 #include "base/error.h"
+#include "service/core/space.h"
 
 #define SPL_BLOB_NAME_MAX    104
 #define SPL_BLOB_PART_SUFFIX ".part"
@@ -70,9 +71,9 @@ typedef struct spl_blobs_functions {
     int (*open)(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
                 const spl_blob_wait *wait, spl_blob *ret_blob, spl_error *ret_error);
     /* Makes the same content available under another job, without using disk space where the
-     * storage supports that. */
+     * storage supports that. Else the space is taken from `grant`, which may be NULL. */
     int (*copy)(spl_blobs *blobs, const char *from_job, const char *to_job, const char *name,
-                const spl_blob_wait *wait, spl_error *ret_error);
+                spl_space_grant *grant, const spl_blob_wait *wait, spl_error *ret_error);
     /* A missing blob is not an error. */
     int (*remove)(spl_blobs *blobs, const char *job, const char *name, const spl_blob_wait *wait,
                   spl_error *ret_error);
@@ -119,7 +120,8 @@ typedef struct spl_blobs_s3 {
     const char *endpoint;        /* http or https URL without a trailing slash */
     const char *public_endpoint; /* "": no links */
     const char *bucket, *region, *access_key_id, *secret_access_key;
-    uint64_t cache_bytes; /* the cache's limit, besides files that are being read */
+    uint64_t cache_bytes; /* the cache's limit, besides files that are being fetched or read */
+    spl_space *space;     /* for the cache; may be NULL */
 } spl_blobs_s3;
 
 /* Stores blobs as objects JOB/NAME in the bucket. Empties the cache. Call curl_global_init

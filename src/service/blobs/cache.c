@@ -17,8 +17,14 @@
 #define NEW_SUFFIX ".new"
 #define ASK_MS     100
 
+#define PIECE_BYTES ((uint64_t)1 << 20) /* in which fetched bytes are counted */
+
 struct spl_cache_fetch {
+    spl_cache *cache;
     const char *name;
+    int fd;
+    spl_space_grant grant;
+    uint64_t counted_bytes; /* part of cache->bytes */
     struct spl_cache_fetch *next;
 };
 
@@ -59,8 +65,8 @@ static void remove_one(void *user, const char *name, const struct stat *file) {
     unlinkat(cache->folder, name, 0);
 }
 
-void spl_cache_open(int folder, uint64_t most_bytes, spl_cache *ret_cache) {
-    *ret_cache = (spl_cache){.folder = folder, .most_bytes = most_bytes};
+void spl_cache_open(int folder, uint64_t most_bytes, spl_space *space, spl_cache *ret_cache) {
+    *ret_cache = (spl_cache){.folder = folder, .space = space, .most_bytes = most_bytes};
     pthread_mutex_init(&ret_cache->lock, NULL);
     pthread_mutex_init(&ret_cache->fetches_lock, NULL);
     pthread_condattr_t monotonic;
@@ -97,49 +103,99 @@ static void look_for_oldest(void *user, const char *name, const struct stat *fil
     oldest->bytes = (uint64_t)file->st_size;
 }
 
-/* Accounts for a new file, and removes the least recently used ones above the limit. */
-static void account(spl_cache *cache, uint64_t bytes) {
+/* Removes the least recently used file. Returns false if there is none. The caller holds the
+ * lock. */
+static bool remove_oldest(spl_cache *cache) {
+    oldest_file oldest = {0};
+    visit_files(cache, look_for_oldest, &oldest);
+    if (!oldest.name[0] || unlinkat(cache->folder, oldest.name, 0) < 0)
+        return false;
+    cache->bytes -= SPL_MIN(oldest.bytes, cache->bytes);
+    return true;
+}
+
+/* Changes the bytes that a fetch counts for, and keeps the limit. */
+static void count(spl_cache_fetch *fetch, uint64_t bytes) {
+    spl_cache *cache = fetch->cache;
     pthread_mutex_lock(&cache->lock);
     cache->bytes += bytes;
-    while (cache->bytes > cache->most_bytes) {
-        oldest_file oldest = {0};
-        visit_files(cache, look_for_oldest, &oldest);
-        if (!oldest.name[0] || unlinkat(cache->folder, oldest.name, 0) < 0)
-            break;
-        cache->bytes -= SPL_MIN(oldest.bytes, cache->bytes);
-    }
+    cache->bytes -= SPL_MIN(fetch->counted_bytes, cache->bytes);
+    fetch->counted_bytes = bytes;
+    while (cache->bytes > cache->most_bytes && remove_oldest(cache))
+        continue;
     pthread_mutex_unlock(&cache->lock);
 }
 
-static int open_cached(const spl_cache *cache, const char *name) {
-    int fd = openat(cache->folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0)
-        futimens(fd, NULL);
-    return fd;
+/* As spl_space_take; removes files until there is room. */
+static int take_space(spl_cache_fetch *fetch, size_t size, spl_error *ret_error) {
+    spl_cache *cache = fetch->cache;
+    for (;;) {
+        int status = spl_space_take(&fetch->grant, size, ret_error);
+        if (status != SPL_E_NO_SPACE)
+            return status;
+        pthread_mutex_lock(&cache->lock);
+        const bool removed = remove_oldest(cache);
+        pthread_mutex_unlock(&cache->lock);
+        if (!removed)
+            return status;
+    }
 }
 
-static int fetch_new(spl_cache *cache, const char *name,
-                     int (*fetch)(void *user, int fd, spl_error *ret_error), void *user,
-                     int *ret_fd, spl_error *ret_error) {
-    char new_name[256];
-    snprintf(new_name, sizeof(new_name), "%s" NEW_SUFFIX, name);
+int spl_cache_fetch_fd(const spl_cache_fetch *fetch) {
+    return fetch->fd;
+}
+
+int spl_cache_put(spl_cache_fetch *fetch, const void *data, size_t size, uint64_t position,
+                  spl_error *ret_error) {
+    if (position + size > fetch->counted_bytes)
+        count(fetch, position + SPL_MAX(size, PIECE_BYTES));
+    int status = take_space(fetch, size, ret_error);
+    for (size_t done = 0; status == 0 && done < size;) {
+        const ssize_t put =
+            pwrite(fetch->fd, (const char *)data + done, size - done, (off_t)(position + done));
+        if (put < 0)
+            status = spl_fail_errno(ret_error, errno, "cannot write a file of the cache");
+        else
+            done += (size_t)put;
+    }
+    if (status == 0)
+        spl_space_spend(&fetch->grant, size);
+    return status;
+}
+
+/* Other entries than files are passed over, and opening a FIFO does not block. */
+static int open_cached(const spl_cache *cache, const char *name) {
+    struct stat file;
     SPL_CLEANUP(spl_close_p)
-    int fd =
-        openat(cache->folder, new_name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd = openat(cache->folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &file) < 0 || !S_ISREG(file.st_mode))
+        return -1;
+    futimens(fd, NULL);
+    return spl_steal_fd(&fd);
+}
+
+static int fetch_new(spl_cache_fetch *own,
+                     int (*fetch)(void *user, spl_cache_fetch *into, spl_error *ret_error),
+                     void *user, int *ret_fd, spl_error *ret_error) {
+    const int folder = own->cache->folder;
+    char new_name[256];
+    snprintf(new_name, sizeof(new_name), "%s" NEW_SUFFIX, own->name);
+    SPL_CLEANUP(spl_close_p)
+    int fd = openat(folder, new_name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return spl_fail_errno(ret_error, errno, "cannot make a file in the cache");
+    own->fd = fd;
     struct stat file;
-    int status = fetch(user, fd, ret_error);
-    if (status == 0 &&
-        (fstat(fd, &file) < 0 || renameat(cache->folder, new_name, cache->folder, name) < 0))
+    int status = fetch(user, own, ret_error);
+    if (status == 0 && (fstat(fd, &file) < 0 || renameat(folder, new_name, folder, own->name) < 0))
         status = spl_fail_errno(ret_error, errno, "cannot keep a file in the cache");
-    if (status < 0) {
-        unlinkat(cache->folder, new_name, 0);
-        return status;
-    }
-    account(cache, (uint64_t)file.st_size);
-    *ret_fd = spl_steal_fd(&fd);
-    return 0;
+    spl_space_release(&own->grant);
+    if (status < 0)
+        unlinkat(folder, new_name, 0);
+    count(own, status < 0 ? 0 : (uint64_t)file.st_size);
+    if (status == 0)
+        *ret_fd = spl_steal_fd(&fd);
+    return status;
 }
 
 static bool is_being_fetched(const spl_cache *cache, const char *name) {
@@ -161,12 +217,12 @@ static int wait_for_fetch(spl_cache *cache, const char *name, const spl_blob_wai
     return 0;
 }
 
-static void begin_fetch(spl_cache *cache, struct spl_cache_fetch *fetch) {
+static void begin_fetch(spl_cache *cache, spl_cache_fetch *fetch) {
     fetch->next = cache->fetches;
     cache->fetches = fetch;
 }
 
-static void end_fetch(spl_cache *cache, struct spl_cache_fetch *fetch) {
+static void end_fetch(spl_cache *cache, spl_cache_fetch *fetch) {
     pthread_mutex_lock(&cache->fetches_lock);
     struct spl_cache_fetch **at = &cache->fetches;
     while (*at != fetch)
@@ -177,9 +233,12 @@ static void end_fetch(spl_cache *cache, struct spl_cache_fetch *fetch) {
 }
 
 int spl_cache_get(spl_cache *cache, const char *name,
-                  int (*fetch)(void *user, int fd, spl_error *ret_error), void *user,
+                  int (*fetch)(void *user, spl_cache_fetch *into, spl_error *ret_error), void *user,
                   const spl_blob_wait *wait, int *ret_fd, spl_error *ret_error) {
-    struct spl_cache_fetch own = {.name = name};
+    spl_cache_fetch own = {.cache = cache,
+                           .name = name,
+                           .fd = -1,
+                           .grant = {.space = cache->space, .use = SPL_SPACE_FINISH}};
     int fd = -1;
     pthread_mutex_lock(&cache->fetches_lock);
     int status = wait_for_fetch(cache, name, wait, ret_error);
@@ -190,7 +249,7 @@ int spl_cache_get(spl_cache *cache, const char *name,
         begin_fetch(cache, &own);
     pthread_mutex_unlock(&cache->fetches_lock);
     if (fetches) {
-        status = fetch_new(cache, name, fetch, user, &fd, ret_error);
+        status = fetch_new(&own, fetch, user, &fd, ret_error);
         end_fetch(cache, &own);
     }
     if (status == 0)

@@ -334,12 +334,15 @@ static int directory_open(spl_blobs *blobs, const char *job, const char *name, i
 
 /* For file systems without hard links. */
 static int copy_content(spl_blobs *blobs, const char *from_job, const char *to_job,
-                        const char *name, spl_error *ret_error) {
+                        const char *name, spl_space_grant *grant, spl_error *ret_error) {
     spl_blob blob;
     int status = directory_open(blobs, from_job, name, 0, NULL, &blob, ret_error);
     if (status < 0)
         return status;
     SPL_CLEANUP(spl_close_p) int from = blob.fd;
+    status = grant ? spl_space_reserve(grant, blob.bytes, ret_error) : 0;
+    if (status < 0)
+        return status;
     spl_blob_writer writer = {.fd = -1};
     status = directory_upload(blobs, &writer, ret_error);
     if (status < 0)
@@ -354,11 +357,14 @@ static int copy_content(spl_blobs *blobs, const char *from_job, const char *to_j
         directory_discard(blobs, &writer);
         return status;
     }
+    if (grant)
+        spl_space_spend(grant, blob.bytes);
     return directory_commit(blobs, &writer, to_job, name, NULL, ret_error);
 }
 
 static int directory_copy(spl_blobs *blobs, const char *from_job, const char *to_job,
-                          const char *name, const spl_blob_wait *wait, spl_error *ret_error) {
+                          const char *name, spl_space_grant *grant, const spl_blob_wait *wait,
+                          spl_error *ret_error) {
     (void)wait;
     int status = spl_blob_check_names(from_job, name, ret_error);
     if (status == 0)
@@ -377,7 +383,7 @@ static int directory_copy(spl_blobs *blobs, const char *from_job, const char *to
         status = spl_fail_errno(ret_error, errno, "cannot flush the folder of the job %s", to_job);
         unlinkat(to, name, 0);
     } else if (errno == EPERM || errno == EMLINK || errno == EOPNOTSUPP) {
-        status = copy_content(blobs, from_job, to_job, name, ret_error);
+        status = copy_content(blobs, from_job, to_job, name, grant, ret_error);
     } else {
         status = spl_fail_errno(ret_error, errno, "cannot link the blob %s of the job %s", name,
                                 from_job);

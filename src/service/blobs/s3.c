@@ -110,9 +110,15 @@ typedef struct wanted {
     const spl_blob_wait *wait;
 } wanted;
 
-static int fetch(void *user, int fd, spl_error *ret_error) {
+static int put(void *user, const void *data, size_t size, uint64_t position, spl_error *ret_error) {
+    return spl_cache_put(user, data, size, position, ret_error);
+}
+
+static int fetch(void *user, spl_cache_fetch *into, spl_error *ret_error) {
     const wanted *what = user;
-    return note(what->own, spl_s3_get(what->own->client, what->key, fd, what->wait, ret_error));
+    const spl_s3_target target = {spl_cache_fetch_fd(into), put, into};
+    return note(what->own,
+                spl_s3_get(what->own->client, what->key, &target, what->wait, ret_error));
 }
 
 static int s3_open(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
@@ -158,7 +164,8 @@ static int s3_link(spl_blobs *blobs, const char *job, const char *name, const ch
 /* ------------------------------------------------- copying, removing ---- */
 
 static int s3_copy(spl_blobs *blobs, const char *from_job, const char *to_job, const char *name,
-                   const spl_blob_wait *wait, spl_error *ret_error) {
+                   spl_space_grant *grant, const spl_blob_wait *wait, spl_error *ret_error) {
+    (void)grant;
     s3_blobs *own = of(blobs);
     char from[KEY_SIZE], to[KEY_SIZE];
     int status = make_key(from_job, name, from, ret_error);
@@ -310,7 +317,7 @@ int spl_blobs_open_s3(const spl_blobs_s3 *options, spl_blobs **ret_blobs, spl_er
         free(own);
         return status;
     }
-    spl_cache_open(cache, options->cache_bytes, &own->cache);
+    spl_cache_open(cache, options->cache_bytes, options->space, &own->cache);
     status = open_folder(options->data_dir, "incoming", &own->incoming, ret_error);
     if (status == 0) {
         own->nothing = openat(own->incoming, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);

@@ -55,12 +55,12 @@ typedef struct request {
     const char *key;    /* "": the bucket itself */
     const char *query;  /* sorted and escaped; NULL: none */
     const char *headers[4];
-    const char *body;     /* for POST */
-    int from_fd;          /* for PUT: `size` bytes, beginning at `start` */
-    uint64_t start, size; /* `start` for GET into a file: where to resume */
-    const char *sha256;   /* of the body; NULL: the body is empty */
-    int to_fd;            /* -1: the answer is kept as text */
-    uint64_t to_position; /* where the next byte is written; advances */
+    const char *body;            /* for POST */
+    int from_fd;                 /* for PUT: `size` bytes, beginning at `start` */
+    uint64_t start, size;        /* `start` for GET into a file: where to resume */
+    const char *sha256;          /* of the body; NULL: the body is empty */
+    const spl_s3_target *target; /* NULL: the answer is kept as text */
+    uint64_t position;           /* of the next byte in `target`; advances */
     unsigned tries;
     long answer_s; /* 0: ANSWER_S */
     const spl_blob_wait *wait;
@@ -81,6 +81,7 @@ typedef struct transfer {
     const char *host;
     uint64_t sent;
     int number;              /* errno of a local failure */
+    spl_error refusal;       /* of the target; status 0: none */
     bool too_long, accepted; /* too_long: do not retry; accepted: the status is known */
     bool canceled;
     spl_response_headers headers;
@@ -165,27 +166,24 @@ static size_t take_body(char *data, size_t unit, size_t count, void *user) {
     if (!own->accepted) {
         curl_easy_getinfo(own->curl, CURLINFO_RESPONSE_CODE, &own->answer->status);
         own->accepted = true;
-        if (r->to_fd >= 0 && r->start > 0 && own->answer->status == 200) {
+        if (r->target && r->start > 0 && own->answer->status == 200) {
             own->too_long = true; /* the whole object instead of the requested range */
             return CURL_WRITEFUNC_ERROR;
         }
     }
-    if (r->to_fd < 0 || own->answer->status >= 300) {
+    if (!r->target || own->answer->status >= 300) {
         if (size > ANSWER_MAX_BYTES - own->answer->text_size) {
             own->too_long = true;
             return CURL_WRITEFUNC_ERROR;
         }
         return keep_text(own->answer, data, size);
     }
-    for (size_t done = 0; done < size;) {
-        const ssize_t put = pwrite(r->to_fd, data + done, size - done, (off_t)r->to_position);
-        if (put < 0) {
-            own->number = errno;
-            return CURL_WRITEFUNC_ERROR;
-        }
-        done += (size_t)put;
-        r->to_position += (uint64_t)put;
+    spl_error error;
+    if (r->target->put(r->target->user, data, size, r->position, &error) < 0) {
+        own->refusal = error;
+        return CURL_WRITEFUNC_ERROR;
     }
+    r->position += size;
     return size;
 }
 
@@ -267,7 +265,7 @@ static CURLcode set_options(const spl_s3_client *client, transfer *own, const ch
     SET(HEADERDATA, &own->headers);
     SET(WRITEFUNCTION, take_body);
     SET(WRITEDATA, own);
-    if (r->to_fd >= 0 || r->size > PART_BYTES / 16) {
+    if (r->target || r->size > PART_BYTES / 16) {
         SET(LOW_SPEED_LIMIT, SLOW_BYTES_S);
         SET(LOW_SPEED_TIME, SLOW_S);
     } else {
@@ -372,6 +370,8 @@ static int try_once(spl_s3_client *client, request *r, answer *got, bool *ret_ag
     give_handle(client, own.curl);
     if (own.canceled)
         return fail_canceled(ret_error);
+    if (own.refusal.status < 0)
+        return spl_fail(ret_error, own.refusal.status, "%s", own.refusal.message);
     if (own.number)
         return spl_fail_errno(ret_error, own.number, "cannot read or write a blob's file");
     if (own.headers.problem)
@@ -393,7 +393,7 @@ static int run(spl_s3_client *client, request *r, answer *ret_answer, spl_error 
     const unsigned tries = r->tries ? r->tries : TRIES;
     for (unsigned i = 1;; i++) {
         SPL_CLEANUP(answer_free) answer got = {0};
-        const uint64_t position = r->to_position;
+        const uint64_t position = r->position;
         bool again;
         int status = try_once(client, r, &got, &again, ret_error);
         if (status == 0) {
@@ -402,7 +402,7 @@ static int run(spl_s3_client *client, request *r, answer *ret_answer, spl_error 
             return 0;
         }
         /* After progress, spl_s3_get resumes from the new position. */
-        if (!again || i == tries || r->to_position != position)
+        if (!again || i == tries || r->position != position)
             return status;
         usleep((PAUSE_MS * 1000) << (i - 1));
         if (spl_blob_wait_canceled(r->wait))
@@ -428,7 +428,6 @@ static int put_whole(spl_s3_client *client, const char *key, int fd, uint64_t si
                                          .from_fd = fd,
                                          .size = size,
                                          .sha256 = sha256,
-                                         .to_fd = -1,
                                          .wait = wait},
                               ret_error);
 }
@@ -445,14 +444,11 @@ static int start_parts(spl_s3_client *client, const char *key, const char *sha25
     char meta[100];
     snprintf(meta, sizeof(meta), "x-amz-meta-sha256: %s", sha256);
     SPL_CLEANUP(answer_free) answer got = {0};
-    int status = run(client,
-                     &(request){.method = "POST",
-                                .key = key,
-                                .query = "uploads=",
-                                .headers = {meta},
-                                .to_fd = -1,
-                                .wait = wait},
-                     &got, ret_error);
+    int status =
+        run(client,
+            &(request){
+                .method = "POST", .key = key, .query = "uploads=", .headers = {meta}, .wait = wait},
+            &got, ret_error);
     if (status < 0)
         return status;
     char id[1000];
@@ -487,7 +483,6 @@ static int put_parts(spl_s3_client *client, const char *key, int fd, uint64_t si
                                 .start = start,
                                 .size = bytes,
                                 .sha256 = sha256,
-                                .to_fd = -1,
                                 .wait = wait},
                      &got, ret_error);
         if (status < 0)
@@ -516,7 +511,6 @@ static int complete_parts(spl_s3_client *client, const char *key, const multipar
                             .headers = {"Content-Type: application/xml"},
                             .body = parts->list,
                             .sha256 = sha256,
-                            .to_fd = -1,
                             .wait = wait},
                  &got, ret_error);
     if (status == 0 && got.text && strstr(got.text, "<Error>"))
@@ -543,14 +537,11 @@ static int put_in_parts(spl_s3_client *client, const char *key, int fd, uint64_t
     if (status < 0) { /* if the abort fails too, the bucket's lifecycle removes the parts */
         char query[1100];
         snprintf(query, sizeof(query), "uploadId=%s", parts.id);
-        (void)!run_without_answer(client,
-                                  &(request){.method = "DELETE",
-                                             .key = key,
-                                             .query = query,
-                                             .to_fd = -1,
-                                             .tries = 1,
-                                             .answer_s = ABORT_S},
-                                  NULL);
+        (void)!run_without_answer(
+            client,
+            &(request){
+                .method = "DELETE", .key = key, .query = query, .tries = 1, .answer_s = ABORT_S},
+            NULL);
     }
     return status;
 }
@@ -573,33 +564,34 @@ int spl_s3_put(spl_s3_client *client, const char *key, int fd, const spl_blob_wa
 
 /* Fetches the object from `*position` on, and advances it. *ret_sha256 is the hash stored with the
  * object, "" if there is none. */
-static int get_rest(spl_s3_client *client, const char *key, int fd, const spl_blob_wait *wait,
-                    uint64_t *position, char ret_sha256[65], spl_error *ret_error) {
+static int get_rest(spl_s3_client *client, const char *key, const spl_s3_target *target,
+                    const spl_blob_wait *wait, uint64_t *position, char ret_sha256[65],
+                    spl_error *ret_error) {
     char range[64];
     snprintf(range, sizeof(range), "Range: bytes=%" PRIu64 "-", *position);
     request r = {.method = "GET",
                  .key = key,
                  .headers = {*position > 0 ? range : NULL},
                  .start = *position,
-                 .to_fd = fd,
-                 .to_position = *position,
+                 .target = target,
+                 .position = *position,
                  .wait = wait};
     SPL_CLEANUP(answer_free) answer got = {0};
     int status = run(client, &r, &got, ret_error);
-    *position = r.to_position;
+    *position = r.position;
     if (status == 0)
         memcpy(ret_sha256, got.sha256, sizeof(got.sha256));
     return status;
 }
 
-int spl_s3_get(spl_s3_client *client, const char *key, int fd, const spl_blob_wait *wait,
-               spl_error *ret_error) {
+int spl_s3_get(spl_s3_client *client, const char *key, const spl_s3_target *target,
+               const spl_blob_wait *wait, spl_error *ret_error) {
     char expected[65] = "", actual[65];
     uint64_t position = 0;
     int status;
     for (unsigned stalled = 0;;) {
         const uint64_t before = position;
-        status = get_rest(client, key, fd, wait, &position, expected, ret_error);
+        status = get_rest(client, key, target, wait, &position, expected, ret_error);
         if (status != SPL_E_IO || position == 0)
             break;
         stalled = position - before >= SLOW_BYTES_S * SLOW_S ? 0 : stalled + 1;
@@ -607,7 +599,7 @@ int spl_s3_get(spl_s3_client *client, const char *key, int fd, const spl_blob_wa
             break;
     }
     if (status == 0)
-        status = hash_file(fd, 0, position, wait, actual, ret_error);
+        status = hash_file(target->fd, 0, position, wait, actual, ret_error);
     if (status == 0 && strcmp(actual, expected) != 0)
         status =
             spl_fail(ret_error, SPL_E_IO,
@@ -619,8 +611,7 @@ int spl_s3_get(spl_s3_client *client, const char *key, int fd, const spl_blob_wa
 
 int spl_s3_ask(spl_s3_client *client, const spl_blob_wait *wait, spl_error *ret_error) {
     return run_without_answer(
-        client, &(request){.method = "HEAD", .key = "", .to_fd = -1, .tries = 1, .wait = wait},
-        ret_error);
+        client, &(request){.method = "HEAD", .key = "", .tries = 1, .wait = wait}, ret_error);
 }
 
 int spl_s3_copy(spl_s3_client *client, const char *from_key, const char *to_key,
@@ -629,10 +620,9 @@ int spl_s3_copy(spl_s3_client *client, const char *from_key, const char *to_key,
     if (asprintf(&source, "x-amz-copy-source: /%s/%s", client->options->bucket, from_key) < 0)
         return spl_fail_memory(ret_error);
     SPL_CLEANUP(answer_free) answer got = {0};
-    int status = run(
-        client,
-        &(request){.method = "PUT", .key = to_key, .headers = {source}, .to_fd = -1, .wait = wait},
-        &got, ret_error);
+    int status =
+        run(client, &(request){.method = "PUT", .key = to_key, .headers = {source}, .wait = wait},
+            &got, ret_error);
     if (status == 0 && !(got.text && strstr(got.text, "CopyObjectResult")))
         status = fail_answer(&(request){.method = "PUT", .key = to_key}, &got, ret_error);
     return status;
@@ -641,7 +631,7 @@ int spl_s3_copy(spl_s3_client *client, const char *from_key, const char *to_key,
 int spl_s3_remove(spl_s3_client *client, const char *key, const spl_blob_wait *wait,
                   spl_error *ret_error) {
     int status = run_without_answer(
-        client, &(request){.method = "DELETE", .key = key, .to_fd = -1, .wait = wait}, ret_error);
+        client, &(request){.method = "DELETE", .key = key, .wait = wait}, ret_error);
     return status == SPL_E_NOT_FOUND ? 0 : status;
 }
 
@@ -684,9 +674,8 @@ int spl_s3_list(spl_s3_client *client, const char *prefix,
             return spl_fail_memory(ret_error);
         SPL_CLEANUP(answer_free) answer got = {0};
         int status =
-            run(client,
-                &(request){.method = "GET", .key = "", .query = query, .to_fd = -1, .wait = wait},
-                &got, ret_error);
+            run(client, &(request){.method = "GET", .key = "", .query = query, .wait = wait}, &got,
+                ret_error);
         if (status == 0)
             status = visit_page(got.text, visit, user);
         if (status == 0)

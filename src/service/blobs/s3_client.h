@@ -28,8 +28,16 @@ SPL_WARN_UNUSED int spl_s3_ask(spl_s3_client *client, const spl_blob_wait *wait,
  * "x-amz-meta-sha256". The object appears completely or not at all. */
 SPL_WARN_UNUSED int spl_s3_put(spl_s3_client *client, const char *key, int fd,
                                const spl_blob_wait *wait, spl_error *ret_error);
-/* Fetches an object into an empty file and checks its SHA-256. Resumes a broken transfer. */
-SPL_WARN_UNUSED int spl_s3_get(spl_s3_client *client, const char *key, int fd,
+/* Where the bytes of an object go. */
+typedef struct spl_s3_target {
+    int fd; /* an empty file, readable */
+    /* Writes the next bytes into the file; `position` grows by each `size`. A failure ends the
+     * transfer and is returned. */
+    int (*put)(void *user, const void *data, size_t size, uint64_t position, spl_error *ret_error);
+    void *user;
+} spl_s3_target;
+/* Fetches an object and checks its SHA-256. Resumes a broken transfer. */
+SPL_WARN_UNUSED int spl_s3_get(spl_s3_client *client, const char *key, const spl_s3_target *target,
                                const spl_blob_wait *wait, spl_error *ret_error);
 /* Copies an object of up to 5 GiB on the server. */
 SPL_WARN_UNUSED int spl_s3_copy(spl_s3_client *client, const char *from_key, const char *to_key,

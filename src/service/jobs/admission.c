@@ -434,13 +434,15 @@ static int take_over(job_admission *admission, spl_job *from, spl_error *ret_err
     spl_job *job = &admission->job;
     const spl_submission *submission = admission->submission;
     const spl_blob_wait wait = {submission->canceled, submission->canceled_user};
+    spl_space_grant grant = {.space = admission->jobs->space, .use = SPL_SPACE_ACCEPT};
     int status = 0;
     for (size_t i = 0; status == 0 && i < from->output_count; i++) {
         char blob[SPL_BLOB_NAME_MAX + 1];
         spl_jobs_blob_name(admission->jobs, from->fence, from->outputs[i].file, blob);
-        status = SPL_BLOBS(admission->jobs, copy, from->id, job->id, blob,
+        status = SPL_BLOBS(admission->jobs, copy, from->id, job->id, blob, &grant,
                            submission->canceled ? &wait : NULL, ret_error);
     }
+    spl_space_release(&grant);
     if (status < 0) {
         SPL_BLOBS(admission->jobs, remove_job, job->id, &admission->jobs->stop, NULL);
         return status;
