@@ -11,8 +11,8 @@ TEST_ARGS ?=
 
 # Not parallel, because packages must be installed before anything is built.
 .NOTPARALLEL:
-.PHONY: help all song check test soak check-kernels check-options check-arm64 check-image check-clients bench fuzz asan ubsan tsan deb abi format install clean \
-	build-deps test-deps fuzz-deps arm64-deps
+.PHONY: help all song check test soak check-kernels check-page check-options check-arm64 check-image check-clients bench fuzz asan ubsan tsan deb abi format install clean \
+	build-deps test-deps page-deps fuzz-deps arm64-deps
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -34,6 +34,13 @@ soak: test-deps all ## the service's tests in their long form: kills, slow clien
 
 check-kernels: all ## test every kernel against its reference
 	tests/run.py $(BUILD) --suite kernels
+
+check-page: page-deps ## bundle the page's sources into web/dist, build, and run the page's quick tests in Chromium
+	rm -rf $(BUILD)/page/src
+	cp -r web/src web/build.mjs web/tsconfig.json $(BUILD)/page
+	cd $(BUILD)/page && node build.mjs "$(CURDIR)/web/dist"
+	$(MAKE) all
+	tests/run.py $(BUILD) page_build page_page $(TEST_ARGS)
 
 check-options: build-deps ## build with each combination of the options service, postgres and tests
 	tests/build_options.sh build-options
@@ -90,6 +97,10 @@ test-deps:
 	tools/install-deps.sh test
 	mkdir -p $(BUILD)
 	tests/service/install.sh $(BUILD)
+	tests/page/install.sh $(BUILD)
+
+page-deps:
+	mkdir -p $(BUILD)
 	tests/page/install.sh $(BUILD)
 
 fuzz-deps:

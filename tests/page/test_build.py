@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""web/dist is the output of web/build.mjs, and the sources have no type errors."""
+"""web/dist is the output of web/build.mjs, and the sources have no type errors and pass the
+linter."""
 import shutil
 import subprocess
 
@@ -14,7 +15,7 @@ WEB = REPOSITORY / "web"
 def workshop(tmp_path):
     """A copy of the sources with the installed packages."""
     shutil.copytree(WEB / "src", tmp_path / "src")
-    for name in ("build.mjs", "tsconfig.json", "package.json"):
+    for name in ("build.mjs", "tsconfig.json", "package.json", ".oxlintrc.json"):
         shutil.copy(WEB / name, tmp_path)
     (tmp_path / "node_modules").symlink_to(TOOLS / "node_modules")
     return tmp_path
@@ -22,6 +23,11 @@ def workshop(tmp_path):
 
 def test_types(workshop):
     done = subprocess.run(["node_modules/.bin/tsc"], cwd=workshop, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_lint(workshop):
+    done = subprocess.run(["node_modules/.bin/oxlint", "--deny-warnings", "src", "build.mjs"], cwd=workshop, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 

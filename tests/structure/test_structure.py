@@ -72,6 +72,10 @@ LIBRARIES = {
     "archive": {"app/download", "service"},
 }
 
+# The files whose spelling is checked, and those of others or in other languages.
+TEXTS = (".c", ".h", ".py", ".sh", ".md", ".build", ".yml", ".yaml", ".ts", ".tsx", ".1", ".toml", "Makefile", ".gitmessage")
+FOREIGN = ("README.fr.md", "tests/deploy/schemas/", "web/dist/", "web/src/i18n/")
+
 BANNED = r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|atof|system|popen|alloca|tmpnam|mktemp|rand|setjmp)\s*\("
 
 
@@ -213,6 +217,16 @@ def test_json_is_parsed_in_one_place():
 def test_every_source_names_its_licence():
     for path in SOURCES:
         assert "SPDX-License-Identifier: MIT" in path.read_text()[:200], path
+
+
+def test_spelling():
+    """Sources and documents have no common misspellings. .codespellrc lists exceptions."""
+    if not shutil.which("codespell") or not (ROOT / ".git").exists():
+        pytest.skip("codespell is not installed, or this is no git repository")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    english = [path for path in listed if path.endswith(TEXTS) and not path.startswith(FOREIGN)]
+    done = subprocess.run(["codespell", *english], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_formatting():

@@ -71,7 +71,7 @@ function bars(context: CanvasRenderingContext2D, peaks: Int8Array, first: number
 function drawTrack(context: CanvasRenderingContext2D, mixer: Mixer, peaks: Peaks, width: number, height: number, scale: number) {
     const framesPerPixel = mixer.framesPerPixel.value / scale;
     const start = mixer.viewStart.value;
-    peaks.version.value;
+    void peaks.version.value; // so that new peaks redraw it
     if (framesPerPixel < 512) {
         const perPixel = framesPerPixel / Peaks.tileSamples;
         const last = Math.min(peaks.frames, start + width * framesPerPixel);
@@ -96,7 +96,7 @@ function drawTrack(context: CanvasRenderingContext2D, mixer: Mixer, peaks: Peaks
 export function Lane({ mixer, track, index }: { mixer: Mixer; track: Track; index: number }) {
     const peaks = mixer.peaks[index]!;
     const ref = useDrawing((canvas, context, width, height) => {
-        appearance.value;
+        void appearance.value;
         context.fillStyle = getComputedStyle(canvas).color;
         drawTrack(context, mixer, peaks, width, height, devicePixelRatio);
     }, [mixer, track]);
@@ -115,7 +115,7 @@ const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 3600
 
 export function Ruler({ mixer }: { mixer: Mixer }) {
     const ref = useDrawing((canvas, context, width, height) => {
-        appearance.value;
+        void appearance.value;
         const scale = devicePixelRatio;
         const style = getComputedStyle(canvas);
         const secondsPerPixel = mixer.framesPerPixel.value / mixer.player.sampleRate / scale;
@@ -136,11 +136,11 @@ export function Ruler({ mixer }: { mixer: Mixer }) {
 /** All tracks drawn over each other, for the whole song. */
 export function Overview({ mixer }: { mixer: Mixer }) {
     const ref = useDrawing((canvas, context, width, height) => {
-        appearance.value;
+        void appearance.value;
         const framesPerPixel = Math.max(1, mixer.player.length.value / width);
         context.globalAlpha = 0.75;
         mixer.peaks.forEach((peaks, i) => {
-            peaks.version.value;
+            void peaks.version.value; // so that new peaks redraw it
             const style = getComputedStyle(canvas);
             context.fillStyle = style.getPropertyValue(`--${mixer.tracks[i]!.name}`) || style.getPropertyValue("--stem");
             const { peaks: level, samples } = peaks.level(framesPerPixel);
