@@ -167,8 +167,22 @@ static int make_fingerprint(job_admission *admission, spl_error *ret_error) {
     return status < 0 ? status : spl_digest_finish(digest, admission->fingerprint, ret_error);
 }
 
-/* Parses the job of a stored response. It is stored without options and metadata, which are added
- * from this request, because equal requests have equal ones. NULL: out of memory. */
+/* Adds the outputs of a job that took over an earlier result, unless they are gone. */
+static void add_outputs(const job_admission *admission, json_t *job) {
+    const char *owner = admission->submission->principal->id;
+    const char *id = json_string_value(json_object_get(job, "id"));
+    json_t *now;
+    spl_problem gone;
+    if (!json_is_true(json_object_get(job, "reused")) ||
+        spl_jobs_get(admission->jobs, owner, id, &now, NULL, &gone) < 0)
+        return;
+    json_object_set(job, "outputs", json_object_get(now, "outputs"));
+    json_decref(now);
+}
+
+/* Parses the job of a stored response. It is stored without the parts of any size: options and
+ * metadata are added from this request, because equal requests have equal ones. NULL: out of
+ * memory. */
 static json_t *read_answer(const job_admission *admission, const char *answer) {
     json_t *job = spl_json_load_own(answer);
     const spl_job *request = &admission->job;
@@ -176,6 +190,8 @@ static json_t *read_answer(const job_admission *admission, const char *answer) {
         json_object_set_new(job, "options", spl_json_load_own(request->options));
     if (job && request->metadata)
         json_object_set_new(job, "metadata", spl_json_load_own(request->metadata));
+    if (job)
+        add_outputs(admission, job);
     return job;
 }
 
@@ -492,6 +508,7 @@ static int store_job(job_admission *admission, bool *ret_unsure) {
     json_auto_t *answer = spl_job_json(admission->jobs, &admission->job, false);
     json_object_set_new(answer, "options", json_null());
     json_object_set_new(answer, "metadata", json_null());
+    json_object_set_new(answer, "outputs", json_array());
     admission->answer = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
     if (!admission->answer)
         return refuse_memory(admission);
