@@ -128,16 +128,16 @@ def test_what_others_may_change(spleeterd, tmp_path, name, setting):
     settings = {"SPLEETER_TLS_CERTIFICATE": str(tmp_path / "a.pem"), "SPLEETER_TLS_KEY": str(tmp_path / "a.key"),
                 "SPLEETER_API_KEY_FILE": str(tmp_path / "secret")}
     path = tmp_path / name
-    assert problems(spleeterd, tmp_path, code=0, **settings) == []
+    assert problems(spleeterd, tmp_path, "--offline", code=0, **settings) == []
     mode = path.stat().st_mode
     path.chmod(mode | 0o002)
-    (line,) = problems(spleeterd, tmp_path, **settings)
+    (line,) = problems(spleeterd, tmp_path, "--offline", **settings)
     assert "others may write" in line and f"chmod go-w {path}" in line and (not setting or f"SPLEETER_{setting}" in line)
     assert "chmod go-w" in spleeterd("serve", "--data-dir", tmp_path / "data", env={**FINE, **settings}, code=2 if name == "secret" else 6).err
     path.chmod(mode)
     if os.geteuid() == 0:
         os.chown(path, 10001, 0)
-        (line,) = problems(spleeterd, tmp_path, **settings)
+        (line,) = problems(spleeterd, tmp_path, "--offline", **settings)
         assert f"{path} belongs to user 10001" in line and "chown 0" in line
 
 

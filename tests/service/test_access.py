@@ -158,6 +158,25 @@ def test_a_reader_reads_what_its_client_has(service, song):
     assert reader.get("/v1/jobs").problem() == "unauthorized", "a reader ends with its client"
 
 
+def test_a_link_ends_with_the_reader_that_made_it(service, song):
+    """A reader with the same name, added later, does not bring it back. Links of the client itself
+    and of its other readers go on."""
+    bob = service.add_key("linker")
+    reader, other = (service.add_key(name, "--role", "reader", "--of", "linker") for name in ("link-reader", "other-reader"))
+    id = bob.separate(song)["id"]
+    urls = [client.post_json(f"/v1/jobs/{id}/links", {"file": "vocals.wav"}).json()["url"] for client in (reader, other, bob)]
+    stranger = Client(service.port, None)
+    assert [stranger.get(url).status for url in urls] == [200, 200, 200]
+    keys(service, "rotate", "link-reader")
+    assert stranger.get(urls[0]).status == 200, "the same reader with another key"
+    keys(service, "revoke", "link-reader")
+    assert [stranger.get(url).status for url in urls] == [401, 200, 200]
+    keys(service, "add", "link-reader", "--role", "reader", "--of", "linker")
+    assert stranger.get(urls[0]).problem() == "unauthorized"
+    forged = urls[0].replace(urls[0].split("by=")[1].split("&")[0], urls[1].split("by=")[1].split("&")[0])
+    assert stranger.get(forged).status == 401
+
+
 def read_to_the_end(stream):
     """The rest of a response, even if the connection broke off."""
     try:

@@ -2,6 +2,8 @@
 """The layout of the sources: headers compile alone, modules include only lower modules, only the
 codec helper links libav, no unsafe C functions, one formatting."""
 
+import collections
+import json
 import os
 import platform
 import re
@@ -187,6 +189,43 @@ def test_abi_is_the_committed_one():
         f"{done.stdout}{done.stderr}\nThe ABI of libspleeter changed. docs/releasing.md says which number of "
         "SPL_API_VERSION to increase; then run: make abi"
     )
+
+
+def macros_of(path):
+    return re.findall(r"^# *define (\w+)", path.read_text(), re.M)
+
+
+def external_symbols():
+    """Yields each symbol that a source of src/ exports to other files, with that source."""
+    sources = {}
+    for entry in json.loads((BUILD / "compile_commands.json").read_text()):
+        source, compiled = (Path(entry["directory"], entry[key]).resolve() for key in ("file", "output"))
+        if source.is_relative_to(ROOT / "src") and compiled.exists():
+            sources[str(compiled)] = source
+    done = subprocess.run(["nm", "--defined-only", "--extern-only", "--print-file-name", *sources],
+                          capture_output=True, text=True, check=True)
+    for compiled, symbol in (line.split(":", 1) for line in done.stdout.splitlines()):
+        yield symbol.split()[-1], sources[compiled]
+
+
+def test_names_are_unique():
+    """A function, variable, type or macro that other files can see is defined by one file only, even if the
+    definitions are never in one program. Files that replace each other may define the same macros and main()."""
+    definitions = collections.defaultdict(set)
+    for name, source in external_symbols():
+        definitions[name].add(source)
+    assert "spl_separate" in definitions
+    del definitions["main"]
+    shared_macros = {name for path in HEADERS for name in macros_of(path)}
+    for path in SOURCES:
+        if path.is_relative_to(ROOT / "src") or path in HEADERS:
+            for name in re.findall(r"^} (spl_\w+);", path.read_text(), re.M):
+                definitions[name].add(path)
+            for name in shared_macros.intersection(macros_of(path)):
+                definitions[name].add(path)
+    wrong = [f"{name}: {', '.join(sorted(str(path.relative_to(ROOT)) for path in paths))}"
+             for name, paths in definitions.items() if len(paths) > 1]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_lines_have_at_most_100_columns():

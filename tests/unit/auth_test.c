@@ -467,37 +467,63 @@ static void rates_of_many(void **state) {
     spl_rate_table_free(table);
 }
 
+/* Splits "expires=...&by=...&signature=..." in place. */
+static spl_link parse_link(char query[SPL_LINK_SIZE]) {
+    char *rest = query;
+    const char *expires = strsep(&rest, "&"), *by = strsep(&rest, "&");
+    assert_memory_equal(expires, "expires=", 8);
+    assert_memory_equal(by, "by=", 3);
+    assert_memory_equal(rest, "signature=", 10);
+    return (spl_link){expires + 8, by + 3, rest + 10};
+}
+
 static void links(void **state) {
     (void)state;
     const uint8_t key[32] = {1, 2, 3}, other[32] = {3, 2, 1};
     const char *path = "/v1/jobs/0190a/stems/vocals.wav";
-    char query[128], expires[32], signature[64];
-    assert_int_equal(spl_links_sign(key, path, 2000, query, NULL), 0);
-    assert_int_equal(
-        sscanf(query, "expires=%31[0-9]&signature=%63[A-Za-z0-9_-]", expires, signature), 2);
-    assert_string_equal(expires, "2000");
-    assert_int_equal(strlen(signature), 43);
-    assert_true(spl_links_valid(key, path, expires, signature, 1000, 3600));
-    assert_true(spl_links_valid(key, path, expires, signature, 1999, 3600));
-    assert_false(spl_links_valid(key, path, expires, signature, 2000, 3600));
-    assert_false(spl_links_valid(key, path, expires, signature, 1000, 999));
-    assert_false(spl_links_valid(other, path, expires, signature, 1000, 3600));
-    assert_false(
-        spl_links_valid(key, "/v1/jobs/0190a/stems/other.wav", expires, signature, 1000, 3600));
+    char query[SPL_LINK_SIZE], others_query[SPL_LINK_SIZE];
+    assert_int_equal(spl_links_sign(key, path, "key:bob#01234567", 2000, query, NULL), 0);
+    assert_int_equal(spl_links_sign(key, path, "key:bob#01234568", 2000, others_query, NULL), 0);
+    assert_null(strstr(query, "bob"));
+    const spl_link good = parse_link(query), others = parse_link(others_query);
+    assert_string_equal(good.expires, "2000");
+    assert_int_equal(strlen(good.signature), 43);
+    assert_true(spl_links_valid(key, path, &good, 1000, 3600));
+    assert_true(spl_links_valid(key, path, &good, 1999, 3600));
+    assert_false(spl_links_valid(key, path, &good, 2000, 3600));
+    assert_false(spl_links_valid(key, path, &good, 1000, 999));
+    assert_false(spl_links_valid(other, path, &good, 1000, 3600));
+    assert_false(spl_links_valid(key, "/v1/jobs/0190a/stems/other.wav", &good, 1000, 3600));
+    assert_true(spl_links_made_by(key, &good, "key:bob#01234567"));
+    assert_false(spl_links_made_by(key, &good, "key:bob#01234568"));
+    assert_false(spl_links_made_by(key, &good, "key:bob"));
+    assert_false(spl_links_made_by(other, &good, "key:bob#01234567"));
     const char *const times[] = {
         "2001", "02000", " 2000", "+2000", "2000 ", "2e3", "", "99999999999999999999", "-1", NULL};
-    for (size_t i = 0; i < SPL_ARRAY_SIZE(times); i++)
-        assert_false(spl_links_valid(key, path, times[i], signature, 1000, 3600));
-    for (size_t i = 0; i < 43; i++) {
-        char wrong[64];
-        memcpy(wrong, signature, sizeof(wrong));
-        wrong[i] = wrong[i] == 'A' ? 'B' : 'A';
-        assert_false(spl_links_valid(key, path, expires, wrong, 1000, 3600));
+    spl_link wrong = good;
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(times); i++) {
+        wrong.expires = times[i];
+        assert_false(spl_links_valid(key, path, &wrong, 1000, 3600));
     }
-    signature[42] = '\0';
-    assert_false(spl_links_valid(key, path, expires, signature, 1000, 3600));
-    assert_false(spl_links_valid(key, path, expires, "", 1000, 3600));
-    assert_false(spl_links_valid(key, path, expires, NULL, 1000, 3600));
+    const char *const makers[] = {others.by, "", "by", NULL};
+    wrong = good;
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(makers); i++) {
+        wrong.by = makers[i];
+        assert_false(spl_links_valid(key, path, &wrong, 1000, 3600));
+    }
+    char signature[64];
+    wrong = good;
+    wrong.signature = signature;
+    for (size_t i = 0; i < 43; i++) {
+        snprintf(signature, sizeof(signature), "%s", good.signature);
+        signature[i] = signature[i] == 'A' ? 'B' : 'A';
+        assert_false(spl_links_valid(key, path, &wrong, 1000, 3600));
+    }
+    const char *const others_signatures[] = {others.signature, good.by, "", NULL};
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(others_signatures); i++) {
+        wrong.signature = others_signatures[i];
+        assert_false(spl_links_valid(key, path, &wrong, 1000, 3600));
+    }
 }
 
 /* The test vector of the reference libraries (standard-webhooks/standard-webhooks). */

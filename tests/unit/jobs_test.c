@@ -661,6 +661,47 @@ static void deletes_only_what_it_knows(void **state) {
     assert_false(exists(room, ASIDE));
 }
 
+/* A process that crashes while it sends does not send again and again. */
+static void attempts_that_end_with_the_process_count(void **state) {
+    jobs_room *room = *state;
+    http_fixture receiver;
+    char url[64];
+    free(room->settings.webhook_allow);
+    room->settings.webhook_allow = strdup("127.0.0.0/8");
+    room->settings.webhook_attempts = 1;
+    http_fixture_start(&receiver, false);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u/slow", receiver.port);
+    json_t *job;
+    spl_problem problem = {0};
+    if (submit(room, upload_song(room), "{'duration': 1}", (spl_submission){.webhook_url = url},
+               &job, &problem) < 0)
+        fail_msg("%s", problem.detail);
+    json_decref(job);
+    for (double end_s = spl_now_s() + WAIT_S; receiver.requests == 0 && spl_now_s() < end_s;)
+        usleep(1000);
+    close_room(room, 0);
+
+    /* The lease expires. */
+    spl_delivery delivery;
+    int64_t next_ms;
+    assert_int_equal(spl_store_open_sqlite(room->folder, &room->store, NULL), 0);
+    const spl_store_functions *store = room->store->functions;
+    assert_int_equal(
+        store->delivery_claim(room->store, INT64_MAX / 2, 0, "", &delivery, &next_ms, NULL), 0);
+    assert_int_equal(delivery.attempts, 2);
+    assert_int_equal(store->delivery_retry(room->store, delivery.id, 0, false, NULL), 0);
+    spl_delivery_free(&delivery);
+    store->close(room->store);
+
+    open_room(room);
+    spl_store_stats stats = {.deliveries = 1};
+    for (double end_s = spl_now_s() + WAIT_S; stats.deliveries > 0 && spl_now_s() < end_s;)
+        assert_int_equal(room->store->functions->stats(room->store, &stats, NULL), 0);
+    assert_int_equal(stats.deliveries, 0);
+    assert_int_equal(receiver.requests, 1);
+    http_fixture_stop(&receiver);
+}
+
 static void sends_webhooks(void **state) {
     jobs_room *room = *state;
     http_fixture receiver;
@@ -718,6 +759,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(expires, set_up, tear_down),
         cmocka_unit_test_setup_teardown(deletes_only_what_it_knows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sends_webhooks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(attempts_that_end_with_the_process_count, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

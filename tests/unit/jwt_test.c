@@ -649,14 +649,24 @@ static void signed_links(void **state) {
     (void)state;
     const spl_settings settings = settings_of(production, api_key, false);
     spl_auth *auth;
-    char query[128], expires[32], signature[64];
+    char query[SPL_LINK_SIZE], expires[32], by[64], signature[64];
+    const spl_principal maker = {.id = "key:default"}, gone = {.id = "key:gone#01234567"};
+    const spl_link link = {expires, by, signature};
+    const char *format = "expires=%31[0-9]&by=%63[^&]&signature=%63s";
     assert_int_equal(spl_auth_open(&settings, secret, &auth, NULL), 0);
-    assert_int_equal(spl_link_sign(auth, "/v1/jobs/1/stems/a.wav", 1050, query, NULL), 0);
-    assert_int_equal(sscanf(query, "expires=%31[0-9]&signature=%63s", expires, signature), 2);
-    assert_true(spl_link_valid(auth, "/v1/jobs/1/stems/a.wav", expires, signature, 1000));
-    assert_false(spl_link_valid(auth, "/v1/jobs/2/stems/a.wav", expires, signature, 1000));
-    assert_false(spl_link_valid(auth, "/v1/jobs/1/stems/a.wav", expires, signature, 1050));
-    assert_false(spl_link_valid(auth, "/v1/jobs/1/stems/a.wav", expires, signature, 900));
+    assert_int_equal(spl_link_sign(auth, "/v1/jobs/1/stems/a.wav", &maker, 1050, query, NULL), 0);
+    assert_int_equal(sscanf(query, format, expires, by, signature), 3);
+    assert_true(spl_link_valid(auth, "/v1/jobs/1/stems/a.wav", &link, 1000));
+    assert_false(spl_link_valid(auth, "/v1/jobs/2/stems/a.wav", &link, 1000));
+    assert_false(spl_link_valid(auth, "/v1/jobs/1/stems/a.wav", &link, 1050));
+    assert_false(spl_link_valid(auth, "/v1/jobs/1/stems/a.wav", &link, 900));
+    assert_true(spl_link_has_maker(auth, &link, "key:default"));
+    assert_false(spl_link_has_maker(auth, &link, "key:other#01234567"));
+    assert_false(spl_link_has_maker(auth, &link, "jwt:0123")); /* tokens are not accepted */
+    assert_int_equal(spl_link_sign(auth, "/v1/jobs/1/stems/a.wav", &gone, 1050, query, NULL), 0);
+    assert_int_equal(sscanf(query, format, expires, by, signature), 3);
+    assert_true(spl_link_valid(auth, "/v1/jobs/1/stems/a.wav", &link, 1000));
+    assert_false(spl_link_has_maker(auth, &link, "key:default"));
     spl_auth_free(auth);
 }
 

@@ -111,6 +111,50 @@ static void older_databases_are_brought_forward(void **state) {
     store->functions->close(store);
 }
 
+static int count_rows(const char *table) {
+    sqlite3 *db;
+    sqlite3_stmt *row;
+    char sql[100];
+    snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", table);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &row, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(row), SQLITE_ROW);
+    const int count = sqlite3_column_int(row, 0);
+    sqlite3_finalize(row);
+    sqlite3_close(db);
+    return count;
+}
+
+/* The transaction of a pass has to fit into the space that is reserved for the log. */
+static void a_pass_of_cleaning_is_limited(void **state) {
+    (void)state;
+    static const char *const tables[] = {"jobs", "idempotency", "owners", "ended_sessions"};
+    spl_store *store = open_store();
+    run_sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
+            "INSERT INTO owners SELECT 'gone' || i, i FROM n;"
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
+            "INSERT INTO idempotency (owner, key, reserved_ms) SELECT 'a', i, 1 FROM n;"
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
+            "INSERT INTO ended_sessions (id, expires_ms) SELECT i, 1 FROM n;"
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
+            "INSERT INTO jobs (id, owner, state, priority, created_ms, started_ms, finished_ms, "
+            "expires_ms, available_ms, attempts, cancel_requested, dead_letter, reused, "
+            "input_bytes, input_s, progress, fence, version, stored_bytes) SELECT i, 'a', 5, 0, 1, "
+            "0, 0, 1, 0, 0, 0, 0, 0, 5, 1, 0, 0, 1, 5 FROM n");
+    for (int left = 90; left >= 0; left -= 10) {
+        char(*expired)[SPL_ID_SIZE];
+        size_t count;
+        bool more;
+        assert_int_equal(
+            store->functions->expire(store, 5000, 1000, 10, &expired, &count, &more, &error), 0);
+        free(expired);
+        assert_true(more);
+        for (size_t i = 0; i < SPL_ARRAY_SIZE(tables); i++)
+            assert_int_equal(count_rows(tables[i]), left);
+    }
+    store->functions->close(store);
+}
+
 static void only_own_databases_are_opened(void **state) {
     (void)state;
     spl_store *store = open_store();
@@ -280,7 +324,8 @@ static int attempt(spl_store **store, int step) {
     case EXPIRE: {
         char(*expired)[SPL_ID_SIZE];
         size_t count;
-        int status = functions->expire(*store, 1000, 10000, 10, &expired, &count, &error);
+        bool more;
+        int status = functions->expire(*store, 1000, 10000, 10, &expired, &count, &more, &error);
         if (status == 0) {
             assert_int_equal(count, 1);
             free(expired);
@@ -457,6 +502,7 @@ static void a_damaged_database_is_named(void **state) {
     int64_t next;
     uint64_t number;
     size_t count;
+    bool more;
     bool flag;
     char *text, (*expired)[SPL_ID_SIZE];
     const spl_store_filter all = {.limit = 10};
@@ -471,7 +517,7 @@ static void a_damaged_database_is_named(void **state) {
     assert_damaged(functions->rescue(store, 1, &number, &error));
     assert_damaged(functions->cancel(store, NULL, ids[1], &end, &flag, &error));
     assert_damaged(functions->remove(store, NULL, ids[1], &error));
-    assert_damaged(functions->expire(store, 1, 1, 1, &expired, &count, &error));
+    assert_damaged(functions->expire(store, 1, 1, 1, &expired, &count, &more, &error));
     assert_damaged(functions->holds_files(store, ids[1], &flag, &error));
     assert_damaged(functions->stats(store, &stats, &error));
     assert_damaged(functions->delivery_claim(store, 1, 1, "", &delivery, &next, &error));
@@ -513,6 +559,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(older_databases_are_brought_forward),
         TEST(only_own_databases_are_opened),
+        TEST(a_pass_of_cleaning_is_limited),
         TEST(files_are_private),
         TEST(the_log_has_its_room),
         TEST(a_damaged_database_is_named),

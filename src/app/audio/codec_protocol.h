@@ -25,8 +25,9 @@
 
 #include "app/audio/audio.h"
 
+#include <spleeter/separate.h>
+
 #define SPL_PROTOCOL_VERSION 3
-#define SPL_SAMPLE_RATE_HZ   44100
 
 /* Descriptors of the helper. */
 #define SPL_HELPER_CHANNEL_FD 3

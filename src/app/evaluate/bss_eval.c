@@ -31,7 +31,7 @@
  * stems have an empty band: a window's edges leak into it, and the filters amplify the leakage. */
 #define PROJECTION_MOST 1.25
 
-_Static_assert(HISTORY + BLOCK <= SPL_FFT_SIZE, "a block and its tail fit the transform");
+_Static_assert(HISTORY + BLOCK <= SPL_EVALUATE_FFT_SIZE, "a block and its tail fit the transform");
 
 /* Scratch memory of one thread. */
 typedef struct workspace {
@@ -162,7 +162,7 @@ static void correlate_signal(void *user, size_t signal, unsigned thread) {
             const double *restrict y_re = e->current[signal].re[c];
             const double *restrict y_im = e->current[signal].im[c];
             double *restrict re = correlation->re[c], *restrict im = correlation->im[c];
-            for (size_t k = 0; k < SPL_FFT_BINS; k++) {
+            for (size_t k = 0; k < SPL_EVALUATE_FFT_BINS; k++) {
                 re[k] += y_re[k] * x_re[k] + y_im[k] * x_im[k];
                 im[k] += y_im[k] * x_re[k] - y_re[k] * x_im[k];
             }
@@ -325,7 +325,7 @@ static void multiply_add(spl_stereo_spectrum *sum, const spl_stereo_spectrum *fi
     for (size_t c = 0; c < 2; c++) {
         const double *restrict f_re = filter->re[c], *restrict f_im = filter->im[c];
         double *restrict re = sum->re[c], *restrict im = sum->im[c];
-        for (size_t k = 0; k < SPL_FFT_BINS; k++) {
+        for (size_t k = 0; k < SPL_EVALUATE_FFT_BINS; k++) {
             re[k] += x_re[k] * f_re[k] - x_im[k] * f_im[k];
             im[k] += x_re[k] * f_im[k] + x_im[k] * f_re[k];
         }

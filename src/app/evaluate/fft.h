@@ -11,21 +11,21 @@
 
 #include "base/macros.h"
 
-#define SPL_FFT_SIZE 16384
-#define SPL_FFT_BINS (SPL_FFT_SIZE / 2 + 1)
+#define SPL_EVALUATE_FFT_SIZE 16384
+#define SPL_EVALUATE_FFT_BINS (SPL_EVALUATE_FFT_SIZE / 2 + 1)
 
-/* exp(-2 pi i k / SPL_FFT_SIZE) */
+/* exp(-2 pi i k / SPL_EVALUATE_FFT_SIZE) */
 typedef struct spl_fft_table {
-    double re[SPL_FFT_SIZE], im[SPL_FFT_SIZE];
+    double re[SPL_EVALUATE_FFT_SIZE], im[SPL_EVALUATE_FFT_SIZE];
 } spl_fft_table;
 
 /* Scratch memory of a transform; one per thread. */
 typedef struct spl_fft_scratch {
-    double re[2][SPL_FFT_SIZE], im[2][SPL_FFT_SIZE];
+    double re[2][SPL_EVALUATE_FFT_SIZE], im[2][SPL_EVALUATE_FFT_SIZE];
 } spl_fft_scratch;
 
 typedef struct spl_stereo_spectrum {
-    double re[2][SPL_FFT_BINS], im[2][SPL_FFT_BINS]; /* [channel][bin] */
+    double re[2][SPL_EVALUATE_FFT_BINS], im[2][SPL_EVALUATE_FFT_BINS]; /* [channel][bin] */
 } spl_stereo_spectrum;
 
 void spl_fft_table_init(spl_fft_table *table);

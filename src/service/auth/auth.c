@@ -11,7 +11,6 @@
 #include "service/auth/jwks.h"
 #include "service/auth/jwt.h"
 #include "service/auth/keys.h"
-#include "service/auth/links.h"
 #include "service/auth/rate.h"
 #include "service/auth/sessions.h"
 #include "service/observe/log.h"
@@ -33,6 +32,7 @@
 #define MINUTE_US             INT64_C(60000000)
 #define BEARER                "Bearer "
 #define DEVELOPER             "dev"
+#define KEY_ID                "key:" /* of keys' ids */
 #define SESSION_BYTES         16
 #define SESSION_RETRY_S       5
 
@@ -226,7 +226,7 @@ static bool is_keyless(spl_auth *auth) {
 }
 
 bool spl_auth_has_client(spl_auth *auth, const char *client) {
-    if (strncmp(client, "key:", 4) != 0)
+    if (strncmp(client, KEY_ID, strlen(KEY_ID)) != 0)
         return strcmp(client, DEVELOPER) == 0 ? is_keyless(auth) : auth->jwks != NULL;
     pthread_rwlock_rdlock(&auth->lock);
     const bool found = spl_keyring_has_client(auth->ring, client);
@@ -440,13 +440,25 @@ int spl_auth_take_link(spl_auth *auth, const char *owner, spl_problem *ret_probl
                 "SPLEETER_RATE_PER_MINUTE", &rate, ret_problem);
 }
 
-int spl_link_sign(const spl_auth *auth, const char *path, int64_t expires_s, char ret_query[128],
-                  spl_error *ret_error) {
-    return spl_links_sign(auth->link_key, path, expires_s, ret_query, ret_error);
+int spl_link_sign(const spl_auth *auth, const char *path, const spl_principal *maker,
+                  int64_t expires_s, char ret_query[SPL_LINK_SIZE], spl_error *ret_error) {
+    return spl_links_sign(auth->link_key, path, maker->id, expires_s, ret_query, ret_error);
 }
 
-bool spl_link_valid(const spl_auth *auth, const char *path, const char *expires,
-                    const char *signature, int64_t now_s) {
-    return spl_links_valid(auth->link_key, path, expires, signature, now_s,
-                           auth->settings->link_max_s);
+bool spl_link_valid(const spl_auth *auth, const char *path, const spl_link *link, int64_t now_s) {
+    return spl_links_valid(auth->link_key, path, link, now_s, auth->settings->link_max_s);
+}
+
+bool spl_link_has_maker(spl_auth *auth, const spl_link *link, const char *owner) {
+    if (strncmp(owner, KEY_ID, strlen(KEY_ID)) != 0)
+        return spl_auth_has_client(auth, owner);
+    bool found = false;
+    pthread_rwlock_rdlock(&auth->lock);
+    for (size_t i = 0; i < spl_keyring_count(auth->ring) && !found; i++) {
+        const spl_principal *key = spl_keyring_get(auth->ring, i);
+        found = strcmp(key->owner, owner) == 0 && key->scopes & SPL_SCOPE_READ &&
+                spl_links_made_by(auth->link_key, link, key->id);
+    }
+    pthread_rwlock_unlock(&auth->lock);
+    return found;
 }

@@ -6,6 +6,7 @@
 #ifndef SPL_SERVICE_AUTH_AUTH_H
 #define SPL_SERVICE_AUTH_AUTH_H
 
+#include "service/auth/links.h"
 #include "service/auth/principal.h"
 #include "service/core/problem.h"
 #include "service/core/settings.h"
@@ -44,7 +45,7 @@ SPL_WARN_UNUSED int spl_auth_check(spl_auth *auth, const char *x_api_key, const 
                                    const char *address, spl_principal *ret_principal,
                                    spl_problem *ret_problem);
 /* Whether `client` (an spl_principal.id) can still authenticate: its key exists, or tokens are
- * accepted. The client's links and webhooks end when it cannot. Thread-safe. */
+ * accepted. The client's webhooks end when it cannot. Thread-safe. */
 bool spl_auth_has_client(spl_auth *auth, const char *client);
 /* Counts a failed attempt from `address`; an IPv6 client is its /64. Beyond 60 a minute *problem
  * becomes RATE_LIMITED. Always returns PERMISSION. Thread-safe. */
@@ -99,13 +100,16 @@ SPL_WARN_UNUSED int spl_auth_take(spl_auth *auth, const spl_principal *principal
  * with retry_after_s. Thread-safe. */
 SPL_WARN_UNUSED int spl_auth_take_link(spl_auth *auth, const char *owner, spl_problem *ret_problem);
 
-/* Signs a link: until `expires_s` (Unix time) `path` ("/v1/jobs/ID/stems/vocals.wav") may be read
- * without a key. */
-SPL_WARN_UNUSED int spl_link_sign(const spl_auth *auth, const char *path, int64_t expires_s,
-                                  char ret_query[128], /* "expires=...&signature=..." */
-                                  spl_error *ret_error);
-bool spl_link_valid(const spl_auth *auth, const char *path, const char *expires,
-                    const char *signature, int64_t now_s);
+/* Signs a link that `maker` gives out: until `expires_s` (Unix time) `path`
+ * ("/v1/jobs/ID/stems/vocals.wav") may be read without a key. */
+SPL_WARN_UNUSED int spl_link_sign(const spl_auth *auth, const char *path,
+                                  const spl_principal *maker, int64_t expires_s,
+                                  char ret_query[SPL_LINK_SIZE], spl_error *ret_error);
+bool spl_link_valid(const spl_auth *auth, const char *path, const spl_link *link, int64_t now_s);
+/* Whether the maker of a valid link can still read what `owner` (spl_principal.owner) owns. A key
+ * that was revoked cannot, nor a key that was added again under its name. Links of tokens' users
+ * last until they expire. Thread-safe. */
+bool spl_link_has_maker(spl_auth *auth, const spl_link *link, const char *owner);
 
 /* The Standard Webhooks secret of an owner: "whsec_" and base64 of 32 bytes. It is derived, so it
  * needs no storage. */

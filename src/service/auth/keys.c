@@ -102,6 +102,10 @@ size_t spl_keyring_count(const spl_keyring *keyring) {
     return keyring->count;
 }
 
+const spl_principal *spl_keyring_get(const spl_keyring *keyring, size_t index) {
+    return &keyring->entries[index].principal;
+}
+
 bool spl_keyring_find(const spl_keyring *keyring, const char *key, spl_principal *ret_principal) {
     uint8_t sha256[32];
     const size_t length = strnlen(key, KEY_MAX_LENGTH + 1);

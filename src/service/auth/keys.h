@@ -21,6 +21,8 @@ SPL_WARN_UNUSED int spl_keyring_open(const char *data_dir, const char *first_key
                                      const spl_quota *defaults, spl_keyring **ret_keyring,
                                      spl_error *ret_error);
 size_t spl_keyring_count(const spl_keyring *keyring);
+/* The principal of key number `index`; lives as long as the keyring. */
+const spl_principal *spl_keyring_get(const spl_keyring *keyring, size_t index);
 /* Compares with every key in constant time. */
 bool spl_keyring_find(const spl_keyring *keyring, const char *key, spl_principal *ret_principal);
 /* Whether `client` (spl_principal.id) has a key. */

@@ -177,14 +177,14 @@ void spl_job_budget_close(spl_job_budget *budget);
 
 /* --- manifest.c --- */
 /* The input of a job's manifest. */
-typedef struct spl_manifest_facts {
+typedef struct spl_job_manifest_facts {
     const spl_job *job;
     const spl_job_output *outputs;
     size_t output_count;
     const spl_model_info *model;
     const spl_pipeline_result *result;
     const spl_timings *timings;
-} spl_manifest_facts;
+} spl_job_manifest_facts;
 /* The phases of a job's run time besides decoding (timings->read_s). */
 static inline double spl_separating_s(const spl_timings *timings) {
     return timings->forward_s + timings->networks_s + timings->masks_s + timings->inverse_s;
@@ -193,8 +193,8 @@ static inline double spl_encoding_s(const spl_timings *timings, const spl_pipeli
     return SPL_MAX(result->seconds - timings->read_s - spl_separating_s(timings), 0);
 }
 /* JSON text, owned by the caller. */
-SPL_WARN_UNUSED int spl_manifest_write(const spl_manifest_facts *facts, char **ret_text,
-                                       spl_error *ret_error);
+SPL_WARN_UNUSED int spl_job_manifest_write(const spl_job_manifest_facts *facts, char **ret_text,
+                                           spl_error *ret_error);
 
 /* --- job_json.c --- */
 /* The job's public JSON (jobs.h), owned by the caller; `with_queue` adds the position in the queue

@@ -90,15 +90,16 @@ int spl_janitor_clean_up(spl_jobs *jobs, spl_error *ret_error) {
     return status;
 }
 
-/* Returns the number of jobs that expired. */
-static size_t expire(spl_jobs *jobs) {
+/* Returns whether there is more to do. */
+static bool expire(spl_jobs *jobs) {
     char(*ids)[SPL_ID_SIZE];
     size_t count;
+    bool more;
     spl_error error;
     if (SPL_STORE(jobs, expire, spl_jobs_now_ms(jobs), EXPIRED_KEEP_MS, EXPIRE_AT_ONCE, &ids,
-                  &count, &error) < 0) {
+                  &count, &more, &error) < 0) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
-        return 0;
+        return false;
     }
     for (size_t i = 0; i < count; i++) {
         if (SPL_BLOBS(jobs, remove_job, ids[i], &jobs->stop, &error) < 0)
@@ -106,7 +107,7 @@ static size_t expire(spl_jobs *jobs) {
         spl_log(SPL_LOG_INFO, "job.expired", SPL_TEXT("id", ids[i]));
     }
     free(ids);
-    return count;
+    return more;
 }
 
 /* Reviews the quarantine every REVIEW_S seconds. Processes with a shared store never fill it. */
@@ -130,7 +131,7 @@ void *spl_janitor_run(void *user) {
         review_now_and_then(jobs, &reviewed_s);
         if (!jobs->only_works)
             renew_keys(jobs);
-        while (!jobs->only_works && expire(jobs) == EXPIRE_AT_ONCE)
+        while (!jobs->only_works && !atomic_load(&jobs->draining) && expire(jobs))
             continue;
         spl_problem problem;
         spl_metrics_set(SPL_GAUGE_READY, spl_jobs_ready(jobs, &problem) == 0);

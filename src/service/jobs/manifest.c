@@ -29,7 +29,7 @@ static json_t *describe_input(const spl_job *job, const spl_pipeline_result *res
         job->input_name);
 }
 
-static json_t *describe_outputs(const spl_manifest_facts *facts) {
+static json_t *describe_outputs(const spl_job_manifest_facts *facts) {
     json_t *outputs = json_array();
     for (size_t i = 0; i < facts->output_count; i++) {
         const spl_job_output *output = &facts->outputs[i];
@@ -43,14 +43,15 @@ static json_t *describe_outputs(const spl_manifest_facts *facts) {
     return outputs;
 }
 
-static json_t *describe_timings(const spl_manifest_facts *facts) {
+static json_t *describe_timings(const spl_job_manifest_facts *facts) {
     const spl_timings *timings = facts->timings;
     return json_pack("{s:f, s:f, s:f, s:f}", "decode_s", timings->read_s, "separate_s",
                      spl_separating_s(timings), "encode_s", spl_encoding_s(timings, facts->result),
                      "total_s", facts->result->seconds);
 }
 
-int spl_manifest_write(const spl_manifest_facts *facts, char **ret_text, spl_error *ret_error) {
+int spl_job_manifest_write(const spl_job_manifest_facts *facts, char **ret_text,
+                           spl_error *ret_error) {
     const spl_pipeline_result *result = facts->result;
     json_auto_t *manifest = json_pack(
         "{s:{s:s, s:s, s:s}, s:o, s:o, s:o, s:I, s:i, s:o, s:o, s:s}", "engine", "name",

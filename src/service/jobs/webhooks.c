@@ -2,7 +2,8 @@
  *
  * The sender of webhooks, by the Standard Webhooks specification
  * (https://www.standardwebhooks.com). Deliveries are stored when their job ends, and retried until
- * a response has a 2xx status or the attempts are used up. Each attempt is signed anew.
+ * a response has a 2xx status or the attempts are used up. Each attempt is signed anew, and counted
+ * before it begins, so a process that crashes again and again sends no more than others.
  */
 #include "base/clock.h"
 #include "service/auth/auth.h"
@@ -112,15 +113,16 @@ static bool is_final_failure(int status, long http_status) {
 static void settle(spl_jobs *jobs, const spl_delivery *delivery, int status, long http_status,
                    const spl_error *failure) {
     const bool delivered = status == 0 && http_status >= 200 && http_status < 300;
-    const unsigned attempts = delivery->attempts + 1;
-    const bool dead = !delivered && (is_final_failure(status, http_status) ||
-                                     attempts >= jobs->settings->webhook_attempts);
+    const unsigned attempts_max = jobs->settings->webhook_attempts;
+    const bool dead =
+        !delivered && (is_final_failure(status, http_status) || delivery->attempts >= attempts_max);
     spl_log(delivered ? SPL_LOG_INFO : SPL_LOG_WARNING,
             delivered ? "webhook.delivered"
             : dead    ? "webhook.given_up"
                       : "webhook.retried",
             SPL_TEXT("delivery", delivery->id), SPL_TEXT("job_id", delivery->job),
-            SPL_INTEGER("attempt", attempts), SPL_INTEGER("status", http_status),
+            SPL_INTEGER("attempt", SPL_MIN(delivery->attempts, attempts_max)),
+            SPL_INTEGER("status", http_status),
             SPL_TEXT("error", status < 0 ? failure->message : NULL));
     spl_metrics_count(delivered ? SPL_COUNTER_WEBHOOKS_DELIVERED
                       : dead    ? SPL_COUNTER_WEBHOOKS_DEAD
@@ -132,7 +134,7 @@ static void settle(spl_jobs *jobs, const spl_delivery *delivery, int status, lon
             ? SPL_STORE(jobs, delivery_done, delivery->id, &error)
             : SPL_STORE(jobs, delivery_retry, delivery->id,
                         spl_jobs_now_ms(jobs) +
-                            spl_backoff_ms(RETRY_BASE_MS, delivery->attempts, RETRY_MOST_MS),
+                            spl_backoff_ms(RETRY_BASE_MS, delivery->attempts - 1, RETRY_MOST_MS),
                         true, &error);
     if (stored < 0)
         spl_jobs_log_failure(SPL_LOG_ERROR, "webhook.not_stored", &error);
@@ -221,7 +223,9 @@ static void deliver(spl_jobs *jobs, spl_delivery *delivery) {
     spl_error error = {0};
     long http_status = 0;
     int status = 0;
-    if (jobs->auth && !spl_auth_has_client(jobs->auth, delivery->owner))
+    if (delivery->attempts > jobs->settings->webhook_attempts)
+        status = spl_fail(&error, SPL_E_LIMIT, "the process ended during the last attempt");
+    if (status == 0 && jobs->auth && !spl_auth_has_client(jobs->auth, delivery->owner))
         status = spl_fail(&error, SPL_E_NOT_FOUND, "the client's key was revoked");
     if (status == 0 && !delivery->payload)
         status = make_payload(jobs, delivery, &delivery->payload, &error);
@@ -230,8 +234,7 @@ static void deliver(spl_jobs *jobs, spl_delivery *delivery) {
     if (status == SPL_E_EXHAUSTED) {
         spl_jobs_log_failure(SPL_LOG_WARNING, "webhook.deferred", &error);
         defer(jobs, delivery);
-    } else if (status !=
-               SPL_E_CANCELED) /* else its lease expires; it is sent after the next start */
+    } else if (status != SPL_E_CANCELED) /* else it is tried again when its lease has expired */
         settle(jobs, delivery, status, http_status, &error);
 }
 

@@ -490,7 +490,7 @@ static void learn_speed(spl_jobs *jobs, double speed) {
 
 static int end_succeeded(job_work *work, job_failure *failure) {
     const spl_timings *timings = &work->timings;
-    const spl_manifest_facts facts = {
+    const spl_job_manifest_facts facts = {
         .job = work->job,
         .outputs = work->outputs,
         .output_count = work->parts.count,
@@ -500,7 +500,7 @@ static int end_succeeded(job_work *work, job_failure *failure) {
     };
     SPL_CLEANUP(spl_free_p) char *manifest = NULL;
     spl_error error;
-    if (spl_manifest_write(&facts, &manifest, &error) < 0)
+    if (spl_job_manifest_write(&facts, &manifest, &error) < 0)
         return fail_inside(work, failure, &error);
     spl_store_finish end = {.state = SPL_JOB_SUCCEEDED, .result = manifest};
     if (*work->result.warning)

@@ -592,27 +592,37 @@ static int expire_some(spl_transaction *transaction, int64_t now_ms, size_t limi
 }
 
 /* Deletes rows that are no longer needed; `limit` keeps the transaction within the space that is
- * reserved for the log. */
+ * reserved for the log. *ret_more: there may be more of them. */
 static int clean(const sql_store *store, spl_transaction *transaction, int64_t now_ms,
-                 int64_t keep_ms, size_t limit, spl_error *ret_error) {
+                 int64_t keep_ms, size_t limit, bool *ret_more, spl_error *ret_error) {
     const spl_value oldest[] = {SPL_BIND_WHOLE(now_ms - keep_ms), SPL_BIND_WHOLE(limit)};
-    const spl_value now_us = SPL_BIND_WHOLE(1000 * now_ms);
-    int status = spl_change(transaction, SPL_SQL_REMOVE_EXPIRED, oldest, 2, NULL, ret_error);
-    if (status == 0)
-        status = spl_change(transaction, SPL_SQL_REMOVE_OLD_KEYS, oldest, 2, NULL, ret_error);
-    if (status == 0)
-        status = spl_change(transaction, SPL_SQL_REMOVE_IDLE_OWNERS, NULL, 0, NULL, ret_error);
-    if (status == 0)
-        status =
-            spl_change(transaction, SPL_SQL_REMOVE_OLD_SESSIONS,
-                       SPL_BIND(SPL_BIND_WHOLE(now_ms), SPL_BIND_WHOLE(limit)), NULL, ret_error);
+    const spl_value now[] = {SPL_BIND_WHOLE(now_ms), SPL_BIND_WHOLE(limit)};
+    const spl_value now_us = SPL_BIND_WHOLE(1000 * now_ms), most = SPL_BIND_WHOLE(limit);
+    const struct {
+        spl_statement statement;
+        const spl_value *values;
+        size_t count;
+    } steps[] = {{SPL_SQL_REMOVE_EXPIRED, oldest, 2},
+                 {SPL_SQL_REMOVE_OLD_KEYS, oldest, 2},
+                 {SPL_SQL_REMOVE_IDLE_OWNERS, &most, 1},
+                 {SPL_SQL_REMOVE_OLD_SESSIONS, now, 2}};
+    bool more = false;
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < SPL_ARRAY_SIZE(steps); i++) {
+        int changed = 0;
+        status = spl_change(transaction, steps[i].statement, steps[i].values, steps[i].count,
+                            &changed, ret_error);
+        more = more || (size_t)changed >= limit;
+    }
     if (status == 0 && store->base.shared)
         status = spl_change(transaction, SPL_SQL_REMOVE_OLD_RATES, &now_us, 1, NULL, ret_error);
+    *ret_more = more;
     return status;
 }
 
 static int store_expire(spl_store *base, int64_t now_ms, int64_t keep_ms, size_t limit,
-                        char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, spl_error *ret_error) {
+                        char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, bool *ret_more,
+                        spl_error *ret_error) {
     sql_store *store = of(base);
     SPL_CLEANUP(spl_free_p) char(*ids)[SPL_ID_SIZE] = calloc(SPL_MAX(limit, 1u), sizeof(*ids));
     if (!ids)
@@ -623,6 +633,7 @@ static int store_expire(spl_store *base, int64_t now_ms, int64_t keep_ms, size_t
         return status;
     size_t count = 0;
     int64_t ours = 0;
+    bool more = false;
     status = query_whole(&transaction, SPL_SQL_LOCK_CLEANING, NULL, 0, &ours, ret_error);
     if (status == 0 && ours)
         status = expire_some(&transaction, now_ms, limit, ids, &count, ret_error);
@@ -630,7 +641,7 @@ static int store_expire(spl_store *base, int64_t now_ms, int64_t keep_ms, size_t
         status = spl_change(&transaction, SPL_SQL_FORGET_OUTPUTS, SPL_BIND(SPL_BIND_TEXT(ids[i])),
                             NULL, ret_error);
     if (status == 0 && ours)
-        status = clean(store, &transaction, now_ms, keep_ms, limit, ret_error);
+        status = clean(store, &transaction, now_ms, keep_ms, limit, &more, ret_error);
     if (status < 0)
         return status;
     if (count > 0)
@@ -640,6 +651,7 @@ static int store_expire(spl_store *base, int64_t now_ms, int64_t keep_ms, size_t
         return status;
     *ret_ids = SPL_STEAL(ids);
     *ret_count = count;
+    *ret_more = more || count == limit;
     return 0;
 }
 
@@ -1208,7 +1220,8 @@ static int store_delivery_retry(spl_store *base, const char *id, int64_t next_ms
                                 spl_error *ret_error) {
     return change_delivery(
         base, SPL_SQL_RETRY_DELIVERY,
-        SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(next_ms), SPL_BIND_WHOLE(counts)), ret_error);
+        SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(next_ms), SPL_BIND_WHOLE(counts ? 0 : 1)),
+        ret_error);
 }
 
 /* ------------------------------------------------------------ waiting ---- */

@@ -113,8 +113,8 @@ typedef struct spl_delivery {
     char id[SPL_ID_SIZE]; /* webhook-id */
     char job[SPL_ID_SIZE];
     char *owner, *url;
-    char *payload; /* NULL: built when sent (the store itself ended the job) */
-    unsigned attempts;
+    char *payload;     /* NULL: built when sent (the store itself ended the job) */
+    unsigned attempts; /* including that of the claim */
     int64_t next_ms;
 } spl_delivery;
 void spl_delivery_free(spl_delivery *delivery);
@@ -250,10 +250,12 @@ typedef struct spl_store_functions {
     int (*remove)(spl_store *store, const char *owner, const char *id, spl_error *ret_error);
     /* Expires up to `limit` ended jobs whose expires_ms has passed, drops their metadata and
      * returns their ids; the caller removes their blobs. It also deletes the rows of jobs that
-     * expired more than `keep_ms` ago, idempotency keys of that age, and ended sessions that have
-     * expired, up to `limit` of each. */
+     * expired more than `keep_ms` ago, idempotency keys of that age, turns of owners without jobs,
+     * and ended sessions that have expired, up to `limit` of each. *ret_more: a limit was reached,
+     * so there may be more to do. */
     int (*expire)(spl_store *store, int64_t now_ms, int64_t keep_ms, size_t limit,
-                  char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, spl_error *ret_error);
+                  char (**ret_ids)[SPL_ID_SIZE], size_t *ret_count, bool *ret_more,
+                  spl_error *ret_error);
     /* Whether the job's files must be kept (it has not expired); for the cleanup after a crash.
      * NOT_FOUND: the store has no such job, so the owner of the files is unknown. */
     int (*holds_files)(spl_store *store, const char *id, bool *ret_holds, spl_error *ret_error);
@@ -281,14 +283,15 @@ typedef struct spl_store_functions {
     int (*end_session)(spl_store *store, const char *id, int64_t expires_ms, spl_error *ret_error);
     int (*session_ended)(spl_store *store, const char *id, bool *ret_ended, spl_error *ret_error);
 
-    /* Claims the next due delivery for `lease_ms`, except those of the owners in `busy`, a list in
-     * which each owner stands between newlines ("\nkey:a\nkey:b\n"; "": none). NOT_FOUND: none is
-     * due; *ret_next_ms is when the next one will be (0: there is none). */
+    /* Claims the next due delivery for `lease_ms` and counts an attempt, which a crash of the
+     * process therefore uses up. Skips the owners in `busy`, a list in which each owner stands
+     * between newlines ("\nkey:a\nkey:b\n"; "": none). NOT_FOUND: none is due; *ret_next_ms is when
+     * the next one will be (0: there is none). */
     int (*delivery_claim)(spl_store *store, int64_t now_ms, int64_t lease_ms, const char *busy,
                           spl_delivery *ret_delivery, int64_t *ret_next_ms, spl_error *ret_error);
     /* Removes a delivery that was delivered or given up. */
     int (*delivery_done)(spl_store *store, const char *id, spl_error *ret_error);
-    /* `counts` is false if the attempt should not count. */
+    /* Unless it `counts`, the attempt of the claim is taken back. */
     int (*delivery_retry)(spl_store *store, const char *id, int64_t next_ms, bool counts,
                           spl_error *ret_error);
 

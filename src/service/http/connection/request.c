@@ -73,21 +73,21 @@ static int check_framing(spl_request *request, const char *version, const header
 /* ---- Identity ---- */
 
 /* Sets *ret_valid if a signed link authorizes the request; ret_owner is then the owner of its job.
- * A link is void once the owner is no longer a client. */
+ * A link is void once the key that made it can no longer read the job. */
 static int check_link(spl_request *request, bool *ret_valid, char ret_owner[64],
                       spl_problem *ret_problem) {
-    const char *expires = spl_target_parameter(&request->target, "expires");
-    const char *signature = spl_target_parameter(&request->target, "signature");
-    *ret_valid = request->route->links && expires && signature &&
-                 spl_link_valid(request->parts->auth, request->target.path, expires, signature,
-                                spl_wall_ms() / 1000);
+    const spl_link link = {.expires = spl_target_parameter(&request->target, "expires"),
+                           .by = spl_target_parameter(&request->target, "by"),
+                           .signature = spl_target_parameter(&request->target, "signature")};
+    *ret_valid = request->route->links && spl_link_valid(request->parts->auth, request->target.path,
+                                                         &link, spl_wall_ms() / 1000);
     if (!*ret_valid)
         return 0;
     const int status =
         spl_jobs_owner(request->parts->jobs, request->path_id, ret_owner, ret_problem);
     if (status < 0)
         return status;
-    *ret_valid = spl_auth_has_client(request->parts->auth, ret_owner);
+    *ret_valid = spl_link_has_maker(request->parts->auth, &link, ret_owner);
     return 0;
 }
 

@@ -350,13 +350,14 @@ int spl_jobs_link_answer(spl_request *request, spl_problem *ret_problem) {
     status = spl_request_audit(request, "link.create", request->path_id, file, ret_problem);
     if (status < 0)
         return status;
-    char path[192], query[128];
+    char path[192], query[SPL_LINK_SIZE];
     const bool single = strcmp(file, "stems.zip") != 0 && strcmp(file, "manifest.json") != 0;
     snprintf(path, sizeof(path), "/v1/jobs/%s/%s%s", request->path_id, single ? "stems/" : "",
              file);
     const int64_t expires_s = spl_wall_ms() / 1000 + life_s;
     spl_error error;
-    if (spl_link_sign(request->parts->auth, path, expires_s, query, &error) < 0) {
+    if (spl_link_sign(request->parts->auth, path, &request->principal, expires_s, query, &error) <
+        0) {
         spl_log(SPL_LOG_ERROR, "link.failed", SPL_TEXT("error", error.message));
         return spl_refuse_error(ret_problem, &error);
     }
