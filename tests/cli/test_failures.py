@@ -68,6 +68,15 @@ def test_full_disk_for_standard_input(spleeterd, tmp_path):
         assert "temporary copy of standard input" in result.err and "No space left on device" in result.err
 
 
+def test_full_disk_for_an_evaluation(spleeterd, tmp_path):
+    (tmp_path / "songs/song").mkdir(parents=True)
+    for name in "mixture", "vocals", "accompaniment":
+        wav.write(tmp_path / f"songs/song/{name}.wav", music(2), bits=16)
+    with mounted(tmp_path / "small", "size=200k") as small:
+        result = spleeterd("evaluate", "songs", env={"TMPDIR": str(small)}, code=3)
+        assert f"mixture.wav: its stems do not fit into {small}; set TMPDIR" in result.err and list(small.iterdir()) == []
+
+
 def test_read_only_disk(spleeterd, song, tmp_path):
     with mounted(tmp_path / "fixed", "size=1m,ro") as fixed:
         assert "Read-only file system" in spleeterd("separate", song, "-o", fixed, code=6).err

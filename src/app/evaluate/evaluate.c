@@ -261,8 +261,14 @@ static int use_model(song_job *job, unsigned threads, spl_error *ret_error) {
     pipeline.progress_user = job;
     job->from = 0.5;
     spl_pipeline_result result;
-    return spl_pipeline_run(fd, mixture, &pipeline, outputs, info->stem_count, &result, NULL,
-                            ret_error);
+    spl_error error;
+    status =
+        spl_pipeline_run(fd, mixture, &pipeline, outputs, info->stem_count, &result, NULL, &error);
+    if (status == SPL_E_NO_SPACE)
+        return spl_fail(ret_error, status,
+                        "%s: its stems do not fit into %s; set TMPDIR to a folder with more space",
+                        mixture, job->options->temporary_folder);
+    return status < 0 ? spl_fail(ret_error, status, "%s", error.message) : 0;
 }
 
 /* ------------------------------------------------------------- songs ---- */
