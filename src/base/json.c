@@ -40,6 +40,27 @@ size_t spl_json_values(const void *text, size_t size) {
     return values;
 }
 
+/* Own words for a parser's error: those of jansson quote the text, which may be a client's. */
+static const char *describe(const json_error_t *problem) {
+    switch (json_error_code(problem)) {
+    case json_error_premature_end_of_input:
+        return "the text ends too early";
+    case json_error_end_of_input_expected:
+        return "something follows the value";
+    case json_error_invalid_utf8:
+        return "a string is not UTF-8";
+    case json_error_duplicate_key:
+        return "a name appears twice in an object";
+    case json_error_numeric_overflow:
+        return "a number is too large";
+    case json_error_null_character:
+    case json_error_null_byte_in_key:
+        return "a string contains NUL";
+    default:
+        return "syntax error";
+    }
+}
+
 int spl_json_load(const void *text, size_t size, size_t flags, json_t **ret_value,
                   spl_error *ret_error) {
     const char *bytes = text ? text : "";
@@ -51,8 +72,8 @@ int spl_json_load(const void *text, size_t size, size_t flags, json_t **ret_valu
     if (!value && !*problem.text) /* jansson leaves the message empty when out of memory */
         return spl_fail_memory(ret_error);
     if (!value)
-        return spl_fail(ret_error, SPL_E_FORMAT, "is not valid JSON: line %d: %s", problem.line,
-                        problem.text);
+        return spl_fail(ret_error, SPL_E_FORMAT, "is not valid JSON: line %d, column %d: %s",
+                        problem.line, problem.column, describe(&problem));
     *ret_value = value;
     return 0;
 }

@@ -25,7 +25,7 @@ size_t spl_json_values(const void *text, size_t size);
 /* Parses the `size` bytes at `text` (NULL: empty) and rejects duplicate keys. `flags` are
  * additional jansson flags. The caller owns *ret_value. Errors: FORMAT (not JSON), LIMIT (deeper
  * than SPL_JSON_DEPTH_MAX), MEMORY. The message continues a sentence that begins with the name of
- * the text: "is not valid JSON: line 3: ...". */
+ * the text: "is not valid JSON: line 3, column 14: ...". */
 SPL_WARN_UNUSED int spl_json_load(const void *text, size_t size, size_t flags, json_t **ret_value,
                                   spl_error *ret_error);
 

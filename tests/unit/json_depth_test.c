@@ -176,6 +176,28 @@ static void clients_are_told_why(void **state) {
     assert_int_equal(problem.code, SPL_PROBLEM_BAD_REQUEST);
 }
 
+/* The messages do not quote the text, which may be a client's. */
+static void errors_have_own_words(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {"{\"a\": secret}", "is not valid JSON: line 1, column 12: syntax error"},
+        {"[1,\n 2", "is not valid JSON: line 2, column 2: the text ends too early"},
+        {"[1] secret", "is not valid JSON: line 1, column 10: something follows the value"},
+        {"[\"\xff\"]", "is not valid JSON: line 1, column 2: a string is not UTF-8"},
+        {"{\"secret\":1,\"secret\":2}", ": a name appears twice in an object"},
+        {"[1e999]", ": a number is too large"},
+        {"[\"\\u0000\"]", ": a string contains NUL"},
+    };
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(cases); i++) {
+        json_t *value;
+        spl_error error;
+        assert_int_equal(spl_json_load(cases[i][0], strlen(cases[i][0]), 0, &value, &error),
+                         SPL_E_FORMAT);
+        if (!strstr(error.message, cases[i][1]) || strstr(error.message, "secret"))
+            fail_msg("%s: %s", cases[i][0], error.message);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(depth_is_counted_outside_strings),
@@ -184,6 +206,7 @@ int main(void) {
         cmocka_unit_test(malformed_text_is_refused),
         cmocka_unit_test(the_deepest_fits_on_a_connections_stack),
         cmocka_unit_test(clients_are_told_why),
+        cmocka_unit_test(errors_have_own_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,15 @@
 #define ANSWER_MAX_BYTES ((size_t)64 << 10)
 #define TIMEOUT_S        15
 
+typedef struct pkce_verifier {
+    char text[SPL_BASE64_SIZE(VERIFIER_BYTES)];
+} pkce_verifier;
+
+/* For SPL_CLEANUP. */
+static void wipe_verifier(pkce_verifier *verifier) {
+    OPENSSL_cleanse(verifier, sizeof(*verifier));
+}
+
 bool spl_oauth_configured(const spl_settings *settings) {
     return *settings->oauth_client_id != '\0';
 }
@@ -50,20 +59,20 @@ static void put_callback(FILE *out, const spl_settings *settings) {
 int spl_oauth_begin(const spl_settings *settings, const uint8_t key[32], int64_t now_s,
                     char **ret_url, char ret_secret[SPL_OAUTH_SECRET_SIZE], spl_error *ret_error) {
     uint8_t random[STATE_BYTES + VERIFIER_BYTES], digest[SHA256_DIGEST_LENGTH];
-    char state[SPL_BASE64_SIZE(STATE_BYTES)], verifier[SPL_BASE64_SIZE(VERIFIER_BYTES)];
+    char state[SPL_BASE64_SIZE(STATE_BYTES)];
+    SPL_CLEANUP(wipe_verifier) pkce_verifier verifier = {0};
     char challenge[SPL_BASE64_SIZE(SHA256_DIGEST_LENGTH)];
     if (RAND_bytes(random, sizeof(random)) != 1)
         return spl_fail(ret_error, SPL_E_IO, "OpenSSL has no random bytes");
     spl_base64url_encode(random, STATE_BYTES, state);
-    spl_base64url_encode(random + STATE_BYTES, VERIFIER_BYTES, verifier);
-    SHA256((const unsigned char *)verifier, strlen(verifier), digest);
+    spl_base64url_encode(random + STATE_BYTES, VERIFIER_BYTES, verifier.text);
+    OPENSSL_cleanse(random, sizeof(random));
+    SHA256((const unsigned char *)verifier.text, strlen(verifier.text), digest);
     spl_base64url_encode(digest, sizeof(digest), challenge);
     char seal[SPL_SEAL_CHARS + 1];
     const int length = snprintf(ret_secret, SPL_OAUTH_SECRET_SIZE, "%" PRId64 ".%s.%s",
-                                now_s + SPL_OAUTH_S, state, verifier);
+                                now_s + SPL_OAUTH_S, state, verifier.text);
     const int status = spl_seal_make(key, ret_secret, (size_t)length, seal, ret_error);
-    OPENSSL_cleanse(random, sizeof(random));
-    OPENSSL_cleanse(verifier, sizeof(verifier));
     if (status < 0)
         return status;
     snprintf(ret_secret + length, SPL_OAUTH_SECRET_SIZE - (size_t)length, ".%s", seal);
@@ -143,10 +152,10 @@ static int read_answer(const token_answer *answer, long status, char **ret_token
     return result;
 }
 
-/* Extracts the verifier of a secret, which the caller wipes. Returns false when the seal, expiry or
+/* Extracts the verifier of a secret. Returns false when the seal, expiry or
  * state is invalid. */
 static bool open_secret(const uint8_t key[32], int64_t now_s, const char *secret, const char *state,
-                        char ret_verifier[SPL_BASE64_SIZE(VERIFIER_BYTES)]) {
+                        pkce_verifier *ret_verifier) {
     const char *seal = strrchr(secret, '.');
     if (!seal || !spl_seal_holds(key, secret, (size_t)(seal - secret), seal + 1))
         return false;
@@ -154,15 +163,15 @@ static bool open_secret(const uint8_t key[32], int64_t now_s, const char *secret
     const int64_t expires_s = strtoll(secret, &own, 10);
     const size_t length = strcspn(++own, ".");
     const char *verifier = own + length + 1;
-    snprintf(ret_verifier, SPL_BASE64_SIZE(VERIFIER_BYTES), "%.*s", (int)(seal - verifier),
+    snprintf(ret_verifier->text, sizeof(ret_verifier->text), "%.*s", (int)(seal - verifier),
              verifier);
     return expires_s > now_s && strlen(state) == length && CRYPTO_memcmp(own, state, length) == 0;
 }
 
 int spl_oauth_finish(const spl_settings *settings, const uint8_t key[32], int64_t now_s,
                      const spl_oauth_return *back, char **ret_token, spl_error *ret_error) {
-    char verifier[SPL_BASE64_SIZE(VERIFIER_BYTES)];
-    if (!open_secret(key, now_s, back->secret, back->state, verifier) || !*back->code ||
+    SPL_CLEANUP(wipe_verifier) pkce_verifier verifier = {0};
+    if (!open_secret(key, now_s, back->secret, back->state, &verifier) || !*back->code ||
         strlen(back->code) > CODE_MAX_LENGTH)
         return spl_fail(ret_error, SPL_E_PERMISSION, "the answer belongs to another sign-in");
     SPL_CLEANUP(spl_wipe_p) char *body = NULL;
@@ -171,8 +180,7 @@ int spl_oauth_finish(const spl_settings *settings, const uint8_t key[32], int64_
     if (!answer)
         return spl_fail_memory(ret_error);
     answer->back = back;
-    int status = write_request(settings, back->code, verifier, &body, &size, ret_error);
-    OPENSSL_cleanse(verifier, sizeof(verifier));
+    int status = write_request(settings, back->code, verifier.text, &body, &size, ret_error);
     if (status < 0)
         return status;
     static const char *const headers[] = {"Content-Type: application/x-www-form-urlencoded",
