@@ -11,6 +11,7 @@
 #include "service/http/connection/listen.h"
 #include "service/jobs/models.h"
 #include "service/outbound/outbound.h"
+#include "service/s3_settings.h"
 #include "service/scan/clamd.h"
 #include "service/store/store.h"
 
@@ -258,16 +259,7 @@ static int ask_database(const spl_settings *settings, spl_error *ret_error) {
 }
 
 static int ask_storage(const spl_settings *settings, spl_error *ret_error) {
-    const spl_blobs_s3 options = {
-        .data_dir = settings->data_dir,
-        .endpoint = settings->s3_endpoint,
-        .public_endpoint = settings->s3_public_endpoint,
-        .bucket = settings->s3_bucket,
-        .region = settings->s3_region,
-        .access_key_id = settings->s3_access_key_id,
-        .secret_access_key = settings->s3_secret_access_key,
-        .cache_bytes = settings->cache_bytes,
-    };
+    const spl_blobs_s3 options = spl_s3_settings(settings);
     spl_s3_client *client;
     if (!*settings->s3_endpoint)
         return 0;

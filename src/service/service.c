@@ -15,6 +15,7 @@
 #include "service/observe/log.h"
 #include "service/outbound/address.h"
 #include "service/outbound/outbound.h"
+#include "service/s3_settings.h"
 #include "service/signals.h"
 
 #include <dirent.h>
@@ -245,17 +246,8 @@ static int open_blobs(running_service *service, spl_error *ret_error) {
     const spl_settings *settings = service->settings;
     if (!*settings->s3_endpoint)
         return spl_blobs_open_directory(settings->data_dir, &service->blobs, ret_error);
-    const spl_blobs_s3 options = {
-        .data_dir = settings->data_dir,
-        .endpoint = settings->s3_endpoint,
-        .public_endpoint = settings->s3_public_endpoint,
-        .bucket = settings->s3_bucket,
-        .region = settings->s3_region,
-        .access_key_id = settings->s3_access_key_id,
-        .secret_access_key = settings->s3_secret_access_key,
-        .cache_bytes = settings->cache_bytes,
-        .space = service->space,
-    };
+    spl_blobs_s3 options = spl_s3_settings(settings);
+    options.space = service->space;
     return spl_blobs_open_s3(&options, &service->blobs, ret_error);
 }
 

@@ -40,6 +40,13 @@ def test_a_wrong_value_is_named(spleeterd, tmp_path):
     assert result.lines()[0] == 'spleeterd: SPLEETER_PORT "http" (environment): give a whole number from 0 to 65535'
 
 
+@pytest.mark.parametrize("networks", ["0.0.0.0/0", "::/0", "10.0.0.0/8,0.0.0.0/0", "10.0.0.0/8, ::/0"])
+@pytest.mark.parametrize("name", ["TRUSTED_PROXIES", "SOURCE_ALLOW", "WEBHOOK_ALLOW"])
+def test_all_addresses_are_not_trusted(spleeterd, tmp_path, name, networks):
+    said = problems(spleeterd, tmp_path, "--offline", **{f"SPLEETER_{name}": networks})
+    assert len(said) == 1 and f"SPLEETER_{name}" in said[0] and "not all addresses (/0)" in said[0]
+
+
 def test_nobody_goes_without_authentication(spleeterd, tmp_path):
     assert "SPLEETER_API_KEY" in check(spleeterd, tmp_path, code=2).err
     check(spleeterd, tmp_path, "--env", "development", "--port", "0")

@@ -23,7 +23,7 @@
     "f4v,flv,latm,loas,m2ts,m4b,m4r,m4v,mka,mlp,mp1,mp2,mpc,mpeg,mpg,mts,oga,ogv,qt,rf64,"         \
     "snd,spx,tak,thd,ts,tta,vob,voc,w64,wave,wmv,wv,xwma"
 #define ALGORITHMS    "RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512"
-#define CIDRS         "networks, such as 10.0.0.0/8,fd00::/8"
+#define CIDRS         "networks, such as 10.0.0.0/8,fd00::/8, but not all addresses (/0)"
 #define SECRET_SIZE   4096
 /* Distinct characters of a secret; 16 random digits nearly always have more. */
 #define DIFFERENT_MIN 6
@@ -155,7 +155,12 @@ static bool is_clamd(const char *value) {
            port[1 + strspn(port + 1, "0123456789")] == '\0';
 }
 
+/* A network of all addresses would trust strangers. */
 static bool are_cidrs(const char *value) {
+    for (const char *bits = strchr(value, '/'); bits; bits = strchr(bits + 1, '/')) {
+        if (strtoul(bits + 1, NULL, 10) == 0)
+            return false;
+    }
     return spl_cidr_check(value, NULL) == 0;
 }
 
