@@ -46,7 +46,7 @@ MODULES = {
     "service/core": ["base", "service/outbound"],
     "service/observe": ["base", "service/core"],
     "service/auth": SERVICE,
-    "service/scan": ["base"],
+    "service/scan": ["base", "service/outbound"],
     "service/store": ["base"],
     "service/blobs": ["base", "service/outbound", "service/core", "service/observe"],
     "service/jobs": SERVICE + ["service/auth", "service/scan", "service/store", "service/blobs", "app/audio",

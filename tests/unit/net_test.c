@@ -8,6 +8,7 @@
 #include "service/outbound/address.h"
 #include "service/outbound/outbound.h"
 #include "service/outbound/resolve.h"
+#include "service/scan/clamd.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -493,6 +494,8 @@ int __wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo
 /* The name server of slow*.test does not answer until `released` is posted. */
 int __wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
                        struct addrinfo **found) {
+    if (hints && hints->ai_flags & AI_NUMERICHOST)
+        return __real_getaddrinfo(host, port, hints, found);
     if (strncasecmp(host, "name.test", strlen("name.test")) == 0)
         host = "127.0.0.1";
     if (strncmp(host, "slow", strlen("slow")) != 0)
@@ -569,6 +572,24 @@ static void lookups_are_limited(void **state) {
     assert_int_equal(look_up("name.test", "key:a", (spl_outbound){0}, &error), 0);
 }
 
+/* A slow name server delays neither the end of a scan nor the readiness probe. */
+static void clamds_name_is_looked_up_with_a_deadline(void **state) {
+    (void)state;
+    unsigned calls = 0;
+    spl_error error;
+    spl_scan_verdict verdict;
+    char signature[128];
+    sem_init(&released, 0, 0);
+    const spl_scan_wait wait = {.timeout_s = 60, .canceled = ask_looking, .user = &calls};
+    assert_int_equal(spl_clamd_scan("tcp:slow.test:1", -1, &wait, &verdict, signature, &error),
+                     SPL_E_CANCELED);
+    const spl_scan_wait patient = {.timeout_s = 60};
+    assert_int_equal(spl_clamd_scan("tcp:name.test:1", -1, &patient, &verdict, signature, &error),
+                     SPL_E_IO);
+    assert_non_null(strstr(error.message, "cannot connect"));
+    sem_post(&released);
+}
+
 static int start_servers(void **state) {
     (void)state;
     http_fixture_start(&ipv4_server, false);
@@ -596,6 +617,7 @@ int main(void) {
         cmocka_unit_test(limits),
         cmocka_unit_test(names_are_looked_up_once),
         cmocka_unit_test(lookups_are_limited),
+        cmocka_unit_test(clamds_name_is_looked_up_with_a_deadline),
     };
     return cmocka_run_group_tests(tests, start_servers, stop_servers);
 }

@@ -7,6 +7,7 @@
 #include "service/scan/clamd.h"
 
 #include "base/clock.h"
+#include "service/outbound/resolve.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -86,6 +87,46 @@ static int connect_unix(clamd_session *session, const char *path, spl_error *ret
     return connect_to(session, (struct sockaddr *)&address, sizeof(address), ret_error);
 }
 
+/* `host` is an address. */
+static int connect_address(clamd_session *session, const char *host, const char *port,
+                           spl_error *ret_error) {
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo *found;
+    if (getaddrinfo(host, port, &hints, &found) != 0)
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s port %s is no address", host, port);
+    session_close(session);
+    const int status = connect_to(session, found->ai_addr, found->ai_addrlen, ret_error);
+    freeaddrinfo(found);
+    return status;
+}
+
+/* Tries the addresses of a name in their order. */
+static int connect_name(clamd_session *session, const char *host, const char *port,
+                        spl_error *ret_error) {
+    const spl_resolve resolve = {
+        .host = host,
+        .owner = "",
+        .deadline_s = session->deadline_s,
+        .canceled = session->wait->canceled,
+        .user = session->wait->user,
+    };
+    SPL_CLEANUP(spl_free_p) char *addresses = NULL;
+    spl_error error;
+    int status = spl_resolve_host(&resolve, &addresses, &error);
+    if (status < 0)
+        return spl_fail(ret_error, (spl_status)status, "cannot find clamd's host %s: %s", host,
+                        error.message);
+    status = SPL_E_IO;
+    char *rest = addresses, *address;
+    while (status == SPL_E_IO && (address = strsep(&rest, ",")) && *address) {
+        if (*address == '[')
+            *strchr(++address, ']') = '\0';
+        status = connect_address(session, address, port, ret_error);
+    }
+    return status;
+}
+
 static int connect_tcp(clamd_session *session, const char *host_and_port, spl_error *ret_error) {
     const char *colon = strrchr(host_and_port, ':');
     SPL_CLEANUP(spl_free_p)
@@ -94,19 +135,8 @@ static int connect_tcp(clamd_session *session, const char *host_and_port, spl_er
         return spl_fail(ret_error, SPL_E_ARGUMENT, "tcp:%s names no port", host_and_port);
     if (!host)
         return spl_fail_memory(ret_error);
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    struct addrinfo *found;
-    const int failed = getaddrinfo(host, colon + 1, &hints, &found);
-    if (failed)
-        return spl_fail(ret_error, SPL_E_IO, "cannot find clamd's host %s: %s", host,
-                        gai_strerror(failed));
-    int status = SPL_E_IO;
-    for (const struct addrinfo *entry = found; entry && status < 0; entry = entry->ai_next) {
-        session_close(session);
-        status = connect_to(session, entry->ai_addr, entry->ai_addrlen, ret_error);
-    }
-    freeaddrinfo(found);
-    return status;
+    const int status = connect_address(session, host, colon + 1, ret_error);
+    return status == SPL_E_ARGUMENT ? connect_name(session, host, colon + 1, ret_error) : status;
 }
 
 static int session_open(const char *socket_name, const spl_scan_wait *wait, clamd_session *session,
