@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import resource
 
 
 def helpers_of(pid):
@@ -14,6 +15,12 @@ def helpers_of(pid):
             if name == "spleeterd-codec" and int(fields.split()[1]) == pid:
                 found.append(int(folder.name))
     return found
+
+
+def processor_time_of_children():
+    """Returns the processor time of all ended child processes and their children in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def read_terminal(master):

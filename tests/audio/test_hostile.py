@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from audio_tool import ARGUMENT, BUDGET, EXHAUSTED, FORMAT, HELPER, LIMIT, RATE, SAMPLE, TOOL, UNSUPPORTED, ffmpeg, make, music, tool
-from processes import helpers_of
+from processes import helpers_of, processor_time_of_children
 
 
 def wav(fmt, data):
@@ -128,7 +128,7 @@ def test_long_file_in_few_bytes(tmp_path):
     ffmpeg("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", 4 * 3600, "-c:a", "flac", path)
     content = bytearray(path.read_bytes())
     assert len(content) < 3 << 20
-    start = time.monotonic()
+    start_s = processor_time_of_children()
     done = tool("decode", path, "limit=600")
     assert done.returncode == LIMIT and b"the file says that it is longer than the 600 seconds" in done.stderr
     # Clears the number of samples in STREAMINFO, 36 bits.
@@ -137,7 +137,7 @@ def test_long_file_in_few_bytes(tmp_path):
     path.write_bytes(content)
     done = tool("decode", path, "limit=600")
     assert done.returncode == LIMIT and b"the file is longer than the 600 seconds" in done.stderr
-    assert time.monotonic() - start < 10
+    assert processor_time_of_children() - start_s < 10
 
 
 class Traps:

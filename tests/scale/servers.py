@@ -86,7 +86,7 @@ class Postgres:
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen([self.programs / "postgres", "-D", self.data], stdout=log, stderr=log, cwd="/",
                                             start_new_session=True, **self.user)
-        for _ in range(600):
+        for _ in range(2400):
             ready = subprocess.run([self.programs / "pg_isready", "-h", self.address, "-p", str(self.port)], capture_output=True)
             if ready.returncode == 0:
                 return
@@ -146,7 +146,7 @@ class Versitygw:
                 [self.program, "--access", S3_SETTINGS["S3_ACCESS_KEY_ID"], "--secret", S3_SETTINGS["S3_SECRET_ACCESS_KEY"],
                  "--port", f"{self.address}:{self.port}", "--quiet", "posix", self.folder / "objects"],
                 stdout=log, stderr=log, start_new_session=True)
-        for _ in range(200):
+        for _ in range(2400):
             with contextlib.suppress(OSError), socket.create_connection((self.address, self.port), 1):
                 return
             if self.process.poll() is not None:

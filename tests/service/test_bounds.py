@@ -28,36 +28,41 @@ def hang(service, id, count):
     return stopped
 
 
-@pytest.fixture(scope="module")
-def song():
-    return wav_bytes(60)
+@pytest.fixture
+def submit(endless):
+    """submit(service, codec) submits a job that outlives the test and returns its id."""
+    def start(service, codec):
+        return service.submit(endless.content, name="endless.flac", type="audio/flac", options={"codec": codec, "duration": 6000})["id"]
+
+    return start
 
 
 @pytest.mark.one_process("helpers are those of one process")
-def test_helpers_that_hang_end_with_the_job(serve, song):
-    """One job after the other on one service, with the decoder alone or with two encoders."""
-    service = serve(JOB_TIMEOUT_S=3)
+def test_helpers_that_hang_end_with_the_job(serve, submit):
+    """With the decoder alone or with two encoders."""
+    timeout_s = 8  # the helpers must start before
 
-    def ends(options, count, act, status, **fields):
-        id = service.submit(song, options=options)["id"]
+    def ends(service, codec, count, act, status, limit_s=SOON_S):
+        id = submit(service, codec)
         stopped = hang(service, id, count)
         start_s = time.monotonic()
         act(id)
         job = service.wait(id)
         assert job["status"] == status, job
-        assert time.monotonic() - start_s < SOON_S
+        assert time.monotonic() - start_s < limit_s
         assert not any(pathlib.Path(f"/proc/{helper}").exists() for helper in stopped)
         return job
 
-    ends({"codec": "wav"}, 1, service.cancel, "canceled")
-    ends({"codec": "flac"}, 3, service.cancel, "canceled")
-    assert ends({"codec": "flac"}, 3, lambda id: None, "failed")["error"]["code"] == "job-timeout"
+    service, impatient = serve(), serve(JOB_TIMEOUT_S=timeout_s)
+    ends(service, "wav", 1, service.cancel, "canceled")
+    ends(service, "flac", 3, service.cancel, "canceled")
+    assert ends(impatient, "flac", 3, lambda id: None, "failed", timeout_s + SOON_S)["error"]["code"] == "job-timeout"
 
 
 @pytest.mark.one_process("helpers are those of one process")
-def test_helpers_that_hang_do_not_hold_up_the_end(serve, song):
+def test_helpers_that_hang_do_not_hold_up_the_end(serve, submit):
     service = serve()
-    hang(service, service.submit(song)["id"], 1)
+    hang(service, submit(service, "wav"), 1)
     start_s = time.monotonic()
     assert service.stop() == 0
     assert time.monotonic() - start_s < SOON_S
@@ -107,10 +112,10 @@ def test_a_tedious_file_holds_up_neither_cancel_nor_end(serve, tedious):
 
 @pytest.mark.one_process("helpers are those of one process")
 @pytest.mark.parametrize("codec, count", [("wav", 1), ("flac", 3)])
-def test_killed_helper_fails_the_job(serve, song, codec, count):
+def test_killed_helper_fails_the_job(serve, submit, codec, count):
     """Simulates the kernel's out-of-memory killer. The job reports it and counts as retryable."""
     service = serve(ATTEMPTS=1)
-    id = service.submit(song, options={"codec": codec})["id"]
+    id = submit(service, codec)
     for helper in hang(service, id, count)[-1:]:
         os.kill(helper, signal.SIGKILL)
     job = service.wait(id)
