@@ -30,13 +30,13 @@
 #define METADATA_MAX_BYTES  ((size_t)16 << 10)
 #define TURN_WAIT_MS        60000
 #define PROBE_S             1.0
-#define PROBE_TIME_MAX_S    10
+#define PROBE_TIME_MAX_S    20
 #define PROBE_RETRY_AFTER_S 10
 #define MODEL_RETRY_AFTER_S 60
 
 /* A file that is too costly exhausts its CPU time first and is refused for good. One that reaches
  * the time limit met a busy machine and may be sent again. */
-static_assert(2 * SPL_PROBE_CPU_S < PROBE_TIME_MAX_S, "CPU time is to end first");
+static_assert(4 * SPL_PROBE_CPU_S < PROBE_TIME_MAX_S, "CPU time is to end first");
 
 #define UNKNOWN_BYTES_S 8000.0 /* of an input of unknown length */
 
