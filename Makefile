@@ -11,7 +11,7 @@ TEST_ARGS ?=
 
 # Not parallel, because packages must be installed before anything is built.
 .NOTPARALLEL:
-.PHONY: help all song check test soak check-kernels check-page check-options check-arm64 check-image check-clients bench fuzz asan ubsan tsan deb abi format install clean \
+.PHONY: help all song check test soak check-kernels check-page check-options check-arm64 check-image check-clients bench fuzz asan ubsan tsan deb abi format lint install clean \
 	build-deps test-deps page-deps fuzz-deps arm64-deps
 
 help: ## list the targets
@@ -83,6 +83,9 @@ abi: all ## commit to the present ABI of libspleeter, after an increase of SPL_A
 
 format: ## format the C sources
 	git ls-files '*.c' '*.h' | xargs clang-format -i
+
+lint: all ## check the C sources with clang-tidy
+	tools/lint.py $(BUILD)
 
 install: all ## install below PREFIX (/usr/local)
 	meson install -C $(BUILD)

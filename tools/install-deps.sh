@@ -18,7 +18,7 @@ build='build-essential meson ninja-build pkg-config
 deb='debhelper dpkg-dev chrpath fakeroot'
 deploy='debootstrap debian-archive-keyring systemd-container lintian shellcheck prometheus clamav-daemon caddy curl
     python3-yaml python3-jsonschema python3-venv'
-test='python3-numpy ffmpeg clang-format codespell mandoc zsh fish abigail-tools python3-cryptography chromium iproute2 jq ccache'
+test='python3-numpy ffmpeg clang-format clang-tidy codespell mandoc zsh fish abigail-tools python3-cryptography chromium iproute2 jq ccache'
 fuzz='clang libclang-rt-dev'
 arm64='gcc-aarch64-linux-gnu qemu-user'
 

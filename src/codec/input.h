@@ -28,7 +28,7 @@ SPL_WARN_UNUSED int spl_input_open(int fd, uint64_t file_bytes, spl_input *ret_i
 uint64_t spl_input_mp3_junk(spl_input *input);
 
 /* Callbacks for avio_alloc_context; `input` is a spl_input. */
-int spl_input_read(void *input, uint8_t *bytes, int size);
-int64_t spl_input_seek(void *input, int64_t offset, int whence);
+int spl_input_read(void *opaque, uint8_t *bytes, int size);
+int64_t spl_input_seek(void *opaque, int64_t offset, int whence);
 
 #endif

@@ -43,6 +43,6 @@ void spl_songs_clear(spl_songs *songs);
 SPL_WARN_UNUSED int spl_stem_files_list(const char *path, spl_stem_files *ret_files,
                                         spl_error *ret_error);
 
-void spl_stem_files_clear(spl_stem_files *files);
+void spl_stem_files_clear(spl_stem_files *stems);
 
 #endif

@@ -534,7 +534,7 @@ static void fill_result(const song_run *run, double started_s, spl_pipeline_resu
     };
     for (size_t i = 0; i < run->output_count; i++) {
         result.clipped[i] = spl_encoder_clipped(run->outputs[i].encoder);
-        result.peak_dbfs[i] = 20 * log10(run->outputs[i].set->peak);
+        result.peak_dbfs[i] = 20 * log10((double)run->outputs[i].set->peak);
     }
     snprintf(result.warning, sizeof(result.warning), "%s", spl_decoder_warning(run->decoder));
     result.seconds = spl_now_s() - started_s;

@@ -49,7 +49,8 @@ int64_t spl_backoff_ms(int64_t base_ms, unsigned attempt, int64_t most_ms) {
     uint32_t random = 0;
     if (getrandom(&random, sizeof(random), 0) != sizeof(random))
         return wait_ms;
-    return wait_ms / 2 + (int64_t)((double)(wait_ms - wait_ms / 2) * random / UINT32_MAX);
+    const int64_t half_ms = wait_ms / 2;
+    return half_ms + (int64_t)((double)(wait_ms - half_ms) * random / UINT32_MAX);
 }
 
 void spl_jobs_pause(spl_jobs *jobs, unsigned ms) {

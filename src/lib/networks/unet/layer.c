@@ -69,12 +69,12 @@ static spl_finish finish_at(const spl_layer *layer, const spl_layer_run *run, un
     };
     const spl_plane *raw = run->raw.plane, *out = run->out.plane;
     if (raw) {
-        finish.raw_step = (ptrdiff_t)(stride * raw->channels);
+        finish.raw_step = (ptrdiff_t)stride * raw->channels;
         finish.raw =
             raw->origin + y * raw->row_floats + x * raw->channels + run->raw.channel + channel;
     }
     if (out) {
-        finish.out_step = (ptrdiff_t)(stride * out->channels);
+        finish.out_step = (ptrdiff_t)stride * out->channels;
         finish.out =
             out->origin + y * out->row_floats + x * out->channels + run->out.channel + channel;
     }
