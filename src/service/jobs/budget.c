@@ -2,7 +2,8 @@
  *
  * The budget of a running job: what its owner may store, and what the disk has left.
  */
-#include "service/jobs/internal.h"
+#include "service/jobs/budget.h"
+#include "service/jobs/state.h"
 
 /* A job that writes more than expected asks the store for this much in advance. */
 #define EXTEND_BYTES ((uint64_t)16 << 20)

@@ -2,9 +2,10 @@
  *
  * The janitor: removes files that an earlier process left, expires jobs, and measures readiness.
  */
+#include "service/jobs/janitor.h"
 #include "base/clock.h"
 #include "service/core/ids.h"
-#include "service/jobs/internal.h"
+#include "service/jobs/state.h"
 #include "service/observe/metrics.h"
 
 #define PERIOD_MS      5000

@@ -2,8 +2,9 @@
  *
  * The public JSON of jobs.
  */
+#include "service/jobs/job_json.h"
 #include "base/clock.h"
-#include "service/jobs/internal.h"
+#include "service/jobs/state.h"
 #include "service/observe/json.h"
 
 #include <math.h>

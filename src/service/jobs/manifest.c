@@ -3,7 +3,9 @@
  * The manifest of a job: input, options, model, outputs, and how far the sum of the stems is from
  * the mixture.
  */
-#include "service/jobs/internal.h"
+#include "service/jobs/manifest.h"
+#include "service/jobs/job_json.h"
+#include "service/jobs/state.h"
 
 #include <math.h>
 

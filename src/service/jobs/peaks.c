@@ -7,7 +7,7 @@
  */
 #include "app/audio/audio.h"
 #include "base/clock.h"
-#include "service/jobs/internal.h"
+#include "service/jobs/state.h"
 
 #include <errno.h>
 #include <math.h>

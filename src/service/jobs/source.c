@@ -2,8 +2,10 @@
  *
  * Fetches songs from the source URL that a client gives.
  */
-#include "service/jobs/internal.h"
+#include "service/jobs/source.h"
 #include "service/jobs/media.h"
+#include "service/jobs/state.h"
+#include "service/jobs/upload.h"
 #include "service/outbound/outbound.h"
 
 #include <stdio.h>

@@ -3,12 +3,13 @@
  * Uploads. They are streamed from the socket to disk under limits, and hashed on the way; file
  * content is not kept in memory.
  */
+#include "service/jobs/upload.h"
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "service/core/file_name.h"
-#include "service/jobs/internal.h"
 #include "service/jobs/media.h"
+#include "service/jobs/state.h"
 #include "service/observe/metrics.h"
 
 #include <stdio.h>

@@ -5,11 +5,13 @@
  * a response has a 2xx status or the attempts are used up. Each attempt is signed anew, and counted
  * before it begins, so a process that crashes again and again sends no more than others.
  */
+#include "service/jobs/webhooks.h"
 #include "base/clock.h"
 #include "service/auth/auth.h"
 #include "service/auth/webhook_signature.h"
 #include "service/core/ids.h"
-#include "service/jobs/internal.h"
+#include "service/jobs/job_json.h"
+#include "service/jobs/state.h"
 #include "service/observe/metrics.h"
 #include "service/outbound/outbound.h"
 

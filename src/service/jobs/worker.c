@@ -5,11 +5,15 @@
  * holds the lease. A heartbeat thread renews the lease, reports the progress, and detects cancels
  * and a lost lease; the engine polls several times a segment whether to stop.
  */
+#include "service/jobs/worker.h"
 #include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/digest.h"
 #include "base/pool.h"
-#include "service/jobs/internal.h"
+#include "service/jobs/budget.h"
+#include "service/jobs/manifest.h"
+#include "service/jobs/state.h"
+#include "service/jobs/webhooks.h"
 #include "service/observe/metrics.h"
 
 #include <errno.h>

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * Declarations shared by the files of this module: the parts of the service and the state of its
- * threads.
+ * The state that the threads and requests of this module share, and functions that all files use.
+ * Each file includes this header and those of the files that it calls; includes form no circle
+ * (tests/structure).
  *
- *     media.c options.c models.c digest.c   parsing and checks of requests
+ *     media.c options.c models.c            parsing and checks of requests
  *     upload.c source.c admission.c         from the first byte to a durable job
  *     worker.c budget.c manifest.c          from the job to its stems
  *     janitor.c webhooks.c                  afterwards
  *     peaks.c peaks_cache.c                 waveform peaks of the stems
  *     turns.c                               fair sharing of scarce resources among clients
- *     job_json.c jobs.c                     the public view of jobs
+ *     job_json.c requests.c readiness.c     the public view of jobs and of the module
+ *     start.c                               starts and stops the threads
  */
-#ifndef SPL_SERVICE_JOBS_INTERNAL_H
-#define SPL_SERVICE_JOBS_INTERNAL_H
+#ifndef SPL_SERVICE_JOBS_STATE_H
+#define SPL_SERVICE_JOBS_STATE_H
 
 #include "base/json.h"
 #include "service/jobs/jobs.h"
@@ -102,9 +104,6 @@ static inline void spl_jobs_blob_name(const spl_jobs *jobs, int64_t fence, const
 void spl_jobs_log_failure(spl_log_level level, const char *event, const spl_error *error);
 /* Logs a failure as an error of the service and converts it to a problem (spl_refuse_error). */
 int spl_jobs_refuse_failure(spl_problem *ret_problem, const char *event, const spl_error *error);
-/* Refuses a job because of `limit`: QUEUE_FULL or QUOTA. */
-int spl_jobs_refuse_limit(spl_problem *ret_problem, spl_store_limit limit);
-
 /* Waits for up to `ms` or until the service drains; for threads that poll periodically. */
 void spl_jobs_pause(spl_jobs *jobs, unsigned ms);
 
@@ -112,95 +111,11 @@ void spl_jobs_pause(spl_jobs *jobs, unsigned ms);
  * random part between half and all is returned. */
 int64_t spl_backoff_ms(int64_t base_ms, unsigned attempt, int64_t most_ms);
 
-/* --- upload.c --- */
-struct spl_upload {
-    spl_jobs *jobs;
-    spl_upload *next; /* in spl_jobs.uploads */
-    char owner[64];
-    uint64_t room_bytes;     /* left in the owner's quota when the upload was opened */
-    uint64_t reserved_bytes; /* part of room_bytes; protected by the lock of `jobs` */
-    char *name;              /* sanitized, for display; NULL: none */
-    char *type;              /* as declared; NULL: none */
-    spl_blob_writer writer;
-    struct spl_digest *digest;
-    uint64_t bytes; /* received */
-    spl_space_grant space;
-    double started_s;
-    char sha256[65]; /* "" until spl_upload_finish */
-};
-/* Ends the upload and sets `sha256`. May be called again. */
-SPL_WARN_UNUSED int spl_upload_finish(spl_upload *upload, spl_problem *ret_problem);
-
-/* --- jobs.c --- */
 /* As spl_turns_take. Problems: UNAVAILABLE (no turn was free in time, or the client has
  * disconnected), DRAINING. */
 SPL_WARN_UNUSED int spl_jobs_take_turn(spl_jobs *jobs, spl_turn_kind kind,
                                        const spl_turn_wait *wait, unsigned *ret_slot,
                                        spl_problem *ret_problem);
 void spl_jobs_end_turn(spl_jobs *jobs, spl_turn_kind kind, unsigned slot);
-
-/* --- source.c --- */
-/* Fetches submission->source_url. *ret_upload is owned by the caller. */
-SPL_WARN_UNUSED int spl_source_fetch(spl_jobs *jobs, const spl_submission *submission,
-                                     spl_upload **ret_upload, spl_problem *ret_problem);
-
-/* --- worker.c, janitor.c, webhooks.c: threads; `user` is the spl_jobs --- */
-void *spl_worker_run(void *user);
-void *spl_janitor_run(void *user);
-void *spl_webhooks_run(void *user);
-/* Removes files that an earlier process left behind. */
-SPL_WARN_UNUSED int spl_janitor_clean_up(spl_jobs *jobs, spl_error *ret_error);
-/* Prepares the delivery of the webhook of `job`, to be stored when the job ends. Returns false if
- * the job has no webhook. The strings belong to the job. */
-bool spl_webhook_of(const spl_job *job, spl_delivery *ret_delivery);
-
-/* --- budget.c --- */
-typedef struct spl_job_budget {
-    spl_jobs *jobs;
-    const spl_job *job;
-    uint64_t stored_bytes; /* what its outputs count towards the owner's storage */
-    uint64_t row_bytes;    /* of them in the database */
-    uint64_t held_bytes;   /* what it wrote so far */
-    spl_space_grant space;
-} spl_job_budget;
-/* Fails with NO_SPACE if the disk lacks what a claimed job is expected to write, or wrote in an
- * earlier attempt. Errors also: IO. */
-SPL_WARN_UNUSED int spl_job_budget_open(spl_jobs *jobs, const spl_job *job, size_t output_count,
-                                        spl_job_budget *ret_budget, spl_error *ret_error);
-/* As spl_budget.allow (app/pipeline). A job that writes more than expected needs free storage of
- * its owner and disk space for it. Errors: LIMIT (the owner may not store so much), NO_SPACE,
- * CANCELED (lease lost), and those of the store. */
-SPL_WARN_UNUSED int spl_job_budget_allow(spl_job_budget *budget, uint64_t held_bytes,
-                                         uint64_t next_bytes, spl_error *ret_error);
-/* Returns the unused disk space. May be called again, and on a zeroed budget. */
-void spl_job_budget_close(spl_job_budget *budget);
-
-/* --- manifest.c --- */
-/* The input of a job's manifest. */
-typedef struct spl_job_manifest_facts {
-    const spl_job *job;
-    const spl_job_output *outputs;
-    size_t output_count;
-    const spl_model_info *model;
-    const spl_pipeline_result *result;
-    const spl_timings *timings;
-} spl_job_manifest_facts;
-/* The phases of a job's run time besides decoding (timings->read_s). */
-static inline double spl_separating_s(const spl_timings *timings) {
-    return timings->forward_s + timings->networks_s + timings->masks_s + timings->inverse_s;
-}
-static inline double spl_encoding_s(const spl_timings *timings, const spl_pipeline_result *result) {
-    return SPL_MAX(result->seconds - timings->read_s - spl_separating_s(timings), 0);
-}
-/* JSON text, owned by the caller. */
-SPL_WARN_UNUSED int spl_job_manifest_write(const spl_job_manifest_facts *facts, char **ret_text,
-                                           spl_error *ret_error);
-
-/* --- job_json.c --- */
-/* The job's public JSON (jobs.h), owned by the caller; `with_queue` adds the position in the queue
- * from the store. NULL: out of memory. */
-json_t *spl_job_json(spl_jobs *jobs, const spl_job *job, bool with_queue);
-/* A JSON number, or null if `value` is not finite. */
-json_t *spl_json_number(double value);
 
 #endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Whether jobs can be accepted, and the gauges of the queue and the disk.
+ */
+#include "base/descriptors.h"
+#include "service/jobs/state.h"
+#include "service/observe/metrics.h"
+#include "service/scan/clamd.h"
+
+int spl_jobs_ready(spl_jobs *jobs, spl_problem *ret_problem) {
+    const spl_settings *settings = jobs->settings;
+    if (atomic_load(&jobs->draining))
+        return spl_refuse(ret_problem, SPL_PROBLEM_DRAINING, "the service is shutting down");
+    if (spl_descriptors_left() < SPL_DESCRIPTORS_MIN)
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE,
+                          "the service has too many files and connections open; raise its limit of "
+                          "open files (ulimit -n, LimitNOFILE=)");
+    uint64_t free_bytes;
+    spl_models_entry model;
+    if (SPL_STORE(jobs, ping, NULL) < 0)
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the database can't be used");
+    if (SPL_BLOBS(jobs, check, &jobs->stop, NULL) < 0 ||
+        spl_space_free_bytes(jobs->space, &free_bytes, NULL) < 0)
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the storage can't be used");
+    if (free_bytes < settings->min_free_bytes)
+        return spl_refuse_about(ret_problem, SPL_PROBLEM_UNAVAILABLE, NULL,
+                                "SPLEETER_MIN_FREE_DISK_MB", "the disk is full");
+    if (!jobs->only_works && *settings->clamd && !spl_clamd_alive(settings->clamd))
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE,
+                          "the virus scanner gives no answer");
+    if (spl_models_find(jobs->models, settings->default_model, &model, NULL) < 0)
+        return spl_refuse_about(ret_problem, SPL_PROBLEM_UNAVAILABLE, NULL, "SPLEETER_MODEL",
+                                "the default model is not there");
+    return 0;
+}
+
+void spl_jobs_measure(spl_jobs *jobs) {
+    spl_store_stats stats;
+    uint64_t free_bytes;
+    spl_error error;
+    if (jobs->only_works) {
+        /* the processes that accept jobs measure the queue */
+    } else if (SPL_STORE(jobs, stats, &stats, &error) < 0) {
+        spl_jobs_log_failure(SPL_LOG_ERROR, "jobs.not_measured", &error);
+    } else {
+        const int64_t oldest_ms = stats.oldest_queued_ms;
+        spl_metrics_set(SPL_GAUGE_QUEUE_DEPTH, (double)stats.queued);
+        spl_metrics_set(SPL_GAUGE_QUEUE_OLDEST_SECONDS,
+                        oldest_ms ? 1e-3 * (double)(spl_jobs_now_ms(jobs) - oldest_ms) : 0);
+        spl_metrics_set(SPL_GAUGE_STORED_BYTES, (double)stats.stored_bytes);
+    }
+    if (spl_space_free_bytes(jobs->space, &free_bytes, &error) < 0)
+        spl_jobs_log_failure(SPL_LOG_ERROR, "jobs.not_measured", &error);
+    else
+        spl_metrics_set(SPL_GAUGE_DISK_FREE_BYTES, (double)free_bytes);
+}
