@@ -49,9 +49,14 @@ def environment(**settings):
 # ---------------------------------------------------------------------------- audio
 
 
+def wav_of(samples, rate=44100):
+    """Returns the content of a WAV file of 16 bits."""
+    samples = np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2")
+    return wav.header(samples.nbytes, rate, samples.shape[1], 16, wav.PCM) + samples.tobytes()
+
+
 def wav_bytes(seconds, **keywords):
-    samples = np.clip(np.rint(music(seconds, **keywords) * 32768), -32768, 32767).astype("<i2")
-    return wav.header(samples.nbytes, keywords.get("rate", 44100), samples.shape[1], 16, wav.PCM) + samples.tobytes()
+    return wav_of(music(seconds, **keywords), keywords.get("rate", 44100))
 
 
 @pytest.fixture(scope="session")
@@ -63,8 +68,8 @@ def song():
 @pytest.fixture(scope="session")
 def long_song():
     """The content of a WAV file of four minutes: long enough to query a job while it runs, and
-    short enough to wait for its end."""
-    return wav_bytes(240)
+    short enough to wait for its end. It repeats, since music takes long to make."""
+    return wav_of(np.tile(music(12), (20, 1)))
 
 
 @pytest.fixture(scope="session")

@@ -25,13 +25,19 @@ def stems(client, job):
     return {output["file"]: client.stem(job["id"], output["file"]).body for output in job["outputs"]}
 
 
+@pytest.fixture(scope="module")
+def shared(serve_all):
+    """One service for the tests that do not depend on what else it holds."""
+    return serve_all()
+
+
 # ------------------------------------------------------------------------- creation
 
 
-def test_the_bundled_song_gives_the_commands_bytes(service, command):
+def test_the_bundled_song_gives_the_commands_bytes(shared, command):
     content = SONG.read_bytes()
-    job = service.separate(content, name="audio_example.mp3", type="audio/mpeg")
-    assert stems(service, job) == command(content, name="audio_example.mp3")
+    job = shared.separate(content, name="audio_example.mp3", type="audio/mpeg")
+    assert stems(shared, job) == command(content, name="audio_example.mp3")
 
 
 @pytest.mark.parametrize("fields, options", [
@@ -44,15 +50,15 @@ def test_the_bundled_song_gives_the_commands_bytes(service, command):
     ({"mixes": {"all": ["vocals", "accompaniment"]}, "stems": ["vocals"]},
      ["--stems", "vocals", "--mix", "all=vocals+accompaniment"]),
 ], ids=lambda value: "" if isinstance(value, list) else "-".join(value))
-def test_options_give_the_commands_bytes(service, command, song, fields, options):
-    job = service.separate(song, options=fields)
-    assert stems(service, job) == command(song, *options)
+def test_options_give_the_commands_bytes(shared, command, song, fields, options):
+    job = shared.separate(song, options=fields)
+    assert stems(shared, job) == command(song, *options)
 
 
-def test_an_input_that_is_not_44100_stereo(service, command):
+def test_an_input_that_is_not_44100_stereo(shared, command):
     content = wav_bytes(1.5, rate=48000, channels=1)
-    job = service.separate(content, options={"keep_format": True})
-    assert stems(service, job) == command(content, "--keep-format")
+    job = shared.separate(content, options={"keep_format": True})
+    assert stems(shared, job) == command(content, "--keep-format")
 
 
 def test_three_ways_to_create_are_one(service, song):
@@ -72,20 +78,20 @@ def test_three_ways_to_create_are_one(service, song):
     assert results[0]["metadata"] == {"n": [1, "two"]} and results[1]["metadata"] is None
 
 
-def test_names_of_files_can_be_shown(service, song):
+def test_names_of_files_can_be_shown(shared, song):
     """Changes of text direction are replaced, in JSON as in Content-Disposition; control characters
     are refused."""
     for name, shown in {"a\u202egpj.wav": "a_gpj.wav", "\u061c\u200e\u200f\u2066\u2069.wav": "_____.wav",
                         "../C:\\music\\a.wav": "a.wav",
                         "Björk 音楽.wav": "Björk 音楽.wav"}.items():
         path = f"/v1/jobs?filename={urllib.parse.quote(name)}"
-        answer = service.request("POST", path, song, {"Content-Type": "audio/wav"})
+        answer = shared.request("POST", path, song, {"Content-Type": "audio/wav"})
         assert answer.status == 202, answer
         job = answer.json()
         assert job["input"]["name"] == shown
-        assert service.job(job["id"])["input"]["name"] == shown
+        assert shared.job(job["id"])["input"]["name"] == shown
     for control in ("%1b%5b2J.wav", "a%c2%9b.wav"):
-        answer = service.request("POST", f"/v1/jobs?filename={control}", song, {"Content-Type": "audio/wav"})
+        answer = shared.request("POST", f"/v1/jobs?filename={control}", song, {"Content-Type": "audio/wav"})
         assert answer.status == 400, answer
 
 
@@ -99,10 +105,10 @@ def test_a_source_url(serve, receiver, song):
     assert (answer.status, answer.problem()) == (422, "source-refused")
 
 
-def test_private_source_urls_are_refused(service, receiver):
+def test_private_source_urls_are_refused(shared, receiver):
     for url in (f"{receiver.url}/a.wav", "http://localhost/a.wav", "https://127.0.0.1/a.wav", "https://[::1]/a.wav",
                 "https://169.254.169.254/latest/meta-data", "file:///etc/passwd", "gopher://example.org/"):
-        answer = service.post_json("/v1/jobs", {"source_url": url})
+        answer = shared.post_json("/v1/jobs", {"source_url": url})
         assert (answer.status, answer.problem()) == (422, "source-refused"), url
     assert receiver.requests == []
 
@@ -133,32 +139,32 @@ def test_a_job_from_queued_to_succeeded(service, long_song):
     assert service.wait(second["id"])["metadata"] == {"mine": True}
 
 
-def test_the_manifest_proves_the_result(service, song):
-    job = service.separate(song)
-    answer = service.get(f"/v1/jobs/{job['id']}/manifest.json")
+def test_the_manifest_proves_the_result(shared, song):
+    job = shared.separate(song)
+    answer = shared.get(f"/v1/jobs/{job['id']}/manifest.json")
     assert answer.status == 200 and answer.headers["Content-Type"] == "application/json"
     manifest = answer.json()
     text = json.dumps(manifest)
     assert job["model"]["sha256"] in text and hashlib.sha256(song).hexdigest() in text
     for output in job["outputs"]:
-        content = service.stem(job["id"], output["file"]).body
+        content = shared.stem(job["id"], output["file"]).body
         assert hashlib.sha256(content).hexdigest() == output["sha256"]
         assert output["sha256"] in text and len(content) == output["bytes"]
     assert manifest["residual_db"] is None or manifest["residual_db"] < -60
 
 
-def test_a_song_that_ends_early_has_a_warning(service, song):
+def test_a_song_that_ends_early_has_a_warning(shared, song):
     content = SONG.read_bytes()
-    job = service.separate(content[:len(content) // 2], name="cut.mp3", type="audio/mpeg")
+    job = shared.separate(content[:len(content) // 2], name="cut.mp3", type="audio/mpeg")
     assert job["status"] == "succeeded"
     assert re.fullmatch(r"the file says that it has 10\.9 s, but ends after 5\.\d s", job["warning"])
-    assert service.get("/v1/jobs").json()["jobs"][0]["warning"] == job["warning"]
-    assert service.separate(song)["warning"] is None
+    assert shared.get("/v1/jobs").json()["jobs"][0]["warning"] == job["warning"]
+    assert shared.separate(song)["warning"] is None
 
 
-def test_events_are_whole_snapshots(service, long_song):
-    job = service.submit(long_song)
-    connection, response = service.open("GET", f"/v1/jobs/{job['id']}/events")
+def test_events_are_whole_snapshots(shared, long_song):
+    job = shared.submit(long_song)
+    connection, response = shared.open("GET", f"/v1/jobs/{job['id']}/events")
     assert response.status == 200 and response.headers["Content-Type"].startswith("text/event-stream")
     stream = response.read().decode()
     connection.close()
@@ -173,9 +179,9 @@ def test_events_are_whole_snapshots(service, long_song):
     progress = [snapshot["progress"] for snapshot in jobs]
     assert progress == sorted(progress) and any(0 < value < 1 for value in progress)
     # A late client gets the whole state at once, and then the end of the stream.
-    late = service.get(f"/v1/jobs/{job['id']}/events").body.decode()
+    late = shared.get(f"/v1/jobs/{job['id']}/events").body.decode()
     assert late.count("data: ") == 1
-    assert json.loads(re.search("data: (.*)", late).group(1)) == service.job(job["id"])
+    assert json.loads(re.search("data: (.*)", late).group(1)) == shared.job(job["id"])
 
 
 # -------------------------------------------------------------------------- listing
@@ -285,26 +291,26 @@ def test_stored_answers_do_not_repeat_the_metadata(service, song):
     assert len(answer) < 4000
 
 
-def test_the_same_key_in_flight_is_refused(service, song):
+def test_the_same_key_in_flight_is_refused(shared, song):
     body, type = form({}, song)
-    connection = http.client.HTTPConnection("127.0.0.1", service.port)
+    connection = http.client.HTTPConnection("127.0.0.1", shared.port)
     connection.putrequest("POST", "/v1/jobs")
-    for name, value in {"Content-Type": type, "Content-Length": len(body), "X-API-KEY": service.key,
+    for name, value in {"Content-Type": type, "Content-Length": len(body), "X-API-KEY": shared.key,
                         "Idempotency-Key": "k-2", "Expect": "100-continue"}.items():
         connection.putheader(name, str(value))
     connection.endheaders()
-    assert connection.sock.recv(1000).startswith(b"HTTP/1.1 100 ")  # the service has read its headers
-    answer = service.post("/v1/jobs", {}, {"Idempotency-Key": "k-2"}, file=song)
+    assert connection.sock.recv(1000).startswith(b"HTTP/1.1 100 ")  # the shared has read its headers
+    answer = shared.post("/v1/jobs", {}, {"Idempotency-Key": "k-2"}, file=song)
     assert (answer.status, answer.problem()) == (409, "idempotency-in-flight")
     connection.send(body)
     assert connection.getresponse().status == 202
     connection.close()
 
 
-def test_a_refused_request_gives_its_key_back(service, song):
-    refused = service.post("/v1/jobs", {"codec": "none"}, {"Idempotency-Key": "k-3"}, file=song)
+def test_a_refused_request_gives_its_key_back(shared, song):
+    refused = shared.post("/v1/jobs", {"codec": "none"}, {"Idempotency-Key": "k-3"}, file=song)
     assert refused.status == 422
-    assert service.post("/v1/jobs", {}, {"Idempotency-Key": "k-3"}, file=song).status == 202
+    assert shared.post("/v1/jobs", {}, {"Idempotency-Key": "k-3"}, file=song).status == 202
 
 
 def test_many_at_once_with_one_key_make_one_job(service, song):
@@ -346,16 +352,16 @@ def zip_of(answer):
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_legacy_answers_with_a_zip(service, command, song):
-    answer = service.post("/separate", {"stems": "2"}, file=song)
+def test_legacy_answers_with_a_zip(shared, command, song):
+    answer = shared.post("/separate", {"stems": "2"}, file=song)
     assert answer.status == 200 and answer.headers["Content-Type"] == "application/zip", answer
     files = {name.rsplit("/", 1)[-1]: content for name, content in zip_of(answer).items()}
     expected = command(song)
     assert {name: files[name] for name in expected} == expected
 
 
-def test_legacy_answers_with_one_stem(service, command, song):
-    answer = service.post("/separate", {"stem": "vocals", "format": "mp3"}, file=song)
+def test_legacy_answers_with_one_stem(shared, command, song):
+    answer = shared.post("/separate", {"stem": "vocals", "format": "mp3"}, file=song)
     assert answer.status == 200 and answer.headers["Content-Type"] == "audio/mpeg", answer
     assert answer.body == command(song, "-c", "mp3", "--stems", "vocals")["vocals.mp3"]
 
@@ -381,21 +387,21 @@ def test_legacy_is_canceled_by_a_client_that_leaves(service, endless):
 
 
 @pytest.mark.parametrize("fields", [{"stems": "3"}, {"stem": "piano"}, {"format": "exe"}], ids=str)
-def test_legacy_refuses_unknown_values(service, song, fields):
-    assert service.post("/separate", fields, file=song).status == 422
+def test_legacy_refuses_unknown_values(shared, song, fields):
+    assert shared.post("/separate", fields, file=song).status == 422
 
 
 # --------------------------------------------------------------------- other routes
 
 
-def test_models(service):
-    models = service.get("/v1/models").json()["models"]
+def test_models(shared):
+    models = shared.get("/v1/models").json()["models"]
     named = [model for model in models if "2stems" in model["name"]]
     assert named and re.fullmatch("[0-9a-f]{64}", named[0]["sha256"]) and named[0]["licence"]
 
 
-def test_openapi_describes_the_routes(service):
-    answer = service.get("/openapi.json")
+def test_openapi_describes_the_routes(shared):
+    answer = shared.get("/openapi.json")
     assert answer.status == 200 and answer.headers["Content-Type"] == "application/json"
     paths = answer.json()["paths"]
     for path in ("/v1/jobs", "/v1/jobs/{id}", "/v1/jobs/{id}/cancel", "/v1/jobs/{id}/events", "/v1/jobs/{id}/stems/{file}",
@@ -404,21 +410,21 @@ def test_openapi_describes_the_routes(service):
         assert path in paths, path
 
 
-def test_health_and_ready_need_no_key(service):
-    stranger = Client(service.port, None)
+def test_health_and_ready_need_no_key(shared):
+    stranger = Client(shared.port, None)
     assert stranger.get("/health").json() == {"status": "ok"}
     assert stranger.get("/ready").status == 200
     for path in ("/metrics", "/v1/jobs", "/v1/models", "/v1/webhooks/secret"):
         assert stranger.get(path).problem() == "unauthorized", path
 
 
-def test_request_ids_and_traces_come_back(service):
+def test_request_ids_and_traces_come_back(shared):
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    answer = service.get("/v1/jobs", X_Request_Id="mine-1", traceparent=f"00-{trace}-00f067aa0ba902b7-01")
+    answer = shared.get("/v1/jobs", X_Request_Id="mine-1", traceparent=f"00-{trace}-00f067aa0ba902b7-01")
     assert answer.headers["X-Request-Id"] == "mine-1"
-    line, = wait_until(lambda: [line for line in service.log("http.request") if line.get("request_id") == "mine-1"], what="its log line")
+    line, = wait_until(lambda: [line for line in shared.log("http.request") if line.get("request_id") == "mine-1"], what="its log line")
     assert line["trace_id"] == trace and line["key"] == "key:default"
-    assert re.fullmatch(UUID7, service.get("/v1/jobs", X_Request_Id="not good").headers["X-Request-Id"])
+    assert re.fullmatch(UUID7, shared.get("/v1/jobs", X_Request_Id="not good").headers["X-Request-Id"])
 
 
 @pytest.mark.parametrize("method, path, status, code", [
@@ -426,8 +432,8 @@ def test_request_ids_and_traces_come_back(service):
     ("PUT", "/v1/jobs", 405, "method-not-allowed"), ("DELETE", "/health", 405, "method-not-allowed"),
     ("GET", "/v1/jobs/../../etc/passwd", 400, "bad-request"),
 ])
-def test_other_addresses(service, method, path, status, code):
-    answer = service.request(method, path)
+def test_other_addresses(shared, method, path, status, code):
+    answer = shared.request(method, path)
     assert (answer.status, answer.problem()) == (status, code)
     if status == 405:
         assert answer.headers["Allow"]
