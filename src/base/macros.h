@@ -35,6 +35,7 @@ static inline void spl_wipe_p(char **text) {
 static inline void spl_close_p(int *fd) {
     if (*fd >= 0)
         close(*fd);
+    *fd = -1;
 }
 
 /* The plural suffix after a number: "1 file", "2 files". */

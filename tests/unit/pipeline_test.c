@@ -5,6 +5,7 @@
  */
 #include "app/audio/wav.h"
 #include "app/pipeline/budget.h"
+#include "base/descriptors.h"
 #include "base/file.h"
 #include "folder.h"
 
@@ -156,6 +157,82 @@ static void outputs_of_helpers_count(void **state) {
     assert_int_equal(run(&own, flac, NULL, &expected_bytes), SPL_E_LIMIT);
 }
 
+/* The running children of this process. */
+static unsigned children(void) {
+    unsigned count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *task; (task = readdir(tasks));) {
+        char path[300];
+        snprintf(path, sizeof(path), "/proc/self/task/%s/children", task->d_name);
+        FILE *file = fopen(path, "re");
+        int pid;
+        while (file && fscanf(file, "%d", &pid) == 1)
+            count++;
+        if (file)
+            fclose(file);
+    }
+    closedir(tasks);
+    return count;
+}
+
+typedef struct helper_watch {
+    unsigned most;
+    size_t descriptors; /* fewest left */
+} helper_watch;
+
+static int count_helpers(void *user, uint64_t held_bytes, uint64_t next_bytes,
+                         spl_error *ret_error) {
+    (void)held_bytes, (void)next_bytes, (void)ret_error;
+    helper_watch *own = user;
+    own->most = SPL_MAX(own->most, children());
+    own->descriptors = SPL_MIN(own->descriptors, spl_descriptors_left());
+    return 0;
+}
+
+static void expect_equal_files(const char *path, const char *other_path) {
+    spl_file_map file, other;
+    assert_int_equal(spl_file_map_open(path, SIZE_MAX, &file, NULL), 0);
+    assert_int_equal(spl_file_map_open(other_path, SIZE_MAX, &other, NULL), 0);
+    assert_int_equal(file.size_bytes, other.size_bytes);
+    assert_memory_equal(file.data, other.data, other.size_bytes);
+    spl_file_map_close(&file);
+    spl_file_map_close(&other);
+}
+
+/* All outputs of a set have the same bytes, whether they waited for a helper or not. */
+static void many_outputs_take_few_helpers(void **state) {
+    (void)state;
+    enum { COUNT = SPL_ENCODERS_MAX + 3 };
+    static char paths[COUNT][160];
+    static spl_output outputs[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        snprintf(paths[i], sizeof(paths[i]), "%s/%zu.flac", folder, i);
+        outputs[i] = (spl_output){.name = "mix", .stems = 1 + i % 3, .path = paths[i], .fd = -1};
+    }
+    const spl_pipeline_options options[] = {
+        {.channels = SPL_CHANNELS_FIRST_TWO, .codec = SPL_CODEC_FLAC},
+        {.keep_format = true, .codec = SPL_CODEC_FLAC}};
+    for (size_t o = 0; o < SPL_ARRAY_SIZE(options); o++) {
+        SPL_CLEANUP(spl_close_p) int fd = make_song();
+        helper_watch own = {.descriptors = SIZE_MAX};
+        const size_t before = spl_descriptors_left();
+        spl_pipeline_options watched = options[o];
+        watched.model = model;
+        watched.budget = (spl_budget){count_helpers, &own};
+        spl_pipeline_result result;
+        spl_error error;
+        if (spl_pipeline_run(fd, "song", &watched, outputs, COUNT, &result, NULL, &error) < 0)
+            fail_msg("%s", error.message);
+        assert_in_range(own.most, SPL_ENCODERS_MAX, SPL_ENCODERS_MAX + 1); /* and a decoder */
+        assert_in_range(before - own.descriptors, COUNT, SPL_RUN_DESCRIPTORS_MAX);
+        assert_int_equal(spl_descriptors_left(), before);
+        for (size_t i = 0; i < COUNT; i++)
+            expect_equal_files(paths[i], paths[i % 3]);
+        for (size_t i = 0; i < COUNT; i++)
+            unlink(paths[i]);
+    }
+}
+
 static int set_up(void **state) {
     (void)state;
     spl_model_choice choice;
@@ -175,10 +252,9 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equal_sets_share_a_spool),
-        cmocka_unit_test(stereo_needs_no_spool),
-        cmocka_unit_test(a_run_ends_at_its_budget),
-        cmocka_unit_test(outputs_of_helpers_count),
+        cmocka_unit_test(equal_sets_share_a_spool),      cmocka_unit_test(stereo_needs_no_spool),
+        cmocka_unit_test(a_run_ends_at_its_budget),      cmocka_unit_test(outputs_of_helpers_count),
+        cmocka_unit_test(many_outputs_take_few_helpers),
     };
     return cmocka_run_group_tests_name("pipeline", tests, set_up, tear_down);
 }

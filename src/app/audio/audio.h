@@ -143,6 +143,9 @@ typedef struct spl_encode_options {
  * A file may still be larger: an encoder that lacks the bit rate takes the nearest that it has. */
 double spl_encode_bytes_s(const spl_encode_options *options);
 
+/* Whether a helper encodes the file: all but WAV at 44,100 Hz. */
+bool spl_encode_needs_helper(const spl_encode_options *options);
+
 typedef struct spl_encoder spl_encoder;
 
 /* Starts writing an audio file to the descriptor `fd`, at its file position; `fd` stays the

@@ -145,6 +145,10 @@ static int check_options(const spl_encode_options *options, const char *name,
     return 0;
 }
 
+bool spl_encode_needs_helper(const spl_encode_options *options) {
+    return options->codec != SPL_CODEC_WAV || options->sample_rate_hz != SPL_SAMPLE_RATE_HZ;
+}
+
 int spl_encoder_open(int fd, const char *name, const spl_encode_options *options,
                      spl_encoder **ret_encoder, spl_error *ret_error) {
     int status = check_options(options, name, ret_error);
@@ -160,7 +164,7 @@ int spl_encoder_open(int fd, const char *name, const spl_encode_options *options
     encoder->name = strdup(name);
     if (!encoder->name)
         status = spl_fail_memory(ret_error);
-    else if (options->codec == SPL_CODEC_WAV && options->sample_rate_hz == SPL_SAMPLE_RATE_HZ)
+    else if (!spl_encode_needs_helper(options))
         status = start_wav(encoder, fd, options, ret_error);
     else
         status = start_helper(encoder, fd, options, ret_error);

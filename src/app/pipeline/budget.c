@@ -35,8 +35,11 @@ uint64_t spl_pipeline_expect(const spl_pipeline_options *options, const spl_audi
     const spl_encode_options encode = spl_pipeline_encoding(options, input);
     double bytes_s = (double)output_count * spl_encode_bytes_s(&encode);
     spl_lane lanes[SPL_CHANNELS_MAX];
+    size_t spools = 0;
     if (options->keep_format && spl_lanes_of(input->channels, input->channel_mask, lanes) > 1)
-        bytes_s += (double)spl_pipeline_sets(outputs, output_count) * input->channels *
-                   SPL_SAMPLE_RATE_HZ * sizeof(float);
+        spools = spl_pipeline_sets(outputs, output_count);
+    else if (spl_encode_needs_helper(&encode) && output_count > SPL_ENCODERS_MAX)
+        spools = spl_pipeline_sets(outputs + SPL_ENCODERS_MAX, output_count - SPL_ENCODERS_MAX);
+    bytes_s += (double)spools * encode.channels * SPL_SAMPLE_RATE_HZ * sizeof(float);
     return (uint64_t)(seconds * bytes_s) + output_count * FILE_EXTRA_BYTES;
 }

@@ -21,7 +21,8 @@ size_t spl_pipeline_sets(const spl_output *outputs, size_t output_count);
  * spools. For each second:
  *
  *     outputs   number of outputs x spl_encode_bytes_s
- *     spools    with several channel pairs: different stem sets x channels x 44,100 x 4 bytes */
+ *     spools    different stem sets x channels x 44,100 x 4 bytes: of all outputs with several
+ *               channel pairs, else of those that wait for a helper (SPL_ENCODERS_MAX) */
 uint64_t spl_pipeline_expect(const spl_pipeline_options *options, const spl_audio_info *input,
                              const spl_output *outputs, size_t output_count, double seconds);
 

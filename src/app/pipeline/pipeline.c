@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Runs one song. A decoder feeds spl_separate one channel pair at a time (lanes.h). The stems are
- * mixed once for each different set of stems and passed to the encoders of its outputs, or, if
- * there are several channel pairs, written to a spool until all pairs are done.
+ * mixed once for each different set of stems and passed to the encoders of its outputs. They are
+ * written to a spool if there are several channel pairs, until all pairs are done, and for outputs
+ * that wait for a helper.
  *
  * Files get their final names at the end, after all of them are flushed to the disk.
  */
@@ -29,16 +30,18 @@ typedef struct stem_set {
     uint64_t stems;
     const char *name; /* of its first output */
     float peak;
-    int spool; /* one channel pair after the other, if there are several; or -1 */
+    int spool; /* one channel pair after the other; -1: it needs none */
     uint64_t spool_bytes;
+    size_t waiting;   /* outputs that are encoded from the spool after the others */
     char *spool_name; /* for messages: it has the folder */
 } stem_set;
 
 typedef struct output_state {
     spl_output request;
     spl_output_file file;
-    spl_encoder *encoder;
-    const stem_set *set;
+    spl_encoder *encoder; /* NULL: it waits, or is finished */
+    stem_set *set;
+    uint64_t bytes, clipped; /* when finished */
 } output_state;
 
 typedef struct song_run {
@@ -55,9 +58,9 @@ typedef struct song_run {
     bool last_pass; /* over the current channel pair: the pass that produces the stems */
 
     output_state *outputs;
-    size_t output_count;
+    size_t output_count, encoder_count; /* all; those that have an encoder from the start */
     stem_set *sets;
-    size_t set_count;
+    size_t set_count, spool_count;
     double encode_bytes; /* of one output, for each sample at 44,100 Hz */
     unsigned stem_count;
     bool measure; /* measure the residual: every stem has an output of its own */
@@ -151,21 +154,39 @@ static char *folder_for_spool(const spl_pipeline_options *options, const char *p
 
 static int open_output(song_run *run, output_state *output) {
     const spl_output *request = &output->request;
-    int fd = request->fd;
-    if (request->path) {
-        struct stat existing;
-        if (stat(request->path, &existing) == 0 && !S_ISREG(existing.st_mode))
-            return spl_fail(&run->error, SPL_E_ARGUMENT,
-                            "cannot write %s: it exists and is not a regular file", request->path);
-        int status = spl_output_file_open(request->path, &output->file, &run->error);
-        if (status < 0)
-            return status;
-        fd = output->file.fd;
-    }
+    struct stat existing;
+    if (!request->path)
+        return 0;
+    if (stat(request->path, &existing) == 0 && !S_ISREG(existing.st_mode))
+        return spl_fail(&run->error, SPL_E_ARGUMENT,
+                        "cannot write %s: it exists and is not a regular file", request->path);
+    return spl_output_file_open(request->path, &output->file, &run->error);
+}
+
+static int open_encoder(song_run *run, output_state *output) {
+    const spl_output *request = &output->request;
     const spl_encode_options encode = spl_pipeline_encoding(run->options, &run->input);
-    run->encode_bytes = spl_encode_bytes_s(&encode) / SPL_SAMPLE_RATE_HZ;
-    return spl_encoder_open(fd, request->path ? request->path : request->name, &encode,
+    return spl_encoder_open(request->path ? output->file.fd : request->fd,
+                            request->path ? request->path : request->name, &encode,
                             &output->encoder, &run->error);
+}
+
+static int open_spool(song_run *run, stem_set *set, const char *path) {
+    SPL_CLEANUP(spl_free_p) char *folder = folder_for_spool(run->options, path);
+    char *name;
+    if (!folder || asprintf(&name, "a temporary file in %s", folder) < 0)
+        return spl_fail_memory(&run->error);
+    set->spool_name = name;
+    int status = spl_spool_open(folder, &set->spool, &run->error);
+    if (status == 0)
+        run->spool_count++;
+    return status;
+}
+
+static void close_spool(song_run *run, stem_set *set) {
+    spl_close_p(&set->spool);
+    set->spool_bytes = 0;
+    run->spool_count--;
 }
 
 /* Finds the stem set of an output, or adds it. */
@@ -175,18 +196,13 @@ static int join_set(song_run *run, output_state *output) {
     while (set < run->sets + run->set_count && set->stems != request->stems)
         set++;
     output->set = set;
-    if (set < run->sets + run->set_count)
-        return 0;
-    run->set_count++;
-    *set = (stem_set){.stems = request->stems, .name = request->name, .spool = -1};
-    if (run->lane_count == 1)
-        return 0;
-    SPL_CLEANUP(spl_free_p) char *folder = folder_for_spool(run->options, request->path);
-    char *name;
-    if (!folder || asprintf(&name, "a temporary file in %s", folder) < 0)
-        return spl_fail_memory(&run->error);
-    set->spool_name = name;
-    return spl_spool_open(folder, &set->spool, &run->error);
+    if (set == run->sets + run->set_count) {
+        run->set_count++;
+        *set = (stem_set){.stems = request->stems, .name = request->name, .spool = -1};
+    }
+    set->waiting += !output->encoder;
+    const bool spools = run->lane_count > 1 || set->waiting > 0;
+    return spools && set->spool < 0 ? open_spool(run, set, request->path) : 0;
 }
 
 static int open_outputs(song_run *run, const spl_output *outputs, size_t output_count) {
@@ -194,11 +210,18 @@ static int open_outputs(song_run *run, const spl_output *outputs, size_t output_
     run->sets = calloc(output_count, sizeof(*run->sets));
     if (!run->outputs || !run->sets)
         return spl_fail_memory(&run->error);
+    const spl_encode_options encode = spl_pipeline_encoding(run->options, &run->input);
+    run->encode_bytes = spl_encode_bytes_s(&encode) / SPL_SAMPLE_RATE_HZ;
+    run->encoder_count = spl_encode_needs_helper(&encode)
+                             ? SPL_MIN(output_count, (size_t)SPL_ENCODERS_MAX)
+                             : output_count;
     uint64_t single = 0;
     for (size_t i = 0; i < output_count; i++) {
         output_state *output = &run->outputs[run->output_count++];
         *output = (output_state){.request = outputs[i], .file = SPL_OUTPUT_FILE_INIT};
         int status = open_output(run, output);
+        if (status == 0 && i < run->encoder_count)
+            status = open_encoder(run, output);
         if (status == 0)
             status = join_set(run, output);
         if (status < 0)
@@ -297,19 +320,21 @@ static int ask_budget(song_run *run, size_t outputs, size_t count, uint64_t spoo
     if (!budget->allow)
         return 0;
     uint64_t held_bytes = 0;
-    for (size_t i = 0; i < run->output_count; i++)
-        held_bytes += spl_encoder_bytes(run->outputs[i].encoder);
+    for (size_t i = 0; i < run->output_count; i++) {
+        const output_state *output = &run->outputs[i];
+        held_bytes += output->encoder ? spl_encoder_bytes(output->encoder) : output->bytes;
+    }
     for (size_t i = 0; i < run->set_count; i++)
         held_bytes += run->sets[i].spool_bytes;
     const double next_bytes = (double)outputs * (double)count * run->encode_bytes;
     return budget->allow(budget->user, held_bytes, spool_bytes + (uint64_t)next_bytes, &run->error);
 }
 
-/* Encodes `count` samples for all outputs of a set. */
+/* Encodes `count` samples for all outputs of a set that have an encoder. */
 static int encode_set(song_run *run, const stem_set *set, const float *samples, size_t count) {
     int status = 0;
     for (size_t i = 0; status == 0 && i < run->output_count; i++) {
-        if (run->outputs[i].set == set)
+        if (run->outputs[i].set == set && run->outputs[i].encoder)
             status = spl_encoder_write(run->outputs[i].encoder, samples, count, &run->error);
     }
     return status;
@@ -335,20 +360,20 @@ static int write_set(song_run *run, stem_set *set, const float *const *stems, si
         return fail_callback(run, SPL_STAGE_SEPARATE,
                              spl_fail(&run->error, SPL_E_SAMPLE, "%s: the sum %s is not finite",
                                       run->name, set->name));
-    int status = run->lane_count > 1 ? spool_set(run, set, samples, count * width)
-                                     : encode_set(run, set, samples, count);
+    int status = run->lane_count > 1 ? 0 : encode_set(run, set, samples, count);
+    if (status == 0 && set->spool >= 0)
+        status = spool_set(run, set, samples, count * width);
     return status < 0 ? fail_callback(run, SPL_STAGE_OUTPUT, status) : 0;
 }
 
 /* spl_sink.write: the next samples of all stems of the current channel pair. */
 static spl_status write_lane(void *user, const float *const *stems, size_t count) {
     song_run *run = user;
-    const bool spools = run->lane_count > 1;
+    const size_t encoders = run->lane_count > 1 ? 0 : run->encoder_count;
     const size_t sample_bytes = spl_lane_width(&run->lanes[run->lane]) * sizeof(float);
     for (size_t begin = 0; begin < count; begin += CHUNK_SAMPLES) {
         const size_t chunk = SPL_MIN(count - begin, (size_t)CHUNK_SAMPLES);
-        int status = ask_budget(run, spools ? 0 : run->output_count, chunk,
-                                spools ? run->set_count * chunk * sample_bytes : 0);
+        int status = ask_budget(run, encoders, chunk, run->spool_count * chunk * sample_bytes);
         if (status < 0)
             return fail_callback(run, SPL_STAGE_OUTPUT, status);
         for (size_t i = 0; status == 0 && i < run->set_count; i++)
@@ -445,13 +470,13 @@ static int separate_lanes(song_run *run) {
     return 0;
 }
 
-/* Interleaves the spooled channel pairs of a set, encodes its outputs, and frees the spool. */
-static int encode_spool(song_run *run, stem_set *set) {
+/* Interleaves the spooled channel pairs of a set and passes them to its encoders. */
+static int encode_spool(song_run *run, const stem_set *set) {
     const unsigned channels = spl_decoder_channels(run->decoder);
     size_t outputs = 0;
     for (size_t i = 0; i < run->output_count; i++)
-        outputs += run->outputs[i].set == set;
-    for (uint64_t begin = 0; begin < run->samples; begin += CHUNK_SAMPLES) {
+        outputs += run->outputs[i].set == set && run->outputs[i].encoder;
+    for (uint64_t begin = 0; outputs > 0 && begin < run->samples; begin += CHUNK_SAMPLES) {
         if (spl_stop_asked(&run->options->stop))
             return spl_fail(&run->error, SPL_E_CANCELED, "%s: canceled", run->name);
         const size_t count = (size_t)SPL_MIN(run->samples - begin, (uint64_t)CHUNK_SAMPLES);
@@ -470,8 +495,6 @@ static int encode_spool(song_run *run, stem_set *set) {
         if (status < 0)
             return status;
     }
-    spl_close_p(&set->spool);
-    set->spool_bytes = 0;
     return 0;
 }
 
@@ -486,16 +509,42 @@ static uint64_t input_length(const song_run *run) {
     return (uint64_t)llround(whole && agrees ? stated : decoded);
 }
 
+/* Completes an output, and ends its helper. */
+static int finish_output(song_run *run, output_state *output) {
+    if (run->options->keep_format)
+        spl_encoder_set_length(output->encoder, input_length(run));
+    const int status = spl_encoder_finish(output->encoder, &run->error);
+    if (status < 0)
+        return status;
+    output->clipped = spl_encoder_clipped(output->encoder);
+    output->bytes = spl_encoder_bytes(output->encoder);
+    spl_encoder_free(SPL_STEAL(output->encoder));
+    return 0;
+}
+
+/* Encodes an output that waited, from the spool of its set. */
+static int encode_waiting(song_run *run, output_state *output) {
+    stem_set *set = output->set;
+    int status = open_encoder(run, output);
+    if (status == 0)
+        status = encode_spool(run, set);
+    if (status == 0)
+        status = finish_output(run, output);
+    if (status == 0 && --set->waiting == 0)
+        close_spool(run, set);
+    return status;
+}
+
 static int finish_outputs(song_run *run) {
     int status = 0;
-    for (size_t i = 0; status == 0 && run->lane_count > 1 && i < run->set_count; i++)
+    for (size_t i = 0; status == 0 && run->lane_count > 1 && i < run->set_count; i++) {
         status = encode_spool(run, &run->sets[i]);
-    for (size_t i = 0; status == 0 && i < run->output_count; i++) {
-        spl_encoder *encoder = run->outputs[i].encoder;
-        if (run->options->keep_format)
-            spl_encoder_set_length(encoder, input_length(run));
-        status = spl_encoder_finish(encoder, &run->error);
+        if (status == 0 && run->sets[i].waiting == 0)
+            close_spool(run, &run->sets[i]);
     }
+    for (size_t i = 0; status == 0 && i < run->output_count; i++)
+        status = i < run->encoder_count ? finish_output(run, &run->outputs[i])
+                                        : encode_waiting(run, &run->outputs[i]);
     if (status == 0)
         status = ask_budget(run, 0, 0, 0);
     if (status < 0)
@@ -533,7 +582,7 @@ static void fill_result(const song_run *run, double started_s, spl_pipeline_resu
         .residual_db = run->measure ? spl_residual_db(&run->residual) : (double)NAN,
     };
     for (size_t i = 0; i < run->output_count; i++) {
-        result.clipped[i] = spl_encoder_clipped(run->outputs[i].encoder);
+        result.clipped[i] = run->outputs[i].clipped;
         result.peak_dbfs[i] = 20 * log10((double)run->outputs[i].set->peak);
     }
     snprintf(result.warning, sizeof(result.warning), "%s", spl_decoder_warning(run->decoder));

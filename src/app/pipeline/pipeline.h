@@ -6,7 +6,8 @@
  * Memory does not depend on the song's length. The Wiener filter decodes the file twice. With
  * `keep_format`, a file with more than two channels is separated one channel pair at a time
  * (lanes.h). The results are kept in spools, one for each different set of stems among the outputs,
- * until all pairs are done.
+ * until all pairs are done. A helper takes several MiB, so only the first SPL_ENCODERS_MAX outputs
+ * that need one are encoded during the separation; the others follow from spools, one by one.
  */
 #ifndef SPL_APP_PIPELINE_PIPELINE_H
 #define SPL_APP_PIPELINE_PIPELINE_H
@@ -16,6 +17,13 @@
 #include <spleeter/spleeter.h>
 
 #define SPL_OUTPUTS_MAX 64
+
+/* The most helpers of a run that encode at the same time. Further outputs wait in spools. */
+#define SPL_ENCODERS_MAX 8
+
+/* The most descriptors that a run opens: for each output a file that it makes itself and a spool;
+ * for each helper a socket and what its start needs. */
+#define SPL_RUN_DESCRIPTORS_MAX (2 * SPL_OUTPUTS_MAX + SPL_ENCODERS_MAX + 8)
 
 /* One file to write: a stem, or the sum of several. */
 typedef struct spl_output {

@@ -2,10 +2,16 @@
  *
  * Whether jobs can be accepted, and the gauges of the queue and the disk.
  */
+#include "app/pipeline/pipeline.h"
 #include "base/descriptors.h"
 #include "service/jobs/state.h"
 #include "service/observe/metrics.h"
 #include "service/scan/clamd.h"
+
+/* The writer of an output has a file and its folder. */
+unsigned spl_jobs_descriptors(const spl_settings *settings) {
+    return settings->workers * (SPL_RUN_DESCRIPTORS_MAX + SPL_OUTPUTS_MAX) + SPL_DESCRIPTORS_MIN;
+}
 
 int spl_jobs_ready(spl_jobs *jobs, spl_problem *ret_problem) {
     const spl_settings *settings = jobs->settings;

@@ -22,12 +22,13 @@
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"                  \
     "-CIPHER-ALL:+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-GCM:-MAC-ALL:+AEAD:%SERVER_PRECEDENCE"
 
-/* Each connection has a socket and may have a file. In addition, connections may linger or end. */
+/* Each connection has a socket and may have a file and its folder. In addition, connections may
+ * linger or end. */
 #define CONNECTION_DESCRIPTORS(connections)                                                        \
-    (2 * (connections) + SPL_GUARD_LINGERING(connections) + SPL_GUARD_ENDING(connections))
-/* Descriptors besides those of regular connections: database, log, audit log, jobs and their
- * helpers, the listening socket, and the reserve. */
-#define OTHER_DESCRIPTORS (256 + 2 * SPL_GUARD_RESERVE)
+    (3 * (connections) + SPL_GUARD_LINGERING(connections) + SPL_GUARD_ENDING(connections))
+/* Descriptors besides those of regular connections and of running jobs: database, log, audit log,
+ * webhooks, scans and helpers of requests, the listening socket, and the reserve. */
+#define OTHER_DESCRIPTORS (256 + 3 * SPL_GUARD_RESERVE)
 
 static enum MHD_Result admit(void *user, const struct sockaddr *address, socklen_t size) {
     (void)size;
@@ -54,18 +55,20 @@ static void watch_connection(void *user, struct MHD_Connection *connection, void
         shutdown(fd, SHUT_RDWR);
 }
 
-/* Raises the limit of descriptors as far as allowed. Returns how many connections fit, at most
- * `connections`. */
-static unsigned raise_limits(unsigned connections) {
+/* Raises the limit of descriptors as far as allowed. Returns how many connections fit beside the
+ * running jobs, at most SPLEETER_CONNECTIONS. */
+static unsigned raise_limits(const spl_settings *settings) {
+    const unsigned connections = settings->connections;
+    const rlim_t others = OTHER_DESCRIPTORS + spl_jobs_descriptors(settings);
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return connections;
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
         getrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur >= CONNECTION_DESCRIPTORS((rlim_t)connections) + OTHER_DESCRIPTORS)
+    if (limit.rlim_cur >= CONNECTION_DESCRIPTORS((rlim_t)connections) + others)
         return connections;
-    const rlim_t left = SPL_MAX(limit.rlim_cur, OTHER_DESCRIPTORS + 20) - OTHER_DESCRIPTORS;
+    const rlim_t left = SPL_MAX(limit.rlim_cur, others + 20) - others;
     const unsigned fewer = (unsigned)(left * 4 / CONNECTION_DESCRIPTORS(4));
     spl_log(SPL_LOG_WARNING, "http.fewer_connections", SPL_INTEGER("connections", fewer),
             SPL_INTEGER("wanted", connections), SPL_INTEGER("descriptors", limit.rlim_cur));
@@ -137,7 +140,7 @@ int spl_http_start(const spl_http_parts *parts, spl_http **ret_http, spl_error *
     if (!http)
         return spl_fail_memory(ret_error);
     http->parts = *parts;
-    const unsigned connections = raise_limits(parts->settings->connections);
+    const unsigned connections = raise_limits(parts->settings);
     SPL_CLEANUP(spl_close_p) int fd = -1;
     int status = read_certificate(http, ret_error);
     if (status == 0)

@@ -140,11 +140,6 @@ uint64_t spl_zip_size(const spl_zip *zip) {
     return good && bytes < UINT32_MAX ? bytes : SPL_ZIP_SIZE_UNKNOWN;
 }
 
-static void close_file(spl_zip *zip) {
-    spl_close_p(&zip->fd);
-    zip->fd = -1;
-}
-
 static int fail_writing(spl_zip *zip, spl_error *ret_error) {
     const char *reason = archive_error_string(zip->archive);
     return spl_fail(ret_error, SPL_E_MEMORY, "cannot write the archive: %s",
@@ -177,7 +172,7 @@ static int start_entry(spl_zip *zip, const zip_entry *entry, spl_error *ret_erro
 }
 
 static int end_entry(spl_zip *zip, spl_error *ret_error) {
-    close_file(zip);
+    spl_close_p(&zip->fd);
     zip->started = false;
     zip->current++;
     return archive_write_finish_entry(zip->archive) == ARCHIVE_OK ? 0
@@ -235,7 +230,7 @@ void spl_zip_free(spl_zip *zip) {
         free(zip->entries[i].name);
         free(zip->entries[i].text);
     }
-    close_file(zip);
+    spl_close_p(&zip->fd);
     free(zip->entries);
     free(zip->ready);
     free(zip);
