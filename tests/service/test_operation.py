@@ -134,30 +134,43 @@ def test_while_it_drains(serve, endless):
     assert service.exit_code() == 0
 
 
+class SilentLog:
+    """A pipe for the log that nobody reads; once it is full, every thread that logs hangs."""
+
+    def __init__(self, folder):
+        self.path = folder / "log-pipe"
+        os.mkfifo(self.path)
+        self.ends = [os.open(self.path, flags | os.O_NONBLOCK) for flags in (os.O_RDONLY, os.O_WRONLY)]
+
+    def fill(self):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(self.ends[1], b" ")
+
+    def close(self):
+        for end in self.ends:
+            os.close(end)
+
+
 def test_sigterm_ends_a_start_that_hangs(serve, tmp_path):
-    """Nobody reads the log."""
-    os.mkfifo(tmp_path / "log")
-    service = serve(wait=False, LOG_FILE=tmp_path / "log")
+    log = SilentLog(tmp_path)
+    log.fill()
+    service = serve(wait=False, LOG_FILE=log.path, NO_SETTING="logged first")
     wait_until(lambda: all(len(os.listdir(f"/proc/{process.pid}/task")) == 2 for process in service.processes),
                what="a start that hangs")
     started = time.monotonic()
     assert service.stop() == -signal.SIGTERM
     assert time.monotonic() - started < 10
+    log.close()
 
 
 @pytest.mark.one_process("a log of its own")
 def test_a_stop_that_hangs_has_a_deadline(serve, tmp_path):
-    """Nobody reads the log any longer, so every thread that writes to it hangs."""
-    os.mkfifo(tmp_path / "log")
-    reader = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
-    service = serve(LOG_FILE=tmp_path / "log")
-    writer = os.open(tmp_path / "log", os.O_WRONLY | os.O_NONBLOCK)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            os.write(writer, b" ")
+    log = SilentLog(tmp_path)
+    service = serve(LOG_FILE=log.path)
+    log.fill()
     assert service.stop() == 7
-    os.close(reader)
-    os.close(writer)
+    log.close()
 
 
 def test_events_end_when_it_drains(service, endless):
