@@ -4,6 +4,7 @@
  * on loopback.
  */
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "http_fixture.h"
 #include "service/outbound/address.h"
 #include "service/outbound/outbound.h"
@@ -18,6 +19,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -506,6 +508,27 @@ int __wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo
     return EAI_NONAME;
 }
 
+/* Without a descriptor the request says so, which is no failure of the other host. */
+static void without_descriptors(void **state) {
+    (void)state;
+    struct rlimit usual;
+    spl_outbound_answer answer;
+    spl_error error = {0};
+    const char *hosts[] = {"127.0.0.1", "localhost"};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(hosts); i++) {
+        const int lowest = dup(STDIN_FILENO);
+        assert_true(lowest > 0 && close(lowest) == 0);
+        const struct rlimit none = {(rlim_t)lowest, usual.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        const int status = run(&ipv4_server, hosts[i], "/", (spl_outbound){0}, &answer, &error);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+        if (status != SPL_E_EXHAUSTED)
+            fail_msg("%s: %s", hosts[i], error.message);
+        assert_non_null(strstr(error.message, "ulimit -n"));
+    }
+}
+
 static void names_are_looked_up_once(void **state) {
     (void)state;
     static const char *const hosts[] = {"name.test", "name.test.", "Name.TEST"};
@@ -615,6 +638,7 @@ int main(void) {
         cmocka_unit_test(refused_at_the_socket),
         cmocka_unit_test(no_redirects_and_no_proxy),
         cmocka_unit_test(limits),
+        cmocka_unit_test(without_descriptors),
         cmocka_unit_test(names_are_looked_up_once),
         cmocka_unit_test(lookups_are_limited),
         cmocka_unit_test(clamds_name_is_looked_up_with_a_deadline),

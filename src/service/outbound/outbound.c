@@ -302,12 +302,10 @@ static bool is_headers_too_long(CURL *curl, CURLcode code) {
            first_byte_us > 0;
 }
 
-/* A connection or name lookup that failed for want of a descriptor. libcurl does not say why a
- * lookup failed. */
+/* A transfer that failed for want of a descriptor. */
 static bool is_exhausted(const transfer *run, CURLcode code) {
     return run->socket_errno == EMFILE || run->socket_errno == ENFILE ||
-           ((code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_OUT_OF_MEMORY) &&
-            spl_descriptors_left() == 0);
+           (code == CURLE_OUT_OF_MEMORY && spl_descriptors_left() == 0);
 }
 
 static int fail_transfer(const transfer *run, CURL *curl, CURLcode code, spl_error *ret_error) {

@@ -2,7 +2,9 @@
 #include "service/outbound/resolve.h"
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -153,7 +155,10 @@ static int join_lookup(const spl_resolve *resolve, lookup **ret_lookup, spl_erro
 }
 
 static int take_addresses(const lookup *over, char **ret_addresses, spl_error *ret_error) {
-    if (!over->addresses || !*over->addresses)
+    const bool found = over->addresses && *over->addresses;
+    if (!found && spl_descriptors_left() == 0) /* getaddrinfo does not say so */
+        return spl_fail_errno(ret_error, EMFILE, "couldn't look up the host's name");
+    if (!found)
         return spl_fail(ret_error, SPL_E_IO, "couldn't resolve host name");
     char *copy = strdup(over->addresses);
     if (!copy)
