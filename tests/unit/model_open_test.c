@@ -131,7 +131,7 @@ static void manifest_refuses(void **state) {
         {"\"stems\":[", "\"stems\":[1,2],\"x\":[", SPL_E_FORMAT, "\"name\""},
         {"\"stems\":[", "\"stems\":7,\"x\":[", SPL_E_FORMAT, "\"stems\""},
         {"\"licence\":\"L\"", "\"license\":\"L\"", SPL_E_FORMAT, "\"licence\""},
-        {"\"source\":\"S\"", "\"name\":\"S\"", SPL_E_FORMAT, "duplicate"},
+        {"\"source\":\"S\"", "\"name\":\"S\"", SPL_E_FORMAT, "a name appears twice"},
     };
     assert_edits_refused(good_manifest, cases, SPL_ARRAY_SIZE(cases));
     for (size_t size = 0; size < strlen(good_manifest); size++) {

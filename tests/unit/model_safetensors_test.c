@@ -158,7 +158,7 @@ static void refuses_what_lies(void **state) {
                    "JSON");
     assert_refused(
         "{" TENSOR("a", "F32", "[1]", "[0,4]") "," TENSOR("a", "F32", "[1]", "[4,8]") "}", 8,
-        SPL_E_FORMAT, "duplicate");
+        SPL_E_FORMAT, "a name appears twice");
     assert_refused(
         "{" TENSOR("a", "F32", "[1]", "[0,4]") "," TENSOR("b", "F32", "[1]", "[0,4]") "}", 4,
         SPL_E_FORMAT, "overlap");
