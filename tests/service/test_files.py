@@ -14,9 +14,10 @@ from client import Client
 from conftest import wait_until
 
 
-@pytest.fixture
-def done(service, song):
+@pytest.fixture(scope="module")
+def done(serve_all, song):
     """A finished job: (service, its id, the content of vocals.wav)."""
+    service = serve_all()
     job = service.separate(song)
     return service, job["id"], service.stem(job["id"], "vocals.wav").body
 
