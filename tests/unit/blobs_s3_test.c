@@ -44,6 +44,8 @@ static spl_blobs_s3 options = {.public_endpoint = "",
 static spl_blobs *blobs;
 static spl_error error;
 
+static bool list_repeats; /* the last page names itself as the next one */
+
 /* Pages of a list: foreign keys only, one blob, nothing. */
 static char *make_page(const char *token) {
     static char pages[3][1000];
@@ -57,7 +59,10 @@ static char *make_page(const char *token) {
     snprintf(pages[1], sizeof(pages[1]),
              "<IsTruncated>true</IsTruncated><NextContinuationToken>3</NextContinuationToken>"
              "<Contents><Key>job/input</Key></Contents>");
-    snprintf(pages[2], sizeof(pages[2]), "<IsTruncated>false</IsTruncated>");
+    snprintf(pages[2], sizeof(pages[2]),
+             list_repeats
+                 ? "<IsTruncated>true</IsTruncated><NextContinuationToken>3</NextContinuationToken>"
+                 : "<IsTruncated>false</IsTruncated>");
     return !token ? pages[0] : strcmp(token, "2/=+") == 0 ? pages[1] : pages[2];
 }
 
@@ -189,6 +194,15 @@ static void a_page_of_foreign_objects_ends_no_list(void **state) {
     int jobs = 0;
     assert_int_equal(blobs->functions->list_jobs(blobs, take_job, &jobs, &error), 0);
     assert_int_equal(jobs, 1);
+}
+
+static void a_list_that_repeats_a_page_fails(void **state) {
+    (void)state;
+    int jobs = 0;
+    list_repeats = true;
+    assert_int_equal(blobs->functions->list_jobs(blobs, take_job, &jobs, &error), SPL_E_IO);
+    list_repeats = false;
+    assert_non_null(strstr(error.message, "twice"));
 }
 
 static void *open_hanging(void *user) {
@@ -367,6 +381,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(downloads_and_removals_are_canceled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_has_no_body_is_canceled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_page_of_foreign_objects_ends_no_list, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_list_that_repeats_a_page_fails, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_cache_leaves_space, set_up, tear_down),
         cmocka_unit_test_setup_teardown(arriving_bytes_count, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_slow_download_holds_up_no_other_file, set_up, tear_down),

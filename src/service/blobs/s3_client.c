@@ -646,14 +646,19 @@ static int visit_page(const char *xml, int (*visit)(void *user, const char *key)
     return status;
 }
 
-/* Reads whether another page follows, and its token. */
-static int find_next_page(const char *xml, bool *ret_more, char ret_token[TOKEN_MAX],
+/* Reads whether another page follows, and replaces the token of this page by that of the next. */
+static int find_next_page(const char *xml, bool *ret_more, char token[TOKEN_MAX],
                           spl_error *ret_error) {
-    char truncated[8] = "";
+    char truncated[8] = "", next[TOKEN_MAX];
     find_text(xml, "IsTruncated", truncated, sizeof(truncated));
     *ret_more = strcmp(truncated, "true") == 0;
-    if (*ret_more && !find_text(xml, "NextContinuationToken", ret_token, TOKEN_MAX))
+    if (!*ret_more)
+        return 0;
+    if (!find_text(xml, "NextContinuationToken", next, sizeof(next)))
         return spl_fail(ret_error, SPL_E_IO, "S3 gave no token for the next page of a list");
+    if (strcmp(next, token) == 0) /* the list would never end */
+        return spl_fail(ret_error, SPL_E_IO, "S3 gave the token of a list's page twice");
+    memcpy(token, next, sizeof(next));
     return 0;
 }
 
