@@ -313,7 +313,7 @@ static cli_exit run(evaluate_request *request, const char *folder, spl_error *re
     request->evaluate.temporary_folder = cli_temporary_folder();
     request->evaluate.progress = show_progress;
     request->evaluate.user = &bars;
-    request->evaluate.pipeline.stop.ask = cli_signals_stop;
+    request->evaluate.pipeline.stop.requested = cli_signals_stop;
     spl_song_scores *scores;
     status = spl_evaluate(&songs, &request->evaluate, &scores, ret_error);
     if (bars.shown)

@@ -16,7 +16,7 @@
 static const struct {
     const cli_command *command;
     int (*run)(int argc, char **argv);
-    bool asks; /* polls cli_signals_caught to stop cleanly; the others end at once */
+    bool polls_signals; /* polls cli_signals_caught to stop cleanly; the others end at once */
 } commands[] = {
     {&cli_separate_command, cli_separate, true},  {&cli_models_command, cli_models, true},
     {&cli_evaluate_command, cli_evaluate, true},  {&cli_bench_command, cli_bench, true},
@@ -76,7 +76,7 @@ static int run_command(int argc, char **argv) {
     for (size_t i = 0; i < SPL_ARRAY_SIZE(commands); i++) {
         if (strcmp(name, commands[i].command->name) != 0)
             continue;
-        if (commands[i].asks)
+        if (commands[i].polls_signals)
             cli_signals_watch();
         return help ? commands[i].run(2, help_arguments) : commands[i].run(argc - 1, argv + 1);
     }

@@ -234,7 +234,7 @@ static int open_model(separate_request *request, const cli_inputs *inputs, spl_e
         return status;
     request->pipeline = spl_separation_pipeline(&request->separation, found.bandwidth);
     request->pipeline.threads = request->threads;
-    request->pipeline.stop.ask = cli_signals_stop;
+    request->pipeline.stop.requested = cli_signals_stop;
     request->pipeline.channels =
         found.as_spleeter ? SPL_CHANNELS_FIRST_TWO : SPL_CHANNELS_STEREO_DOWNMIX;
     model_opening opening = {.path = found.path, .error = ret_error};

@@ -18,7 +18,7 @@ void cli_signals_watch(void);
 /* Returns the signal that arrived, or 0. */
 int cli_signals_caught(void);
 
-/* Returns whether a signal arrived; a callback for spl_stop.ask. */
+/* Returns whether a signal arrived; a callback for spl_stop.requested. */
 bool cli_signals_stop(void *user);
 
 #endif

@@ -17,8 +17,8 @@ struct ruleset {
 };
 
 int spl_sandbox_landlock(bool *ret_enforced, spl_error *ret_error) {
-    const unsigned ask_version = 1; /* LANDLOCK_CREATE_RULESET_VERSION */
-    const long version = syscall(SYS_landlock_create_ruleset, NULL, 0, ask_version);
+    const unsigned version_flag = 1; /* LANDLOCK_CREATE_RULESET_VERSION */
+    const long version = syscall(SYS_landlock_create_ruleset, NULL, 0, version_flag);
     if (version < 0 && (errno == ENOSYS || errno == EOPNOTSUPP)) {
         *ret_enforced = false;
         return 0;

@@ -33,17 +33,17 @@
 
 typedef struct service_check {
     const spl_settings *settings;
-    spl_settings_tell *tell;
+    spl_settings_report *report;
     void *user;
 } service_check;
 
-static SPL_PRINTF(2, 3) void tell(const service_check *check, const char *format, ...) {
+static SPL_PRINTF(2, 3) void report_problem(const service_check *check, const char *format, ...) {
     char text[1200];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    check->tell(check->user, text);
+    check->report(check->user, text);
 }
 
 /* ---- Files ---- */
@@ -54,7 +54,7 @@ static BIO *open_pem(const service_check *check, const char *setting, const char
     spl_error error;
     if (spl_file_read(path, SPL_FILE_TRUSTED, PEM_MAX_BYTES, ret_content, &error) == 0)
         return BIO_new_mem_buf(ret_content->text, (int)ret_content->size_bytes);
-    tell(check, "%s: %s", setting, error.message);
+    report_problem(check, "%s: %s", setting, error.message);
     return NULL;
 }
 
@@ -84,23 +84,25 @@ static void check_tls(const service_check *check) {
     if (certificate_pem) {
         certificate = PEM_read_bio_X509(certificate_pem, NULL, NULL, NULL);
         if (!certificate)
-            tell(check, "SPLEETER_TLS_CERTIFICATE: %s holds no certificate in PEM",
-                 certificate_path);
+            report_problem(check, "SPLEETER_TLS_CERTIFICATE: %s holds no certificate in PEM",
+                           certificate_path);
         else if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
-            tell(check, "SPLEETER_TLS_CERTIFICATE: the certificate in %s has expired",
-                 certificate_path);
+            report_problem(check, "SPLEETER_TLS_CERTIFICATE: the certificate in %s has expired",
+                           certificate_path);
     }
     SPL_CLEANUP(free_pem)
     BIO *key_pem = *key_path ? open_pem(check, "SPLEETER_TLS_KEY", key_path, &key_file) : NULL;
     if (key_pem) {
         key = PEM_read_bio_PrivateKey(key_pem, NULL, NULL, (void *)(uintptr_t) "");
         if (!key)
-            tell(check, "SPLEETER_TLS_KEY: %s holds no private key in PEM without a password",
-                 key_path);
+            report_problem(check,
+                           "SPLEETER_TLS_KEY: %s holds no private key in PEM without a password",
+                           key_path);
     }
     if (certificate && key && X509_check_private_key(certificate, key) != 1)
-        tell(check, "SPLEETER_TLS_KEY: the key in %s is not that of the certificate in %s",
-             key_path, certificate_path);
+        report_problem(check,
+                       "SPLEETER_TLS_KEY: the key in %s is not that of the certificate in %s",
+                       key_path, certificate_path);
 }
 
 /* Checks that `path`, or the nearest existing folder above it, is a writable folder. */
@@ -116,11 +118,11 @@ static void check_folder(const service_check *check, const char *setting, const 
         slash[slash == existing] = '\0';
     }
     if (stat(existing, &found) < 0)
-        tell(check, "%s: cannot use %s: %s", setting, path, strerror(errno));
+        report_problem(check, "%s: cannot use %s: %s", setting, path, strerror(errno));
     else if (!S_ISDIR(found.st_mode))
-        tell(check, "%s: cannot use %s: %s is not a folder", setting, path, existing);
+        report_problem(check, "%s: cannot use %s: %s is not a folder", setting, path, existing);
     else if (access(existing, R_OK | W_OK | X_OK) < 0)
-        tell(check, "%s: cannot write to %s: %s", setting, existing, strerror(errno));
+        report_problem(check, "%s: cannot write to %s: %s", setting, existing, strerror(errno));
 }
 
 static void check_data_dir(const service_check *check) {
@@ -133,12 +135,12 @@ static void check_data_dir(const service_check *check) {
     spl_error error;
     const int status = spl_folder_check(data_dir, &error);
     if (status == SPL_E_PERMISSION)
-        tell(check, "SPLEETER_DATA_DIR: %s", error.message);
+        report_problem(check, "SPLEETER_DATA_DIR: %s", error.message);
     for (size_t i = 0; i < SPL_ARRAY_SIZE(names); i++) {
         SPL_CLEANUP(spl_free_p) char *path = NULL;
         if (asprintf(&path, "%s/%s", data_dir, names[i]) >= 0 && access(path, R_OK | W_OK) < 0 &&
             errno != ENOENT && errno != ENOTDIR)
-            tell(check, "SPLEETER_DATA_DIR: cannot use %s: %s", path, strerror(errno));
+            report_problem(check, "SPLEETER_DATA_DIR: cannot use %s: %s", path, strerror(errno));
     }
 }
 
@@ -148,7 +150,7 @@ static void check_log_file(const service_check *check) {
         return;
     if (access(path, F_OK) == 0) {
         if (access(path, W_OK) < 0)
-            tell(check, "SPLEETER_LOG_FILE: cannot write %s: %s", path, strerror(errno));
+            report_problem(check, "SPLEETER_LOG_FILE: cannot write %s: %s", path, strerror(errno));
         return;
     }
     SPL_CLEANUP(spl_free_p) char *folder = strdup(path);
@@ -156,7 +158,7 @@ static void check_log_file(const service_check *check) {
     if (slash)
         *slash = '\0';
     if (access(slash ? (*folder ? folder : "/") : ".", W_OK | X_OK) < 0)
-        tell(check, "SPLEETER_LOG_FILE: cannot make %s: %s", path, strerror(errno));
+        report_problem(check, "SPLEETER_LOG_FILE: cannot make %s: %s", path, strerror(errno));
 }
 
 /* ---- Keys ---- */
@@ -175,7 +177,7 @@ static void check_access(const service_check *check) {
         spl_keyring_free(keyring);
     }
     if (status < 0)
-        tell(check, "%s", error.message);
+        report_problem(check, "%s", error.message);
 }
 
 /* ---- What jobs need ---- */
@@ -193,7 +195,7 @@ static void check_pulled_models(const service_check *check) {
          name += strcspn(name, ", "), name += strspn(name, ", ")) {
         const size_t length = strcspn(name, ", ");
         if (length > 0 && !is_pulled("2stems,4stems,5stems", name, length))
-            tell(
+            report_problem(
                 check,
                 "SPLEETER_PULL_MODELS: there is no model %.*s; there are 2stems, 4stems and 5stems",
                 (int)SPL_MIN(length, 100), name);
@@ -217,17 +219,17 @@ static void check_model(const service_check *check) {
     if (status == 0)
         status = spl_model_verify(entry.choice.path, &error);
     if (status < 0)
-        tell(check, "SPLEETER_MODEL: %s", error.message);
+        report_problem(check, "SPLEETER_MODEL: %s", error.message);
 }
 
 static void check_helper(const service_check *check) {
     spl_error error;
     if (spl_sandbox_check(&error) < 0)
-        tell(check, "%s", error.message);
+        report_problem(check, "%s", error.message);
 }
 
-void spl_service_check_here(const spl_settings *settings, spl_settings_tell *tell_, void *user) {
-    const service_check check = {settings, tell_, user};
+void spl_service_check_here(const spl_settings *settings, spl_settings_report *report, void *user) {
+    const service_check check = {settings, report, user};
     check_data_dir(&check);
     check_log_file(&check);
     check_tls(&check);
@@ -248,17 +250,18 @@ static bool is_running(const spl_settings *settings) {
     return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0;
 }
 
-static int ask_port(const spl_settings *settings, spl_error *ret_error) {
+static int probe_port(const spl_settings *settings, spl_error *ret_error) {
     SPL_CLEANUP(spl_close_p) int fd = -1;
     unsigned port;
     return is_running(settings) ? 0 : spl_listen(settings, &fd, &port, ret_error);
 }
 
-static int ask_database(const spl_settings *settings, spl_error *ret_error) {
-    return *settings->database_url ? spl_store_ask_postgres(settings->database_url, ret_error) : 0;
+static int probe_database(const spl_settings *settings, spl_error *ret_error) {
+    return *settings->database_url ? spl_store_probe_postgres(settings->database_url, ret_error)
+                                   : 0;
 }
 
-static int ask_storage(const spl_settings *settings, spl_error *ret_error) {
+static int probe_storage(const spl_settings *settings, spl_error *ret_error) {
     const spl_blobs_s3 options = spl_s3_settings(settings);
     spl_s3_client *client;
     if (!*settings->s3_endpoint)
@@ -266,18 +269,18 @@ static int ask_storage(const spl_settings *settings, spl_error *ret_error) {
     int status = spl_s3_client_new(&options, &client, ret_error);
     if (status < 0)
         return status;
-    status = spl_s3_ask(client, NULL, ret_error);
+    status = spl_s3_probe(client, NULL, ret_error);
     spl_s3_client_free(client);
     return status;
 }
 
-static int ask_scanner(const spl_settings *settings, spl_error *ret_error) {
+static int probe_scanner(const spl_settings *settings, spl_error *ret_error) {
     if (!*settings->clamd || spl_clamd_alive(settings->clamd))
         return 0;
     return spl_fail(ret_error, SPL_E_IO, "clamd at %s does not answer", settings->clamd);
 }
 
-static int ask_issuer(const spl_settings *settings, spl_error *ret_error) {
+static int probe_issuer(const spl_settings *settings, spl_error *ret_error) {
     spl_jwks_source *source;
     spl_jwks *jwks;
     if (!*settings->jwt_jwks_url)
@@ -295,50 +298,50 @@ static int ask_issuer(const spl_settings *settings, spl_error *ret_error) {
 
 static const struct {
     const char *settings;
-    int (*ask)(const spl_settings *settings, spl_error *ret_error);
-} questions[] = {
-    {"SPLEETER_BIND and SPLEETER_PORT", ask_port}, {"SPLEETER_DATABASE_URL", ask_database},
-    {"SPLEETER_S3_ENDPOINT", ask_storage},         {"SPLEETER_CLAMD", ask_scanner},
-    {"SPLEETER_JWT_JWKS_URL", ask_issuer},
+    int (*probe)(const spl_settings *settings, spl_error *ret_error);
+} probes[] = {
+    {"SPLEETER_BIND and SPLEETER_PORT", probe_port}, {"SPLEETER_DATABASE_URL", probe_database},
+    {"SPLEETER_S3_ENDPOINT", probe_storage},         {"SPLEETER_CLAMD", probe_scanner},
+    {"SPLEETER_JWT_JWKS_URL", probe_issuer},
 };
 
 typedef struct question_run {
     pthread_t thread;
     const spl_settings *settings;
-    size_t question;
+    size_t index;
     int status;
     spl_error error;
 } question_run;
 
-static void *ask(void *user) {
+static void *probe(void *user) {
     question_run *run = user;
-    run->status = questions[run->question].ask(run->settings, &run->error);
+    run->status = probes[run->index].probe(run->settings, &run->error);
     return NULL;
 }
 
-void spl_service_check_away(const spl_settings *settings, spl_settings_tell *tell_, void *user) {
+void spl_service_check_away(const spl_settings *settings, spl_settings_report *report, void *user) {
     /* Static, because a check that misses the deadline keeps using its run. */
-    static question_run runs[SPL_ARRAY_SIZE(questions)];
-    const service_check check = {settings, tell_, user};
+    static question_run runs[SPL_ARRAY_SIZE(probes)];
+    const service_check check = {settings, report, user};
     spl_error error;
     if (spl_outbound_start(&error) < 0) {
-        tell(&check, "%s", error.message);
+        report_problem(&check, "%s", error.message);
         return;
     }
     struct timespec deadline;
     clock_gettime(CLOCK_REALTIME, &deadline);
     deadline.tv_sec += AWAY_S;
-    int started[SPL_ARRAY_SIZE(questions)];
-    for (size_t i = 0; i < SPL_ARRAY_SIZE(questions); i++) {
-        runs[i] = (question_run){.settings = settings, .question = i};
-        started[i] = pthread_create(&runs[i].thread, NULL, ask, &runs[i]);
+    int started[SPL_ARRAY_SIZE(probes)];
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(probes); i++) {
+        runs[i] = (question_run){.settings = settings, .index = i};
+        started[i] = pthread_create(&runs[i].thread, NULL, probe, &runs[i]);
     }
-    for (size_t i = 0; i < SPL_ARRAY_SIZE(questions); i++) {
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(probes); i++) {
         const int failed =
             started[i] ? started[i] : pthread_timedjoin_np(runs[i].thread, NULL, &deadline);
         if (failed)
-            tell(&check, "%s: no answer in %d seconds", questions[i].settings, AWAY_S);
+            report_problem(&check, "%s: no answer in %d seconds", probes[i].settings, AWAY_S);
         else if (runs[i].status < 0)
-            tell(&check, "%s: %s", questions[i].settings, runs[i].error.message);
+            report_problem(&check, "%s: %s", probes[i].settings, runs[i].error.message);
     }
 }

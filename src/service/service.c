@@ -210,7 +210,7 @@ static int end_session(void *user, const char *id, int64_t expires_s) {
 }
 
 /* spl_session_source.is_ended */
-static int ask_session_ended(void *user, const char *id, bool *ret_ended) {
+static int session_ended(void *user, const char *id, bool *ret_ended) {
     spl_store *store = user;
     spl_error error;
     const int status = store->functions->session_ended(store, id, ret_ended, &error);
@@ -220,7 +220,7 @@ static int ask_session_ended(void *user, const char *id, bool *ret_ended) {
 }
 
 static void share_sessions(running_service *service) {
-    const spl_session_source source = {end_session, ask_session_ended, service->store};
+    const spl_session_source source = {end_session, session_ended, service->store};
     spl_auth_share_sessions(service->auth, &source);
 }
 

@@ -250,7 +250,7 @@ def test_a_lost_database_costs_no_file(service, song):
     assert service.stem(old["id"], "vocals.wav").status == 200
     assert service.get(f"/v1/jobs/{new['id']}").status == 404
     assert f"blobs/quarantine/{new['id']}/vocals.wav" in service.files("blobs")
-    assert service.log("jobs.set_aside")[0]["count"] == 1
+    assert service.log("jobs.quarantined")[0]["count"] == 1
     service.stop()
     (service.data / "jobs.db").write_bytes(newest)
     service.start()

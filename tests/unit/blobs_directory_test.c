@@ -344,7 +344,8 @@ static void foreign_entries_are_no_obstacle(void **state) {
             fail_msg("kind %d: %s", kind, error.message);
         assert_true(is_whole("a", "input"));
         assert_int_equal(blobs->functions->list_jobs(blobs, do_nothing, NULL, &error), 0);
-        assert_int_equal(blobs->functions->review_aside(blobs, do_nothing, NULL, 100, &error), 0);
+        assert_int_equal(blobs->functions->review_quarantine(blobs, do_nothing, NULL, 100, &error),
+                         0);
         for (size_t i = 0; i < SPL_ARRAY_SIZE(places); i++) {
             in_folder(places[i], path);
             folder_remove(path);

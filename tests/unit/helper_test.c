@@ -54,7 +54,7 @@ static void it_is_canceled(void **state) {
     (void)state;
     int asked = 0;
     const spl_error error =
-        fail_to_attach((spl_helper){.fd = pair[0], .stop = {.ask = ask, .user = &asked}});
+        fail_to_attach((spl_helper){.fd = pair[0], .stop = {.requested = ask, .user = &asked}});
     assert_int_equal(error.status, SPL_E_CANCELED);
     assert_int_equal(asked, 2);
 }
@@ -70,14 +70,14 @@ static void it_is_canceled_while_it_dribbles(void **state) {
     (void)state;
     int asked = 0;
     const spl_error error = fail_to_attach(
-        (spl_helper){.fd = pair[0], .stop = {.ask = ask_and_dribble, .user = &asked}});
+        (spl_helper){.fd = pair[0], .stop = {.requested = ask_and_dribble, .user = &asked}});
     assert_int_equal(error.status, SPL_E_CANCELED);
 }
 
 static void it_does_not_read(void **state) {
     (void)state;
     int asked = 0;
-    spl_helper helper = {.fd = pair[0], .stop = {.ask = ask, .user = &asked}};
+    spl_helper helper = {.fd = pair[0], .stop = {.requested = ask, .user = &asked}};
     static const char payload[4 << 20];
     assert_int_equal(spl_helper_send(&helper, SPL_RECORD_SAMPLES, payload, sizeof(payload)),
                      SPL_E_HELPER);

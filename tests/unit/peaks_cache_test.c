@@ -18,7 +18,7 @@
 #define PEAKS 500
 
 /* A thread that requests peaks. */
-typedef struct asker {
+typedef struct client {
     spl_peaks_cache *cache;
     const char *file;
     atomic_bool gone;      /* its client has disconnected */
@@ -29,20 +29,20 @@ typedef struct asker {
     spl_problem problem;
     spl_peaks_entry *entry;
     pthread_t thread;
-} asker;
+} client;
 
 static void pause_briefly(void) {
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
 static int is_gone(void *user) {
-    const asker *self = user;
+    const client *self = user;
     return atomic_load(&self->gone);
 }
 
 static int make(void *user, spl_peaks_entry *entry, spl_peaks *ret_peaks,
                 spl_problem *ret_problem) {
-    const asker *self = user;
+    const client *self = user;
     atomic_fetch_add(self->made, 1);
     while (self->released && !atomic_load(self->released)) {
         if (spl_peaks_unwanted(entry))
@@ -58,14 +58,14 @@ static int make(void *user, spl_peaks_entry *entry, spl_peaks *ret_peaks,
 }
 
 static void *run(void *user) {
-    asker *self = user;
+    client *self = user;
     const spl_peaks_maker maker = {make, is_gone, self};
     self->status =
         spl_peaks_cache_take(self->cache, self->file, &maker, &self->entry, &self->problem);
     return NULL;
 }
 
-static void start(asker *self) {
+static void start(client *self) {
     assert_int_equal(pthread_create(&self->thread, NULL, run, self), 0);
 }
 
@@ -77,14 +77,14 @@ static void wait_for_count(const atomic_uint *count, unsigned expected) {
     }
 }
 
-static int end(asker *self) {
+static int end(client *self) {
     pthread_join(self->thread, NULL);
     return self->status;
 }
 
 /* Takes and releases an entry; returns the total number of computations so far. */
 static unsigned ask(spl_peaks_cache *cache, const char *file, atomic_uint *made) {
-    asker self = {.cache = cache, .file = file, .made = made};
+    client self = {.cache = cache, .file = file, .made = made};
     run(&self);
     assert_int_equal(self.status, 0);
     assert_int_equal(spl_peaks_cache_get(self.entry)->data[PEAKS], file[0]);
@@ -98,9 +98,9 @@ static void computes_once(void **state) {
     spl_peaks_cache_init(&cache, SIZE_MAX);
     atomic_bool released = false;
     atomic_uint made = 0;
-    asker askers[4];
+    client askers[4];
     for (size_t i = 0; i < SPL_ARRAY_SIZE(askers); i++) {
-        askers[i] = (asker){.cache = &cache, .file = "a", .released = &released, .made = &made};
+        askers[i] = (client){.cache = &cache, .file = "a", .released = &released, .made = &made};
         start(&askers[i]);
         wait_for_count(&made, 1);
     }
@@ -119,8 +119,8 @@ static void stops_when_nobody_waits(void **state) {
     spl_peaks_cache_init(&cache, SIZE_MAX);
     atomic_bool released = false;
     atomic_uint made = 0;
-    asker first = {.cache = &cache, .file = "a", .released = &released, .made = &made};
-    asker second = first;
+    client first = {.cache = &cache, .file = "a", .released = &released, .made = &made};
+    client second = first;
     start(&first);
     wait_for_count(&made, 1);
     atomic_store(&second.gone, true); /* so that it leaves at the first poll */
@@ -138,7 +138,7 @@ static void a_failure_is_told_and_not_kept(void **state) {
     spl_peaks_cache cache;
     spl_peaks_cache_init(&cache, SIZE_MAX);
     atomic_uint made = 0;
-    asker self = {.cache = &cache, .file = "a", .made = &made, .fails = true};
+    client self = {.cache = &cache, .file = "a", .made = &made, .fails = true};
     run(&self);
     assert_true(self.status < 0);
     assert_int_equal(self.problem.code, SPL_PROBLEM_INTERNAL);

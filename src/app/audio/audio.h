@@ -37,12 +37,12 @@ typedef struct spl_audio_info {
 /* A cancellation check. It is polled several times a second while a call waits for the helper, on
  * the calling thread; true ends the call with CANCELED. NULL: never canceled. */
 typedef struct spl_stop {
-    bool (*ask)(void *user);
+    bool (*requested)(void *user);
     void *user;
 } spl_stop;
 
-static inline bool spl_stop_asked(const spl_stop *stop) {
-    return stop->ask && stop->ask(stop->user);
+static inline bool spl_stop_requested(const spl_stop *stop) {
+    return stop->requested && stop->requested(stop->user);
 }
 
 typedef enum spl_channel_policy {

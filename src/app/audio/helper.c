@@ -32,7 +32,7 @@
 #define STACK_BYTES 65536
 
 /* How often a waiting call polls `stop`. */
-#define ASK_MS 100
+#define POLL_MS 100
 
 /* How long the self-test may take. */
 #define SELF_TEST_MS 30000
@@ -41,8 +41,8 @@
 #define EXIT_MS 1000
 
 const char *spl_sandbox_warning(void) {
-    const unsigned ask_version = 1; /* LANDLOCK_CREATE_RULESET_VERSION */
-    if (syscall(SYS_landlock_create_ruleset, NULL, 0, ask_version) > 0)
+    const unsigned version_flag = 1; /* LANDLOCK_CREATE_RULESET_VERSION */
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, version_flag) > 0)
         return NULL;
     return "this kernel has no Landlock (or it is off): seccomp alone keeps the codec helper from "
            "files";
@@ -217,12 +217,12 @@ static int give_up(spl_helper *helper, spl_helper_end_reason reason) {
 static int await(spl_helper *helper, short events) {
     const double silent_s = spl_now_s() + SILENCE_MAX_S;
     for (;;) {
-        if (spl_stop_asked(&helper->stop))
+        if (spl_stop_requested(&helper->stop))
             return give_up(helper, SPL_HELPER_CANCELED);
         if (helper->end_s > 0 && spl_now_s() > helper->end_s)
             return give_up(helper, SPL_HELPER_LATE);
         struct pollfd socket = {.fd = helper->fd, .events = events};
-        const int ready = poll(&socket, 1, ASK_MS);
+        const int ready = poll(&socket, 1, POLL_MS);
         if (ready > 0)
             return 0;
         if (ready < 0 && errno != EINTR)

@@ -26,7 +26,7 @@
 #include <time.h>
 
 #define BUFFER_BYTES (1u << 18)
-#define ASK_MS       100 /* how often a waiting call polls `stop` */
+#define POLL_MS      100 /* how often a waiting call polls `stop` */
 
 struct spl_wav_writer {
     spl_stop stop; /* polled while a pipe is full */
@@ -144,9 +144,9 @@ size_t spl_wav_header(const spl_wav_format *format, uint64_t data_bytes,
 static bool await_room(const spl_wav_writer *writer) {
     struct pollfd pipe = {.fd = writer->fd, .events = POLLOUT};
     do {
-        if (spl_stop_asked(&writer->stop))
+        if (spl_stop_requested(&writer->stop))
             return true;
-    } while (poll(&pipe, 1, ASK_MS) <= 0);
+    } while (poll(&pipe, 1, POLL_MS) <= 0);
     return false;
 }
 
@@ -158,7 +158,7 @@ static int write_all(spl_wav_writer *writer, const void *data, size_t size, spl_
     pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
 
     int failed = 0;
-    const bool may_wait = !writer->seekable && writer->stop.ask;
+    const bool may_wait = !writer->seekable && writer->stop.requested;
     const char *bytes = data;
     while (size > 0 && !failed) {
         if (may_wait && await_room(writer)) {

@@ -67,8 +67,8 @@ static int join(const char *folder, const char *name, char **ret_path, spl_error
     return asprintf(ret_path, "%s/%s", folder, name) < 0 ? spl_fail_memory(ret_error) : 0;
 }
 
-static int tell(const pull_job *p, spl_pull_phase phase, uint64_t done, uint64_t total,
-                spl_error *ret_error) {
+static int report_progress(const pull_job *p, spl_pull_phase phase, uint64_t done, uint64_t total,
+                           spl_error *ret_error) {
     const spl_pull_progress progress = {phase, done, total};
     if (p->options->progress && p->options->progress(p->options->user, &progress))
         return spl_fail(ret_error, SPL_E_CANCELED, "the pull of %s was interrupted",
@@ -76,8 +76,8 @@ static int tell(const pull_job *p, spl_pull_phase phase, uint64_t done, uint64_t
     return 0;
 }
 
-static int tell_transfer(void *user, uint64_t done, uint64_t total) {
-    return tell(user, SPL_PULL_DOWNLOAD, done, total, NULL);
+static int report_transfer(void *user, uint64_t done, uint64_t total) {
+    return report_progress(user, SPL_PULL_DOWNLOAD, done, total, NULL);
 }
 
 /* -------------------------------------------------------------- base ---- */
@@ -153,7 +153,7 @@ static int get_checksum(pull_job *p, spl_error *ret_error) {
         .cap_bytes = SPL_CHECKSUMS_MAX_BYTES,
         .stall_s = p->options->stall_s ? p->options->stall_s : STALL_S,
         .user = p,
-        .progress = tell_transfer,
+        .progress = report_transfer,
     };
     SPL_CLEANUP(spl_free_p) char *text = NULL;
     size_t size;
@@ -195,7 +195,7 @@ static int download(pull_job *p, const char *url, const char *shown, const char 
         .cap_bytes = ARCHIVE_MAX_BYTES,
         .stall_s = p->options->stall_s ? p->options->stall_s : STALL_S,
         .user = p,
-        .progress = tell_transfer,
+        .progress = report_transfer,
     };
     return spl_transfer_file(&transfer, path, ret_error);
 }
@@ -217,7 +217,7 @@ static int get_archive(pull_job *p, char **ret_path, spl_error *ret_error) {
         status = download(p, from, shown, path, ret_error);
     }
     char hex[65];
-    if (status < 0 || (status = tell(p, SPL_PULL_CHECK, 0, 0, ret_error)) < 0 ||
+    if (status < 0 || (status = report_progress(p, SPL_PULL_CHECK, 0, 0, ret_error)) < 0 ||
         (status = get_sha256(path, hex, ret_error)) < 0)
         return status;
     if (strcmp(hex, p->sha256) != 0)
@@ -233,7 +233,7 @@ static int get_archive(pull_job *p, char **ret_path, spl_error *ret_error) {
 static int import(pull_job *p, const char *archive, const char *made, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *checkpoint = NULL;
     SPL_CLEANUP(spl_free_p) char *name = NULL;
-    int status = tell(p, SPL_PULL_IMPORT, 0, 0, ret_error);
+    int status = report_progress(p, SPL_PULL_IMPORT, 0, 0, ret_error);
     if (status < 0 || (status = join(p->work, "checkpoint", &checkpoint, ret_error)) < 0)
         return status;
     remove_tree(checkpoint);
@@ -255,7 +255,7 @@ static int import(pull_job *p, const char *archive, const char *made, spl_error 
     if ((status = spl_archive_unpack(fd, archive, checkpoint, ret_error)) < 0 ||
         (status = spl_model_import(&options, ret_error)) < 0)
         return status;
-    return tell(p, SPL_PULL_IMPORT, 0, 0, ret_error);
+    return report_progress(p, SPL_PULL_IMPORT, 0, 0, ret_error);
 }
 
 /* Moves the folder `made` to its final path atomically. An existing model there is moved to the

@@ -112,7 +112,8 @@ static size_t take_body(char *bytes, size_t one, size_t size, void *user) {
     return size;
 }
 
-static int tell(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up) {
+static int report_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total,
+                           curl_off_t up) {
     download *d = user;
     (void)up_total, (void)up;
     /* take_body() does not receive the bodies of redirects. */
@@ -187,7 +188,7 @@ static void set_options(download *d, char reason[CURL_ERROR_SIZE]) {
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, d);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, tell);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, report_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, d);
 }
 

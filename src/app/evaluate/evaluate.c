@@ -44,7 +44,7 @@ typedef struct song_job {
     uint64_t total_samples; /* from the files' headers; 0: unknown */
 } song_job;
 
-static bool tell(const song_job *job, double fraction) {
+static bool report_progress(const song_job *job, double fraction) {
     if (!job->options->progress)
         return false;
     pthread_mutex_lock(job->mutex);
@@ -225,8 +225,9 @@ static spl_status separation_progress(void *user, const spl_progress *progress) 
     const song_job *job = user;
     const double total = (double)progress->samples_total;
     const double of_pass = total > 0 ? fmin((double)progress->samples_done / total, 1) : 0;
-    return tell(job, job->from * (progress->pass - 1 + of_pass) / progress->passes) ? SPL_E_CANCELED
-                                                                                    : SPL_OK;
+    return report_progress(job, job->from * (progress->pass - 1 + of_pass) / progress->passes)
+               ? SPL_E_CANCELED
+               : SPL_OK;
 }
 
 /* Separates the mixture into unnamed files. */
@@ -277,7 +278,7 @@ static bool scoring_progress(void *user, unsigned pass, uint64_t samples) {
     const song_job *job = user;
     const double total = (double)job->total_samples;
     const double of_pass = total > 0 ? fmin((double)samples / total, 1) : 0;
-    return tell(job, job->from + (1 - job->from) * (pass - 1 + of_pass) / 2);
+    return report_progress(job, job->from + (1 - job->from) * (pass - 1 + of_pass) / 2);
 }
 
 static void clear_job(song_job *job) {
@@ -334,11 +335,11 @@ static void evaluate_task(void *user, size_t number, unsigned thread) {
         .mutex = &all->mutex,
     };
     spl_song_scores *scores = &all->scores[number];
-    if (tell(&job, 0))
+    if (report_progress(&job, 0))
         spl_fail(&scores->error, SPL_E_CANCELED, "%s: interrupted", job.song->name);
     else if (evaluate_song(&job, all->songs->count == 1, all->threads_each, scores,
                            &scores->error) == 0)
-        tell(&job, 1);
+        report_progress(&job, 1);
 }
 
 int spl_evaluate(const spl_songs *songs, const spl_evaluate_options *options,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/pipeline/budget.h"
 
-#include "app/pipeline/lanes.h"
+#include "app/pipeline/channel_pairs.h"
 
 /* Of each output, for headers and tables. */
 #define FILE_EXTRA_BYTES 16384
@@ -34,9 +34,10 @@ uint64_t spl_pipeline_expect(const spl_pipeline_options *options, const spl_audi
                              const spl_output *outputs, size_t output_count, double seconds) {
     const spl_encode_options encode = spl_pipeline_encoding(options, input);
     double bytes_s = (double)output_count * spl_encode_bytes_s(&encode);
-    spl_lane lanes[SPL_CHANNELS_MAX];
+    spl_channel_pair pairs[SPL_CHANNELS_MAX];
     size_t spools = 0;
-    if (options->keep_format && spl_lanes_of(input->channels, input->channel_mask, lanes) > 1)
+    if (options->keep_format &&
+        spl_channel_pairs_of(input->channels, input->channel_mask, pairs) > 1)
         spools = spl_pipeline_sets(outputs, output_count);
     else if (spl_encode_needs_helper(&encode) && output_count > SPL_ENCODERS_MAX)
         spools = spl_pipeline_sets(outputs + SPL_ENCODERS_MAX, output_count - SPL_ENCODERS_MAX);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Runs one song. A decoder feeds spl_separate one channel pair at a time (lanes.h). The stems are
- * mixed once for each different set of stems and passed to the encoders of its outputs. They are
- * written to a spool if there are several channel pairs, until all pairs are done, and for outputs
- * that wait for a helper.
+ * Runs one song. A decoder feeds spl_separate one channel pair at a time (channel_pairs.h). The
+ * stems are mixed once for each different set of stems and passed to the encoders of its outputs.
+ * They are written to a spool if there are several channel pairs, until all pairs are done, and for
+ * outputs that wait for a helper.
  *
  * Files get their final names at the end, after all of them are flushed to the disk.
  */
 #include "app/pipeline/pipeline.h"
 
 #include "app/pipeline/budget.h"
-#include "app/pipeline/lanes.h"
+#include "app/pipeline/channel_pairs.h"
 #include "app/pipeline/residual.h"
 #include "app/pipeline/spool.h"
 #include "base/clock.h"
@@ -52,9 +52,9 @@ typedef struct song_run {
     spl_decoder *decoder;
     spl_audio_info input;
 
-    spl_lane lanes[SPL_CHANNELS_MAX];
-    uint64_t lane_values[SPL_CHANNELS_MAX]; /* sample values of the pairs before it in a spool */
-    size_t lane_count, lane;
+    spl_channel_pair pairs[SPL_CHANNELS_MAX];
+    uint64_t pair_values[SPL_CHANNELS_MAX]; /* sample values of the pairs before it in a spool */
+    size_t pair_count, pair;
     bool last_pass; /* over the current channel pair: the pass that produces the stems */
 
     output_state *outputs;
@@ -129,11 +129,11 @@ static int open_input(song_run *run) {
     if (status < 0)
         return status;
     run->input = *spl_decoder_info(run->decoder);
-    run->lane_count = 1;
-    run->lanes[0] = (spl_lane){.left = 0, .right = 1};
+    run->pair_count = 1;
+    run->pairs[0] = (spl_channel_pair){.left = 0, .right = 1};
     unsigned channels = spl_decoder_channels(run->decoder);
     if (run->options->keep_format)
-        run->lane_count = spl_lanes_of(channels, run->input.channel_mask, run->lanes);
+        run->pair_count = spl_channel_pairs_of(channels, run->input.channel_mask, run->pairs);
     run->wide = calloc((size_t)CHUNK_SAMPLES * channels, sizeof(float));
     run->mixed = calloc((size_t)CHUNK_SAMPLES * 2, sizeof(float));
     if (!run->wide || !run->mixed)
@@ -201,7 +201,7 @@ static int join_set(song_run *run, output_state *output) {
         *set = (stem_set){.stems = request->stems, .name = request->name, .spool = -1};
     }
     set->waiting += !output->encoder;
-    const bool spools = run->lane_count > 1 || set->waiting > 0;
+    const bool spools = run->pair_count > 1 || set->waiting > 0;
     return spools && set->spool < 0 ? open_spool(run, set, request->path) : 0;
 }
 
@@ -240,10 +240,10 @@ static int fail_callback(song_run *run, spl_pipeline_stage stage, int status) {
 }
 
 /* spl_source.read: the next samples of the current channel pair. */
-static spl_status read_lane(void *user, float *samples, size_t capacity, size_t *ret_count) {
+static spl_status read_pair(void *user, float *samples, size_t capacity, size_t *ret_count) {
     song_run *run = user;
     unsigned channels = spl_decoder_channels(run->decoder);
-    spl_lane lane = run->lanes[run->lane];
+    spl_channel_pair pair = run->pairs[run->pair];
     size_t count = 0;
     int status;
     if (channels == 2) {
@@ -252,8 +252,8 @@ static spl_status read_lane(void *user, float *samples, size_t capacity, size_t 
         status = spl_decoder_read(run->decoder, run->wide, SPL_MIN(capacity, CHUNK_SAMPLES), &count,
                                   &run->error);
         for (size_t i = 0; status == 0 && i < count; i++) {
-            samples[2 * i] = run->wide[i * channels + lane.left];
-            samples[2 * i + 1] = run->wide[i * channels + lane.right];
+            samples[2 * i] = run->wide[i * channels + pair.left];
+            samples[2 * i + 1] = run->wide[i * channels + pair.right];
         }
     }
     if (status < 0)
@@ -268,7 +268,7 @@ static spl_status read_lane(void *user, float *samples, size_t capacity, size_t 
 }
 
 /* spl_source.rewind: starts the second pass of the Wiener filter. */
-static spl_status rewind_lane(void *user) {
+static spl_status rewind_pair(void *user) {
     song_run *run = user;
     int status = open_decoder(run);
     if (status < 0)
@@ -315,7 +315,7 @@ static void start_flushing(const song_run *run) {
 
 /* Asks the budget whether `count` more samples may be written to `outputs` outputs, and
  * `spool_bytes` to spools. */
-static int ask_budget(song_run *run, size_t outputs, size_t count, uint64_t spool_bytes) {
+static int check_budget(song_run *run, size_t outputs, size_t count, uint64_t spool_bytes) {
     const spl_budget *budget = &run->options->budget;
     if (!budget->allow)
         return 0;
@@ -349,7 +349,7 @@ static int spool_set(song_run *run, stem_set *set, const float *samples, size_t 
 /* Mixes one set, and encodes or spools it. */
 static int write_set(song_run *run, stem_set *set, const float *const *stems, size_t begin,
                      size_t count) {
-    const unsigned width = spl_lane_width(&run->lanes[run->lane]);
+    const unsigned width = spl_channel_pair_width(&run->pairs[run->pair]);
     const float *samples = run->mixed;
     if (__builtin_popcountll(set->stems) == 1 && width == 2)
         samples = stems[__builtin_ctzll(set->stems)] + 2 * begin;
@@ -360,20 +360,20 @@ static int write_set(song_run *run, stem_set *set, const float *const *stems, si
         return fail_callback(run, SPL_STAGE_SEPARATE,
                              spl_fail(&run->error, SPL_E_SAMPLE, "%s: the sum %s is not finite",
                                       run->name, set->name));
-    int status = run->lane_count > 1 ? 0 : encode_set(run, set, samples, count);
+    int status = run->pair_count > 1 ? 0 : encode_set(run, set, samples, count);
     if (status == 0 && set->spool >= 0)
         status = spool_set(run, set, samples, count * width);
     return status < 0 ? fail_callback(run, SPL_STAGE_OUTPUT, status) : 0;
 }
 
 /* spl_sink.write: the next samples of all stems of the current channel pair. */
-static spl_status write_lane(void *user, const float *const *stems, size_t count) {
+static spl_status write_pair(void *user, const float *const *stems, size_t count) {
     song_run *run = user;
-    const size_t encoders = run->lane_count > 1 ? 0 : run->encoder_count;
-    const size_t sample_bytes = spl_lane_width(&run->lanes[run->lane]) * sizeof(float);
+    const size_t encoders = run->pair_count > 1 ? 0 : run->encoder_count;
+    const size_t sample_bytes = spl_channel_pair_width(&run->pairs[run->pair]) * sizeof(float);
     for (size_t begin = 0; begin < count; begin += CHUNK_SAMPLES) {
         const size_t chunk = SPL_MIN(count - begin, (size_t)CHUNK_SAMPLES);
-        int status = ask_budget(run, encoders, chunk, run->spool_count * chunk * sample_bytes);
+        int status = check_budget(run, encoders, chunk, run->spool_count * chunk * sample_bytes);
         if (status < 0)
             return fail_callback(run, SPL_STAGE_OUTPUT, status);
         for (size_t i = 0; status == 0 && i < run->set_count; i++)
@@ -391,17 +391,17 @@ static spl_status write_lane(void *user, const float *const *stems, size_t count
 /* spl_separate_options.progress: counts the passes over all channel pairs. */
 static spl_status report_progress(void *user, const spl_progress *progress) {
     const song_run *run = user;
-    if (spl_stop_asked(&run->options->stop))
+    if (spl_stop_requested(&run->options->stop))
         return SPL_E_CANCELED;
     if (!run->options->progress)
         return 0;
     spl_progress overall = *progress;
-    overall.pass += (unsigned)run->lane * progress->passes;
-    overall.passes *= (unsigned)run->lane_count;
+    overall.pass += (unsigned)run->pair * progress->passes;
+    overall.passes *= (unsigned)run->pair_count;
     return run->options->progress(run->options->progress_user, &overall);
 }
 
-static int separate_lane(song_run *run) {
+static int separate_pair(song_run *run) {
     run->samples = 0;
     run->last_pass = !run->options->wiener;
     spl_residual_clear(&run->residual);
@@ -417,10 +417,10 @@ static int separate_lane(song_run *run) {
     separate.progress = report_progress;
     separate.progress_user = run;
     spl_source source = {.user = run,
-                         .read = read_lane,
-                         .rewind = rewind_lane,
+                         .read = read_pair,
+                         .rewind = rewind_pair,
                          .total_samples = expected_samples(run)};
-    spl_sink sink = {.user = run, .write = write_lane};
+    spl_sink sink = {.user = run, .write = write_pair};
 
     spl_error error = {0};
     int status = spl_separate(run->options->model, &separate, &source, &sink, &error);
@@ -440,9 +440,9 @@ static int separate_lane(song_run *run) {
     return status;
 }
 
-static int separate_lanes(song_run *run) {
+static int separate_pairs(song_run *run) {
     if (run->options->progress) {
-        unsigned passes = (run->options->wiener ? 2 : 1) * (unsigned)run->lane_count;
+        unsigned passes = (run->options->wiener ? 2 : 1) * (unsigned)run->pair_count;
         spl_progress start = {.samples_total = expected_samples(run), .pass = 1, .passes = passes};
         if (run->options->progress(run->options->progress_user, &start) != 0) {
             run->stage = SPL_STAGE_SEPARATE;
@@ -450,22 +450,22 @@ static int separate_lanes(song_run *run) {
         }
     }
     uint64_t values = 0;
-    for (run->lane = 0; run->lane < run->lane_count; run->lane++) {
+    for (run->pair = 0; run->pair < run->pair_count; run->pair++) {
         const uint64_t samples = run->samples; /* of the previous pair */
-        if (run->lane > 0) {
+        if (run->pair > 0) {
             run->stage = SPL_STAGE_INPUT;
             int status = open_decoder(run);
             if (status < 0)
                 return status;
         }
-        int status = separate_lane(run);
+        int status = separate_pair(run);
         if (status < 0)
             return status;
-        if (run->lane > 0 && run->samples != samples)
+        if (run->pair > 0 && run->samples != samples)
             return spl_fail(&run->error, SPL_E_FORMAT, "%s: the file changed while it was read",
                             run->name);
-        run->lane_values[run->lane] = values;
-        values += run->samples * spl_lane_width(&run->lanes[run->lane]);
+        run->pair_values[run->pair] = values;
+        values += run->samples * spl_channel_pair_width(&run->pairs[run->pair]);
     }
     return 0;
 }
@@ -477,15 +477,15 @@ static int encode_spool(song_run *run, const stem_set *set) {
     for (size_t i = 0; i < run->output_count; i++)
         outputs += run->outputs[i].set == set && run->outputs[i].encoder;
     for (uint64_t begin = 0; outputs > 0 && begin < run->samples; begin += CHUNK_SAMPLES) {
-        if (spl_stop_asked(&run->options->stop))
+        if (spl_stop_requested(&run->options->stop))
             return spl_fail(&run->error, SPL_E_CANCELED, "%s: canceled", run->name);
         const size_t count = (size_t)SPL_MIN(run->samples - begin, (uint64_t)CHUNK_SAMPLES);
-        int status = ask_budget(run, outputs, count, 0);
-        for (size_t lane = 0; status == 0 && lane < run->lane_count; lane++) {
-            const unsigned width = spl_lane_width(&run->lanes[lane]);
-            const unsigned channel[2] = {run->lanes[lane].left, run->lanes[lane].right};
+        int status = check_budget(run, outputs, count, 0);
+        for (size_t pair = 0; status == 0 && pair < run->pair_count; pair++) {
+            const unsigned width = spl_channel_pair_width(&run->pairs[pair]);
+            const unsigned channel[2] = {run->pairs[pair].left, run->pairs[pair].right};
             status = spl_spool_read(set->spool, run->mixed, count * width,
-                                    run->lane_values[lane] + begin * width, set->spool_name,
+                                    run->pair_values[pair] + begin * width, set->spool_name,
                                     &run->error);
             for (size_t i = 0; status == 0 && i < count * width; i++)
                 run->wide[i / width * channels + channel[i % width]] = run->mixed[i];
@@ -537,7 +537,7 @@ static int encode_waiting(song_run *run, output_state *output) {
 
 static int finish_outputs(song_run *run) {
     int status = 0;
-    for (size_t i = 0; status == 0 && run->lane_count > 1 && i < run->set_count; i++) {
+    for (size_t i = 0; status == 0 && run->pair_count > 1 && i < run->set_count; i++) {
         status = encode_spool(run, &run->sets[i]);
         if (status == 0 && run->sets[i].waiting == 0)
             close_spool(run, &run->sets[i]);
@@ -546,7 +546,7 @@ static int finish_outputs(song_run *run) {
         status = i < run->encoder_count ? finish_output(run, &run->outputs[i])
                                         : encode_waiting(run, &run->outputs[i]);
     if (status == 0)
-        status = ask_budget(run, 0, 0, 0);
+        status = check_budget(run, 0, 0, 0);
     if (status < 0)
         return status;
     spl_output_file *files[SPL_OUTPUTS_MAX];
@@ -569,7 +569,7 @@ static int run_stages(song_run *run, const spl_output *outputs, size_t output_co
     run->stage = SPL_STAGE_OUTPUT;
     if ((status = open_outputs(run, outputs, output_count)) < 0)
         return status;
-    if ((status = separate_lanes(run)) < 0)
+    if ((status = separate_pairs(run)) < 0)
         return status;
     run->stage = SPL_STAGE_OUTPUT;
     return finish_outputs(run);

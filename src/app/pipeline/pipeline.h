@@ -5,9 +5,10 @@
  *
  * Memory does not depend on the song's length. The Wiener filter decodes the file twice. With
  * `keep_format`, a file with more than two channels is separated one channel pair at a time
- * (lanes.h). The results are kept in spools, one for each different set of stems among the outputs,
- * until all pairs are done. A helper takes several MiB, so only the first SPL_ENCODERS_MAX outputs
- * that need one are encoded during the separation; the others follow from spools, one by one.
+ * (channel_pairs.h). The results are kept in spools, one for each different set of stems among the
+ * outputs, until all pairs are done. A helper takes several MiB, so only the first SPL_ENCODERS_MAX
+ * outputs that need one are encoded during the separation; the others follow from spools, one by
+ * one.
  */
 #ifndef SPL_APP_PIPELINE_PIPELINE_H
 #define SPL_APP_PIPELINE_PIPELINE_H

@@ -193,7 +193,7 @@ static int take_body(void *user, const void *data, size_t size) {
 }
 
 /* spl_outbound.canceled */
-static int ask_stopped(void *user) {
+static int is_stopped(void *user) {
     const body *whole = user;
     return atomic_load(&whole->source->stopped);
 }
@@ -211,7 +211,7 @@ static int fetch(const spl_jwks_source *source, spl_jwks **ret_jwks, spl_error *
                                   .timeout_s = FETCH_TIMEOUT_S,
                                   .write = take_body,
                                   .user = whole,
-                                  .canceled = ask_stopped};
+                                  .canceled = is_stopped};
     spl_outbound_answer answer;
     spl_metrics_count(SPL_COUNTER_JWKS_FETCHES, 1);
     const int status = spl_outbound_run(&request, &answer, ret_error);

@@ -114,7 +114,7 @@ static int take_answer(void *user, const void *data, size_t size) {
 }
 
 /* spl_outbound.canceled */
-static int ask_canceled(void *user) {
+static int is_canceled(void *user) {
     const token_answer *answer = user;
     return answer->back->canceled(answer->back->user);
 }
@@ -196,7 +196,7 @@ int spl_oauth_finish(const spl_settings *settings, const uint8_t key[32], int64_
         .timeout_s = TIMEOUT_S,
         .write = take_answer,
         .user = answer,
-        .canceled = ask_canceled,
+        .canceled = is_canceled,
     };
     spl_outbound_answer outcome;
     spl_error reason;

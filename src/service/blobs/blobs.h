@@ -81,13 +81,13 @@ typedef struct spl_blobs_functions {
                       spl_error *ret_error);
     /* Quarantines all blobs of a job: they become unavailable, but are kept for an operator to
      * inspect. S3 leaves them in place. */
-    int (*set_aside)(spl_blobs *blobs, const char *job, spl_error *ret_error);
+    int (*quarantine)(spl_blobs *blobs, const char *job, spl_error *ret_error);
     /* Reviews the quarantined jobs. Restores those for which `judge` returns 1; removes those for
      * which it returns 0 and that were quarantined more than `keep_s` seconds ago; leaves the
      * others and those with a negative result. Continues after a failure and returns the first
      * one. */
-    int (*review_aside)(spl_blobs *blobs, int (*judge)(void *user, const char *job), void *user,
-                        unsigned keep_s, spl_error *ret_error);
+    int (*review_quarantine)(spl_blobs *blobs, int (*judge)(void *user, const char *job),
+                             void *user, unsigned keep_s, spl_error *ret_error);
     /* Visits the jobs that have blobs, except quarantined ones; for the cleanup after a crash.
      * Stops at the first nonzero result of `visit` and returns it. */
     int (*list_jobs)(spl_blobs *blobs, int (*visit)(void *user, const char *job), void *user,
@@ -106,7 +106,7 @@ struct spl_blobs {
 };
 
 /* The folder of quarantined jobs, inside the folder of the jobs. No job has this name. */
-#define SPL_BLOBS_ASIDE "quarantine"
+#define SPL_BLOBS_QUARANTINE "quarantine"
 
 /* Creates the folders, and removes unfinished uploads and outputs of an earlier process. Only one
  * process may use a folder; the caller holds DATA_DIR/lock. */

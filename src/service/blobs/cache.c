@@ -15,7 +15,7 @@
 #include <time.h>
 
 #define NEW_SUFFIX ".new"
-#define ASK_MS     100
+#define POLL_MS    100
 
 #define PIECE_BYTES ((uint64_t)1 << 20) /* in which fetched bytes are counted */
 
@@ -211,7 +211,7 @@ static int wait_for_fetch(spl_cache *cache, const char *name, const spl_blob_wai
     while (is_being_fetched(cache, name)) {
         if (spl_blob_wait_canceled(wait))
             return spl_fail(ret_error, SPL_E_CANCELED, "the wait for a file was canceled");
-        const struct timespec deadline = spl_clock_in(ASK_MS);
+        const struct timespec deadline = spl_clock_in(POLL_MS);
         pthread_cond_timedwait(&cache->fetches_changed, &cache->fetches_lock, &deadline);
     }
     return 0;

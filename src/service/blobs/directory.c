@@ -150,7 +150,7 @@ static int unlink_upload(void *user, int folder, const char *name) {
 /* Removes the parts in a job's folder, and the folder if it is empty then. */
 static int clean_job(void *user, int jobs, const char *name) {
     left_entries *left = user;
-    if (spl_blob_check_name(name, NULL) < 0 || strcmp(name, SPL_BLOBS_ASIDE) == 0)
+    if (spl_blob_check_name(name, NULL) < 0 || strcmp(name, SPL_BLOBS_QUARANTINE) == 0)
         return 0; /* such as lost+found */
     SPL_CLEANUP(spl_close_p) int folder = open_folder(jobs, name);
     if (folder < 0 && (errno == ENOTDIR || errno == ELOOP))
@@ -448,15 +448,15 @@ static int move_job(int from, int to, const char *job, spl_error *ret_error) {
     return 0;
 }
 
-static int directory_set_aside(spl_blobs *blobs, const char *job, spl_error *ret_error) {
+static int directory_quarantine(spl_blobs *blobs, const char *job, spl_error *ret_error) {
     const int jobs = of(blobs)->jobs;
-    SPL_CLEANUP(spl_close_p) int aside = -1;
+    SPL_CLEANUP(spl_close_p) int quarantine = -1;
     int status = spl_blob_check_name(job, ret_error);
     if (status == 0)
-        status = make_folder(jobs, SPL_BLOBS_ASIDE, &aside, ret_error);
+        status = make_folder(jobs, SPL_BLOBS_QUARANTINE, &quarantine, ret_error);
     if (status == 0)
-        status = move_job(jobs, aside, job, ret_error);
-    if (status == 0 && utimensat(aside, job, NULL, AT_SYMLINK_NOFOLLOW) < 0)
+        status = move_job(jobs, quarantine, job, ret_error);
+    if (status == 0 && utimensat(quarantine, job, NULL, AT_SYMLINK_NOFOLLOW) < 0)
         status = spl_fail_errno(ret_error, errno, "cannot date the blobs of the job %s", job);
     return status;
 }
@@ -470,19 +470,19 @@ typedef struct review {
     spl_error *ret_error;
 } review;
 
-static int review_job(void *user, int aside, const char *job) {
+static int review_job(void *user, int quarantine, const char *job) {
     review *own = user;
     struct stat folder;
     spl_error error;
     int status = 0;
     if (spl_blob_check_name(job, NULL) < 0 ||
-        fstatat(aside, job, &folder, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(folder.st_mode))
+        fstatat(quarantine, job, &folder, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(folder.st_mode))
         return 0;
     const int answer = own->judge(own->user, job);
     if (answer > 0)
-        status = move_job(aside, own->jobs, job, &error);
+        status = move_job(quarantine, own->jobs, job, &error);
     else if (answer == 0 && folder.st_mtim.tv_sec < own->before)
-        status = remove_from(aside, job, &error);
+        status = remove_from(quarantine, job, &error);
     if (status < 0 && own->failed == 0) {
         own->failed = status;
         if (own->ret_error)
@@ -491,17 +491,17 @@ static int review_job(void *user, int aside, const char *job) {
     return 0;
 }
 
-static int directory_review_aside(spl_blobs *blobs, int (*judge)(void *user, const char *job),
-                                  void *user, unsigned keep_s, spl_error *ret_error) {
+static int directory_review_quarantine(spl_blobs *blobs, int (*judge)(void *user, const char *job),
+                                       void *user, unsigned keep_s, spl_error *ret_error) {
     const int jobs = of(blobs)->jobs;
-    SPL_CLEANUP(spl_close_p) int aside = open_folder(jobs, SPL_BLOBS_ASIDE);
-    if (aside < 0 && errno == ENOENT)
+    SPL_CLEANUP(spl_close_p) int quarantine = open_folder(jobs, SPL_BLOBS_QUARANTINE);
+    if (quarantine < 0 && errno == ENOENT)
         return 0;
-    if (aside < 0)
-        return spl_fail_errno(ret_error, errno, "cannot open the folder " SPL_BLOBS_ASIDE);
+    if (quarantine < 0)
+        return spl_fail_errno(ret_error, errno, "cannot open the folder " SPL_BLOBS_QUARANTINE);
     review own = {jobs, judge, user, time(NULL) - (time_t)keep_s, 0, ret_error};
-    int status = visit_folder(aside, review_job, &own, ret_error);
-    unlinkat(jobs, SPL_BLOBS_ASIDE, AT_REMOVEDIR); /* succeeds if it is empty */
+    int status = visit_folder(quarantine, review_job, &own, ret_error);
+    unlinkat(jobs, SPL_BLOBS_QUARANTINE, AT_REMOVEDIR); /* succeeds if it is empty */
     return status < 0 ? status : own.failed;
 }
 
@@ -515,7 +515,7 @@ typedef struct job_visitor {
 static int visit_job(void *user, int folder, const char *name) {
     (void)folder;
     const job_visitor *visitor = user;
-    if (spl_blob_check_name(name, NULL) < 0 || strcmp(name, SPL_BLOBS_ASIDE) == 0)
+    if (spl_blob_check_name(name, NULL) < 0 || strcmp(name, SPL_BLOBS_QUARANTINE) == 0)
         return 0;
     return visitor->visit(visitor->user, name);
 }
@@ -560,8 +560,8 @@ static const spl_blobs_functions directory_functions = {
     .copy = directory_copy,
     .remove = directory_remove,
     .remove_job = directory_remove_job,
-    .set_aside = directory_set_aside,
-    .review_aside = directory_review_aside,
+    .quarantine = directory_quarantine,
+    .review_quarantine = directory_review_quarantine,
     .list_jobs = directory_list_jobs,
     .check = directory_check,
     .link = directory_link,

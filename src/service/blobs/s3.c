@@ -18,11 +18,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define KEY_SIZE  (2 * SPL_BLOB_NAME_MAX + 2)
-#define ASK_AFTER 10.0 /* seconds without an answer before the server is probed */
-#define SWEEP_S   60.0
-#define UNUSED_S  900 /* unused copies are removed: other machines delete jobs, too */
-#define LINK_S    300 /* life of a link, which the client follows at once */
+#define KEY_SIZE      (2 * SPL_BLOB_NAME_MAX + 2)
+#define PROBE_AFTER_S 10.0 /* seconds without an answer before the server is probed */
+#define SWEEP_S       60.0
+#define UNUSED_S      900 /* unused copies are removed: other machines delete jobs, too */
+#define LINK_S        300 /* life of a link, which the client follows at once */
 
 typedef struct s3_blobs {
     spl_blobs base;
@@ -214,13 +214,13 @@ static int s3_remove_job(spl_blobs *blobs, const char *job, const spl_blob_wait 
     return note(own, spl_s3_list(own->client, prefix, remove_visited, &work, wait, ret_error));
 }
 
-static int s3_set_aside(spl_blobs *blobs, const char *job, spl_error *ret_error) {
+static int s3_quarantine(spl_blobs *blobs, const char *job, spl_error *ret_error) {
     (void)blobs;
     return spl_blob_check_name(job, ret_error);
 }
 
-static int s3_review_aside(spl_blobs *blobs, int (*judge)(void *user, const char *job), void *user,
-                           unsigned keep_s, spl_error *ret_error) {
+static int s3_review_quarantine(spl_blobs *blobs, int (*judge)(void *user, const char *job),
+                                void *user, unsigned keep_s, spl_error *ret_error) {
     (void)blobs, (void)judge, (void)user, (void)keep_s, (void)ret_error;
     return 0;
 }
@@ -262,9 +262,9 @@ static void sweep_now_and_then(s3_blobs *own) {
 static int s3_check(spl_blobs *blobs, const spl_blob_wait *wait, spl_error *ret_error) {
     s3_blobs *own = of(blobs);
     sweep_now_and_then(own);
-    if (spl_now_s() - atomic_load(&own->answered_s) <= ASK_AFTER)
+    if (spl_now_s() - atomic_load(&own->answered_s) <= PROBE_AFTER_S)
         return 0;
-    return note(own, spl_s3_ask(own->client, wait, ret_error));
+    return note(own, spl_s3_probe(own->client, wait, ret_error));
 }
 
 /* --------------------------------------------------- opening, closing ---- */
@@ -288,8 +288,8 @@ static const spl_blobs_functions s3_functions = {
     .copy = s3_copy,
     .remove = s3_remove,
     .remove_job = s3_remove_job,
-    .set_aside = s3_set_aside,
-    .review_aside = s3_review_aside,
+    .quarantine = s3_quarantine,
+    .review_quarantine = s3_review_quarantine,
     .list_jobs = s3_list_jobs,
     .check = s3_check,
     .link = s3_link,

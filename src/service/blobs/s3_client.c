@@ -187,8 +187,8 @@ static size_t take_body(char *data, size_t unit, size_t count, void *user) {
     return size;
 }
 
-static int ask_canceled(void *user, curl_off_t to_receive, curl_off_t received, curl_off_t to_send,
-                        curl_off_t sent) {
+static int check_canceled(void *user, curl_off_t to_receive, curl_off_t received,
+                          curl_off_t to_send, curl_off_t sent) {
     (void)to_receive, (void)received, (void)to_send, (void)sent;
     transfer *own = user;
     own->canceled = spl_blob_wait_canceled(own->request->wait);
@@ -273,7 +273,7 @@ static CURLcode set_options(const spl_s3_client *client, transfer *own, const ch
     }
     if (r->wait) {
         SET(NOPROGRESS, 0L);
-        SET(XFERINFOFUNCTION, ask_canceled);
+        SET(XFERINFOFUNCTION, check_canceled);
         SET(XFERINFODATA, own);
     }
     if (strcmp(r->method, "HEAD") == 0) {
@@ -609,7 +609,7 @@ int spl_s3_get(spl_s3_client *client, const char *key, const spl_s3_target *targ
 
 /* ------------------------------------------------- the server's own work ---- */
 
-int spl_s3_ask(spl_s3_client *client, const spl_blob_wait *wait, spl_error *ret_error) {
+int spl_s3_probe(spl_s3_client *client, const spl_blob_wait *wait, spl_error *ret_error) {
     return run_without_answer(
         client, &(request){.method = "HEAD", .key = "", .tries = 1, .wait = wait}, ret_error);
 }

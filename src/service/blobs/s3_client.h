@@ -22,8 +22,8 @@ SPL_WARN_UNUSED int spl_s3_client_new(const spl_blobs_s3 *options, spl_s3_client
 void spl_s3_client_free(spl_s3_client *client);
 
 /* Whether the server answers for the bucket; one try. */
-SPL_WARN_UNUSED int spl_s3_ask(spl_s3_client *client, const spl_blob_wait *wait,
-                               spl_error *ret_error);
+SPL_WARN_UNUSED int spl_s3_probe(spl_s3_client *client, const spl_blob_wait *wait,
+                                 spl_error *ret_error);
 /* Stores the whole regular file, a large one in parts, together with its SHA-256 as
  * "x-amz-meta-sha256". The object appears completely or not at all. */
 SPL_WARN_UNUSED int spl_s3_put(spl_s3_client *client, const char *key, int fd,

@@ -391,7 +391,7 @@ static void flag_name(const setting *row, const char *suffix, char ret_name[NAME
 
 /* Reports every problem and keeps the first. */
 typedef struct problem_list {
-    spl_settings_tell *tell; /* may be NULL */
+    spl_settings_report *report; /* may be NULL */
     void *user;
     spl_error first; /* status SPL_OK: no problem */
 } problem_list;
@@ -399,8 +399,8 @@ typedef struct problem_list {
 static void add_problem(problem_list *problems, const spl_error *error) {
     if (problems->first.status == SPL_OK)
         problems->first = *error;
-    if (problems->tell)
-        problems->tell(problems->user, error->message);
+    if (problems->report)
+        problems->report(problems->user, error->message);
 }
 
 static int take_variable(const setting *row, setting_value *value, spl_error *ret_error) {
@@ -691,7 +691,7 @@ static void set_values(const setting_value values[], spl_settings *settings,
     }
 }
 
-int spl_settings_load_all(int argc, char **argv, spl_settings_tell *tell, void *user,
+int spl_settings_load_all(int argc, char **argv, spl_settings_report *report, void *user,
                           spl_settings *ret_settings, spl_error *ret_error) {
     setting_value values[SPL_ARRAY_SIZE(table)];
     for (size_t i = 0; i < SPL_ARRAY_SIZE(table); i++)
@@ -699,7 +699,7 @@ int spl_settings_load_all(int argc, char **argv, spl_settings_tell *tell, void *
     spl_settings settings = {.origins = calloc(SPL_ARRAY_SIZE(table), 1)};
     if (!settings.origins)
         return spl_fail_memory(ret_error);
-    problem_list problems = {.tell = tell, .user = user};
+    problem_list problems = {.report = report, .user = user};
     take_environment(values, &problems);
     take_flags(argc, argv, values, &problems);
     set_values(values, &settings, &problems);
@@ -833,7 +833,7 @@ json_t *spl_settings_to_json(const spl_settings *settings) {
     return array;
 }
 
-void spl_settings_find_unknown(spl_settings_tell *tell, void *user) {
+void spl_settings_find_unknown(spl_settings_report *report, void *user) {
     for (char **variable = environ; *variable; variable++) {
         if (strncmp(*variable, PREFIX, strlen(PREFIX)) != 0 || is_known(*variable))
             continue;
@@ -842,7 +842,7 @@ void spl_settings_find_unknown(spl_settings_tell *tell, void *user) {
         suggest(*variable, (size_t)length, variable_name, hint);
         snprintf(text, sizeof(text), "%.*s is set, but there is no such setting%s", length,
                  *variable, hint);
-        tell(user, text);
+        report(user, text);
     }
 }
 

@@ -113,17 +113,17 @@ SPL_WARN_UNUSED int spl_settings_load(int argc, char **argv, spl_settings *ret_s
                                       spl_error *ret_error);
 
 /* Receives one problem, as a sentence without its full stop. */
-typedef void spl_settings_tell(void *user, const char *problem);
+typedef void spl_settings_report(void *user, const char *problem);
 
 /* As spl_settings_load, but reports every problem to `tell` (may be NULL), not only the first, and
  * fills *ret_settings even when values are wrong: a wrong text stays as given, and a wrong number
  * becomes its default. */
-int spl_settings_load_all(int argc, char **argv, spl_settings_tell *tell, void *user,
+int spl_settings_load_all(int argc, char **argv, spl_settings_report *report, void *user,
                           spl_settings *ret_settings, spl_error *ret_error);
 
 /* Reports the environment variables named SPLEETER_... that are not settings, each with the setting
  * that was probably meant. */
-void spl_settings_find_unknown(spl_settings_tell *tell, void *user);
+void spl_settings_find_unknown(spl_settings_report *report, void *user);
 
 /* Fails with ARGUMENT outside development when no client could be identified: `keys` (the number of
  * keys in keys.json and SPLEETER_API_KEY) is 0 and there is no JWT issuer. */

@@ -290,8 +290,8 @@ typedef struct probe_watch {
     double deadline_s;
 } probe_watch;
 
-/* spl_stop.ask */
-static bool ask_stop(void *user) {
+/* spl_stop.requested */
+static bool stop_requested(void *user) {
     const probe_watch *watch = user;
     const spl_submission *submission = watch->submission;
     return spl_now_s() > watch->deadline_s ||
@@ -305,7 +305,7 @@ static int decode_beginning(const job_admission *admission, probe_watch *watch,
         .channels = SPL_CHANNELS_FIRST_TWO,
         .duration_s = PROBE_S,
         .probe = true,
-        .stop = {ask_stop, watch},
+        .stop = {stop_requested, watch},
     };
     spl_media_containers(admission->jobs->settings->formats, admission->upload->name,
                          admission->upload->type, options.containers, sizeof(options.containers));

@@ -12,15 +12,15 @@
 #define EXPIRE_AT_ONCE 64
 
 /* How long quarantined files of unknown jobs are kept, and how often they are reviewed. */
-#define ASIDE_KEEP_S (7 * 24 * 3600)
-#define REVIEW_S     3600
+#define QUARANTINE_KEEP_S (7 * 24 * 3600)
+#define REVIEW_S          3600
 
 /* How long rows of expired jobs are kept, so that clients can see that they expired. */
 #define EXPIRED_KEEP_MS (INT64_C(7) * 24 * 3600 * 1000)
 
 typedef struct cleaning {
     spl_jobs *jobs;
-    uint64_t set_aside;
+    uint64_t quarantined;
     spl_error *ret_error;
 } cleaning;
 
@@ -39,8 +39,8 @@ static int clean_job(void *user, const char *job) {
         return status;
     }
     if (status == SPL_E_NOT_FOUND) {
-        status = SPL_BLOBS(own->jobs, set_aside, job, &error);
-        own->set_aside += status == 0;
+        status = SPL_BLOBS(own->jobs, quarantine, job, &error);
+        own->quarantined += status == 0;
     } else if (!holds) {
         spl_log(SPL_LOG_INFO, "job.orphan_removed", SPL_TEXT("id", job));
         status = SPL_BLOBS(own->jobs, remove_job, job, &own->jobs->stop, &error);
@@ -50,7 +50,7 @@ static int clean_job(void *user, const char *job) {
     return 0;
 }
 
-/* spl_blobs_functions.review_aside.judge */
+/* spl_blobs_functions.review_quarantine.judge */
 static int is_known(void *user, const char *job) {
     spl_jobs *jobs = user;
     bool holds = false;
@@ -65,9 +65,9 @@ static int is_known(void *user, const char *job) {
     return holds;
 }
 
-static void review_aside(spl_jobs *jobs) {
+static void review_quarantine(spl_jobs *jobs) {
     spl_error error;
-    if (SPL_BLOBS(jobs, review_aside, is_known, jobs, ASIDE_KEEP_S, &error) < 0)
+    if (SPL_BLOBS(jobs, review_quarantine, is_known, jobs, QUARANTINE_KEEP_S, &error) < 0)
         spl_jobs_log_failure(SPL_LOG_ERROR, "janitor.failed", &error);
 }
 
@@ -80,14 +80,14 @@ int spl_janitor_clean_up(spl_jobs *jobs, spl_error *ret_error) {
         return status;
     if (rescued > 0)
         spl_log(SPL_LOG_WARNING, "jobs.rescued", SPL_INTEGER("count", rescued));
-    review_aside(jobs);
+    review_quarantine(jobs);
     cleaning own = {.jobs = jobs, .ret_error = ret_error};
     status = SPL_BLOBS(jobs, list_jobs, clean_job, &own, ret_error);
-    if (own.set_aside > 0)
-        spl_log(SPL_LOG_WARNING, "jobs.set_aside", SPL_INTEGER("count", own.set_aside),
+    if (own.quarantined > 0)
+        spl_log(SPL_LOG_WARNING, "jobs.quarantined", SPL_INTEGER("count", own.quarantined),
                 SPL_TEXT("detail",
                          "the database does not know the jobs of these files; they are "
-                         "in blobs/" SPL_BLOBS_ASIDE " for a week (docs/guides/backup.md)"));
+                         "in blobs/" SPL_BLOBS_QUARANTINE " for a week (docs/guides/backup.md)"));
     return status;
 }
 
@@ -116,7 +116,7 @@ static void review_now_and_then(spl_jobs *jobs, double *reviewed_s) {
     if (jobs->store->shared || spl_now_s() - *reviewed_s < REVIEW_S)
         return;
     *reviewed_s = spl_now_s();
-    review_aside(jobs);
+    review_quarantine(jobs);
 }
 
 static void renew_keys(spl_jobs *jobs) {

@@ -155,18 +155,18 @@ typedef struct spl_peaks_query {
     uint64_t count;            /* maximum; 1 to 2^20 */
 } spl_peaks_query;
 /* The client of an operation that has to wait for a turn. */
-typedef struct spl_jobs_asker {
+typedef struct spl_jobs_client {
     const char *key; /* the principal's id; turns are shared fairly among keys */
     /* Polled during the operation; non-zero: the client has disconnected. May be NULL. */
     int (*canceled)(void *user);
     void *user;
-} spl_jobs_asker;
+} spl_jobs_client;
 /* The minimum and maximum sample over all channels of each run of samples, in the data format of
  * audiowaveform (version 2, 8 bits, one channel). For a file that is still growing, WAV gives the
  * peaks available so far; other formats give CONFLICT. *ret_data is owned by the caller. Problems:
  * CONFLICT, INTERNAL, DRAINING, UNAVAILABLE (also when no turn was free in time or the computation
  * took too long). */
-SPL_WARN_UNUSED int spl_jobs_peaks(spl_jobs *jobs, const spl_jobs_asker *asker,
+SPL_WARN_UNUSED int spl_jobs_peaks(spl_jobs *jobs, const spl_jobs_client *client,
                                    const spl_job_file *file, const spl_peaks_query *query,
                                    uint8_t **ret_data, size_t *ret_size, spl_problem *ret_problem);
 /* The manifest of a succeeded job, owned by the caller. Problems: NOT_FOUND, CONFLICT. */

@@ -152,7 +152,7 @@ static float wav_value(const uint8_t *at, unsigned bytes) {
 /* One request for peaks, and its deadline. */
 typedef struct peaks_work {
     spl_jobs *jobs;
-    const spl_jobs_asker *asker;
+    const spl_jobs_client *client;
     const spl_job_file *file;
     const spl_peaks_query *query;
     double deadline_s;
@@ -166,14 +166,14 @@ static int is_unwanted(void *user) {
     return work->unwanted && work->unwanted(work->unwanted_user);
 }
 
-/* spl_stop.ask */
-static bool ask_stop(void *user) {
+/* spl_stop.requested */
+static bool stop_requested(void *user) {
     const peaks_work *work = user;
     return spl_now_s() > work->deadline_s || is_unwanted(user);
 }
 
 static int check_wanted(const peaks_work *work, spl_error *ret_error) {
-    return ask_stop((void *)(uintptr_t)work)
+    return stop_requested((void *)(uintptr_t)work)
                ? spl_fail(ret_error, SPL_E_CANCELED, "the peaks are late, or nobody waits for them")
                : 0;
 }
@@ -224,7 +224,7 @@ static int decode(const peaks_work *work, uint64_t skipped, peak_writer *writer,
                   spl_error *ret_error) {
     const spl_decode_options options = {.channels = SPL_CHANNELS_STEREO_DOWNMIX,
                                         .limit_s = work->jobs->settings->max_duration_s + 1,
-                                        .stop = {ask_stop, (void *)(uintptr_t)work}};
+                                        .stop = {stop_requested, (void *)(uintptr_t)work}};
     spl_decoder *decoder;
     float samples[2 * 2048];
     size_t count = 0;
@@ -269,7 +269,7 @@ static void end_writer(peak_writer *writer, bool complete) {
 static int read_in_turn(const peaks_work *work, uint64_t skipped, peak_writer *writer,
                         spl_peaks *ret_peaks, spl_problem *ret_problem) {
     const bool wav = strcmp(work->file->media_type, "audio/wav") == 0;
-    const spl_turn_wait wait = {work->asker->key, TURN_WAIT_MS, work->unwanted,
+    const spl_turn_wait wait = {work->client->key, TURN_WAIT_MS, work->unwanted,
                                 work->unwanted_user};
     const spl_turn_kind kind = wav ? SPL_TURN_READ : SPL_TURN_DECODE;
     unsigned slot, rate_hz = wav ? 0 : 44100;
@@ -371,7 +371,7 @@ static int write_answer(const spl_peaks *peaks, uint8_t **ret_data, size_t *ret_
     return 0;
 }
 
-int spl_jobs_peaks(spl_jobs *jobs, const spl_jobs_asker *asker, const spl_job_file *file,
+int spl_jobs_peaks(spl_jobs *jobs, const spl_jobs_client *client, const spl_job_file *file,
                    const spl_peaks_query *query, uint8_t **ret_data, size_t *ret_size,
                    spl_problem *ret_problem) {
     const bool wav = strcmp(file->media_type, "audio/wav") == 0;
@@ -380,11 +380,11 @@ int spl_jobs_peaks(spl_jobs *jobs, const spl_jobs_asker *asker, const spl_job_fi
             ret_problem,
             "only a WAV file has peaks while it grows; ask again when the job is done");
     const peaks_work work = {.jobs = jobs,
-                             .asker = asker,
+                             .client = client,
                              .file = file,
                              .query = query,
-                             .unwanted = asker->canceled,
-                             .unwanted_user = asker->user};
+                             .unwanted = client->canceled,
+                             .unwanted_user = client->user};
     spl_peaks peaks = {0};
     int status =
         wav ? read_part(&work, &peaks, ret_problem) : decode_part(&work, &peaks, ret_problem);

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#define ASK_MS 250
+#define POLL_MS 250
 
 struct spl_peaks_entry {
     spl_peaks_entry *next;
@@ -158,8 +158,8 @@ static void make(spl_peaks_cache *cache, spl_peaks_entry *entry) {
 static bool wait_for(spl_peaks_cache *cache, const spl_peaks_entry *entry,
                      const spl_peaks_maker *own) {
     while (!entry->ready && entry->status == 0) {
-        const struct timespec ask = spl_clock_in(ASK_MS);
-        pthread_cond_timedwait(&cache->changed, &cache->lock, &ask);
+        const struct timespec next_poll = spl_clock_in(POLL_MS);
+        pthread_cond_timedwait(&cache->changed, &cache->lock, &next_poll);
         if (entry->ready || entry->status < 0 || !own->canceled)
             continue;
         pthread_mutex_unlock(&cache->lock);

@@ -27,7 +27,7 @@ static int take_bytes(void *user, const void *data, size_t size) {
     return status;
 }
 
-static int ask_canceled(void *user) {
+static int is_canceled(void *user) {
     const source_fetch *fetch = user;
     const spl_submission *submission = fetch->submission;
     return submission->canceled && submission->canceled(submission->canceled_user);
@@ -91,7 +91,7 @@ static int run(spl_jobs *jobs, source_fetch *fetch) {
         .min_rate_bytes_s = settings->min_rate_bytes_s,
         .write = take_bytes,
         .user = fetch,
-        .canceled = ask_canceled,
+        .canceled = is_canceled,
     };
     spl_outbound_answer answer;
     spl_error error;

@@ -24,7 +24,7 @@ static const struct {
 };
 
 /* spl_blob_wait.canceled */
-static int ask_give_back(void *user) {
+static int is_giving_back(void *user) {
     const spl_jobs *jobs = user;
     return atomic_load(&jobs->give_back);
 }
@@ -72,7 +72,7 @@ int spl_jobs_start(const spl_jobs_parts *parts, spl_jobs **ret_jobs, spl_error *
     jobs->audit = parts->audit;
     jobs->auth = parts->auth;
     jobs->only_works = parts->only_works;
-    jobs->stop = (spl_blob_wait){ask_give_back, jobs};
+    jobs->stop = (spl_blob_wait){is_giving_back, jobs};
     gethostname(jobs->worker, HOST_NAME_MAX);
     snprintf(jobs->worker + strlen(jobs->worker), 12, ":%d", getpid());
     memcpy(jobs->secret, parts->secret, sizeof(jobs->secret));

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ASK_MS 250
+#define POLL_MS 250
 
 typedef struct spl_turn_waiter {
     struct spl_turn_waiter *next;
@@ -108,8 +108,9 @@ static int wait_for_slot(spl_turns *turns, turn_waiter *waiter, const spl_turn_w
         const double left_s = until_s - spl_now_s();
         if (left_s <= 0)
             return SPL_E_LIMIT;
-        const struct timespec ask = spl_clock_in(1 + (uint64_t)SPL_MIN(ASK_MS, 1e3 * left_s));
-        pthread_cond_timedwait(&waiter->granted, &turns->lock, &ask);
+        const struct timespec next_poll =
+            spl_clock_in(1 + (uint64_t)SPL_MIN(POLL_MS, 1e3 * left_s));
+        pthread_cond_timedwait(&waiter->granted, &turns->lock, &next_poll);
         if (waiter->slot >= 0 || !wait->canceled)
             continue;
         pthread_mutex_unlock(&turns->lock);

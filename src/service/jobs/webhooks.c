@@ -66,7 +66,7 @@ static int make_payload(spl_jobs *jobs, const spl_delivery *delivery, char **ret
 }
 
 /* spl_outbound.canceled: a slow receiver does not delay the shutdown. */
-static int ask_draining(void *user) {
+static int is_draining(void *user) {
     spl_jobs *jobs = user;
     return atomic_load(&jobs->draining);
 }
@@ -98,7 +98,7 @@ static int post(spl_jobs *jobs, const spl_delivery *delivery, const char *payloa
         .max_bytes = ANSWER_MAX_BYTES,
         .timeout_s = jobs->settings->webhook_timeout_s,
         .user = jobs,
-        .canceled = ask_draining,
+        .canceled = is_draining,
     };
     spl_outbound_answer answer;
     status = spl_outbound_run(&request, &answer, ret_error);

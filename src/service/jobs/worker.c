@@ -90,7 +90,7 @@ static void stop(job_work *work, stop_reason reason) {
         atomic_compare_exchange_strong(&work->stop, &none, reason);
 }
 
-static int beat(job_work *work, spl_error *ret_error) {
+static int send_heartbeat(job_work *work, spl_error *ret_error) {
     bool cancel = false;
     int status =
         SPL_STORE(work->jobs, heartbeat, work->job->id, work->job->fence,
@@ -113,7 +113,7 @@ static void *run_heartbeat(void *user) {
             continue;
         pthread_mutex_unlock(&work->lock);
         spl_error error;
-        int status = beat(work, &error);
+        int status = send_heartbeat(work, &error);
         if (status < 0 && status != SPL_E_CANCELED)
             spl_jobs_log_failure(SPL_LOG_ERROR, "job.heartbeat_failed", &error);
         pthread_mutex_lock(&work->lock);
@@ -143,8 +143,8 @@ static void end_heartbeat(job_work *work) {
     pthread_mutex_destroy(&work->lock);
 }
 
-/* spl_stop.ask: polled at least every tenth of a second, whatever the run waits for. */
-static bool ask_stop(void *user) {
+/* spl_stop.requested: polled at least every tenth of a second, whatever the run waits for. */
+static bool stop_requested(void *user) {
     job_work *work = user;
     if (atomic_load(&work->jobs->give_back))
         stop(work, STOP_GIVE_BACK);
@@ -154,8 +154,8 @@ static bool ask_stop(void *user) {
 }
 
 /* spl_blob_wait.canceled */
-static int ask_blob_stop(void *user) {
-    return ask_stop(user);
+static int blob_stop_requested(void *user) {
+    return stop_requested(user);
 }
 
 /* spl_budget.allow */
@@ -240,7 +240,7 @@ static int open_files(job_work *work, job_failure *failure) {
     const spl_job *job = work->job;
     spl_error error;
     spl_blob input;
-    const spl_blob_wait wait = {ask_blob_stop, work};
+    const spl_blob_wait wait = {blob_stop_requested, work};
     int status = SPL_BLOBS(work->jobs, open, job->id, SPL_INPUT_BLOB, 0, &wait, &input, &error);
     if (status == 0)
         work->input_fd = input.fd;
@@ -300,7 +300,7 @@ static int separate(job_work *work, job_failure *failure) {
     pipeline.limit_s = settings->max_duration_s;
     pipeline.progress = take_progress;
     pipeline.progress_user = work;
-    pipeline.stop = (spl_stop){.ask = ask_stop, .user = work};
+    pipeline.stop = (spl_stop){.requested = stop_requested, .user = work};
     pipeline.timings = &work->timings;
     pipeline.spool_folder = settings->data_dir;
     pipeline.budget = (spl_budget){.allow = allow, .user = work};
@@ -318,10 +318,10 @@ static int separate(job_work *work, job_failure *failure) {
 /* Commits the outputs and stores their properties. */
 static int commit_outputs(job_work *work, job_failure *failure) {
     const spl_job *job = work->job;
-    const spl_blob_wait wait = {ask_blob_stop, work};
+    const spl_blob_wait wait = {blob_stop_requested, work};
     spl_error error;
     /* After a lost lease, another worker's outputs must not be replaced. */
-    int status = beat(work, &error);
+    int status = send_heartbeat(work, &error);
     for (size_t i = 0; status == 0 && i < work->parts.count; i++) {
         spl_job_output *output = &work->outputs[i];
         output->complete = true;
@@ -378,14 +378,14 @@ typedef struct removal {
 } removal;
 
 /* spl_blob_wait.canceled: a stopped job does not wait for a storage that does not respond. */
-static int ask_removal_stop(void *user) {
+static int removal_stop_requested(void *user) {
     const removal *own = user;
-    return ask_stop(own->work) && spl_now_s() > own->end_s;
+    return stop_requested(own->work) && spl_now_s() > own->end_s;
 }
 
 static void remove_outputs(job_work *work) {
     removal own = {work, spl_now_s() + REMOVE_S};
-    const spl_blob_wait wait = {ask_removal_stop, &own};
+    const spl_blob_wait wait = {removal_stop_requested, &own};
     for (size_t i = 0; i < work->committed; i++) {
         char blob[SPL_BLOB_NAME_MAX + 1];
         spl_jobs_blob_name(work->jobs, work->job->fence, work->outputs[i].file, blob);
@@ -417,7 +417,7 @@ static void end_job(job_work *work, spl_store_finish *end, spl_job_outcome outco
     }
     removal own = {work, spl_now_s() + REMOVE_S};
     SPL_BLOBS(work->jobs, remove, work->job->id, SPL_INPUT_BLOB,
-              &(spl_blob_wait){ask_removal_stop, &own}, NULL);
+              &(spl_blob_wait){removal_stop_requested, &own}, NULL);
     const double seconds = spl_now_s() - work->started_s;
     const double audio_s = (double)work->result.samples / SPL_SAMPLE_RATE_HZ;
     spl_metrics_job(outcome, audio_s, seconds);

@@ -185,8 +185,8 @@ static size_t take_data(char *data, size_t unit, size_t count, void *user) {
     return size;
 }
 
-static int ask_canceled(void *user, curl_off_t to_receive, curl_off_t received, curl_off_t to_send,
-                        curl_off_t sent) {
+static int check_canceled(void *user, curl_off_t to_receive, curl_off_t received,
+                          curl_off_t to_send, curl_off_t sent) {
     (void)to_receive, (void)received, (void)to_send, (void)sent;
     transfer *run = user;
     if (!run->request->canceled(run->request->user))
@@ -286,7 +286,7 @@ static CURLcode set_options(CURL *curl, CURLU *url, struct curl_slist *headers, 
     }
     if (request->canceled) {
         SET(CURLOPT_NOPROGRESS, 0L);
-        SET(CURLOPT_XFERINFOFUNCTION, ask_canceled);
+        SET(CURLOPT_XFERINFOFUNCTION, check_canceled);
         SET(CURLOPT_XFERINFODATA, run);
     }
 #undef SET

@@ -22,7 +22,7 @@
 #define CHUNK_BYTES      (64 << 10)
 #define ANSWER_MAX_BYTES 1024
 #define ALIVE_TIMEOUT_S  2
-#define ASK_MS           100
+#define POLL_MS          100
 
 typedef struct clamd_session {
     int fd;
@@ -47,7 +47,7 @@ static int wait_for(const clamd_session *session, short events, short *ret_event
         if (wait->canceled && wait->canceled(wait->user))
             return spl_fail(ret_error, SPL_E_CANCELED, "the scan was canceled");
         const int ready =
-            left_s > 0 ? poll(&poll_fd, 1, (int)fmin(ceil(left_s * 1000), ASK_MS)) : 0;
+            left_s > 0 ? poll(&poll_fd, 1, (int)fmin(ceil(left_s * 1000), POLL_MS)) : 0;
         if (ready > 0) {
             *ret_events = poll_fd.revents;
             return 0;

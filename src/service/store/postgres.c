@@ -124,7 +124,7 @@ static PGconn *connect_to(const char *url, char *ret_reason, size_t size) {
     return NULL;
 }
 
-int spl_store_ask_postgres(const char *url, spl_error *ret_error) {
+int spl_store_probe_postgres(const char *url, spl_error *ret_error) {
     char reason[256];
     PGconn *pg = connect_to(url, reason, sizeof(reason));
     PQfinish(pg);
@@ -436,19 +436,19 @@ static const char *const topic_names[] = {
 /* Writes "COMMIT", preceded by the notifications. Ids are letters, digits and '-'. */
 static void write_commit(const spl_transaction *transaction, char *ret_text, size_t size) {
     size_t used = 0;
-    for (size_t i = 0; i < transaction->told_count; i++) {
-        const char *id = transaction->told[i].id;
+    for (size_t i = 0; i < transaction->notification_count; i++) {
+        const char *id = transaction->notifications[i].id;
         assert(id[strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")] ==
                '\0');
         used += (size_t)snprintf(ret_text + used, size - used, "NOTIFY " CHANNEL ", '%s %s'; ",
-                                 topic_names[transaction->told[i].topic], id);
+                                 topic_names[transaction->notifications[i].topic], id);
     }
     snprintf(ret_text + used, size - used, "COMMIT");
 }
 
 static int postgres_commit(spl_transaction *transaction, spl_error *ret_error) {
     pooled *connection = transaction->connection;
-    char text[SPL_TOLD_MAX * 100];
+    char text[SPL_NOTIFICATIONS_MAX * 100];
     write_commit(transaction, text, sizeof(text));
     connection->warned = false;
     int status = run_simple(transaction, text, ret_error);
@@ -470,17 +470,17 @@ static void postgres_end(spl_transaction *transaction) {
 
 /* ---------------------------------------------------------- listening ---- */
 
-static void hear(const postgres *sql, const char *payload) {
+static void deliver_notification(const postgres *sql, const char *payload) {
     for (size_t i = 0; i < SPL_ARRAY_SIZE(topic_names); i++) {
         const size_t length = strlen(topic_names[i]);
         if (strncmp(payload, topic_names[i], length) == 0 && payload[length] == ' ')
-            sql->base.told(sql->base.user, (spl_topic)i, payload + length + 1);
+            sql->base.notified(sql->base.user, (spl_topic)i, payload + length + 1);
     }
 }
 
-static void hear_everything(const postgres *sql) {
+static void notify_all_topics(const postgres *sql) {
     for (size_t i = SPL_TOPIC_ALL_JOBS; i < SPL_ARRAY_SIZE(topic_names); i++)
-        sql->base.told(sql->base.user, (spl_topic)i, "");
+        sql->base.notified(sql->base.user, (spl_topic)i, "");
 }
 
 static bool command(PGconn *pg, const char *text) {
@@ -502,7 +502,7 @@ static bool listen_on(postgres *sql, PGconn *pg) {
             return false;
         PGnotify *notice;
         while ((notice = PQnotifies(pg))) {
-            hear(sql, notice->extra);
+            deliver_notification(sql, notice->extra);
             PQfreemem(notice);
         }
     }
@@ -515,7 +515,7 @@ static void *listen_always(void *user) {
         char reason[200];
         PGconn *pg = connect_to(sql->url, reason, sizeof(reason));
         if (pg && command(pg, "LISTEN " CHANNEL)) {
-            hear_everything(sql);
+            notify_all_topics(sql);
             ended = listen_on(sql, pg);
         }
         PQfinish(pg);
@@ -538,7 +538,7 @@ static void ignore_notice(void *user, const PGresult *result) {
     (void)result;
 }
 
-static int64_t ask(PGconn *pg, const char *text) {
+static int64_t query_number(PGconn *pg, const char *text) {
     PGresult *result = PQexec(pg, text);
     const bool found = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1;
     const int64_t number = found ? strtoll(PQgetvalue(result, 0, 0), NULL, 10) : -1;
@@ -551,7 +551,7 @@ static int migrate_locked(PGconn *pg, spl_error *ret_error) {
     const int64_t newest = SPL_ARRAY_SIZE(migrations);
     if (!command(pg, "CREATE TABLE IF NOT EXISTS spleeterd_schema (version INTEGER NOT NULL)"))
         return fail_migration(pg, ret_error);
-    int64_t version = ask(pg, "SELECT coalesce(max(version), 0) FROM spleeterd_schema");
+    int64_t version = query_number(pg, "SELECT coalesce(max(version), 0) FROM spleeterd_schema");
     if (version < 0)
         return fail_migration(pg, ret_error);
     if (version > newest)

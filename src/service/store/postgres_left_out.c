@@ -16,7 +16,7 @@ int spl_store_open_postgres(const spl_store_postgres *options, spl_store **ret_s
     return refuse(ret_error);
 }
 
-int spl_store_ask_postgres(const char *url, spl_error *ret_error) {
+int spl_store_probe_postgres(const char *url, spl_error *ret_error) {
     (void)url;
     return refuse(ret_error);
 }

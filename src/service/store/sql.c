@@ -17,23 +17,25 @@ int spl_transaction_begin(spl_sql *sql, spl_transaction_kind kind, spl_transacti
     return status;
 }
 
-void spl_transaction_tell(spl_transaction *transaction, spl_topic topic, const char *id) {
-    for (size_t i = 0; i < transaction->told_count; i++) {
-        if (transaction->told[i].topic == topic &&
-            strcmp(transaction->told[i].id, id ? id : "") == 0)
+void spl_transaction_notify(spl_transaction *transaction, spl_topic topic, const char *id) {
+    for (size_t i = 0; i < transaction->notification_count; i++) {
+        if (transaction->notifications[i].topic == topic &&
+            strcmp(transaction->notifications[i].id, id ? id : "") == 0)
             return;
     }
-    assert(transaction->told_count < SPL_TOLD_MAX);
-    transaction->told[transaction->told_count].topic = topic;
-    snprintf(transaction->told[transaction->told_count].id, SPL_ID_SIZE, "%s", id ? id : "");
-    transaction->told_count++;
+    assert(transaction->notification_count < SPL_NOTIFICATIONS_MAX);
+    transaction->notifications[transaction->notification_count].topic = topic;
+    snprintf(transaction->notifications[transaction->notification_count].id, SPL_ID_SIZE, "%s",
+             id ? id : "");
+    transaction->notification_count++;
 }
 
 int spl_transaction_commit(spl_transaction *transaction, spl_error *ret_error) {
     spl_sql *sql = transaction->sql;
     int status = sql->functions->commit(transaction, ret_error);
-    for (size_t i = 0; i < transaction->told_count && status == 0; i++)
-        sql->told(sql->user, transaction->told[i].topic, transaction->told[i].id);
+    for (size_t i = 0; i < transaction->notification_count && status == 0; i++)
+        sql->notified(sql->user, transaction->notifications[i].topic,
+                      transaction->notifications[i].id);
     return status;
 }
 

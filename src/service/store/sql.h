@@ -29,7 +29,7 @@ typedef enum spl_transaction_kind {
     SPL_WRITE_SOON,
 } spl_transaction_kind;
 
-#define SPL_TOLD_MAX 4
+#define SPL_NOTIFICATIONS_MAX 4
 
 typedef struct spl_transaction {
     spl_sql *sql; /* NULL: none */
@@ -39,8 +39,8 @@ typedef struct spl_transaction {
     struct {
         spl_topic topic;
         char id[SPL_ID_SIZE];
-    } told[SPL_TOLD_MAX];
-    size_t told_count;
+    } notifications[SPL_NOTIFICATIONS_MAX];
+    size_t notification_count;
 } spl_transaction;
 
 /* The rows that a statement returns, and the current position in them. */
@@ -90,7 +90,7 @@ struct spl_sql {
     bool shared; /* by several processes */
     /* Called after each commit for each of its notifications, and for those of other processes. Set
      * before the first transaction. */
-    void (*told)(void *user, spl_topic topic, const char *id);
+    void (*notified)(void *user, spl_topic topic, const char *id);
     void *user;
 };
 
@@ -98,8 +98,8 @@ struct spl_sql {
 SPL_WARN_UNUSED int spl_transaction_begin(spl_sql *sql, spl_transaction_kind kind,
                                           spl_transaction *ret_transaction, spl_error *ret_error);
 /* Notifies the waiting threads of all processes when the transaction commits. `id` is a job's id,
- * or NULL. At most SPL_TOLD_MAX notifications a transaction. */
-void spl_transaction_tell(spl_transaction *transaction, spl_topic topic, const char *id);
+ * or NULL. At most SPL_NOTIFICATIONS_MAX notifications a transaction. */
+void spl_transaction_notify(spl_transaction *transaction, spl_topic topic, const char *id);
 /* A failed commit of a shared database may still take effect, at once or later. */
 SPL_WARN_UNUSED int spl_transaction_commit(spl_transaction *transaction, spl_error *ret_error);
 /* Rolls back what was not committed. For SPL_CLEANUP; does nothing for a zeroed transaction. */

@@ -58,20 +58,20 @@ static spl_signal *signal_of_job(sql_store *store, const char *id) {
     return &store->jobs[hash % JOB_GROUPS];
 }
 
-static void tell_all_jobs(sql_store *store) {
+static void notify_all_jobs(sql_store *store) {
     for (size_t i = 0; i < JOB_GROUPS; i++)
         spl_signal_raise(&store->jobs[i]);
 }
 
 /* Implements spl_sql.told. */
-static void hear(void *user, spl_topic topic, const char *id) {
+static void take_notification(void *user, spl_topic topic, const char *id) {
     sql_store *store = user;
     switch (topic) {
     case SPL_TOPIC_JOB:
         spl_signal_raise(signal_of_job(store, id));
         break;
     case SPL_TOPIC_ALL_JOBS:
-        tell_all_jobs(store);
+        notify_all_jobs(store);
         break;
     case SPL_TOPIC_QUEUE:
         spl_signal_raise(&store->queue.signal);
@@ -317,9 +317,9 @@ static int store_create(spl_store *base, const spl_store_create *create, spl_sto
     if (status < 0)
         return status;
     if (job.state == SPL_JOB_QUEUED)
-        spl_transaction_tell(&transaction, SPL_TOPIC_QUEUE, NULL);
+        spl_transaction_notify(&transaction, SPL_TOPIC_QUEUE, NULL);
     if (create->delivery)
-        spl_transaction_tell(&transaction, SPL_TOPIC_DELIVERIES, NULL);
+        spl_transaction_notify(&transaction, SPL_TOPIC_DELIVERIES, NULL);
     return spl_transaction_commit(&transaction, ret_error);
 }
 
@@ -512,7 +512,7 @@ static int end_job(spl_transaction *transaction, const char *id, int64_t fence,
                             ret_error);
     if (status == 0 && finish->delivery) {
         status = insert_delivery(transaction, finish->delivery, ret_error);
-        spl_transaction_tell(transaction, SPL_TOPIC_DELIVERIES, NULL);
+        spl_transaction_notify(transaction, SPL_TOPIC_DELIVERIES, NULL);
     }
     return status;
 }
@@ -526,7 +526,7 @@ static int store_finish(spl_store *base, const char *id, int64_t fence,
         status = end_job(&transaction, id, fence, finish, ret_error);
     if (status < 0)
         return status;
-    spl_transaction_tell(&transaction, SPL_TOPIC_JOB, id);
+    spl_transaction_notify(&transaction, SPL_TOPIC_JOB, id);
     return spl_transaction_commit(&transaction, ret_error);
 }
 
@@ -547,14 +547,14 @@ static int store_cancel(spl_store *base, const char *owner, const char *id,
     if (state == SPL_JOB_QUEUED)
         status = end_job(&transaction, id, -1, finish, ret_error);
     else if (state == SPL_JOB_RUNNING)
-        status = spl_change(&transaction, SPL_SQL_ASK_TO_CANCEL, SPL_BIND(SPL_BIND_TEXT(id)), NULL,
+        status = spl_change(&transaction, SPL_SQL_REQUEST_CANCEL, SPL_BIND(SPL_BIND_TEXT(id)), NULL,
                             ret_error);
     else
         status = spl_fail(ret_error, SPL_E_ARGUMENT, "the job %s is %s already", id,
                           spl_job_state_text((spl_job_state)state));
     if (status < 0)
         return status;
-    spl_transaction_tell(&transaction, SPL_TOPIC_JOB, id);
+    spl_transaction_notify(&transaction, SPL_TOPIC_JOB, id);
     status = spl_transaction_commit(&transaction, ret_error);
     if (status < 0)
         return status;
@@ -574,7 +574,7 @@ static int store_remove(spl_store *base, const char *owner, const char *id, spl_
         status = no_such_job(id, ret_error);
     if (status < 0)
         return status;
-    spl_transaction_tell(&transaction, SPL_TOPIC_JOB, id);
+    spl_transaction_notify(&transaction, SPL_TOPIC_JOB, id);
     return spl_transaction_commit(&transaction, ret_error);
 }
 
@@ -645,7 +645,7 @@ static int store_expire(spl_store *base, int64_t now_ms, int64_t keep_ms, size_t
     if (status < 0)
         return status;
     if (count > 0)
-        spl_transaction_tell(&transaction, SPL_TOPIC_ALL_JOBS, NULL);
+        spl_transaction_notify(&transaction, SPL_TOPIC_ALL_JOBS, NULL);
     status = spl_transaction_commit(&transaction, ret_error);
     if (status < 0)
         return status;
@@ -774,13 +774,13 @@ static int claim_next(spl_transaction *transaction, const spl_store_claim *claim
 
 static void notify_claim(spl_transaction *transaction, const claim_outcome *outcome) {
     if (outcome->requeued > 0 || outcome->ended > 0) {
-        spl_transaction_tell(transaction, SPL_TOPIC_ALL_JOBS, NULL);
-        spl_transaction_tell(transaction, SPL_TOPIC_DELIVERIES, NULL);
+        spl_transaction_notify(transaction, SPL_TOPIC_ALL_JOBS, NULL);
+        spl_transaction_notify(transaction, SPL_TOPIC_DELIVERIES, NULL);
     } else if (outcome->claimed) {
-        spl_transaction_tell(transaction, SPL_TOPIC_JOB, outcome->job.id);
+        spl_transaction_notify(transaction, SPL_TOPIC_JOB, outcome->job.id);
     }
     if (outcome->claimed && outcome->requeued > 1)
-        spl_transaction_tell(transaction, SPL_TOPIC_QUEUE, NULL);
+        spl_transaction_notify(transaction, SPL_TOPIC_QUEUE, NULL);
 }
 
 static int claim_and_commit(sql_store *store, const spl_store_claim *claim, claim_outcome *outcome,
@@ -839,7 +839,7 @@ static int store_heartbeat(spl_store *base, const char *id, int64_t fence, int64
         status = lost(id, ret_error);
     if (status < 0)
         return status;
-    spl_transaction_tell(&transaction, SPL_TOPIC_JOB, id);
+    spl_transaction_notify(&transaction, SPL_TOPIC_JOB, id);
     status = spl_transaction_commit(&transaction, ret_error);
     if (status < 0)
         return status;
@@ -863,7 +863,7 @@ static int store_set_output(spl_store *base, const char *id, int64_t fence,
         status = put_output(&transaction, id, output, ret_error);
     if (status < 0)
         return status;
-    spl_transaction_tell(&transaction, SPL_TOPIC_JOB, id);
+    spl_transaction_notify(&transaction, SPL_TOPIC_JOB, id);
     return spl_transaction_commit(&transaction, ret_error);
 }
 
@@ -931,8 +931,8 @@ static int store_release(spl_store *base, const char *id, int64_t fence, int64_t
                             ret_error);
     if (status < 0)
         return status;
-    spl_transaction_tell(&transaction, SPL_TOPIC_JOB, id);
-    spl_transaction_tell(&transaction, SPL_TOPIC_QUEUE, NULL);
+    spl_transaction_notify(&transaction, SPL_TOPIC_JOB, id);
+    spl_transaction_notify(&transaction, SPL_TOPIC_QUEUE, NULL);
     return spl_transaction_commit(&transaction, ret_error);
 }
 
@@ -952,8 +952,8 @@ static int store_rescue(spl_store *base, int64_t now_ms, uint64_t *ret_jobs, spl
         status = spl_change(&transaction, SPL_SQL_FREE_ALL_KEYS, NULL, 0, NULL, ret_error);
     if (status < 0)
         return status;
-    spl_transaction_tell(&transaction, SPL_TOPIC_ALL_JOBS, NULL);
-    spl_transaction_tell(&transaction, SPL_TOPIC_QUEUE, NULL);
+    spl_transaction_notify(&transaction, SPL_TOPIC_ALL_JOBS, NULL);
+    spl_transaction_notify(&transaction, SPL_TOPIC_QUEUE, NULL);
     status = spl_transaction_commit(&transaction, ret_error);
     if (status < 0)
         return status;
@@ -1208,7 +1208,7 @@ static int change_delivery(spl_store *base, spl_statement statement, const spl_v
         status = spl_fail(ret_error, SPL_E_NOT_FOUND, "there is no delivery %s", values[0].text);
     if (status < 0)
         return status;
-    spl_transaction_tell(&transaction, SPL_TOPIC_DELIVERIES, NULL);
+    spl_transaction_notify(&transaction, SPL_TOPIC_DELIVERIES, NULL);
     return spl_transaction_commit(&transaction, ret_error);
 }
 
@@ -1263,7 +1263,7 @@ static void store_wait_delivery(spl_store *base, unsigned timeout_ms) {
 static void store_wake(spl_store *base) {
     sql_store *store = of(base);
     atomic_store(&store->woken, true);
-    tell_all_jobs(store);
+    notify_all_jobs(store);
     spl_signal_raise(&store->queue.signal);
     spl_signal_raise(&store->deliveries.signal);
 }
@@ -1348,7 +1348,7 @@ int spl_store_on_sql(spl_sql *sql, spl_store **ret_store, spl_error *ret_error) 
     spl_signal_init(&store->deliveries.signal);
     for (size_t i = 0; i < JOB_GROUPS; i++)
         spl_signal_init(&store->jobs[i]);
-    sql->told = hear;
+    sql->notified = take_notification;
     sql->user = store;
     *ret_store = &store->base;
     return 0;

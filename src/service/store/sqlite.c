@@ -90,7 +90,7 @@ static int run(sqlite3 *db, const char *sql, spl_error *ret_error) {
 }
 
 /* Reads the first column of the first row; 0 if there is none. */
-static int ask(sqlite3 *db, const char *sql, int64_t *ret_number, spl_error *ret_error) {
+static int query_number(sqlite3 *db, const char *sql, int64_t *ret_number, spl_error *ret_error) {
     sqlite3_stmt *row;
     if (sqlite3_prepare_v2(db, sql, -1, &row, NULL) != SQLITE_OK)
         return fail_database(db, ret_error);
@@ -168,11 +168,11 @@ static int prepare_transactions(connection *own, const char *begin, spl_error *r
 /* The caller has begun a transaction. */
 static int migrate(sqlite3 *db, spl_error *ret_error) {
     int64_t application, version, tables;
-    int status = ask(db, "PRAGMA application_id", &application, ret_error);
+    int status = query_number(db, "PRAGMA application_id", &application, ret_error);
     if (status == 0)
-        status = ask(db, "PRAGMA user_version", &version, ret_error);
+        status = query_number(db, "PRAGMA user_version", &version, ret_error);
     if (status == 0)
-        status = ask(db, "SELECT count(*) FROM sqlite_schema", &tables, ret_error);
+        status = query_number(db, "SELECT count(*) FROM sqlite_schema", &tables, ret_error);
     if (status < 0)
         return status;
     const char *path = sqlite3_db_filename(db, "main");

@@ -199,8 +199,8 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
     X(RESCUE, SPL_REQUEUE ", suspect = 1 WHERE state = 1")                                         \
     X(FORGET_OUTPUTS_OF_QUEUED, "DELETE FROM outputs WHERE job IN"                                 \
                                 " (SELECT id FROM jobs WHERE state = 0)")                          \
-    X(ASK_TO_CANCEL, "UPDATE jobs SET version = version + 1 - cancel_requested,"                   \
-                     " cancel_requested = 1 WHERE id = $1")                                        \
+    X(REQUEST_CANCEL, "UPDATE jobs SET version = version + 1 - cancel_requested,"                  \
+                      " cancel_requested = 1 WHERE id = $1")                                       \
                                                                                                    \
     X(EXPIRE, "WITH due AS MATERIALIZED (SELECT id FROM jobs WHERE state IN (2, 3, 4)"             \
               " AND expires_ms > 0 AND expires_ms <= $1 LIMIT $2" SPL_SKIP_LOCKED(                 \

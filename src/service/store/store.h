@@ -332,6 +332,6 @@ SPL_WARN_UNUSED int spl_store_open_postgres(const spl_store_postgres *options,
                                             spl_store **ret_store, spl_error *ret_error);
 
 /* Whether the database answers. Changes nothing. Errors: IO. */
-SPL_WARN_UNUSED int spl_store_ask_postgres(const char *url, spl_error *ret_error);
+SPL_WARN_UNUSED int spl_store_probe_postgres(const char *url, spl_error *ret_error);
 
 #endif

@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 #define ADDRESSES_MAX 16384
-#define TELL_S        60.0
+#define REPORT_S      60.0
 
 static const struct {
     const char *action;
@@ -29,12 +29,12 @@ static const struct {
 struct spl_anonymous {
     spl_audit *audit;
     spl_rate_table *rates;
-    pthread_mutex_t lock; /* protects `untold` */
+    pthread_mutex_t lock; /* protects `pending` */
     struct {
         uint64_t count;
         double since_s; /* spl_now_s() of the first counted line */
         char since[25];
-    } untold[SPL_ANONYMOUS_LINES];
+    } pending[SPL_ANONYMOUS_LINES];
 };
 
 int spl_anonymous_new(spl_audit *audit, spl_anonymous **ret_anonymous, spl_error *ret_error) {
@@ -53,11 +53,11 @@ int spl_anonymous_new(spl_audit *audit, spl_anonymous **ret_anonymous, spl_error
 }
 
 /* Called with the lock held; releases it. */
-static void tell(spl_anonymous *anonymous, spl_anonymous_line line) {
-    const uint64_t count = anonymous->untold[line].count;
+static void report(spl_anonymous *anonymous, spl_anonymous_line line) {
+    const uint64_t count = anonymous->pending[line].count;
     char since[25], action[32], detail[80];
-    snprintf(since, sizeof(since), "%s", anonymous->untold[line].since);
-    anonymous->untold[line].count = 0;
+    snprintf(since, sizeof(since), "%s", anonymous->pending[line].since);
+    anonymous->pending[line].count = 0;
     pthread_mutex_unlock(&anonymous->lock);
 
     snprintf(action, sizeof(action), "%s.more", kinds[line].action);
@@ -69,24 +69,24 @@ static void tell(spl_anonymous *anonymous, spl_anonymous_line line) {
         spl_log(SPL_LOG_INFO, action, SPL_INTEGER("count", count), SPL_TEXT("since", since));
 }
 
-static void tell_older_than(spl_anonymous *anonymous, double since_s) {
+static void report_older_than(spl_anonymous *anonymous, double since_s) {
     for (spl_anonymous_line line = 0; line < SPL_ANONYMOUS_LINES; line++) {
         pthread_mutex_lock(&anonymous->lock);
-        if (anonymous->untold[line].count > 0 && anonymous->untold[line].since_s <= since_s)
-            tell(anonymous, line);
+        if (anonymous->pending[line].count > 0 && anonymous->pending[line].since_s <= since_s)
+            report(anonymous, line);
         else
             pthread_mutex_unlock(&anonymous->lock);
     }
 }
 
-void spl_anonymous_tell(spl_anonymous *anonymous, double now_s) {
-    tell_older_than(anonymous, now_s - TELL_S);
+void spl_anonymous_report(spl_anonymous *anonymous, double now_s) {
+    report_older_than(anonymous, now_s - REPORT_S);
 }
 
 void spl_anonymous_free(spl_anonymous *anonymous) {
     if (!anonymous)
         return;
-    tell_older_than(anonymous, INFINITY);
+    report_older_than(anonymous, INFINITY);
     spl_rate_table_free(anonymous->rates);
     pthread_mutex_destroy(&anonymous->lock);
     free(anonymous);
@@ -104,9 +104,9 @@ bool spl_anonymous_may_write(spl_anonymous *anonymous, spl_anonymous_line line, 
                       &wait_s))
         return true;
     pthread_mutex_lock(&anonymous->lock);
-    if (anonymous->untold[line].count++ == 0) {
-        anonymous->untold[line].since_s = now_s;
-        spl_time_text(spl_wall_ms(), anonymous->untold[line].since);
+    if (anonymous->pending[line].count++ == 0) {
+        anonymous->pending[line].since_s = now_s;
+        spl_time_text(spl_wall_ms(), anonymous->pending[line].since);
     }
     pthread_mutex_unlock(&anonymous->lock);
     return false;

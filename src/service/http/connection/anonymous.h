@@ -31,6 +31,6 @@ bool spl_anonymous_may_write(spl_anonymous *anonymous, spl_anonymous_line line, 
                              double now_s);
 /* Logs each count that started at least a minute before `now_s` (spl_now_s()). Call it every few
  * seconds. Thread-safe. */
-void spl_anonymous_tell(spl_anonymous *anonymous, double now_s);
+void spl_anonymous_report(spl_anonymous *anonymous, double now_s);
 
 #endif

@@ -467,6 +467,6 @@ bool spl_request_gone(const spl_request *request) {
     return atomic_load(&request->http->stopping) || poll(&socket, 1, 0) != 0;
 }
 
-int spl_request_ask_gone(void *user) {
+int spl_request_is_gone(void *user) {
     return spl_request_gone(user);
 }

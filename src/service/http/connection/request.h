@@ -72,7 +72,7 @@ const char *spl_request_header(const spl_request *request, const char *name);
  * is stopping. */
 bool spl_request_gone(const spl_request *request);
 /* As spl_request_gone; `user` is the request. For waits that poll whether to end. */
-int spl_request_ask_gone(void *user);
+int spl_request_is_gone(void *user);
 /* Returns true if the credential of the request is no longer valid: its key was revoked or rotated,
  * or its token, link or session has ended. Long answers check this, also while they are being
  * sent. */

@@ -165,7 +165,7 @@ unsigned spl_http_port(const spl_http *http) {
 }
 
 void spl_http_tick(spl_http *http) {
-    spl_anonymous_tell(http->anonymous, spl_now_s());
+    spl_anonymous_report(http->anonymous, spl_now_s());
     refresh_certificate(http);
 }
 

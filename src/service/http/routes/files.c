@@ -34,7 +34,7 @@ typedef struct file_follower {
 static bool look_again(file_follower *follower, uint64_t position) {
     spl_job_file now;
     spl_problem problem;
-    const spl_blob_wait wait = {spl_request_ask_gone, follower->request};
+    const spl_blob_wait wait = {spl_request_is_gone, follower->request};
     if (spl_request_revoked(follower->request) ||
         spl_jobs_open_file(follower->request->parts->jobs, follower->owner, follower->id,
                            follower->file, &wait, &now, &problem) < 0)
@@ -229,7 +229,7 @@ int spl_file_send(spl_request *request, const char *owner, const char *id, const
             {"Location", url}, {"Cache-Control", "no-store"}, {NULL, NULL}};
         return send_nothing(request, MHD_HTTP_TEMPORARY_REDIRECT, redirect, ret_problem);
     }
-    const spl_blob_wait wait = {spl_request_ask_gone, request};
+    const spl_blob_wait wait = {spl_request_is_gone, request};
     if (status == 0)
         status = spl_jobs_open_found(jobs, &file, &wait, ret_problem);
     if (status < 0)

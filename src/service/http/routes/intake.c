@@ -250,7 +250,7 @@ int spl_intake_submit(spl_request *request, const spl_intake_job *job, json_t **
         .traceparent = request->trace.parent,
         .upload = intake->upload,
         .source_url = intake->upload ? NULL : job->source_url,
-        .canceled = spl_request_ask_gone,
+        .canceled = spl_request_is_gone,
         .canceled_user = request,
     };
     int status =

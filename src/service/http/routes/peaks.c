@@ -59,9 +59,9 @@ static int send_peaks(spl_request *request, const spl_job_file *file, const spl_
     }
     uint8_t *data;
     size_t size;
-    const spl_jobs_asker asker = {request->principal.id, spl_request_ask_gone, request};
+    const spl_jobs_client client = {request->principal.id, spl_request_is_gone, request};
     int status =
-        spl_jobs_peaks(request->parts->jobs, &asker, file, query, &data, &size, ret_problem);
+        spl_jobs_peaks(request->parts->jobs, &client, file, query, &data, &size, ret_problem);
     if (status < 0)
         return status;
     struct MHD_Response *response =
@@ -80,7 +80,7 @@ int spl_peaks_answer(spl_request *request, spl_problem *ret_problem) {
     if (status < 0)
         return status;
     spl_job_file file;
-    const spl_blob_wait wait = {spl_request_ask_gone, request};
+    const spl_blob_wait wait = {spl_request_is_gone, request};
     status = spl_jobs_open_file(request->parts->jobs, spl_request_owner(request), request->path_id,
                                 request->path_file, &wait, &file, ret_problem);
     if (status < 0)

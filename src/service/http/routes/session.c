@@ -138,7 +138,7 @@ static int fetch_token(spl_request *request, const char *code, char **ret_token,
     const spl_oauth_return back = {.secret = secret ? secret : "",
                                    .state = state ? state : "",
                                    .code = code ? code : "",
-                                   .canceled = spl_request_ask_gone,
+                                   .canceled = spl_request_is_gone,
                                    .user = request};
     uint8_t key[32];
     spl_error error;

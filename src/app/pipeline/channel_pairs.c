@@ -2,7 +2,7 @@
  *
  * Pairs the channels of a file by their positions in its channel mask.
  */
-#include "app/pipeline/lanes.h"
+#include "app/pipeline/channel_pairs.h"
 
 #include <assert.h>
 
@@ -33,8 +33,8 @@ static int partner_of(int position) {
     return -1;
 }
 
-size_t spl_lanes_of(unsigned channels, uint64_t channel_mask,
-                    spl_lane ret_lanes[SPL_CHANNELS_MAX]) {
+size_t spl_channel_pairs_of(unsigned channels, uint64_t channel_mask,
+                            spl_channel_pair ret_pairs[SPL_CHANNELS_MAX]) {
     assert(channels >= 1 && channels <= SPL_CHANNELS_MAX);
 
     /* The channels of a file are in the order of the mask's bits. */
@@ -57,7 +57,7 @@ size_t spl_lanes_of(unsigned channels, uint64_t channel_mask,
                 right = other;
         }
         taken[right] = true;
-        ret_lanes[count++] = (spl_lane){.left = left, .right = right};
+        ret_pairs[count++] = (spl_channel_pair){.left = left, .right = right};
     }
     return count;
 }
