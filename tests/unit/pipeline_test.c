@@ -5,6 +5,7 @@
  */
 #include "app/audio/wav.h"
 #include "app/pipeline/budget.h"
+#include "app/pipeline/pipeline.h"
 #include "base/descriptors.h"
 #include "base/file.h"
 #include "folder.h"

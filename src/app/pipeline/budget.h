@@ -8,7 +8,7 @@
 #ifndef SPL_APP_PIPELINE_BUDGET_H
 #define SPL_APP_PIPELINE_BUDGET_H
 
-#include "app/pipeline/pipeline.h"
+#include "app/pipeline/options.h"
 
 /* How the outputs of a run on this input are encoded. */
 spl_encode_options spl_pipeline_encoding(const spl_pipeline_options *options,

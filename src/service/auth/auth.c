@@ -11,7 +11,6 @@
 #include "service/auth/jwks.h"
 #include "service/auth/jwt.h"
 #include "service/auth/keys.h"
-#include "service/auth/rate.h"
 #include "service/auth/sessions.h"
 #include "service/observe/log.h"
 #include "service/observe/metrics.h"

@@ -8,6 +8,7 @@
 
 #include "service/auth/links.h"
 #include "service/auth/principal.h"
+#include "service/auth/rate.h"
 #include "service/core/problem.h"
 #include "service/core/settings.h"
 
@@ -80,10 +81,6 @@ SPL_WARN_UNUSED int spl_session_check(spl_auth *auth, const char *cookie, const 
 SPL_WARN_UNUSED int spl_session_end(spl_auth *auth, const char *cookie, const char *address,
                                     int64_t now_s, spl_problem *ret_problem);
 
-/* The values of the RateLimit headers (draft-ietf-httpapi-ratelimit-headers). */
-typedef struct spl_rate {
-    unsigned limit, remaining, reset_s;
-} spl_rate;
 /* Takes one request from a rate that several processes share. `name` regains one request every
  * `one_us`; *ret_left_us is the time until it has all of them. On a negative status the rate is
  * unavailable, and this process counts alone. */

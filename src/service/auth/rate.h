@@ -5,7 +5,12 @@
 #ifndef SPL_SERVICE_AUTH_RATE_H
 #define SPL_SERVICE_AUTH_RATE_H
 
-#include "service/auth/auth.h"
+#include "base/error.h"
+
+/* The values of the RateLimit headers (draft-ietf-httpapi-ratelimit-headers). */
+typedef struct spl_rate {
+    unsigned limit, remaining, reset_s;
+} spl_rate;
 
 typedef struct spl_rate_table spl_rate_table;
 
