@@ -5,7 +5,7 @@
 #include "base/json.h"
 
 #include "service/http/connection/client_json.h"
-#include "service/http/connection/server.h"
+#include "service/http/connection/state.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * One request, from its request line to the end of its answer. libmicrohttpd calls back for the
- * request line, the headers, each piece of the body, and the end. These calls become the three
- * steps of a route: start (the headers are complete, the client is identified), body, answer. A
- * step that refuses the request produces a problem document. All steps run on the connection's
- * thread and may block.
+ * One request, from its request line to the end of its answer (callbacks.h).
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_REQUEST_H
 #define SPL_SERVICE_HTTP_CONNECTION_REQUEST_H
 
 #include "service/core/ids.h"
 #include "service/http/connection/framing.h"
-#include "service/http/connection/server.h"
+#include "service/http/connection/state.h"
 #include "service/http/connection/target.h"
 
 #include <jansson.h>
 #include <microhttpd.h>
-#include <stdarg.h>
 
 /* The session cookie, and the header that the web page sends. Requests with a session need that
  * header to change anything: other sites can't send it without a CORS permission, which is never
@@ -73,10 +68,6 @@ const char *spl_request_header(const spl_request *request, const char *name);
 bool spl_request_gone(const spl_request *request);
 /* As spl_request_gone; `user` is the request. For waits that poll whether to end. */
 int spl_request_is_gone(void *user);
-/* Returns true if the credential of the request is no longer valid: its key was revoked or rotated,
- * or its token, link or session has ended. Long answers check this, also while they are being
- * sent. */
-bool spl_request_revoked(spl_request *request);
 /* The owner whose jobs the request may access; NULL: any owner's, by a signed link. */
 const char *spl_request_owner(const spl_request *request);
 /* Records in the audit log who did `action` to `id`. Problems: UNAVAILABLE, STORAGE_FULL; the
@@ -85,23 +76,15 @@ SPL_WARN_UNUSED int spl_request_audit(const spl_request *request, const char *ac
                                       const char *id, const char *detail, spl_problem *ret_problem);
 /* Records who read a file of the job `id`. A full disk does not prevent the read. */
 void spl_request_note_read(const spl_request *request, const char *id, const char *file);
-
+/* Records in the audit log that a request for the path of `route` was refused. The request stays
+ * refused even if the audit log can't be written. */
+void spl_request_note_refusal(const spl_request *request, const char *route,
+                              const spl_problem *problem);
+/* Returns true if the request may cause one more line of log or audit log (anonymous.h). */
+bool spl_request_may_write(const spl_request *request, spl_anonymous_line line);
 /* Logs why a request was refused whose answer is only a redirect. The budgets of anonymous.h limit
  * these lines. */
 void spl_request_log_failure(const spl_request *request, const char *event,
                              const spl_problem *problem);
-
-/* The callbacks of libmicrohttpd; `user` is the spl_http. */
-void *spl_request_begin(void *user, const char *target, struct MHD_Connection *connection);
-enum MHD_Result spl_request_handle(void *user, struct MHD_Connection *connection, const char *url,
-                                   const char *method, const char *version, const char *data,
-                                   size_t *size, void **state);
-void spl_request_end(void *user, struct MHD_Connection *connection, void **state,
-                     enum MHD_RequestTerminationCode why);
-/* Returns whether libmicrohttpd (1.0.0 or later) itself refuses what spl_framing_contiguous
- * detects. */
-bool spl_library_can_be_strict(void);
-/* Passes libmicrohttpd's messages to the log. */
-void spl_request_library_log(void *user, const char *format, va_list arguments);
 
 #endif

@@ -2,11 +2,11 @@
  *
  * Starts and stops libmicrohttpd.
  */
-#include "service/http/connection/server.h"
+#include "service/http/connection/state.h"
 
 #include "base/clock.h"
+#include "service/http/connection/callbacks.h"
 #include "service/http/connection/listen.h"
-#include "service/http/connection/request.h"
 #include "service/observe/log.h"
 #include "service/observe/metrics.h"
 

@@ -6,6 +6,7 @@
  */
 #include "service/http/routes/files.h"
 
+#include "service/http/connection/access.h"
 #include "service/http/connection/answer.h"
 #include "service/http/connection/range.h"
 #include "service/http/routes/routes.h"

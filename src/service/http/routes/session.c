@@ -2,7 +2,7 @@
  *
  * Sign-in for browsers. A session is a cookie that scripts can't read and other sites can't use: it
  * is HttpOnly and SameSite=Strict, and requests that change anything also need a header that no
- * other site can send (request.c).
+ * other site can send (access.c).
  */
 #include "base/clock.h"
 #include "service/auth/oauth.h"

@@ -5,6 +5,7 @@
  * the stream closes. Periodic comments keep proxies from closing it.
  */
 #include "base/clock.h"
+#include "service/http/connection/access.h"
 #include "service/http/connection/answer.h"
 #include "service/http/routes/routes.h"
 

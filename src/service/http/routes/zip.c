@@ -4,6 +4,7 @@
  * so a connection holds one of them. If one is gone by then or has another size than the job says,
  * the connection is cut, and no client takes the part for the whole.
  */
+#include "service/http/connection/access.h"
 #include "service/http/connection/answer.h"
 #include "service/http/connection/range.h"
 #include "service/http/routes/files.h"

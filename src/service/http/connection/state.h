@@ -2,8 +2,8 @@
  *
  * The state of the server, shared by the files of this folder.
  */
-#ifndef SPL_SERVICE_HTTP_CONNECTION_SERVER_H
-#define SPL_SERVICE_HTTP_CONNECTION_SERVER_H
+#ifndef SPL_SERVICE_HTTP_CONNECTION_STATE_H
+#define SPL_SERVICE_HTTP_CONNECTION_STATE_H
 
 #include "service/http/connection/anonymous.h"
 #include "service/http/connection/certificate.h"
