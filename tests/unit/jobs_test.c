@@ -27,7 +27,7 @@
 #define WAIT_S 120
 
 /* A service without HTTP, in its own folder. */
-typedef struct jobs_room {
+typedef struct jobs_fixture {
     char folder[64];
     spl_settings settings;
     spl_store *store;
@@ -36,54 +36,55 @@ typedef struct jobs_room {
     spl_models *models;
     spl_audit *audit;
     spl_jobs *jobs;
-} jobs_room;
+} jobs_fixture;
 
 static const spl_principal alice = {.id = "key:alice",
                                     .quota = {.jobs = 10, .storage_bytes = UINT64_C(1) << 30}};
 
-static void open_room(jobs_room *room) {
+static void open_fixture(jobs_fixture *fixture) {
     spl_error error;
     const uint8_t key[32] = {0};
     char audit[128];
-    snprintf(audit, sizeof(audit), "%s/audit", room->folder);
-    assert_int_equal(spl_store_open_sqlite(room->folder, &room->store, &error), 0);
+    snprintf(audit, sizeof(audit), "%s/audit", fixture->folder);
+    assert_int_equal(spl_store_open_sqlite(fixture->folder, &fixture->store, &error), 0);
     assert_int_equal(
-        spl_space_open(room->folder, room->settings.min_free_bytes, &room->space, &error), 0);
-    assert_int_equal(spl_blobs_open_directory(room->folder, &room->blobs, &error), 0);
-    assert_int_equal(spl_models_open(&room->models, &error), 0);
-    assert_int_equal(spl_audit_open(audit, key, 64 << 20, &room->audit, &error), 0);
-    const spl_jobs_parts parts = {.settings = &room->settings,
-                                  .store = room->store,
-                                  .space = room->space,
-                                  .blobs = room->blobs,
-                                  .models = room->models,
-                                  .audit = room->audit};
-    if (spl_jobs_start(&parts, &room->jobs, &error) < 0)
+        spl_space_open(fixture->folder, fixture->settings.min_free_bytes, &fixture->space, &error),
+        0);
+    assert_int_equal(spl_blobs_open_directory(fixture->folder, &fixture->blobs, &error), 0);
+    assert_int_equal(spl_models_open(&fixture->models, &error), 0);
+    assert_int_equal(spl_audit_open(audit, key, 64 << 20, &fixture->audit, &error), 0);
+    const spl_jobs_parts parts = {.settings = &fixture->settings,
+                                  .store = fixture->store,
+                                  .space = fixture->space,
+                                  .blobs = fixture->blobs,
+                                  .models = fixture->models,
+                                  .audit = fixture->audit};
+    if (spl_jobs_start(&parts, &fixture->jobs, &error) < 0)
         fail_msg("%s", error.message);
 }
 
-static void close_room(jobs_room *room, unsigned drain_s) {
-    spl_jobs_stop(room->jobs, drain_s);
-    spl_jobs_free(room->jobs);
-    spl_audit_close(room->audit);
-    spl_models_free(room->models);
-    room->blobs->functions->close(room->blobs);
-    spl_space_close(room->space);
-    room->store->functions->close(room->store);
+static void close_fixture(jobs_fixture *fixture, unsigned drain_s) {
+    spl_jobs_stop(fixture->jobs, drain_s);
+    spl_jobs_free(fixture->jobs);
+    spl_audit_close(fixture->audit);
+    spl_models_free(fixture->models);
+    fixture->blobs->functions->close(fixture->blobs);
+    spl_space_close(fixture->space);
+    fixture->store->functions->close(fixture->store);
 }
 
 static int set_up(void **state) {
-    jobs_room *room = calloc(1, sizeof(*room));
+    jobs_fixture *fixture = calloc(1, sizeof(*fixture));
     spl_error error;
-    snprintf(room->folder, sizeof(room->folder), "/tmp/jobs_test.XXXXXX");
-    assert_non_null(mkdtemp(room->folder));
+    snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/jobs_test.XXXXXX");
+    assert_non_null(mkdtemp(fixture->folder));
     setenv("SPLEETER_ENV", "development", 1);
-    setenv("SPLEETER_DATA_DIR", room->folder, 1);
+    setenv("SPLEETER_DATA_DIR", fixture->folder, 1);
     setenv("SPLEETER_MIN_FREE_DISK_MB", "0", 1);
-    if (spl_settings_load(0, NULL, &room->settings, &error) < 0)
+    if (spl_settings_load(0, NULL, &fixture->settings, &error) < 0)
         fail_msg("%s", error.message);
-    open_room(room);
-    *state = room;
+    open_fixture(fixture);
+    *state = fixture;
     return 0;
 }
 
@@ -93,25 +94,26 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
 }
 
 static int tear_down(void **state) {
-    jobs_room *room = *state;
-    close_room(room, 0);
-    spl_settings_free(&room->settings);
-    nftw(room->folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    free(room);
+    jobs_fixture *fixture = *state;
+    close_fixture(fixture, 0);
+    spl_settings_free(&fixture->settings);
+    nftw(fixture->folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    free(fixture);
     return 0;
 }
 
-/* Restarts the module. Changes to room->settings that are read at the start take effect, as if set
- * by SPLEETER_... variables. */
-static void restart(jobs_room *room, unsigned drain_s) {
-    close_room(room, drain_s);
-    open_room(room);
+/* Restarts the module. Changes to fixture->settings that are read at the start take effect, as if
+ * set by SPLEETER_... variables. */
+static void restart(jobs_fixture *fixture, unsigned drain_s) {
+    close_fixture(fixture, drain_s);
+    open_fixture(fixture);
 }
 
-static spl_upload *upload_bytes(jobs_room *room, const char *name, const void *data, size_t size) {
+static spl_upload *upload_bytes(jobs_fixture *fixture, const char *name, const void *data,
+                                size_t size) {
     spl_upload *upload;
     spl_problem problem = {0};
-    if (spl_upload_open(room->jobs, &alice, name, NULL, (int64_t)size, &upload, &problem) < 0)
+    if (spl_upload_open(fixture->jobs, &alice, name, NULL, (int64_t)size, &upload, &problem) < 0)
         fail_msg("%s", problem.detail);
     for (size_t begin = 0; begin < size; begin += 10000)
         assert_int_equal(spl_upload_write(upload, (const char *)data + begin,
@@ -120,19 +122,19 @@ static spl_upload *upload_bytes(jobs_room *room, const char *name, const void *d
     return upload;
 }
 
-static spl_upload *upload_song(jobs_room *room) {
+static spl_upload *upload_song(jobs_fixture *fixture) {
     spl_file_map song;
     spl_error error;
     assert_int_equal(spl_file_map_open(SPL_TEST_SONG, SIZE_MAX, &song, &error), 0);
-    spl_upload *upload = upload_bytes(room, "Some Song.mp3", song.data, song.size_bytes);
+    spl_upload *upload = upload_bytes(fixture, "Some Song.mp3", song.data, song.size_bytes);
     spl_file_map_close(&song);
     return upload;
 }
 
 /* `options` uses ' for ". The upload is consumed in any case. Returns 1 for a replayed response,
  * else 0 or a negative status. */
-static int submit(jobs_room *room, spl_upload *upload, const char *options, spl_submission more,
-                  json_t **ret_job, spl_problem *ret_problem) {
+static int submit(jobs_fixture *fixture, spl_upload *upload, const char *options,
+                  spl_submission more, json_t **ret_job, spl_problem *ret_problem) {
     SPL_CLEANUP(spl_free_p) char *text = strdup(options);
     for (char *c = text; *c; c++)
         *c = *c == '\'' ? '"' : *c;
@@ -142,23 +144,23 @@ static int submit(jobs_room *room, spl_upload *upload, const char *options, spl_
     more.upload = upload;
     more.options = object;
     bool replayed = false;
-    int status = spl_jobs_submit(room->jobs, &more, ret_job, &replayed, ret_problem);
+    int status = spl_jobs_submit(fixture->jobs, &more, ret_job, &replayed, ret_problem);
     if (status < 0)
         spl_upload_free(upload);
     return status < 0 ? status : replayed;
 }
 
-static json_t *submit_song(jobs_room *room, const char *options) {
+static json_t *submit_song(jobs_fixture *fixture, const char *options) {
     json_t *job;
     spl_problem problem = {0};
-    if (submit(room, upload_song(room), options, (spl_submission){0}, &job, &problem) < 0)
+    if (submit(fixture, upload_song(fixture), options, (spl_submission){0}, &job, &problem) < 0)
         fail_msg("%s", problem.detail);
     return job;
 }
 
 /* Submits a WAV file of five minutes, so that the job still runs when the test looks at it. It is
  * not silent, because silence costs the engine nothing. */
-static json_t *submit_long_song(jobs_room *room, const char *options) {
+static json_t *submit_long_song(jobs_fixture *fixture, const char *options) {
     const uint32_t data_bytes = 300 * 44100 * 4, file_bytes = 36 + data_bytes;
     uint8_t header[44] = "RIFF....WAVEfmt \x10\0\0\0\1\0\2\0\x44\xac\0\0\x10\xb1\2\0\4\0\x10\0data";
     memcpy(header + 4, &file_bytes, 4);
@@ -169,8 +171,8 @@ static json_t *submit_long_song(jobs_room *room, const char *options) {
     memset(song + sizeof(header), 10, data_bytes);
     json_t *job;
     spl_problem problem = {0};
-    if (submit(room, upload_bytes(room, "Long.wav", song, sizeof(header) + data_bytes), options,
-               (spl_submission){0}, &job, &problem) < 0)
+    if (submit(fixture, upload_bytes(fixture, "Long.wav", song, sizeof(header) + data_bytes),
+               options, (spl_submission){0}, &job, &problem) < 0)
         fail_msg("%s", problem.detail);
     free(song);
     return job;
@@ -183,25 +185,25 @@ static const char *text_in(const json_t *object, const char *key) {
 }
 
 /* Waits until the job's status is none of `before`. The returned job is owned by the caller. */
-static json_t *wait_while(jobs_room *room, const char *id, const char *before) {
+static json_t *wait_while(jobs_fixture *fixture, const char *id, const char *before) {
     const double deadline_s = spl_now_s() + WAIT_S;
     for (;;) {
         json_t *job;
         int64_t version;
         spl_problem problem = {0};
-        if (spl_jobs_get(room->jobs, alice.id, id, &job, &version, &problem) < 0)
+        if (spl_jobs_get(fixture->jobs, alice.id, id, &job, &version, &problem) < 0)
             fail_msg("%s", problem.detail);
         if (!strstr(before, text_in(job, "status")))
             return job;
         json_decref(job);
         if (spl_now_s() > deadline_s)
             fail_msg("the job is still %s", before);
-        spl_jobs_wait(room->jobs, id, version, 1000);
+        spl_jobs_wait(fixture->jobs, id, version, 1000);
     }
 }
 
-static json_t *wait_for_end(jobs_room *room, const char *id) {
-    return wait_while(room, id, "queued running");
+static json_t *wait_for_end(jobs_fixture *fixture, const char *id) {
+    return wait_while(fixture, id, "queued running");
 }
 
 static void expect_status(const json_t *job, const char *status) {
@@ -220,10 +222,11 @@ static char *read_all(int fd, size_t *ret_size) {
     return bytes;
 }
 
-static char *read_output(jobs_room *room, const char *id, const char *file, size_t *ret_size) {
+static char *read_output(jobs_fixture *fixture, const char *id, const char *file,
+                         size_t *ret_size) {
     spl_job_file opened;
     spl_problem problem = {0};
-    if (spl_jobs_open_file(room->jobs, alice.id, id, file, NULL, &opened, &problem) < 0)
+    if (spl_jobs_open_file(fixture->jobs, alice.id, id, file, NULL, &opened, &problem) < 0)
         fail_msg("%s: %s", file, problem.detail);
     assert_true(opened.blob.complete);
     SPL_CLEANUP(spl_close_p) int fd = opened.blob.fd;
@@ -253,30 +256,31 @@ static void run_pipeline(spl_pipeline_options options, const char *model, const 
     spl_model_unref(options.model);
 }
 
-static void expect_same_bytes(jobs_room *room, const char *id, const char *file, const char *path) {
+static void expect_same_bytes(jobs_fixture *fixture, const char *id, const char *file,
+                              const char *path) {
     size_t size, expected_size;
-    SPL_CLEANUP(spl_free_p) char *bytes = read_output(room, id, file, &size);
+    SPL_CLEANUP(spl_free_p) char *bytes = read_output(fixture, id, file, &size);
     SPL_CLEANUP(spl_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
     SPL_CLEANUP(spl_free_p) char *expected = read_all(fd, &expected_size);
     assert_int_equal(size, expected_size);
     assert_memory_equal(bytes, expected, size);
 }
 
-static void compare_with_pipeline(jobs_room *room, const char *options, const char *model,
+static void compare_with_pipeline(jobs_fixture *fixture, const char *options, const char *model,
                                   spl_pipeline_options pipeline) {
     const char *codec = spl_codec_name(pipeline.codec);
     char paths[2][256], files[2][80];
     const char *const names[] = {"vocals", "accompaniment"};
     for (size_t i = 0; i < 2; i++) {
         snprintf(files[i], sizeof(files[i]), "%s.%s", names[i], codec);
-        snprintf(paths[i], sizeof(paths[i]), "%s/%s", room->folder, files[i]);
+        snprintf(paths[i], sizeof(paths[i]), "%s/%s", fixture->folder, files[i]);
     }
     run_pipeline(pipeline, model, (const char *[]){paths[0], paths[1]});
-    json_auto_t *created = submit_song(room, options);
-    json_auto_t *job = wait_for_end(room, text_in(created, "id"));
+    json_auto_t *created = submit_song(fixture, options);
+    json_auto_t *job = wait_for_end(fixture, text_in(created, "id"));
     expect_status(job, "succeeded");
     for (size_t i = 0; i < 2; i++)
-        expect_same_bytes(room, text_in(job, "id"), files[i], paths[i]);
+        expect_same_bytes(fixture, text_in(job, "id"), files[i], paths[i]);
 }
 
 static void makes_the_bytes_of_the_command(void **state) {
@@ -295,16 +299,17 @@ static void makes_the_bytes_of_the_command(void **state) {
 }
 
 static void tells_all_about_a_job(void **state) {
-    jobs_room *room = *state;
+    jobs_fixture *fixture = *state;
     spl_problem problem = {0};
     json_auto_t *metadata = json_pack("{s:s}", "album", "one");
     json_t *answer;
-    if (submit(room, upload_song(room), "{'mixes': 'all=vocals+accompaniment', 'duration': 2}",
+    if (submit(fixture, upload_song(fixture),
+               "{'mixes': 'all=vocals+accompaniment', 'duration': 2}",
                (spl_submission){.metadata = "{\"album\":\"one\"}", .request_id = "r-1"}, &answer,
                &problem) < 0)
         fail_msg("%s", problem.detail);
     json_auto_t *created = answer;
-    json_auto_t *job = wait_for_end(room, text_in(created, "id"));
+    json_auto_t *job = wait_for_end(fixture, text_in(created, "id"));
     expect_status(job, "succeeded");
     assert_string_equal(text_in(job, "request_id"), "r-1");
     assert_true(json_equal(json_object_get(job, "metadata"), metadata));
@@ -318,7 +323,7 @@ static void tells_all_about_a_job(void **state) {
 
     json_t *manifest;
     assert_int_equal(
-        spl_jobs_manifest(room->jobs, alice.id, text_in(job, "id"), &manifest, &problem), 0);
+        spl_jobs_manifest(fixture->jobs, alice.id, text_in(job, "id"), &manifest, &problem), 0);
     assert_string_equal(text_in(json_object_get(manifest, "model"), "sha256"),
                         text_in(json_object_get(job, "model"), "sha256"));
     assert_true(json_equal(json_object_get(manifest, "options"), json_object_get(job, "options")));
@@ -326,108 +331,112 @@ static void tells_all_about_a_job(void **state) {
     json_decref(manifest);
 
     spl_job_file file;
-    assert_int_equal(spl_jobs_open_file(room->jobs, alice.id, text_in(job, "id"), "all.wav", NULL,
-                                        &file, &problem),
+    assert_int_equal(spl_jobs_open_file(fixture->jobs, alice.id, text_in(job, "id"), "all.wav",
+                                        NULL, &file, &problem),
                      0);
     close(file.blob.fd);
     assert_string_equal(file.media_type, "audio/wav");
     assert_string_equal(file.download_name, "Some Song - all.wav");
-    assert_true(spl_jobs_open_file(room->jobs, alice.id, text_in(job, "id"), "input", NULL, &file,
-                                   &problem) < 0);
+    assert_true(spl_jobs_open_file(fixture->jobs, alice.id, text_in(job, "id"), "input", NULL,
+                                   &file, &problem) < 0);
     assert_int_equal(problem.code, SPL_PROBLEM_NOT_FOUND);
 
     json_t *hidden;
-    assert_true(spl_jobs_get(room->jobs, "key:bob", text_in(job, "id"), &hidden, NULL, &problem) <
-                0);
+    assert_true(
+        spl_jobs_get(fixture->jobs, "key:bob", text_in(job, "id"), &hidden, NULL, &problem) < 0);
     assert_int_equal(problem.code, SPL_PROBLEM_NOT_FOUND);
 }
 
 static void replays_and_reuses(void **state) {
-    jobs_room *room = *state;
+    jobs_fixture *fixture = *state;
     spl_problem problem = {0};
     spl_idempotency idempotency;
     const spl_submission keyed = {.idempotency_key = "k1"};
-    assert_int_equal(spl_jobs_idempotency_reserve(room->jobs, &alice, "k1", &idempotency, &problem),
-                     0);
+    assert_int_equal(
+        spl_jobs_idempotency_reserve(fixture->jobs, &alice, "k1", &idempotency, &problem), 0);
     assert_int_equal(idempotency, SPL_IDEMPOTENCY_NEW);
     json_t *answer;
-    assert_int_equal(submit(room, upload_song(room), "{'duration': 1}", keyed, &answer, &problem),
-                     0);
+    assert_int_equal(
+        submit(fixture, upload_song(fixture), "{'duration': 1}", keyed, &answer, &problem), 0);
     json_auto_t *first = answer;
-    assert_int_equal(submit(room, upload_song(room), "{'duration': 1}", keyed, &answer, &problem),
-                     1);
+    assert_int_equal(
+        submit(fixture, upload_song(fixture), "{'duration': 1}", keyed, &answer, &problem), 1);
     json_auto_t *second = answer;
     assert_string_equal(text_in(first, "id"), text_in(second, "id"));
-    assert_true(submit(room, upload_song(room), "{'duration': 2}", keyed, &answer, &problem) < 0);
+    assert_true(submit(fixture, upload_song(fixture), "{'duration': 2}", keyed, &answer, &problem) <
+                0);
     assert_int_equal(problem.code, SPL_PROBLEM_IDEMPOTENCY_REUSED);
 
-    json_decref(wait_for_end(room, text_in(first, "id")));
-    json_auto_t *again = submit_song(room, "{'duration': 1}");
+    json_decref(wait_for_end(fixture, text_in(first, "id")));
+    json_auto_t *again = submit_song(fixture, "{'duration': 1}");
     assert_string_not_equal(text_in(again, "id"), text_in(first, "id"));
     expect_status(again, "succeeded");
     assert_true(json_is_true(json_object_get(again, "reused")));
     size_t size, reused_size;
     SPL_CLEANUP(spl_free_p)
-    char *bytes = read_output(room, text_in(first, "id"), "vocals.wav", &size);
-    assert_int_equal(spl_jobs_delete(room->jobs, &alice, NULL, text_in(first, "id"), &problem), 0);
+    char *bytes = read_output(fixture, text_in(first, "id"), "vocals.wav", &size);
+    assert_int_equal(spl_jobs_delete(fixture->jobs, &alice, NULL, text_in(first, "id"), &problem),
+                     0);
     SPL_CLEANUP(spl_free_p)
-    char *reused = read_output(room, text_in(again, "id"), "vocals.wav", &reused_size);
+    char *reused = read_output(fixture, text_in(again, "id"), "vocals.wav", &reused_size);
     assert_int_equal(size, reused_size);
     assert_memory_equal(bytes, reused, size);
 }
 
-static void expect_refused(jobs_room *room, spl_upload *upload, const char *options,
+static void expect_refused(jobs_fixture *fixture, spl_upload *upload, const char *options,
                            spl_submission more, spl_problem_code code, const char *words) {
     json_t *job;
     spl_problem problem = {0};
-    assert_true(submit(room, upload, options, more, &job, &problem) < 0);
+    assert_true(submit(fixture, upload, options, more, &job, &problem) < 0);
     if (problem.code != code || !strstr(problem.detail, words))
         fail_msg("%s: %s", spl_problem_code_text(problem.code), problem.detail);
 }
 
 static void refuses_what_can_not_be_separated(void **state) {
-    jobs_room *room = *state;
+    jobs_fixture *fixture = *state;
     const spl_submission plain = {0};
     const char nonsense[200] = "RIFF\xff\xff\xff\xffWAVE and nothing that belongs there";
-    expect_refused(room, upload_bytes(room, "a.wav", nonsense, sizeof(nonsense)), "{}", plain,
+    expect_refused(fixture, upload_bytes(fixture, "a.wav", nonsense, sizeof(nonsense)), "{}", plain,
                    SPL_PROBLEM_UNREADABLE_AUDIO, "");
-    expect_refused(room, upload_bytes(room, "a.flac", nonsense, sizeof(nonsense)), "{}", plain,
-                   SPL_PROBLEM_MEDIA_TYPE, "its content is WAV");
-    expect_refused(room, upload_bytes(room, "a.flac", nonsense + 12, 100), "{}", plain,
+    expect_refused(fixture, upload_bytes(fixture, "a.flac", nonsense, sizeof(nonsense)), "{}",
+                   plain, SPL_PROBLEM_MEDIA_TYPE, "its content is WAV");
+    expect_refused(fixture, upload_bytes(fixture, "a.flac", nonsense + 12, 100), "{}", plain,
                    SPL_PROBLEM_MEDIA_TYPE, "its content is of no known audio format");
-    expect_refused(room, upload_bytes(room, "a.wav", "", 0), "{}", plain, SPL_PROBLEM_INVALID,
+    expect_refused(fixture, upload_bytes(fixture, "a.wav", "", 0), "{}", plain, SPL_PROBLEM_INVALID,
                    "empty");
-    expect_refused(room, upload_song(room), "{'model': '99stems'}", plain, SPL_PROBLEM_INVALID,
-                   "no model 99stems");
-    expect_refused(room, upload_song(room), "{'model': '/etc/passwd'}", plain, SPL_PROBLEM_INVALID,
-                   "no model");
-    expect_refused(room, upload_song(room), "{'stems': 'kazoo'}", plain, SPL_PROBLEM_INVALID,
+    expect_refused(fixture, upload_song(fixture), "{'model': '99stems'}", plain,
+                   SPL_PROBLEM_INVALID, "no model 99stems");
+    expect_refused(fixture, upload_song(fixture), "{'model': '/etc/passwd'}", plain,
+                   SPL_PROBLEM_INVALID, "no model");
+    expect_refused(fixture, upload_song(fixture), "{'stems': 'kazoo'}", plain, SPL_PROBLEM_INVALID,
                    "no stem \"kazoo\"");
-    expect_refused(room, upload_song(room), "{'offset': 1000}", plain, SPL_PROBLEM_INVALID,
+    expect_refused(fixture, upload_song(fixture), "{'offset': 1000}", plain, SPL_PROBLEM_INVALID,
                    "before the offset");
-    expect_refused(room, upload_song(room), "{}",
+    expect_refused(fixture, upload_song(fixture), "{}",
                    (spl_submission){.webhook_url = "http://127.0.0.1/"}, SPL_PROBLEM_INVALID, "");
-    expect_refused(room, NULL, "{}", (spl_submission){.source_url = "https://127.0.0.1:1/a.mp3"},
+    expect_refused(fixture, NULL, "{}", (spl_submission){.source_url = "https://127.0.0.1:1/a.mp3"},
                    SPL_PROBLEM_SOURCE_REFUSED, "not public");
 
-    room->settings.max_duration_s = 5;
-    expect_refused(room, upload_song(room), "{}", plain, SPL_PROBLEM_TOO_LONG, "more than the 5");
-    room->settings.max_duration_s = 7200;
+    fixture->settings.max_duration_s = 5;
+    expect_refused(fixture, upload_song(fixture), "{}", plain, SPL_PROBLEM_TOO_LONG,
+                   "more than the 5");
+    fixture->settings.max_duration_s = 7200;
 
     spl_upload *upload;
     spl_problem problem = {0};
-    room->settings.max_file_size_bytes = 1000;
-    assert_true(spl_upload_open(room->jobs, &alice, "a.mp3", NULL, 1001, &upload, &problem) < 0);
+    fixture->settings.max_file_size_bytes = 1000;
+    assert_true(spl_upload_open(fixture->jobs, &alice, "a.mp3", NULL, 1001, &upload, &problem) < 0);
     assert_int_equal(problem.code, SPL_PROBLEM_TOO_LARGE);
     assert_string_equal(problem.setting, "SPLEETER_MAX_FILE_SIZE_MB");
-    assert_int_equal(spl_upload_open(room->jobs, &alice, "a.mp3", NULL, -1, &upload, &problem), 0);
+    assert_int_equal(spl_upload_open(fixture->jobs, &alice, "a.mp3", NULL, -1, &upload, &problem),
+                     0);
     assert_int_equal(spl_upload_write(upload, nonsense, 200, &problem), 0);
     assert_true(spl_upload_write(upload, (const char[801]){0}, 801, &problem) < 0);
     assert_int_equal(problem.code, SPL_PROBLEM_TOO_LARGE);
     spl_upload_free(upload);
-    room->settings.min_free_bytes = UINT64_MAX / 2;
-    restart(room, 0);
-    assert_true(spl_upload_open(room->jobs, &alice, "a.mp3", NULL, 10, &upload, &problem) < 0);
+    fixture->settings.min_free_bytes = UINT64_MAX / 2;
+    restart(fixture, 0);
+    assert_true(spl_upload_open(fixture->jobs, &alice, "a.mp3", NULL, 10, &upload, &problem) < 0);
     assert_int_equal(problem.code, SPL_PROBLEM_STORAGE_FULL);
 }
 
@@ -438,46 +447,47 @@ static bool folder_is_empty(const char *folder, const char *name) {
 }
 
 static void cancels_and_deletes(void **state) {
-    jobs_room *room = *state;
+    jobs_fixture *fixture = *state;
     spl_problem problem = {0};
-    json_auto_t *running = submit_long_song(room, "{'mwf': true}");
-    json_auto_t *queued = submit_song(room, "{'duration': 3}");
-    json_auto_t *deleted = submit_song(room, "{'duration': 4}");
-    assert_int_equal(spl_jobs_cancel(room->jobs, &alice, NULL, text_in(queued, "id"), &problem), 0);
-    json_auto_t *canceled = wait_for_end(room, text_in(queued, "id"));
-    expect_status(canceled, "canceled");
-    json_decref(wait_while(room, text_in(running, "id"), "queued"));
-    assert_int_equal(spl_jobs_cancel(room->jobs, &alice, NULL, text_in(running, "id"), &problem),
+    json_auto_t *running = submit_long_song(fixture, "{'mwf': true}");
+    json_auto_t *queued = submit_song(fixture, "{'duration': 3}");
+    json_auto_t *deleted = submit_song(fixture, "{'duration': 4}");
+    assert_int_equal(spl_jobs_cancel(fixture->jobs, &alice, NULL, text_in(queued, "id"), &problem),
                      0);
-    json_auto_t *stopped = wait_for_end(room, text_in(running, "id"));
+    json_auto_t *canceled = wait_for_end(fixture, text_in(queued, "id"));
+    expect_status(canceled, "canceled");
+    json_decref(wait_while(fixture, text_in(running, "id"), "queued"));
+    assert_int_equal(spl_jobs_cancel(fixture->jobs, &alice, NULL, text_in(running, "id"), &problem),
+                     0);
+    json_auto_t *stopped = wait_for_end(fixture, text_in(running, "id"));
     expect_status(stopped, "canceled");
     spl_job_file file;
-    assert_true(spl_jobs_open_file(room->jobs, alice.id, text_in(running, "id"), "vocals.wav", NULL,
-                                   &file, &problem) < 0);
+    assert_true(spl_jobs_open_file(fixture->jobs, alice.id, text_in(running, "id"), "vocals.wav",
+                                   NULL, &file, &problem) < 0);
     assert_int_equal(problem.code, SPL_PROBLEM_CONFLICT);
-    assert_true(spl_jobs_cancel(room->jobs, &alice, NULL, text_in(running, "id"), &problem) < 0);
+    assert_true(spl_jobs_cancel(fixture->jobs, &alice, NULL, text_in(running, "id"), &problem) < 0);
     assert_int_equal(problem.code, SPL_PROBLEM_CONFLICT);
 
-    json_decref(wait_while(room, text_in(deleted, "id"), "queued"));
-    assert_int_equal(spl_jobs_delete(room->jobs, &alice, NULL, text_in(deleted, "id"), &problem),
+    json_decref(wait_while(fixture, text_in(deleted, "id"), "queued"));
+    assert_int_equal(spl_jobs_delete(fixture->jobs, &alice, NULL, text_in(deleted, "id"), &problem),
                      0);
     json_t *gone;
-    assert_true(spl_jobs_get(room->jobs, alice.id, text_in(deleted, "id"), &gone, NULL, &problem) <
-                0);
-    restart(room, 60); /* returns when the job's worker has ended */
-    assert_true(folder_is_empty(room->folder, "blobs"));
-    assert_true(folder_is_empty(room->folder, "incoming"));
+    assert_true(
+        spl_jobs_get(fixture->jobs, alice.id, text_in(deleted, "id"), &gone, NULL, &problem) < 0);
+    restart(fixture, 60); /* returns when the job's worker has ended */
+    assert_true(folder_is_empty(fixture->folder, "blobs"));
+    assert_true(folder_is_empty(fixture->folder, "incoming"));
 }
 
 static void plays_while_it_grows(void **state) {
-    jobs_room *room = *state;
-    room->settings.threads = 1;
-    json_auto_t *created = submit_song(room, "{}");
+    jobs_fixture *fixture = *state;
+    fixture->settings.threads = 1;
+    json_auto_t *created = submit_song(fixture, "{}");
     const double deadline_s = spl_now_s() + WAIT_S;
     spl_job_file file = {0};
     spl_problem problem;
     while (file.blob.bytes == 0 && spl_now_s() < deadline_s) {
-        if (spl_jobs_open_file(room->jobs, alice.id, text_in(created, "id"), "vocals.wav", NULL,
+        if (spl_jobs_open_file(fixture->jobs, alice.id, text_in(created, "id"), "vocals.wav", NULL,
                                &file, &problem) < 0)
             assert_int_equal(problem.code, SPL_PROBLEM_CONFLICT);
         else if (file.blob.bytes == 0)
@@ -491,38 +501,38 @@ static void plays_while_it_grows(void **state) {
     assert_int_equal(pread(fd, header, sizeof(header), 0), sizeof(header));
     assert_memory_equal(header, "RIFF\xff\xff\xff\xff", sizeof(header));
 
-    json_auto_t *job = wait_for_end(room, text_in(created, "id"));
+    json_auto_t *job = wait_for_end(fixture, text_in(created, "id"));
     expect_status(job, "succeeded");
     size_t size, followed_size;
     SPL_CLEANUP(spl_free_p)
-    char *bytes = read_output(room, text_in(job, "id"), "vocals.wav", &size);
+    char *bytes = read_output(fixture, text_in(job, "id"), "vocals.wav", &size);
     SPL_CLEANUP(spl_free_p) char *followed = read_all(fd, &followed_size);
     assert_int_equal(followed_size, size);
     assert_memory_equal(followed, bytes, size);
 }
 
 static void gives_back_and_resumes(void **state) {
-    jobs_room *room = *state;
-    json_auto_t *created = submit_long_song(room, "{}");
-    json_decref(wait_while(room, text_in(created, "id"), "queued"));
-    restart(room, 0);
-    json_auto_t *job = wait_for_end(room, text_in(created, "id"));
+    jobs_fixture *fixture = *state;
+    json_auto_t *created = submit_long_song(fixture, "{}");
+    json_decref(wait_while(fixture, text_in(created, "id"), "queued"));
+    restart(fixture, 0);
+    json_auto_t *job = wait_for_end(fixture, text_in(created, "id"));
     expect_status(job, "succeeded");
     assert_int_equal(json_integer_value(json_object_get(job, "attempts")), 1);
 }
 
 static void gives_up_after_the_attempts(void **state) {
-    jobs_room *room = *state;
-    room->settings.attempts = 2;
-    json_auto_t *created = submit_song(room, "{'duration': 1}");
+    jobs_fixture *fixture = *state;
+    fixture->settings.attempts = 2;
+    json_auto_t *created = submit_song(fixture, "{'duration': 1}");
     setenv("SPLEETER_CODEC", "/bin/false", 1);
-    json_auto_t *job = wait_for_end(room, text_in(created, "id"));
+    json_auto_t *job = wait_for_end(fixture, text_in(created, "id"));
     setenv("SPLEETER_CODEC", SPL_TEST_CODEC, 1);
     expect_status(job, "failed");
     assert_int_equal(json_integer_value(json_object_get(job, "attempts")), 2);
     assert_string_equal(text_in(json_object_get(job, "error"), "code"), "codec-failed");
-    restart(room, 60);
-    assert_true(folder_is_empty(room->folder, "blobs"));
+    restart(fixture, 60);
+    assert_true(folder_is_empty(fixture->folder, "blobs"));
 }
 
 /* Limits this process to `more` descriptors than are open now. Returns the usual limit. */
@@ -536,9 +546,9 @@ static struct rlimit leave_descriptors(rlim_t more) {
 }
 
 static void waits_for_descriptors(void **state) {
-    jobs_room *room = *state;
+    jobs_fixture *fixture = *state;
     spl_problem problem = {0};
-    room->settings.attempts = 1;
+    fixture->settings.attempts = 1;
     char options[5000] = "{'duration': 1, 'mixes': {'m': ['vocals']";
     for (int i = 0; i < 60; i++) {
         const size_t length = strlen(options);
@@ -548,72 +558,73 @@ static void waits_for_descriptors(void **state) {
     snprintf(options + strlen(options), 3, "}}");
 
     /* Enough to claim the job, but not for its outputs. */
-    json_auto_t *blocker = submit_long_song(room, "{}");
-    json_decref(wait_while(room, text_in(blocker, "id"), "queued"));
-    json_auto_t *created = submit_song(room, options);
+    json_auto_t *blocker = submit_long_song(fixture, "{}");
+    json_decref(wait_while(fixture, text_in(blocker, "id"), "queued"));
+    json_auto_t *created = submit_song(fixture, options);
     const struct rlimit usual = leave_descriptors(90);
-    assert_int_equal(spl_jobs_ready(room->jobs, &problem), 0);
-    assert_int_equal(spl_jobs_cancel(room->jobs, &alice, "", text_in(blocker, "id"), &problem), 0);
-    json_decref(wait_while(room, text_in(created, "id"), "queued"));
-    json_auto_t *given_back = wait_while(room, text_in(created, "id"), "running");
+    assert_int_equal(spl_jobs_ready(fixture->jobs, &problem), 0);
+    assert_int_equal(spl_jobs_cancel(fixture->jobs, &alice, "", text_in(blocker, "id"), &problem),
+                     0);
+    json_decref(wait_while(fixture, text_in(created, "id"), "queued"));
+    json_auto_t *given_back = wait_while(fixture, text_in(created, "id"), "running");
     expect_status(given_back, "queued");
     assert_int_equal(json_integer_value(json_object_get(given_back, "attempts")), 0);
 
     /* Not enough to claim it. */
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
     leave_descriptors(20);
-    assert_true(spl_jobs_ready(room->jobs, &problem) < 0);
+    assert_true(spl_jobs_ready(fixture->jobs, &problem) < 0);
     assert_int_equal(problem.code, SPL_PROBLEM_UNAVAILABLE);
     assert_non_null(strstr(problem.detail, "LimitNOFILE"));
 
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
-    json_auto_t *job = wait_for_end(room, text_in(created, "id"));
+    json_auto_t *job = wait_for_end(fixture, text_in(created, "id"));
     expect_status(job, "succeeded");
     assert_int_equal(json_integer_value(json_object_get(job, "attempts")), 1);
 }
 
 static void stops_at_the_timeout(void **state) {
-    jobs_room *room = *state;
-    room->settings.job_timeout_s = 0;
-    json_auto_t *created = submit_song(room, "{'duration': 8}");
-    json_auto_t *job = wait_for_end(room, text_in(created, "id"));
+    jobs_fixture *fixture = *state;
+    fixture->settings.job_timeout_s = 0;
+    json_auto_t *created = submit_song(fixture, "{'duration': 8}");
+    json_auto_t *job = wait_for_end(fixture, text_in(created, "id"));
     expect_status(job, "failed");
     assert_string_equal(text_in(json_object_get(job, "error"), "code"), "job-timeout");
 }
 
 static void expires(void **state) {
-    jobs_room *room = *state;
+    jobs_fixture *fixture = *state;
     spl_problem problem = {0};
-    room->settings.retention_s = 1;
-    json_auto_t *created = submit_song(room, "{'duration': 1}");
-    json_decref(wait_for_end(room, text_in(created, "id")));
-    json_auto_t *job = wait_while(room, text_in(created, "id"), "succeeded");
+    fixture->settings.retention_s = 1;
+    json_auto_t *created = submit_song(fixture, "{'duration': 1}");
+    json_decref(wait_for_end(fixture, text_in(created, "id")));
+    json_auto_t *job = wait_while(fixture, text_in(created, "id"), "succeeded");
     expect_status(job, "expired");
     spl_job_file file;
-    assert_true(spl_jobs_open_file(room->jobs, alice.id, text_in(created, "id"), "vocals.wav", NULL,
-                                   &file, &problem) < 0);
+    assert_true(spl_jobs_open_file(fixture->jobs, alice.id, text_in(created, "id"), "vocals.wav",
+                                   NULL, &file, &problem) < 0);
     assert_int_equal(problem.code, SPL_PROBLEM_GONE);
-    restart(room, 60);
-    assert_true(folder_is_empty(room->folder, "blobs"));
+    restart(fixture, 60);
+    assert_true(folder_is_empty(fixture->folder, "blobs"));
 }
 
-static void make_file(const jobs_room *room, const char *name) {
+static void make_file(const jobs_fixture *fixture, const char *name) {
     char path[200];
-    snprintf(path, sizeof(path), "%s/%s", room->folder, name);
+    snprintf(path, sizeof(path), "%s/%s", fixture->folder, name);
     SPL_CLEANUP(spl_close_p) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
     assert_true(fd >= 0);
 }
 
-static void make_dir(const jobs_room *room, const char *name) {
+static void make_dir(const jobs_fixture *fixture, const char *name) {
     char path[200];
-    snprintf(path, sizeof(path), "%s/%s", room->folder, name);
+    snprintf(path, sizeof(path), "%s/%s", fixture->folder, name);
     assert_int_equal(mkdir(path, 0700), 0);
 }
 
-static bool exists(const jobs_room *room, const char *name) {
+static bool exists(const jobs_fixture *fixture, const char *name) {
     char path[200];
     struct stat status;
-    snprintf(path, sizeof(path), "%s/%s", room->folder, name);
+    snprintf(path, sizeof(path), "%s/%s", fixture->folder, name);
     return lstat(path, &status) == 0;
 }
 
@@ -623,100 +634,100 @@ static bool exists(const jobs_room *room, const char *name) {
 /* Files of unknown jobs are quarantined for a week. Other folders and files are left alone, except
  * temporary files. */
 static void deletes_only_what_it_knows(void **state) {
-    jobs_room *room = *state;
-    make_dir(room, "blobs/" UNKNOWN);
-    make_file(room, "blobs/" UNKNOWN "/input");
-    make_dir(room, "blobs/lost+found");
-    make_dir(room, "blobs/notes");
+    jobs_fixture *fixture = *state;
+    make_dir(fixture, "blobs/" UNKNOWN);
+    make_file(fixture, "blobs/" UNKNOWN "/input");
+    make_dir(fixture, "blobs/lost+found");
+    make_dir(fixture, "blobs/notes");
     static const char *const foreign[] = {"blobs/notes/input", "blobs/notes/song.part",
                                           "blobs/read.me",     "incoming/read.me",
                                           "incoming/12.txt",   "blobs/notes/.5.part"};
     for (size_t i = 0; i < SPL_ARRAY_SIZE(foreign); i++)
-        make_file(room, foreign[i]);
-    make_file(room, "incoming/12");
-    make_file(room, "blobs/notes/vocals.wav.5.part");
+        make_file(fixture, foreign[i]);
+    make_file(fixture, "incoming/12");
+    make_file(fixture, "blobs/notes/vocals.wav.5.part");
     char path[200];
-    snprintf(path, sizeof(path), "%s/blobs/0190d5a0-0000-7000-8000-000000000002", room->folder);
-    assert_int_equal(symlink(room->folder, path), 0);
-    restart(room, 0);
-    assert_true(exists(room, ASIDE "/input"));
-    assert_false(exists(room, "blobs/" UNKNOWN));
+    snprintf(path, sizeof(path), "%s/blobs/0190d5a0-0000-7000-8000-000000000002", fixture->folder);
+    assert_int_equal(symlink(fixture->folder, path), 0);
+    restart(fixture, 0);
+    assert_true(exists(fixture, ASIDE "/input"));
+    assert_false(exists(fixture, "blobs/" UNKNOWN));
     for (size_t i = 0; i < SPL_ARRAY_SIZE(foreign); i++)
-        assert_true(exists(room, foreign[i]));
-    assert_true(exists(room, "blobs/lost+found"));
-    assert_false(exists(room, "incoming/12"));
-    assert_false(exists(room, "blobs/notes/vocals.wav.5.part"));
-    assert_true(exists(room, "jobs.db")); /* not removed through the link */
+        assert_true(exists(fixture, foreign[i]));
+    assert_true(exists(fixture, "blobs/lost+found"));
+    assert_false(exists(fixture, "incoming/12"));
+    assert_false(exists(fixture, "blobs/notes/vocals.wav.5.part"));
+    assert_true(exists(fixture, "jobs.db")); /* not removed through the link */
 
     const time_t week_s = 7 * 24 * 3600, margin_s = 600;
     struct timespec times[2] = {{.tv_sec = time(NULL) - week_s + margin_s}};
     times[1] = times[0];
-    snprintf(path, sizeof(path), "%s/" ASIDE, room->folder);
+    snprintf(path, sizeof(path), "%s/" ASIDE, fixture->folder);
     assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
-    restart(room, 0);
-    assert_true(exists(room, ASIDE "/input"));
+    restart(fixture, 0);
+    assert_true(exists(fixture, ASIDE "/input"));
     times[0].tv_sec = times[1].tv_sec -= 2 * margin_s;
     assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
-    restart(room, 0);
-    assert_false(exists(room, ASIDE));
+    restart(fixture, 0);
+    assert_false(exists(fixture, ASIDE));
 }
 
 /* A process that crashes while it sends does not send again and again. */
 static void attempts_that_end_with_the_process_count(void **state) {
-    jobs_room *room = *state;
+    jobs_fixture *fixture = *state;
     http_fixture receiver;
     char url[64];
-    free(room->settings.webhook_allow);
-    room->settings.webhook_allow = strdup("127.0.0.0/8");
-    room->settings.webhook_attempts = 1;
+    free(fixture->settings.webhook_allow);
+    fixture->settings.webhook_allow = strdup("127.0.0.0/8");
+    fixture->settings.webhook_attempts = 1;
     http_fixture_start(&receiver, false);
     snprintf(url, sizeof(url), "http://127.0.0.1:%u/slow", receiver.port);
     json_t *job;
     spl_problem problem = {0};
-    if (submit(room, upload_song(room), "{'duration': 1}", (spl_submission){.webhook_url = url},
-               &job, &problem) < 0)
+    if (submit(fixture, upload_song(fixture), "{'duration': 1}",
+               (spl_submission){.webhook_url = url}, &job, &problem) < 0)
         fail_msg("%s", problem.detail);
     json_decref(job);
     for (double end_s = spl_now_s() + WAIT_S; receiver.requests == 0 && spl_now_s() < end_s;)
         usleep(1000);
-    close_room(room, 0);
+    close_fixture(fixture, 0);
 
     /* The lease expires. */
     spl_delivery delivery;
     int64_t next_ms;
-    assert_int_equal(spl_store_open_sqlite(room->folder, &room->store, NULL), 0);
-    const spl_store_functions *store = room->store->functions;
+    assert_int_equal(spl_store_open_sqlite(fixture->folder, &fixture->store, NULL), 0);
+    const spl_store_functions *store = fixture->store->functions;
     assert_int_equal(
-        store->delivery_claim(room->store, INT64_MAX / 2, 0, "", &delivery, &next_ms, NULL), 0);
+        store->delivery_claim(fixture->store, INT64_MAX / 2, 0, "", &delivery, &next_ms, NULL), 0);
     assert_int_equal(delivery.attempts, 2);
-    assert_int_equal(store->delivery_retry(room->store, delivery.id, 0, false, NULL), 0);
+    assert_int_equal(store->delivery_retry(fixture->store, delivery.id, 0, false, NULL), 0);
     spl_delivery_free(&delivery);
-    store->close(room->store);
+    store->close(fixture->store);
 
-    open_room(room);
+    open_fixture(fixture);
     spl_store_stats stats = {.deliveries = 1};
     for (double end_s = spl_now_s() + WAIT_S; stats.deliveries > 0 && spl_now_s() < end_s;)
-        assert_int_equal(room->store->functions->stats(room->store, &stats, NULL), 0);
+        assert_int_equal(fixture->store->functions->stats(fixture->store, &stats, NULL), 0);
     assert_int_equal(stats.deliveries, 0);
     assert_int_equal(receiver.requests, 1);
     http_fixture_stop(&receiver);
 }
 
 static void sends_webhooks(void **state) {
-    jobs_room *room = *state;
+    jobs_fixture *fixture = *state;
     http_fixture receiver;
     http_fixture_start(&receiver, false);
-    free(room->settings.webhook_allow);
-    room->settings.webhook_allow = strdup("127.0.0.0/8");
+    free(fixture->settings.webhook_allow);
+    fixture->settings.webhook_allow = strdup("127.0.0.0/8");
     char url[64];
     snprintf(url, sizeof(url), "http://127.0.0.1:%u/hook", receiver.port);
     json_t *answer;
     spl_problem problem = {0};
-    if (submit(room, upload_song(room), "{'duration': 1}", (spl_submission){.webhook_url = url},
-               &answer, &problem) < 0)
+    if (submit(fixture, upload_song(fixture), "{'duration': 1}",
+               (spl_submission){.webhook_url = url}, &answer, &problem) < 0)
         fail_msg("%s", problem.detail);
     json_auto_t *created = answer;
-    json_decref(wait_for_end(room, text_in(created, "id")));
+    json_decref(wait_for_end(fixture, text_in(created, "id")));
     const double deadline_s = spl_now_s() + WAIT_S;
     while (atomic_load(&receiver.requests) == 0 && spl_now_s() < deadline_s)
         usleep(10000);
@@ -724,19 +735,19 @@ static void sends_webhooks(void **state) {
     assert_string_equal(receiver.path, "/hook");
     assert_true(receiver.received_size > 0);
 
-    if (submit(room, upload_song(room), "{'duration': 1}", (spl_submission){.webhook_url = url},
-               &answer, &problem) < 0)
+    if (submit(fixture, upload_song(fixture), "{'duration': 1}",
+               (spl_submission){.webhook_url = url}, &answer, &problem) < 0)
         fail_msg("%s", problem.detail);
     expect_status(answer, "succeeded"); /* at once, and a webhook is sent for it too */
     json_decref(answer);
     spl_store_stats stats = {.deliveries = 1};
     while (stats.deliveries > 0 && spl_now_s() < deadline_s) {
         usleep(10000);
-        assert_int_equal(room->store->functions->stats(room->store, &stats, NULL), 0);
+        assert_int_equal(fixture->store->functions->stats(fixture->store, &stats, NULL), 0);
     }
-    restart(room, 60);
+    restart(fixture, 60);
     assert_int_equal(atomic_load(&receiver.requests), 2);
-    assert_int_equal(room->store->functions->stats(room->store, &stats, NULL), 0);
+    assert_int_equal(fixture->store->functions->stats(fixture->store, &stats, NULL), 0);
     assert_int_equal(stats.deliveries, 0);
     http_fixture_stop(&receiver);
 }

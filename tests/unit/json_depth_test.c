@@ -149,7 +149,7 @@ static void the_deepest_fits_on_a_connections_stack(void **state) {
     }
 }
 
-static void clients_are_told_why(void **state) {
+static void reports_why_to_clients(void **state) {
     (void)state;
     spl_problem problem;
     json_t *value = NULL;
@@ -205,7 +205,7 @@ int main(void) {
         cmocka_unit_test(text_that_is_too_deep_is_refused),
         cmocka_unit_test(malformed_text_is_refused),
         cmocka_unit_test(the_deepest_fits_on_a_connections_stack),
-        cmocka_unit_test(clients_are_told_why),
+        cmocka_unit_test(reports_why_to_clients),
         cmocka_unit_test(errors_have_own_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -341,7 +341,7 @@ static void threads_make_one_chain(void **state) {
     expect(0, "00000001.jsonl: 402 lines, whole,");
 }
 
-static void a_full_disk_is_told_and_leaves_no_half_line(void **state) {
+static void a_full_disk_is_reported_and_leaves_no_half_line(void **state) {
     (void)state;
     spl_audit *audit;
     spl_error error;
@@ -543,7 +543,7 @@ int main(void) {
         CASE(a_killed_process_is_no_tampering),
         CASE(hostile_texts_stay_in_their_line),
         CASE(threads_make_one_chain),
-        CASE(a_full_disk_is_told_and_leaves_no_half_line),
+        CASE(a_full_disk_is_reported_and_leaves_no_half_line),
         CASE(room_is_reserved),
         CASE(files_follow_each_other),
         CASE(a_torn_line_is_explained),

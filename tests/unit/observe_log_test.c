@@ -204,7 +204,7 @@ static void has_a_largest_size(void **state) {
     read_lines(ignore);
 }
 
-static void a_file_that_cannot_be_written_is_told(void **state) {
+static void reports_a_file_that_cannot_be_written(void **state) {
     (void)state;
     spl_error error = {0};
     assert_int_equal(spl_log_open("/nowhere/log", 0, SPL_LOG_INFO, &error), SPL_E_NOT_FOUND);
@@ -221,7 +221,7 @@ int main(void) {
         cmocka_unit_test(threads_do_not_mix),
         cmocka_unit_test(follows_rotation),
         cmocka_unit_test(has_a_largest_size),
-        cmocka_unit_test(a_file_that_cannot_be_written_is_told),
+        cmocka_unit_test(reports_a_file_that_cannot_be_written),
     };
     return cmocka_run_group_tests(tests, open_log, remove_log);
 }

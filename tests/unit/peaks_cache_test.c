@@ -133,7 +133,7 @@ static void stops_when_nobody_waits(void **state) {
     spl_peaks_cache_destroy(&cache);
 }
 
-static void a_failure_is_told_and_not_kept(void **state) {
+static void a_failure_is_reported_and_not_kept(void **state) {
     (void)state;
     spl_peaks_cache cache;
     spl_peaks_cache_init(&cache, SIZE_MAX);
@@ -164,7 +164,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(computes_once),
         cmocka_unit_test(stops_when_nobody_waits),
-        cmocka_unit_test(a_failure_is_told_and_not_kept),
+        cmocka_unit_test(a_failure_is_reported_and_not_kept),
         cmocka_unit_test(forgets_what_was_not_used_for_longest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
