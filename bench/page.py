@@ -34,13 +34,13 @@ from chromium import Chromium  # noqa: E402
 
 # Measures the frame rate and frame intervals for `seconds` of wheel events, one per frame.
 SCROLL = """async (seconds, ctrl) => {
-    const lane = document.querySelector(".lane"), box = lane.getBoundingClientRect();
+    const track = document.querySelector(".waveform"), box = track.getBoundingClientRect();
     const times = [];
     const start = performance.now();
     await new Promise((resolve) => requestAnimationFrame(function frame(now) {
         times.push(now);
         const turn = Math.sin((now - start) / 700);
-        lane.dispatchEvent(new WheelEvent("wheel", { bubbles: true, cancelable: true, clientX: box.x + box.width / 2, clientY: box.y + 10,
+        track.dispatchEvent(new WheelEvent("wheel", { bubbles: true, cancelable: true, clientX: box.x + box.width / 2, clientY: box.y + 10,
             ctrlKey: ctrl, deltaX: ctrl ? 0 : 40 * (turn > -0.6 ? 1 : -1), deltaY: ctrl ? 12 * Math.sign(turn) : 0 }));
         if (now - start < 1000 * seconds) requestAnimationFrame(frame); else resolve();
     }));

@@ -46,7 +46,7 @@ def play_to(page, share):
 
 
 def drag_loop(page, start, end):
-    box = page.locator(".lane").first.bounding_box()
+    box = page.locator(".waveform").first.bounding_box()
     page.mouse.move(box["x"] + start * box["width"], box["y"] + 20)
     page.mouse.down()
     page.mouse.move(box["x"] + end * box["width"], box["y"] + 20, steps=4)

@@ -100,7 +100,7 @@ def test_waveforms_zoom_and_scrolling(shared, visit, example):
 
     def heights():
         return np.array(page.evaluate("""() => {
-            const canvas = document.querySelector(".lane");
+            const canvas = document.querySelector(".waveform");
             const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
             copy.drawImage(canvas, 0, 0);
             const { data, width, height } = copy.getImageData(0, 0, canvas.width, canvas.height);
@@ -113,7 +113,7 @@ def test_waveforms_zoom_and_scrolling(shared, visit, example):
         }"""))
 
     stem = read_wav(shared.stem(example["id"], "vocals.wav").body)
-    box = page.locator(".lane").first.bounding_box()
+    box = page.locator(".waveform").first.bounding_box()
     edges = [round(x * len(stem) / box["width"]) for x in range(len(heights()) + 1)]
     # Peaks of 1024 samples.
     around = [np.ptp(stem[max(0, start - 512):end + 512]) for start, end in zip(edges, edges[1:])]
@@ -158,7 +158,7 @@ def test_the_exported_mix_is_the_services(shared, visit, example):
     _, content = export(page)
     assert np.array_equal(read_wav(content), read_wav(shared.stem(example["id"], "accompaniment.wav").body))
 
-    drag(page, page.locator(".lane").first.bounding_box(), 0.5, 0.75)
+    drag(page, page.locator(".waveform").first.bounding_box(), 0.5, 0.75)
     page.get_by_role("checkbox", name="Only the loop").check()
     _, content = export(page)
     assert abs(len(read_wav(content)) / len(ours) - 0.25) < 0.01

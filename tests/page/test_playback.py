@@ -74,7 +74,7 @@ def test_a_loop_comes_around(shared, visit, example):
     """The loop is selected with the mouse. Its end continues with its start, to the sample."""
     page = visit(shared, record=True)
     open_song(page, example)
-    drag(page, page.locator(".lane").first.bounding_box(), 0.25, 0.4)
+    drag(page, page.locator(".waveform").first.bounding_box(), 0.25, 0.4)
     assert page.get_by_role("button", name="Loop", exact=True).get_attribute("aria-pressed") == "true"
     start = seconds(page)
     assert 2 < start < 3.5

@@ -5,8 +5,8 @@ import type { Track } from "../audio/player";
 import type { Mixer } from "../song";
 import { announcement } from "../state";
 import { clock, decibels, stemName, text } from "../text";
-import { Lane, Overlay, Overview, Ruler, usePointer } from "./lanes";
 import { Icon, IconButton, Problem } from "./parts";
+import { Overlay, Overview, Ruler, usePointer, Waveform } from "./waveforms";
 
 export const SPEEDS = [0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 1, 1.1, 1.25, 1.5];
 
@@ -243,7 +243,7 @@ export function MixerView({ mixer }: { mixer: Mixer }) {
                 {mixer.tracks.map((track, i) => (
                     <div key={track.file} class="track">
                         <TrackHead track={track} number={i + 1} />
-                        <Lane mixer={mixer} track={track} index={i} />
+                        <Waveform mixer={mixer} track={track} index={i} />
                     </div>
                 ))}
                 <Overlay mixer={mixer} />

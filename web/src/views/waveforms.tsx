@@ -93,7 +93,7 @@ function drawTrack(context: CanvasRenderingContext2D, mixer: Mixer, peaks: Peaks
     bars(context, level, start / samples, framesPerPixel / samples, 0, width, height);
 }
 
-export function Lane({ mixer, track, index }: { mixer: Mixer; track: Track; index: number }) {
+export function Waveform({ mixer, track, index }: { mixer: Mixer; track: Track; index: number }) {
     const peaks = mixer.peaks[index]!;
     const ref = useDrawing((canvas, context, width, height) => {
         void appearance.value;
@@ -104,7 +104,7 @@ export function Lane({ mixer, track, index }: { mixer: Mixer; track: Track; inde
     const audible = solo ? track.soloed.value : !track.muted.value;
     return (
         <canvas
-            ref={ref} class={`lane ${audible ? "" : "inaudible"}`} data-stem={track.name} role="img"
+            ref={ref} class={`waveform ${audible ? "" : "inaudible"}`} data-stem={track.name} role="img"
             aria-label={text.value.waveformOf(stemName(track.name))}
         />
     );
@@ -151,7 +151,7 @@ export function Overview({ mixer }: { mixer: Mixer }) {
     return <canvas ref={ref} class="overview" aria-hidden="true" />;
 }
 
-/** What lies over the lanes: the playhead, the loop, and what is not there yet. */
+/** What is drawn over the waveforms: the playhead, the loop, and what is not there yet. */
 export function Overlay({ mixer }: { mixer: Mixer }) {
     const element = useRef<HTMLDivElement>(null);
     const { player } = mixer;
@@ -208,19 +208,19 @@ export function Overlay({ mixer }: { mixer: Mixer }) {
     );
 }
 
-/** What the pointer does on lanes and ruler: a click seeks, dragging chooses the loop; a finger scrolls. Wheels scroll and zoom. */
+/** What the pointer does on waveforms and ruler: a click seeks, dragging chooses the loop; a finger scrolls. Wheels scroll and zoom. */
 export function usePointer(mixer: Mixer) {
     const ref = useRef<HTMLDivElement>(null);
     useEffect(() => {
         const { player } = mixer;
         const box = ref.current!;
-        const lane = (event: Event) => (event.target as Element).closest<HTMLElement>(".lane, .ruler");
+        const targetOf = (event: Event) => (event.target as Element).closest<HTMLElement>(".waveform, .ruler");
         const frameAt = (element: HTMLElement, x: number) => {
             const frame = mixer.viewStart.value + (x - element.getBoundingClientRect().left) * mixer.framesPerPixel.value;
             return Math.max(0, Math.min(player.length.value, frame));
         };
         const wheel = (event: WheelEvent) => {
-            const element = lane(event);
+            const element = targetOf(event);
             const across = event.shiftKey && event.deltaX === 0 ? event.deltaY : event.deltaX;
             if (element && (event.ctrlKey || event.metaKey))
                 mixer.zoomBy(-event.deltaY / 120, frameAt(element, event.clientX));
@@ -231,7 +231,7 @@ export function usePointer(mixer: Mixer) {
             event.preventDefault();
         };
         const down = (event: PointerEvent) => {
-            const element = lane(event);
+            const element = targetOf(event);
             if (event.button !== 0 || !element)
                 return;
             const startX = event.clientX, startFrame = frameAt(element, startX), startView = mixer.viewStart.value;
