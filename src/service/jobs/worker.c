@@ -464,7 +464,7 @@ static void end_failed(job_work *work, const job_failure *failure) {
 }
 
 static void end_stopped(job_work *work) {
-    job_failure failure;
+    job_failure failure = {.code = "job-timeout"};
     switch ((stop_reason)atomic_load(&work->stop)) {
     case STOP_CANCEL:
         end_job(work, &(spl_store_finish){.state = SPL_JOB_CANCELED}, SPL_OUTCOME_CANCELED);
@@ -473,8 +473,6 @@ static void end_stopped(job_work *work) {
         snprintf(failure.detail, sizeof(failure.detail),
                  "the job took longer than the %u seconds that SPLEETER_JOB_TIMEOUT_S allows",
                  work->jobs->settings->job_timeout_s);
-        failure.code = "job-timeout";
-        failure.transient = false;
         end_failed(work, &failure);
         break;
     case STOP_GIVE_BACK:
