@@ -14,13 +14,16 @@
 int spl_fail(spl_error *error, spl_status status, const char *format, ...) SPL_PRINTF(3, 4);
 
 /* As spl_fail, with ": " and strerror(error_number) appended to the message. The status is derived
- * from the number: NOT_FOUND, PERMISSION, MEMORY, NO_SPACE, EXHAUSTED or IO. EAGAIN counts as
- * EXHAUSTED: it is for calls that make a thread or process, not for ones that would block. */
+ * from the number: NOT_FOUND, EXISTS, PERMISSION, MEMORY, NO_SPACE, EXHAUSTED or IO. EAGAIN counts
+ * as EXHAUSTED, so do not pass the error of a call that would block. */
 int spl_fail_errno(spl_error *error, int error_number, const char *format, ...) SPL_PRINTF(3, 4);
 
 /* Whether a failure is a state of this process or machine, which says nothing about the files that
  * were used: MEMORY, IO and EXHAUSTED. */
 bool spl_status_is_transient(int status);
+
+/* Whether `status`, from another process, is one of the errors of spl_status. */
+bool spl_status_is_error(int status);
 
 /* Succeeds if the `count` reserved fields of the public struct `name` are zero. */
 SPL_WARN_UNUSED int spl_reserved_check(const uint64_t *reserved, size_t count, const char *name,

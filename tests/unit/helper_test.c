@@ -45,6 +45,17 @@ static void its_time_ends(void **state) {
                                        "convert it to FLAC or WAV first");
 }
 
+static void its_failure_is_reported(void **state) {
+    (void)state;
+    const spl_error sent = {.status = SPL_E_EXHAUSTED, .message = "no process is left"};
+    const spl_record_header header = {.type = SPL_RECORD_FAILURE, .size_bytes = sizeof(sent)};
+    assert_int_equal(write(pair[1], &header, sizeof(header)), sizeof(header));
+    assert_int_equal(write(pair[1], &sent, sizeof(sent)), sizeof(sent));
+    const spl_error error = fail_to_attach((spl_helper){.fd = pair[0]});
+    assert_int_equal(error.status, SPL_E_EXHAUSTED);
+    assert_string_equal(error.message, "song.mp3: no process is left");
+}
+
 /* Requests the stop on the second call. */
 static bool ask(void *user) {
     return ++*(int *)user == 2;
@@ -200,6 +211,7 @@ int main(int count, char **arguments) {
         return be_helper(arguments[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(its_time_ends, make_pair, close_pair),
+        cmocka_unit_test_setup_teardown(its_failure_is_reported, make_pair, close_pair),
         cmocka_unit_test_setup_teardown(it_is_canceled, make_pair, close_pair),
         cmocka_unit_test_setup_teardown(it_is_canceled_while_it_dribbles, make_pair, close_pair),
         cmocka_unit_test_setup_teardown(it_does_not_read, make_pair, close_pair),

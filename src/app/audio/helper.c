@@ -289,10 +289,9 @@ bool spl_helper_receive_failure(spl_helper *helper, const spl_record_header *hea
                                 const char *name, spl_error *ret_error, int *ret_status) {
     spl_error failure;
     if (header->size_bytes != sizeof(failure) ||
-        spl_helper_receive(helper, &failure, sizeof(failure)) < 0 || failure.status >= SPL_OK ||
-        failure.status < SPL_E_BUDGET) {
+        spl_helper_receive(helper, &failure, sizeof(failure)) < 0 ||
+        !spl_status_is_error((int)failure.status))
         return false;
-    }
     spl_text_make_printable(failure.message, sizeof(failure.message));
     *ret_status = spl_fail(ret_error, failure.status, "%s: %s", name, failure.message);
     return true;
