@@ -99,7 +99,7 @@ typedef struct spl_model spl_model;
  * the model is freed. While they are mapped they must not be truncated; replacing them is safe.
  *
  * On success the caller owns *ret_model (spl_model_unref). Errors: ARGUMENT, NOT_FOUND, FORMAT,
- * CHECKSUM, UNSUPPORTED, LIMIT, PERMISSION, IO, MEMORY. */
+ * CHECKSUM, UNSUPPORTED, LIMIT, PERMISSION, IO, EXHAUSTED, MEMORY. */
 SPL_API SPL_WARN_UNUSED spl_status spl_model_open(const char *path, spl_model **ret_model,
                                                   spl_error *ret_error);
 
@@ -130,7 +130,7 @@ typedef struct spl_model_import_options {
 
 /* Creates a model folder from a TensorFlow v1 checkpoint. Verifies the CRC-32C of the index blocks
  * and of every tensor that the networks need. The folder appears complete or not at all. Errors: as
- * for spl_model_open; EXISTS when `folder` exists. */
+ * for spl_model_open, and EXISTS (`folder` exists), NO_SPACE. */
 SPL_API SPL_WARN_UNUSED spl_status spl_model_import(const spl_model_import_options *options,
                                                     spl_error *ret_error);
 
@@ -158,7 +158,7 @@ typedef struct spl_model_choice {
  * spl_model_use). Without such an entry it is the folder "N", or else "spleeter-N".
  *
  * Errors: NOT_FOUND (the message lists the installed models and how to get others), FORMAT (a
- * damaged names.json), ARGUMENT. */
+ * damaged names.json), ARGUMENT, PERMISSION, IO, EXHAUSTED, MEMORY. */
 SPL_API SPL_WARN_UNUSED spl_status spl_model_resolve(const char *name, const char *search_path,
                                                      spl_model_choice *ret_choice,
                                                      spl_error *ret_error);
@@ -169,7 +169,7 @@ SPL_API SPL_WARN_UNUSED spl_status spl_model_resolve(const char *name, const cha
  * its entry is removed.
  *
  * Creates the folder and the file if needed, and replaces the file atomically. Errors: ARGUMENT,
- * NOT_FOUND, FORMAT (a damaged names.json), NO_SPACE, PERMISSION, IO, MEMORY. */
+ * NOT_FOUND, FORMAT (a damaged names.json), NO_SPACE, PERMISSION, IO, EXHAUSTED, MEMORY. */
 SPL_API SPL_WARN_UNUSED spl_status spl_model_use(const char *name, const char *search_path,
                                                  const char *folder, spl_error *ret_error);
 
@@ -185,7 +185,7 @@ SPL_API void spl_model_info_free(spl_model_info *info);
 /* Calls `visit` with the path of every model folder in `search_path` (as above), sorted by name. If
  * several folders have the same name, only the first in the search path counts. A negative
  * result of `visit` ends the listing and is returned. Does not open the folders. Errors: ARGUMENT,
- * PERMISSION, IO, MEMORY. */
+ * PERMISSION, IO, EXHAUSTED, MEMORY. */
 SPL_API SPL_WARN_UNUSED spl_status spl_model_list(const char *search_path,
                                                   spl_status (*visit)(void *user, const char *path),
                                                   void *user, spl_error *ret_error);

@@ -112,7 +112,8 @@ SPL_API void spl_separate_options_init(spl_separate_options *options);
  *
  * All output samples are finite.
  *
- * Errors: ARGUMENT, MEMORY, CANCELED, SAMPLE (an input sample is not finite or too large, or the
+ * Errors: ARGUMENT, MEMORY, EXHAUSTED (no thread is left), LIMIT (the model needs more than 8 GiB
+ * for a segment), CANCELED, SAMPLE (an input sample is not finite or too large, or the
  * model produces one that is not finite), and the statuses that the callbacks return. */
 SPL_API SPL_WARN_UNUSED spl_status spl_separate(spl_model *model,
                                                 const spl_separate_options *options,

@@ -500,6 +500,12 @@ static void configurations_find_installed_nets(void **state) {
     write_text(config, text);
     free(text);
     assert_int_equal(spl_model_open(config, &model, NULL), SPL_E_NOT_FOUND);
+    /* A search that fails does not mean that the model is missing. */
+    const char *loop = in_folder(*state, "loop");
+    assert_int_equal(symlink(loop, loop), 0);
+    setenv("SPLEETER_MODEL_PATH", loop, 1);
+    write_text(config, good_config);
+    assert_fails(spl_model_open(config, &model, &error), error, SPL_E_IO, "mine.json");
     unsetenv("SPLEETER_MODEL_PATH");
 }
 

@@ -221,7 +221,7 @@ static int open_folder(spl_model *model, spl_error *ret_error) {
     if (!has_manifest(model->path))
         return spl_fail(ret_error, SPL_E_NOT_FOUND,
                         "%s is not a model folder: it has no " SPL_MANIFEST_NAME
-                        "; make one of a TensorFlow checkpoint with: spleeterd models import %s",
+                        "; make one from a TensorFlow checkpoint with: spleeterd models import %s",
                         model->path, model->path);
     int status = spl_manifest_load(model->path, &model->manifest, &model->info, ret_error);
     return status < 0 ? status : open_folder_networks(model, model->path, ret_error);
@@ -295,15 +295,20 @@ static int find_installed(const spl_model *model, const char *model_path, char *
                           spl_error *ret_error) {
     const char *model_dir = model->config.model_dir;
     spl_model_choice choice;
+    spl_error error;
     SPL_CLEANUP(spl_free_p) char *name = NULL;
     if (asprintf(&name, "spleeter:%s", model_dir) < 0)
         return spl_fail_memory(ret_error);
-    if (strchr(model_dir, '/') || spl_model_resolve(name, NULL, &choice, NULL) < 0)
+    const bool is_path = strchr(model_dir, '/');
+    const int status = is_path ? 0 : spl_model_resolve(name, NULL, &choice, &error);
+    if (is_path || status == SPL_E_NOT_FOUND || status == SPL_E_ARGUMENT)
         return spl_fail(ret_error, SPL_E_NOT_FOUND,
                         "%s: the folder \"%s\" of its \"model_dir\" does not exist, neither beside "
                         "it nor in %s (MODEL_PATH), and no model of Deezer's with that name is "
                         "installed",
                         model->path, model_dir, model_path);
+    if (status < 0)
+        return spl_fail(ret_error, error.status, "%s: %s", model->path, error.message);
     *ret_folder = strdup(choice.path);
     return *ret_folder ? 0 : spl_fail_memory(ret_error);
 }
