@@ -46,6 +46,8 @@ cli_exit cli_exit_of_stage(int status, spl_pipeline_stage stage) {
 }
 
 cli_exit cli_exit_of_model(int status) {
+    if (status == SPL_E_NO_SPACE || status == SPL_E_EXISTS)
+        return CLI_EXIT_OUTPUT;
     cli_exit code = exit_of_status(status);
     return code != CLI_EXIT_OK ? code : CLI_EXIT_MODEL;
 }

@@ -265,8 +265,10 @@ static cli_exit import_model(spl_model_import_options *import, const char *check
     SPL_CLEANUP(spl_free_p) char *folder = NULL;
     import->checkpoint = checkpoint;
     if (!import->name) {
-        if (default_name(import, &name) < 0)
+        if (default_name(import, &name) < 0) {
+            spl_fail_memory(ret_error);
             return CLI_EXIT_RESOURCES;
+        }
         import->name = name;
     }
     if (!import->folder) {

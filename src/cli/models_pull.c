@@ -58,9 +58,7 @@ static int show_progress(void *user, const spl_pull_progress *progress) {
 static cli_exit exit_of_pull(int status) {
     if (cli_signals_caught())
         return CLI_EXIT_SIGNAL + cli_signals_caught();
-    if (status == SPL_E_ARGUMENT)
-        return CLI_EXIT_USAGE;
-    return status == SPL_E_NO_SPACE ? CLI_EXIT_OUTPUT : cli_exit_of_model(status);
+    return status == SPL_E_ARGUMENT ? CLI_EXIT_USAGE : cli_exit_of_model(status);
 }
 
 /* Pulls one model; the error message ends with the consequence for the user. */
@@ -91,7 +89,7 @@ static int pull(const cli_pull_request *request, const char *name, const char *f
                                            : "");
     printf("%s\n", path);
     if (!changed)
-        fprintf(stderr, "%s is there already and whole\n", name);
+        fprintf(stderr, "%s is already installed and intact\n", name);
     return 0;
 }
 

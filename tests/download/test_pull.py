@@ -442,7 +442,7 @@ def test_interrupted(archives, release, pull, models, tmp_path):
         assert process.poll() is None
         time.sleep(0.01)
     # A second pull at the same time is refused.
-    assert "already" in pull(server.address, code=2)
+    assert "already" in pull(server.address, code=6)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
     assert len(process.stderr.read().splitlines()) == 1

@@ -80,6 +80,18 @@ static int report_transfer(void *user, uint64_t done, uint64_t total) {
     return report_progress(user, SPL_PULL_DOWNLOAD, done, total, NULL);
 }
 
+static spl_transfer make_transfer(pull_job *p, const char *url, const char *shown,
+                                  uint64_t cap_bytes) {
+    return (spl_transfer){
+        .url = url,
+        .shown = shown,
+        .cap_bytes = cap_bytes,
+        .stall_s = p->options->stall_s ? p->options->stall_s : STALL_S,
+        .user = p,
+        .progress = report_transfer,
+    };
+}
+
 /* -------------------------------------------------------------- base ---- */
 
 static void url_free_p(CURLU **url) {
@@ -99,7 +111,8 @@ static int read_url(pull_job *p, const char *base, spl_error *ret_error) {
     const bool local = strcmp(scheme, "file") == 0;
     curl_free(scheme);
     if (!p->remote && !local)
-        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s: there are https, http and file", base);
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "%s: give an https, http or file URL, or the path of a folder", base);
     curl_url_set(url, CURLUPART_USER, NULL, 0);
     curl_url_set(url, CURLUPART_PASSWORD, NULL, 0);
     if (curl_url_get(url, local ? CURLUPART_PATH : CURLUPART_URL, &text,
@@ -147,14 +160,7 @@ static int get_checksum(pull_job *p, spl_error *ret_error) {
                           : spl_checksums_find(file.text, file.size_bytes, p->options->name, from,
                                                p->sha256, ret_error);
     }
-    const spl_transfer transfer = {
-        .url = from,
-        .shown = shown,
-        .cap_bytes = SPL_CHECKSUMS_MAX_BYTES,
-        .stall_s = p->options->stall_s ? p->options->stall_s : STALL_S,
-        .user = p,
-        .progress = report_transfer,
-    };
+    const spl_transfer transfer = make_transfer(p, from, shown, SPL_CHECKSUMS_MAX_BYTES);
     SPL_CLEANUP(spl_free_p) char *text = NULL;
     size_t size;
     status = spl_transfer_text(&transfer, &text, &size, ret_error);
@@ -187,19 +193,6 @@ static bool has_right_sha256(const pull_job *p, const char *path) {
     return get_sha256(path, hex, NULL) == 0 && strcmp(hex, p->sha256) == 0;
 }
 
-static int download(pull_job *p, const char *url, const char *shown, const char *path,
-                    spl_error *ret_error) {
-    const spl_transfer transfer = {
-        .url = url,
-        .shown = shown,
-        .cap_bytes = ARCHIVE_MAX_BYTES,
-        .stall_s = p->options->stall_s ? p->options->stall_s : STALL_S,
-        .user = p,
-        .progress = report_transfer,
-    };
-    return spl_transfer_file(&transfer, path, ret_error);
-}
-
 /* Downloads the archive if it is remote, and verifies its checksum. *ret_path is its path. */
 static int get_archive(pull_job *p, char **ret_path, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *from = NULL;
@@ -214,7 +207,8 @@ static int get_archive(pull_job *p, char **ret_path, spl_error *ret_error) {
         free(path);
         path = SPL_STEAL(from);
     } else if (!has_right_sha256(p, path)) {
-        status = download(p, from, shown, path, ret_error);
+        const spl_transfer transfer = make_transfer(p, from, shown, ARCHIVE_MAX_BYTES);
+        status = spl_transfer_file(&transfer, path, ret_error);
     }
     char hex[65];
     if (status < 0 || (status = report_progress(p, SPL_PULL_CHECK, 0, 0, ret_error)) < 0 ||
@@ -222,8 +216,8 @@ static int get_archive(pull_job *p, char **ret_path, spl_error *ret_error) {
         return status;
     if (strcmp(hex, p->sha256) != 0)
         return spl_fail(ret_error, SPL_E_CHECKSUM,
-                        "%s is damaged: its SHA-256 is %s, and not %s as checksum.json says", shown,
-                        hex, p->sha256);
+                        "%s is damaged: its SHA-256 is %s, but checksum.json has %s", shown, hex,
+                        p->sha256);
     *ret_path = SPL_STEAL(path);
     return 0;
 }
@@ -278,9 +272,13 @@ static int enter_work(pull_job *p, spl_error *ret_error) {
     p->lock_fd = open(p->work, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (p->lock_fd < 0)
         return spl_fail_errno(ret_error, errno, "cannot open the folder %s", p->work);
-    if (flock(p->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s is being pulled already", p->options->name);
-    return 0;
+    if (flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno != EWOULDBLOCK)
+        return spl_fail_errno(ret_error, errno, "cannot lock the folder %s", p->work);
+    return spl_fail(ret_error, SPL_E_EXISTS,
+                    "another pull of %s into %s is running already; wait for it", p->options->name,
+                    p->options->folder);
 }
 
 static int make_model(pull_job *p, spl_error *ret_error) {
@@ -296,8 +294,7 @@ static int make_model(pull_job *p, spl_error *ret_error) {
 
 /* Whether the next try can resume from the partial download. */
 static bool is_worth_keeping(int status) {
-    return status == SPL_E_IO || status == SPL_E_CANCELED || status == SPL_E_NO_SPACE ||
-           status == SPL_E_MEMORY;
+    return spl_status_is_transient(status) || status == SPL_E_CANCELED || status == SPL_E_NO_SPACE;
 }
 
 static int run(pull_job *p, bool *ret_changed, spl_error *ret_error) {

@@ -33,7 +33,7 @@ typedef struct spl_pull_options {
     const char *base;
     /* The folder of model folders; created if needed. */
     const char *folder;
-    /* Give up after this many seconds at less than 100 bytes per second; 0: 30. */
+    /* Give up after this many seconds at less than 2,048 bytes per second; 0: 30. */
     unsigned stall_s;
     void *user;
     /* Non-zero cancels; may be NULL. */
@@ -43,9 +43,9 @@ typedef struct spl_pull_options {
 /* Pulls a model. *ret_path is its folder, owned by the caller. *ret_changed is false if an intact
  * model from the archive in checksum.json already exists; it is left unchanged. A partial download
  * is kept for the next try when the connection fails or the caller cancels. May be called from any
- * thread; a concurrent pull of the same model into the same folder fails with ARGUMENT. Errors:
- * ARGUMENT, NOT_FOUND, CHECKSUM, FORMAT, UNSUPPORTED, LIMIT, IO (including network errors),
- * NO_SPACE, PERMISSION, CANCELED, MEMORY. */
+ * thread. Errors: EXISTS (another pull of this model into this folder is running), ARGUMENT,
+ * NOT_FOUND, CHECKSUM, FORMAT, UNSUPPORTED, LIMIT, IO (including network errors), NO_SPACE,
+ * PERMISSION, CANCELED, MEMORY. */
 SPL_WARN_UNUSED int spl_model_pull(const spl_pull_options *options, char **ret_path,
                                    bool *ret_changed, spl_error *ret_error);
 

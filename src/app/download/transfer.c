@@ -80,8 +80,7 @@ static int start_body(download *d) {
     if (code == 206) {
         if (!is_rest(header(d->curl, "Content-Range"), d->offset, d->transfer->cap_bytes))
             return spl_fail(&d->error, SPL_E_FORMAT,
-                            "cannot download %s: the server sent another "
-                            "part than it was asked for",
+                            "cannot download %s: the server sent another part than requested",
                             d->transfer->shown);
         return 0;
     }
@@ -151,7 +150,7 @@ static int fail_transfer(const download *d, CURLcode code, const char *reason,
         break;
     case CURLE_UNSUPPORTED_PROTOCOL:
         return spl_fail(ret_error, SPL_E_PERMISSION,
-                        "cannot download %s: it leads to an address that is not https", shown);
+                        "cannot download %s: it redirects to an address that is not https", shown);
     default:
         break;
     }
