@@ -441,13 +441,12 @@ static int separate_pair(song_run *run) {
 }
 
 static int separate_pairs(song_run *run) {
-    if (run->options->progress) {
-        unsigned passes = (run->options->wiener ? 2 : 1) * (unsigned)run->pair_count;
-        spl_progress start = {.samples_total = expected_samples(run), .pass = 1, .passes = passes};
-        if (run->options->progress(run->options->progress_user, &start) != 0) {
-            run->stage = SPL_STAGE_SEPARATE;
-            return spl_fail(&run->error, SPL_E_CANCELED, "%s: canceled", run->name);
-        }
+    const spl_progress start = {
+        .samples_total = expected_samples(run), .pass = 1, .passes = run->options->wiener ? 2 : 1};
+    const int started = report_progress(run, &start);
+    if (started < 0) {
+        run->stage = SPL_STAGE_SEPARATE;
+        return spl_fail(&run->error, (spl_status)started, "%s: canceled", run->name);
     }
     uint64_t values = 0;
     for (run->pair = 0; run->pair < run->pair_count; run->pair++) {
