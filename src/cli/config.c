@@ -72,9 +72,9 @@ static int check(int argc, char **argv, spl_error *ret_error) {
     if (!json)
         spl_settings_print(&settings, stdout);
     spl_settings_find_unknown(add_problem, &found);
-    spl_service_check_here(&settings, add_problem, &found);
+    spl_service_check_local(&settings, add_problem, &found);
     if (!offline && status == 0)
-        spl_service_check_away(&settings, add_problem, &found);
+        spl_service_check_remote(&settings, add_problem, &found);
     else if (!offline)
         add_problem(&found,
                     "the port, database, storage, virus scanner and issuer were not asked, because "

@@ -28,7 +28,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define AWAY_S        10
+#define REMOTE_S      10
 #define PEM_MAX_BYTES ((size_t)1 << 20)
 
 typedef struct service_check {
@@ -228,7 +228,8 @@ static void check_helper(const service_check *check) {
         report_problem(check, "%s", error.message);
 }
 
-void spl_service_check_here(const spl_settings *settings, spl_settings_report *report, void *user) {
+void spl_service_check_local(const spl_settings *settings, spl_settings_report *report,
+                             void *user) {
     const service_check check = {settings, report, user};
     check_data_dir(&check);
     check_log_file(&check);
@@ -305,23 +306,24 @@ static const struct {
     {"SPLEETER_JWT_JWKS_URL", probe_issuer},
 };
 
-typedef struct question_run {
+typedef struct probe_run {
     pthread_t thread;
     const spl_settings *settings;
     size_t index;
     int status;
     spl_error error;
-} question_run;
+} probe_run;
 
 static void *probe(void *user) {
-    question_run *run = user;
+    probe_run *run = user;
     run->status = probes[run->index].probe(run->settings, &run->error);
     return NULL;
 }
 
-void spl_service_check_away(const spl_settings *settings, spl_settings_report *report, void *user) {
+void spl_service_check_remote(const spl_settings *settings, spl_settings_report *report,
+                              void *user) {
     /* Static, because a check that misses the deadline keeps using its run. */
-    static question_run runs[SPL_ARRAY_SIZE(probes)];
+    static probe_run runs[SPL_ARRAY_SIZE(probes)];
     const service_check check = {settings, report, user};
     spl_error error;
     if (spl_outbound_start(&error) < 0) {
@@ -330,17 +332,17 @@ void spl_service_check_away(const spl_settings *settings, spl_settings_report *r
     }
     struct timespec deadline;
     clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += AWAY_S;
+    deadline.tv_sec += REMOTE_S;
     int started[SPL_ARRAY_SIZE(probes)];
     for (size_t i = 0; i < SPL_ARRAY_SIZE(probes); i++) {
-        runs[i] = (question_run){.settings = settings, .index = i};
+        runs[i] = (probe_run){.settings = settings, .index = i};
         started[i] = pthread_create(&runs[i].thread, NULL, probe, &runs[i]);
     }
     for (size_t i = 0; i < SPL_ARRAY_SIZE(probes); i++) {
         const int failed =
             started[i] ? started[i] : pthread_timedjoin_np(runs[i].thread, NULL, &deadline);
         if (failed)
-            report_problem(&check, "%s: no answer in %d seconds", probes[i].settings, AWAY_S);
+            report_problem(&check, "%s: no answer in %d seconds", probes[i].settings, REMOTE_S);
         else if (runs[i].status < 0)
             report_problem(&check, "%s: %s", probes[i].settings, runs[i].error.message);
     }

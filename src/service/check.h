@@ -10,10 +10,11 @@
 
 /* Reports every local problem: unreadable files, an unusable data folder, a missing model or
  * helper. Changes nothing. */
-void spl_service_check_here(const spl_settings *settings, spl_settings_report *report, void *user);
+void spl_service_check_local(const spl_settings *settings, spl_settings_report *report, void *user);
 
 /* Reports problems with other programs and machines: the port, database, storage, virus scanner and
  * the issuer's keys. Takes at most ten seconds. */
-void spl_service_check_away(const spl_settings *settings, spl_settings_report *report, void *user);
+void spl_service_check_remote(const spl_settings *settings, spl_settings_report *report,
+                              void *user);
 
 #endif

@@ -72,7 +72,7 @@ static int make_data_dir(const char *path, spl_error *ret_error) {
     struct stat stat;
     if (lstat(path, &stat) == 0 && (stat.st_mode & 077) != 0)
         spl_log(SPL_LOG_WARNING, "service.data_dir_open", SPL_TEXT("data_dir", path),
-                SPL_TEXT("detail", "others may look into it; chmod 0700 keeps them out"));
+                SPL_TEXT("detail", "other users can read it; chmod 0700 prevents that"));
     return 0;
 }
 
@@ -468,7 +468,7 @@ int spl_service_run(const spl_settings *settings, spl_service_role role, spl_err
     if (status == 0)
         status = start(&service, ret_error);
     if (status == 0) {
-        spl_signals_start_over();
+        spl_signals_started();
         announce(&service);
         wait_for_end(&service);
     }

@@ -1797,7 +1797,7 @@ static void waking(void **state) {
     const double start_s = spl_now_s();
     pthread_create(&thread, NULL, wait_for_all, NULL);
     usleep(50000);
-    store->functions->wake(store);
+    store->functions->end_waits(store);
     pthread_join(thread, NULL);
     assert_true(spl_now_s() - start_s < LONG_MS / 2000.0);
 }

@@ -124,8 +124,8 @@ typedef struct spl_blobs_s3 {
     spl_space *space;     /* for the cache; may be NULL */
 } spl_blobs_s3;
 
-/* Stores blobs as objects JOB/NAME in the bucket. Empties the cache. Call curl_global_init
- * (net/outbound.h) first. Only one process may use a DATA_DIR. */
+/* Stores blobs as objects JOB/NAME in the bucket. Empties the cache. Call spl_outbound_start first.
+ * Only one process may use a DATA_DIR. */
 SPL_WARN_UNUSED int spl_blobs_open_s3(const spl_blobs_s3 *options, spl_blobs **ret_blobs,
                                       spl_error *ret_error);
 

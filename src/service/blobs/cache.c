@@ -163,7 +163,7 @@ int spl_cache_put(spl_cache_fetch *fetch, const void *data, size_t size, uint64_
     return status;
 }
 
-/* Other entries than files are passed over, and opening a FIFO does not block. */
+/* Skips entries that are not regular files. Opening a FIFO does not block. */
 static int open_cached(const spl_cache *cache, const char *name) {
     struct stat file;
     SPL_CLEANUP(spl_close_p)

@@ -115,9 +115,9 @@ SPL_WARN_UNUSED int spl_settings_load(int argc, char **argv, spl_settings *ret_s
 /* Receives one problem, as a sentence without its full stop. */
 typedef void spl_settings_report(void *user, const char *problem);
 
-/* As spl_settings_load, but reports every problem to `tell` (may be NULL), not only the first, and
- * fills *ret_settings even when values are wrong: a wrong text stays as given, and a wrong number
- * becomes its default. */
+/* As spl_settings_load, but reports every problem to `report` (may be NULL), not only the first,
+ * and fills *ret_settings even when values are wrong: a wrong text stays as given, and a wrong
+ * number becomes its default. */
 int spl_settings_load_all(int argc, char **argv, spl_settings_report *report, void *user,
                           spl_settings *ret_settings, spl_error *ret_error);
 

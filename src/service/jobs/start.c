@@ -113,7 +113,7 @@ void spl_jobs_stop(spl_jobs *jobs, unsigned drain_s) {
     pthread_mutex_unlock(&jobs->lock);
 
     atomic_store(&jobs->give_back, true);
-    jobs->store->functions->wake(jobs->store);
+    jobs->store->functions->end_waits(jobs->store);
     for (size_t i = 0; i < jobs->thread_count; i++)
         pthread_join(jobs->threads[i], NULL);
     jobs->thread_count = 0;

@@ -17,7 +17,7 @@
 #include <sys/random.h>
 
 #define JOB_GROUPS     64
-#define WOKEN_WAIT_MS  20
+#define ENDED_WAIT_MS  20
 #define LIST_MAX       200
 #define AFTER_EVERY_ID "~"
 #define EXHAUSTED_CODE "attempts-exhausted"
@@ -38,7 +38,7 @@ typedef struct sql_store {
     supply queue, deliveries;
     atomic_bool idle; /* the last claim found nothing */
     spl_signal jobs[JOB_GROUPS];
-    atomic_bool woken;
+    atomic_bool waits_ended;
     /* Guards the members below: the keys to free when the database is back. */
     pthread_mutex_t lock;
     struct unfreed {
@@ -63,7 +63,7 @@ static void notify_all_jobs(sql_store *store) {
         spl_signal_raise(&store->jobs[i]);
 }
 
-/* Implements spl_sql.told. */
+/* Implements spl_sql.notified. */
 static void take_notification(void *user, spl_topic topic, const char *id) {
     sql_store *store = user;
     switch (topic) {
@@ -701,7 +701,8 @@ static int end_next(spl_transaction *transaction, const spl_store_claim *claim, 
         .now_ms = claim->now_ms,
         .expires_ms = claim->now_ms + claim->retention_ms,
         .error_code = dead ? EXHAUSTED_CODE : NULL,
-        .error_detail = dead ? "The job was begun as often as is allowed and never finished" : NULL,
+        .error_detail =
+            dead ? "The job was started SPLEETER_ATTEMPTS times and never finished" : NULL,
         .dead_letter = dead,
         .stored_bytes = (uint64_t)spl_row_whole(&row, 3),
         .delivery = delivery.url ? &delivery : NULL,
@@ -1227,7 +1228,7 @@ static int store_delivery_retry(spl_store *base, const char *id, int64_t next_ms
 /* ------------------------------------------------------------ waiting ---- */
 
 static unsigned wait_at_most(sql_store *store, unsigned timeout_ms) {
-    return atomic_load(&store->woken) ? SPL_MIN(timeout_ms, WOKEN_WAIT_MS) : timeout_ms;
+    return atomic_load(&store->waits_ended) ? SPL_MIN(timeout_ms, ENDED_WAIT_MS) : timeout_ms;
 }
 
 /* Whether the job is gone or has another version. True also if that cannot be determined. */
@@ -1260,9 +1261,9 @@ static void store_wait_delivery(spl_store *base, unsigned timeout_ms) {
     wait_supply(of(base), &of(base)->deliveries, timeout_ms);
 }
 
-static void store_wake(spl_store *base) {
+static void store_end_waits(spl_store *base) {
     sql_store *store = of(base);
-    atomic_store(&store->woken, true);
+    atomic_store(&store->waits_ended, true);
     notify_all_jobs(store);
     spl_signal_raise(&store->queue.signal);
     spl_signal_raise(&store->deliveries.signal);
@@ -1325,7 +1326,7 @@ static const spl_store_functions store_functions = {
     .wait_job = store_wait_job,
     .wait_queue = store_wait_queue,
     .wait_delivery = store_wait_delivery,
-    .wake = store_wake,
+    .end_waits = store_end_waits,
 };
 
 int spl_store_on_sql(spl_sql *sql, spl_store **ret_store, spl_error *ret_error) {

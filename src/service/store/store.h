@@ -300,11 +300,12 @@ typedef struct spl_store_functions {
     /* Wait up to `timeout_ms` for a change of the job past `version` (removal included), for new
      * work since a claim found nothing, or for new deliveries likewise. They may return early. Jobs
      * and deliveries that become available merely because time passes (a retry, an expired lease)
-     * do not end a wait. For shutdown, `wake` ends all waits; later ones last 20 ms at most. */
+     * do not end a wait. For shutdown, `end_waits` ends all waits; later ones last 20 ms at most.
+     */
     void (*wait_job)(spl_store *store, const char *id, int64_t version, unsigned timeout_ms);
     void (*wait_queue)(spl_store *store, unsigned timeout_ms);
     void (*wait_delivery)(spl_store *store, unsigned timeout_ms);
-    void (*wake)(spl_store *store);
+    void (*end_waits)(spl_store *store);
 } spl_store_functions;
 
 struct spl_store {

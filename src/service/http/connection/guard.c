@@ -30,8 +30,8 @@
 #define NEWCOMERS_SHARE   4
 
 /* Of lingering connections, in one pass of the thread: all together about, and each at least. */
-#define DRAIN_PASS_BYTES ((size_t)64 << 20)
-#define DRAIN_MIN_BYTES  ((size_t)64 << 10)
+#define DISCARD_PASS_BYTES ((size_t)64 << 20)
+#define DISCARD_MIN_BYTES  ((size_t)64 << 10)
 
 typedef enum guard_phase {
     PHASE_HEADERS,
@@ -76,8 +76,8 @@ struct spl_guard {
     pthread_cond_t stop;
     bool stopping;
     spl_guarded *first;
-    spl_guarded *drained; /* the lingering one that the thread reads without the lock */
-    spl_guarded **group;  /* scratch space of find_surplus, for all live connections */
+    spl_guarded *discarding; /* the lingering one that the thread reads without the lock */
+    spl_guarded **group;     /* scratch space of find_surplus, for all live connections */
     pthread_t thread;
 };
 
@@ -133,15 +133,15 @@ static void forget(spl_guarded *guarded) {
 }
 
 /* Discards up to `size` bytes of what the client still sends. Returns false when the client has
- * closed the connection. Releases the lock meanwhile, and `drained` keeps the connection. */
-static bool drain(spl_guarded *guarded, size_t size) {
+ * closed the connection. Releases the lock meanwhile, and `discarding` keeps the connection. */
+static bool discard(spl_guarded *guarded, size_t size) {
     spl_guard *guard = guarded->guard;
-    guard->drained = guarded;
+    guard->discarding = guarded;
     pthread_mutex_unlock(&guard->lock);
     const ssize_t got = recv(guarded->fd, NULL, size, MSG_TRUNC | MSG_DONTWAIT);
     const bool open = got > 0 || (got < 0 && errno == EAGAIN);
     pthread_mutex_lock(&guard->lock);
-    guard->drained = NULL;
+    guard->discarding = NULL;
     return open;
 }
 
@@ -180,12 +180,12 @@ static unsigned count_kind(const spl_guard *guard, guard_kind kind) {
 static void pass(spl_guard *guard) {
     const double now_s = spl_now_s();
     const unsigned lingering = count_kind(guard, KIND_LINGERING);
-    const size_t size = SPL_MAX(DRAIN_PASS_BYTES / SPL_MAX(lingering, 1u), DRAIN_MIN_BYTES);
+    const size_t size = SPL_MAX(DISCARD_PASS_BYTES / SPL_MAX(lingering, 1u), DISCARD_MIN_BYTES);
     for (spl_guarded *guarded = guard->first, *next; guarded; guarded = next) {
         const bool late = guarded->deadline_s > 0 && now_s > guarded->deadline_s;
         const bool lingers = guarded->phase == PHASE_LINGER;
-        const bool over = late || (lingers ? !drain(guarded, size) : is_slow(guarded, now_s));
-        next = guarded->next; /* after drain, which lets others change the list */
+        const bool over = late || (lingers ? !discard(guarded, size) : is_slow(guarded, now_s));
+        next = guarded->next; /* after discard, which lets others change the list */
         if (over && lingers)
             forget(guarded);
         else if (over)
@@ -311,7 +311,7 @@ static spl_guarded *find_surplus(const spl_guard *guard, guard_kind kind) {
     const size_t room = guard->connections + SPL_GUARD_RESERVE;
     size_t count = 0, most = 0;
     for (spl_guarded *other = guard->first; other && count < room; other = other->next) {
-        if (is_kind(other, kind) && other != guard->drained)
+        if (is_kind(other, kind) && other != guard->discarding)
             group[count++] = other;
     }
     qsort(group, count, sizeof(*group), compare_in_group);
