@@ -154,7 +154,7 @@ def test_lookups_hold_nothing_up(serve, tmp_path):
 
     fetch().close()
     started = time.monotonic()
-    wait_until(lambda: any("client has gone" in (line["detail"] or "") for line in service.log("http.request")), what="the end of the fetch")
+    wait_until(lambda: any("client has disconnected" in (line["detail"] or "") for line in service.log("http.request")), what="the end of the fetch")
     assert time.monotonic() - started < patience_s / 2
     client = fetch()
     started = time.monotonic()

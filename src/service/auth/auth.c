@@ -179,12 +179,13 @@ static int verify_token(spl_auth *auth, const char *token, spl_principal *ret_pr
 static int check_token(spl_auth *auth, const char *token, spl_principal *ret_principal,
                        spl_problem *ret_problem) {
     if (!auth->jwks)
-        return spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED, "JWTs are not taken here");
+        return spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED,
+                          "This service accepts no JWTs; send an API key");
     spl_error error;
     const int status = verify_token(auth, token, ret_principal, &error);
     if (status == SPL_E_IO) {
         spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE,
-                   "The keys of the token's issuer can't be had; try again later");
+                   "The keys of the token's issuer can't be fetched; try again later");
         ret_problem->retry_after_s = 60;
     } else if (status == SPL_E_MEMORY) {
         spl_refuse_error(ret_problem, &error);
@@ -382,7 +383,7 @@ int spl_session_check(spl_auth *auth, const char *cookie, const char *address, i
         auth->sessions.is_ended(auth->sessions.user, session.session, &ended) < 0)
         return refuse_unknown(ret_problem);
     if (ended) {
-        spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED, "The session is over; sign in again");
+        spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED, "The session has ended; sign in again");
         return spl_auth_fail(auth, address, ret_problem);
     }
     *ret_principal = session;

@@ -260,7 +260,7 @@ int spl_jwks_source_get(spl_jwks_source *source, const char *kid, double now_s, 
     spl_jwks *set = source->set ? spl_jwks_ref(source->set) : NULL;
     pthread_mutex_unlock(&source->lock);
     if (!set)
-        return spl_fail(ret_error, SPL_E_IO, "the keys of the token's issuer can't be had");
+        return spl_fail(ret_error, SPL_E_IO, "the keys of the token's issuer can't be fetched");
     *ret_jwks = set;
     return 0;
 }

@@ -201,7 +201,7 @@ int spl_oauth_finish(const spl_settings *settings, const uint8_t key[32], int64_
     spl_outbound_answer outcome;
     spl_error reason;
     if (spl_outbound_run(&request, &outcome, &reason) < 0)
-        return spl_fail(ret_error, SPL_E_IO, "the token server gives no answer: %s",
+        return spl_fail(ret_error, SPL_E_IO, "the token server does not answer: %s",
                         reason.message);
     return read_answer(answer, outcome.status, ret_token, ret_error);
 }

@@ -24,8 +24,9 @@ static int read_secret(const char *path, uint8_t ret_secret[SECRET_SIZE], spl_er
     if (status == 0 && content.size_bytes == SECRET_SIZE)
         memcpy(ret_secret, content.text, SECRET_SIZE);
     else if (status == 0 || status == SPL_E_LIMIT)
-        return spl_fail(ret_error, SPL_E_FORMAT, "%s has not the %d bytes of a secret", path,
-                        SECRET_SIZE);
+        return spl_fail(ret_error, SPL_E_FORMAT,
+                        "%s does not have the %d bytes of a secret; restore it from the backup",
+                        path, SECRET_SIZE);
     return status;
 }
 

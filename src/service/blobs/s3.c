@@ -323,7 +323,8 @@ int spl_blobs_open_s3(const spl_blobs_s3 *options, spl_blobs **ret_blobs, spl_er
         own->nothing = openat(own->incoming, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
         if (own->nothing < 0)
             status =
-                spl_fail_errno(ret_error, errno, "%s takes no unnamed files", options->data_dir);
+                spl_fail_errno(ret_error, errno, "cannot make an unnamed file (O_TMPFILE) in %s",
+                               options->data_dir);
     }
     if (status == 0)
         status = spl_s3_client_new(&own->options, &own->client, ret_error);

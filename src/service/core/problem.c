@@ -8,8 +8,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define RETRY_AFTER_S         5
-#define NOT_YET_RETRY_AFTER_S 2
+#define RETRY_AFTER_S          5
+#define NOT_YET_RETRY_AFTER_S  2
+#define DRAINING_RETRY_AFTER_S 30
 
 static const struct {
     unsigned http_status;
@@ -81,7 +82,7 @@ int spl_refuse_error(spl_problem *ret_problem, const spl_error *error) {
         detail = "The service has no file descriptor or process left; try again later";
     } else if (error->status == SPL_E_CANCELED) {
         code = SPL_PROBLEM_UNAVAILABLE;
-        detail = "The client has gone, or the service is shutting down";
+        detail = "The client has disconnected, or the service is shutting down";
     } else if (error->status == SPL_E_IO) {
         code = SPL_PROBLEM_UNAVAILABLE;
         detail = "The service can't use its storage now; try again later";
@@ -90,4 +91,19 @@ int spl_refuse_error(spl_problem *ret_problem, const spl_error *error) {
     if (code == SPL_PROBLEM_UNAVAILABLE)
         ret_problem->retry_after_s = RETRY_AFTER_S;
     return error->status;
+}
+
+int spl_refuse_memory(spl_problem *ret_problem) {
+    return spl_refuse_error(ret_problem, &(spl_error){.status = SPL_E_MEMORY});
+}
+
+int spl_refuse_disconnected(spl_problem *ret_problem) {
+    return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "The client has disconnected");
+}
+
+int spl_refuse_draining(spl_problem *ret_problem) {
+    int status = spl_refuse(ret_problem, SPL_PROBLEM_DRAINING,
+                            "The service is shutting down; try again in a minute");
+    ret_problem->retry_after_s = DRAINING_RETRY_AFTER_S;
+    return status;
 }

@@ -15,7 +15,7 @@
     X(UNAUTHORIZED, 401, "unauthorized", "Authentication is missing or wrong")                     \
     X(FORBIDDEN, 403, "forbidden", "This key may not do that")                                     \
     X(NOT_FOUND, 404, "not-found", "There is nothing here")                                        \
-    X(METHOD, 405, "method-not-allowed", "This address does not take that method")                 \
+    X(METHOD, 405, "method-not-allowed", "This address does not accept that method")               \
     X(CONFLICT, 409, "conflict", "The job's state does not allow that")                            \
     X(IDEMPOTENCY_BUSY, 409, "idempotency-in-flight", "A request with this key is in flight")      \
     X(GONE, 410, "gone", "The job's files have expired")                                           \
@@ -35,7 +35,7 @@
     X(QUEUE_FULL, 429, "queue-full", "The queue is full")                                          \
     X(HEADERS_TOO_LARGE, 431, "headers-too-large", "The headers are too large")                    \
     X(INTERNAL, 500, "internal", "The service failed")                                             \
-    X(SCAN_UNAVAILABLE, 503, "scan-unavailable", "The virus scanner gives no answer")              \
+    X(SCAN_UNAVAILABLE, 503, "scan-unavailable", "The virus scanner does not answer")              \
     X(UNAVAILABLE, 503, "unavailable", "The service can't take this now")                          \
     X(DRAINING, 503, "draining", "The service is shutting down")                                   \
     X(STORAGE_FULL, 507, "storage-full", "The disk is full")
@@ -77,6 +77,13 @@ int spl_refuse_about(spl_problem *ret_problem, spl_problem_code code, const char
 
 /* Refuses with CONFLICT and a retry time when a job must end before it has the requested data. */
 int spl_refuse_yet(spl_problem *ret_problem, const char *detail);
+
+/* UNAVAILABLE, because memory ran out. */
+int spl_refuse_memory(spl_problem *ret_problem);
+/* UNAVAILABLE, because the client has disconnected. The log and the metrics receive the problem. */
+int spl_refuse_disconnected(spl_problem *ret_problem);
+/* DRAINING with a retry time. */
+int spl_refuse_draining(spl_problem *ret_problem);
 
 /* Turns an error of an inner module into a problem: NO_SPACE becomes STORAGE_FULL, MEMORY and IO
  * become UNAVAILABLE, all others INTERNAL. The detail is a constant; the message of `error` is for

@@ -60,12 +60,12 @@ typedef struct job_admission {
 } job_admission;
 
 static int refuse_memory(const job_admission *admission) {
-    return spl_refuse_error(admission->problem, &(spl_error){.status = SPL_E_MEMORY});
+    return spl_refuse_memory(admission->problem);
 }
 
 static int fail(const job_admission *admission, const spl_error *error) {
     if (error->status == SPL_E_CANCELED)
-        return spl_refuse(admission->problem, SPL_PROBLEM_UNAVAILABLE, "the client has gone");
+        return spl_refuse_disconnected(admission->problem);
     return spl_jobs_refuse_failure(admission->problem, "job.refused", error);
 }
 
@@ -123,8 +123,7 @@ static int find_model(job_admission *admission) {
     int status = spl_models_find(admission->jobs->models, name, model, &error);
     if (status == SPL_E_NOT_FOUND || status == SPL_E_ARGUMENT)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_INVALID, "model", NULL,
-                                "there is no model %.100s; GET /v1/models lists those there are",
-                                name);
+                                "there is no model %.100s; GET /v1/models lists the models", name);
     if (status < 0)
         return fail(admission, &error);
     spl_model_info info;
@@ -256,16 +255,16 @@ static int scan(const job_admission *admission) {
     spl_metrics_phase(SPL_PHASE_SCAN, spl_now_s() - started_s);
     spl_jobs_end_turn(admission->jobs, SPL_TURN_SCAN, slot);
     if (status == SPL_E_CANCELED)
-        return spl_refuse(admission->problem, SPL_PROBLEM_UNAVAILABLE, "the client has gone");
+        return spl_refuse_disconnected(admission->problem);
     if (status < 0) {
         spl_metrics_count(SPL_COUNTER_SCAN_FAILURES, 1);
         spl_jobs_log_failure(SPL_LOG_ERROR, "upload.not_scanned", &error);
         if (status == SPL_E_LIMIT)
             return spl_refuse_about(admission->problem, SPL_PROBLEM_TOO_LARGE, "file", NULL,
-                                    "the file is larger than the virus scanner takes");
-        return spl_refuse(admission->problem, SPL_PROBLEM_SCAN_UNAVAILABLE,
-                          "the virus scanner gives no answer, so no file is taken; try again "
-                          "later");
+                                    "the file is larger than the virus scanner accepts");
+        return spl_refuse(
+            admission->problem, SPL_PROBLEM_SCAN_UNAVAILABLE,
+            "the virus scanner does not answer, so no file is accepted; try again later");
     }
     if (verdict == SPL_SCAN_CLEAN)
         return 0;
@@ -340,8 +339,8 @@ static int check_length(job_admission *admission, const spl_audio_info *audio) {
     if (decoded_s > admission->jobs->settings->max_duration_s)
         return spl_refuse_about(
             admission->problem, SPL_PROBLEM_TOO_LONG, "file", "SPLEETER_MAX_DURATION_S",
-            "the song has %.0f seconds, more than the %g that are taken; cut it, or ask for a part "
-            "of it by offset and duration",
+            "the song has %.0f seconds, more than the %g that are accepted; cut it, or "
+            "request a part of it by offset and duration",
             length_s, admission->jobs->settings->max_duration_s);
     admission->job.input_s = decoded_s - options->offset_s;
     return 0;
@@ -618,8 +617,7 @@ int spl_jobs_submit(spl_jobs *jobs, const spl_submission *submission, json_t **r
     bool replayed = false;
     int status = 0;
     if (atomic_load(&jobs->draining))
-        status = spl_refuse(ret_problem, SPL_PROBLEM_DRAINING,
-                            "the service is shutting down; try again in a minute");
+        status = spl_refuse_draining(ret_problem);
     if (status == 0)
         status = read_request(&admission);
     if (status == 0)

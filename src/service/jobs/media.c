@@ -168,7 +168,7 @@ static bool known_extension(const declaration *said) {
 static int refuse_declared(const declaration *said, spl_problem *ret_problem) {
     if (said->extension && !known_extension(said))
         return spl_refuse_about(ret_problem, SPL_PROBLEM_MEDIA_TYPE, "file", "SPLEETER_FORMATS",
-                                "files named *.%.20s are not taken; there are: %.300s",
+                                "files named *.%.20s are not accepted; these are: %.300s",
                                 said->extension, said->formats);
     if (said->extension)
         return spl_refuse_about(ret_problem, SPL_PROBLEM_MEDIA_TYPE, "file", NULL,
@@ -176,7 +176,7 @@ static int refuse_declared(const declaration *said, spl_problem *ret_problem) {
                                 (int)SPL_MIN(said->type_length, (size_t)100), said->type,
                                 said->extension);
     return spl_refuse_about(ret_problem, SPL_PROBLEM_MEDIA_TYPE, "file", "SPLEETER_FORMATS",
-                            "the type %.*s is not taken; taken are files of the formats %.300s",
+                            "the type %.*s is not accepted; these formats are: %.300s",
                             (int)SPL_MIN(said->type_length, (size_t)100), said->type,
                             said->formats);
 }

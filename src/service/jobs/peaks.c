@@ -253,7 +253,7 @@ static int fail(const peaks_work *work, const spl_error *error, spl_problem *ret
     if (error->status != SPL_E_CANCELED)
         return spl_jobs_refuse_failure(ret_problem, "peaks.failed", error);
     if (spl_now_s() <= work->deadline_s)
-        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the client has gone");
+        return spl_refuse_disconnected(ret_problem);
     const int refused = spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE,
                                    "the peaks could not be computed in time; try again later");
     ret_problem->retry_after_s = RETRY_AFTER_S;
@@ -313,7 +313,7 @@ static int cut(const spl_peaks *whole, const spl_peaks_query *query, spl_peaks *
     const size_t first = SPL_MIN(query->first, all), count = SPL_MIN(query->count, all - first);
     uint8_t *data = malloc(SPL_MAX(2 * count, (size_t)1));
     if (!data)
-        return spl_refuse_error(ret_problem, &(spl_error){.status = SPL_E_MEMORY});
+        return spl_refuse_memory(ret_problem);
     for (size_t i = 0; i < count; i++) {
         const size_t at = (first + i) * joined;
         join(whole->data + 2 * at, SPL_MIN(joined, whole->count - at), data + 2 * i);
@@ -357,7 +357,7 @@ static int write_answer(const spl_peaks *peaks, uint8_t **ret_data, size_t *ret_
     SPL_CLEANUP(spl_free_p) uint8_t *data = peaks->data;
     uint8_t *answer = malloc(HEADER_BYTES + bytes);
     if (!answer)
-        return spl_refuse_error(ret_problem, &(spl_error){.status = SPL_E_MEMORY});
+        return spl_refuse_memory(ret_problem);
     put_32(answer, VERSION);
     put_32(answer + 4, FLAG_8_BIT);
     put_32(answer + 8, peaks->rate_hz);

@@ -181,13 +181,13 @@ int spl_peaks_cache_take(spl_peaks_cache *cache, const char *sha256, const spl_p
         unlist(entry);
         list_first(entry);
         if (!wait_for(cache, entry, maker))
-            status = spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the client has gone");
+            status = spl_refuse_disconnected(ret_problem);
     } else {
         entry = add(cache, sha256, maker);
         if (entry)
             make(cache, entry);
         else
-            status = spl_refuse_error(ret_problem, &(spl_error){.status = SPL_E_MEMORY});
+            status = spl_refuse_memory(ret_problem);
     }
     if (status == 0 && entry->status < 0) {
         status = entry->status;

@@ -33,10 +33,10 @@ int spl_jobs_ready(spl_jobs *jobs, spl_problem *ret_problem) {
                                 "SPLEETER_MIN_FREE_DISK_MB", "the disk is full");
     if (!jobs->only_works && *settings->clamd && !spl_clamd_alive(settings->clamd))
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE,
-                          "the virus scanner gives no answer");
+                          "the virus scanner does not answer");
     if (spl_models_find(jobs->models, settings->default_model, &model, NULL) < 0)
         return spl_refuse_about(ret_problem, SPL_PROBLEM_UNAVAILABLE, NULL, "SPLEETER_MODEL",
-                                "the default model is not there");
+                                "the default model is missing");
     return 0;
 }
 

@@ -51,7 +51,7 @@ int spl_jobs_get(spl_jobs *jobs, const char *owner, const char *id, json_t **ret
         return status;
     json_t *object = spl_job_json(jobs, &job, true);
     if (!object)
-        return spl_refuse_error(ret_problem, &(spl_error){.status = SPL_E_MEMORY});
+        return spl_refuse_memory(ret_problem);
     *ret_job = object;
     if (ret_version)
         *ret_version = job.version;
@@ -89,7 +89,7 @@ int spl_jobs_list(spl_jobs *jobs, const spl_store_filter *filter, json_t **ret_l
     free_list(list, count);
     if (!whole) {
         json_decref(object);
-        return spl_refuse_error(ret_problem, &(spl_error){.status = SPL_E_MEMORY});
+        return spl_refuse_memory(ret_problem);
     }
     *ret_list = object;
     return 0;
@@ -277,7 +277,7 @@ int spl_jobs_manifest(spl_jobs *jobs, const char *owner, const char *id, json_t 
                           spl_job_state_text(job.state));
     json_t *manifest = spl_json_load_own(job.result);
     if (!manifest)
-        return spl_refuse_error(ret_problem, &(spl_error){.status = SPL_E_MEMORY});
+        return spl_refuse_memory(ret_problem);
     *ret_manifest = manifest;
     return 0;
 }

@@ -67,9 +67,9 @@ static int refuse_failed(const source_fetch *fetch, const spl_error *error) {
     case SPL_E_LIMIT:
         return spl_refuse_about(fetch->problem, SPL_PROBLEM_TOO_LARGE, "source_url",
                                 "SPLEETER_MAX_FILE_SIZE_MB",
-                                "the file at the source URL is larger than is taken");
+                                "the file at the source URL is larger than the limit");
     case SPL_E_CANCELED:
-        return spl_refuse(fetch->problem, SPL_PROBLEM_UNAVAILABLE, "the client has gone");
+        return spl_refuse_disconnected(fetch->problem);
     case SPL_E_MEMORY:
         return spl_refuse_error(fetch->problem, error);
     default: /* PERMISSION too: do not reveal which internal host names exist */
@@ -105,7 +105,7 @@ static int run(spl_jobs *jobs, source_fetch *fetch) {
     if (!fetch->upload->name && answer.content_type[0]) {
         fetch->upload->type = strdup(answer.content_type);
         if (!fetch->upload->type)
-            return spl_refuse_error(fetch->problem, &(spl_error){.status = SPL_E_MEMORY});
+            return spl_refuse_memory(fetch->problem);
     }
     return 0;
 }

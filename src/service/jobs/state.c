@@ -48,10 +48,9 @@ int spl_jobs_take_turn(spl_jobs *jobs, spl_turn_kind kind, const spl_turn_wait *
     if (status == 0)
         return 0;
     if (status == SPL_E_CANCELED && atomic_load(&jobs->draining))
-        return spl_refuse(ret_problem, SPL_PROBLEM_DRAINING,
-                          "the service is shutting down; try again in a minute");
+        return spl_refuse_draining(ret_problem);
     if (status == SPL_E_CANCELED)
-        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the client has gone");
+        return spl_refuse_disconnected(ret_problem);
     status = spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE,
                         "too many requests of this kind are in progress; try again later");
     ret_problem->retry_after_s = TURN_RETRY_AFTER_S;

@@ -43,12 +43,12 @@ static int refuse_space(spl_problem *ret_problem, const spl_error *error) {
         return spl_jobs_refuse_failure(ret_problem, "upload.failed", error);
     return spl_refuse_about(ret_problem, SPL_PROBLEM_STORAGE_FULL, NULL,
                             "SPLEETER_MIN_FREE_DISK_MB",
-                            "there is no room on the disk for the upload; try again later");
+                            "the disk has no space for the upload; try again later");
 }
 
 static int refuse_too_large(const spl_jobs *jobs, spl_problem *ret_problem) {
     return spl_refuse_about(ret_problem, SPL_PROBLEM_TOO_LARGE, "file", "SPLEETER_MAX_FILE_SIZE_MB",
-                            "the file is larger than the %llu MB that are taken",
+                            "the file is larger than the %llu MiB that are accepted",
                             (unsigned long long)(jobs->settings->max_file_size_bytes / MIB));
 }
 
@@ -110,19 +110,20 @@ int spl_jobs_refuse_limit(spl_problem *ret_problem, spl_store_limit limit) {
     int status;
     switch (limit) {
     case SPL_LIMIT_OWNER_JOBS:
-        status = spl_refuse_about(ret_problem, SPL_PROBLEM_QUOTA, NULL, "SPLEETER_JOBS_PER_KEY",
-                                  "this key has as many jobs queued and running as it may, or, "
-                                  "for a job that is done at once, webhooks to be delivered; wait "
-                                  "for one to end or cancel one");
+        status =
+            spl_refuse_about(ret_problem, SPL_PROBLEM_QUOTA, NULL, "SPLEETER_JOBS_PER_KEY",
+                             "this key has reached its limit of queued and running jobs (for a "
+                             "song that was separated before, also of pending webhooks); wait "
+                             "for one to end, or cancel one");
         break;
     case SPL_LIMIT_OWNER_BYTES:
         return spl_refuse_about(
             ret_problem, SPL_PROBLEM_QUOTA, NULL, "SPLEETER_STORAGE_PER_KEY_MB",
             "this key's storage is used up, or too small for the stems of this song "
-            "and of the jobs that wait; delete jobs that are done with");
+            "and of the jobs that wait; delete jobs that you no longer need");
     default:
         status = spl_refuse_about(ret_problem, SPL_PROBLEM_QUEUE_FULL, NULL, "SPLEETER_QUEUE",
-                                  "as many jobs wait as may; try again later");
+                                  "the queue is full; try again later");
     }
     ret_problem->retry_after_s = QUEUE_RETRY_AFTER_S;
     return status;
@@ -145,8 +146,7 @@ int spl_upload_open(spl_jobs *jobs, const spl_principal *principal, const char *
                     const char *type, int64_t length_bytes, spl_upload **ret_upload,
                     spl_problem *ret_problem) {
     if (atomic_load(&jobs->draining))
-        return spl_refuse(ret_problem, SPL_PROBLEM_DRAINING,
-                          "the service is shutting down; try again in a minute");
+        return spl_refuse_draining(ret_problem);
     const uint64_t length = length_bytes > 0 ? (uint64_t)length_bytes : 0;
     uint64_t room_bytes = 0;
     int status = spl_media_check_declared(jobs->settings->formats, name, type, ret_problem);

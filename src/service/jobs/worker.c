@@ -221,8 +221,7 @@ static int open_model(job_work *work, job_failure *failure) {
     if (status < 0) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "job.model_refused", &error);
         return fail_with(failure, "model-unavailable", false,
-                         "the model that the job was made for is not there any more, or not the "
-                         "same",
+                         "the model of this job was removed or replaced after the job was created",
                          status);
     }
     return 0;
@@ -271,7 +270,7 @@ static int fail_separation(const job_work *work, spl_pipeline_stage stage, const
     if (stage == SPL_STAGE_OUTPUT && error->status == SPL_E_LIMIT)
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_QUOTA), false,
                          "the stems are larger than what this key may still store; delete jobs "
-                         "that are done with, and send the song again",
+                         "that you no longer need, and send the song again",
                          error->status);
     if (error->status == SPL_E_SAMPLE)
         return fail_with(failure, "sample-out-of-range", false, error->message, error->status);

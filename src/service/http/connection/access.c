@@ -69,12 +69,11 @@ static int check_place(const spl_request *request, spl_problem *ret_problem) {
         return 0;
     if (spl_guard_reserved(request->guarded))
         return refuse_for_now(ret_problem, SPL_PROBLEM_UNAVAILABLE, "SPLEETER_CONNECTIONS",
-                              "The service has as many connections as it may; try again later");
+                              "The service has reached its limit of connections; try again later");
     if (!spl_guard_client(request->guarded, request->address))
-        return refuse_for_now(ret_problem, SPL_PROBLEM_RATE_LIMITED,
-                              "SPLEETER_CONNECTIONS_PER_ADDRESS",
-                              "Your address has as many requests in progress as it may; wait for "
-                              "one to end");
+        return refuse_for_now(
+            ret_problem, SPL_PROBLEM_RATE_LIMITED, "SPLEETER_CONNECTIONS_PER_ADDRESS",
+            "Your address has reached its limit of requests in progress; wait for one to end");
     return 0;
 }
 
@@ -82,9 +81,9 @@ static int check_key_place(const spl_request *request, spl_problem *ret_problem)
     if (spl_route_is_system(request->route) ||
         spl_guard_key(request->guarded, request->principal.id))
         return 0;
-    return refuse_for_now(ret_problem, SPL_PROBLEM_QUOTA, "SPLEETER_CONNECTIONS_PER_KEY",
-                          "This key has as many requests in progress as it may; wait for one to "
-                          "end");
+    return refuse_for_now(
+        ret_problem, SPL_PROBLEM_QUOTA, "SPLEETER_CONNECTIONS_PER_KEY",
+        "This key has reached its limit of requests in progress; wait for one to end");
 }
 
 /* Applies the limits that all links to the jobs of `owner` share. They have their own, so that a
@@ -94,8 +93,8 @@ static int admit_link(const spl_request *request, const char *owner, spl_problem
     if (status < 0 || spl_guard_link(request->guarded, owner))
         return status;
     return refuse_for_now(ret_problem, SPL_PROBLEM_QUOTA, "SPLEETER_CONNECTIONS_PER_KEY",
-                          "Links to this client's jobs have as many requests in progress as they "
-                          "may; wait for one to end");
+                          "Links to this client's jobs have reached their limit of requests in "
+                          "progress; wait for one to end");
 }
 
 static int authorize(spl_request *request, spl_problem *ret_problem) {

@@ -54,7 +54,7 @@ int spl_answer_response(spl_request *request, unsigned status, const char *type,
     if (response)
         MHD_destroy_response(response);
     if (!good)
-        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "The service is out of memory");
+        return spl_refuse_memory(ret_problem);
     request->status = status;
     return 0;
 }

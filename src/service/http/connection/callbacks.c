@@ -132,7 +132,7 @@ static int identify(spl_request *request, const header_list *list) {
 }
 
 static int refuse_body(spl_problem *ret_problem) {
-    return spl_refuse(ret_problem, SPL_PROBLEM_BAD_REQUEST, "This request takes no body");
+    return spl_refuse(ret_problem, SPL_PROBLEM_BAD_REQUEST, "This request must have no body");
 }
 
 static int start_route(spl_request *request) {

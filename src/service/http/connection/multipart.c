@@ -43,10 +43,6 @@ struct spl_multipart {
     char buffer[BUFFER_BYTES];
 };
 
-static int refuse_memory(spl_problem *ret_problem) {
-    return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "The service is out of memory");
-}
-
 static int refuse_malformed(spl_problem *ret_problem, const char *why) {
     return spl_refuse(ret_problem, SPL_PROBLEM_BAD_REQUEST, "The form is malformed: %s", why);
 }
@@ -66,7 +62,7 @@ static int take_content(spl_multipart *form, const char *data, size_t size,
                                 SPL_FORM_FIELD_MAX_BYTES);
     char *longer = realloc(form->value, form->value_size + size + 1);
     if (!longer)
-        return refuse_memory(ret_problem);
+        return spl_refuse_memory(ret_problem);
     memcpy(longer + form->value_size, data, size);
     form->value = longer;
     form->value_size += size;
@@ -88,7 +84,7 @@ static int end_part(spl_multipart *form, spl_problem *ret_problem) {
                                 "The field is not text in UTF-8; a song must be the part "
                                 "\"file\"");
     if (json_object_set_new(form->fields, form->name, value) < 0)
-        return refuse_memory(ret_problem);
+        return spl_refuse_memory(ret_problem);
     free(SPL_STEAL(form->name));
     free(SPL_STEAL(form->value));
     form->value_size = 0;
@@ -187,7 +183,7 @@ static int open_part(spl_multipart *form, const char *name, const char *file_nam
     form->in_file = strcmp(name, "file") == 0;
     if (!form->in_file) {
         form->name = strdup(name);
-        return form->name ? 0 : refuse_memory(ret_problem);
+        return form->name ? 0 : spl_refuse_memory(ret_problem);
     }
     if (form->has_file)
         return spl_refuse_about(ret_problem, SPL_PROBLEM_INVALID, "file", NULL,
@@ -212,7 +208,7 @@ static int start_part(spl_multipart *form, part_headers *headers, spl_problem *r
     if (name)
         status = read_file_name(headers->disposition, &file_name);
     if (status == SPL_E_MEMORY)
-        return refuse_memory(ret_problem);
+        return spl_refuse_memory(ret_problem);
     if (status < 0)
         return refuse_malformed(ret_problem, "the Content-Disposition of a part can't be read");
     if (!name)
@@ -341,7 +337,7 @@ int spl_multipart_open(const char *type, const spl_multipart_sink *sink, spl_mul
     SPL_CLEANUP(spl_free_p) char *boundary = NULL;
     int status = spl_header_parameter(type, "boundary", &boundary);
     if (status == SPL_E_MEMORY)
-        return refuse_memory(ret_problem);
+        return spl_refuse_memory(ret_problem);
     if (status < 0 || !boundary || !is_boundary(boundary))
         return spl_refuse(ret_problem, SPL_PROBLEM_BAD_REQUEST,
                           "The Content-Type of a form must name its boundary, such as "
@@ -351,7 +347,7 @@ int spl_multipart_open(const char *type, const spl_multipart_sink *sink, spl_mul
     if (!form || !fields) {
         free(form);
         json_decref(fields);
-        return refuse_memory(ret_problem);
+        return spl_refuse_memory(ret_problem);
     }
     form->sink = *sink;
     form->fields = fields;

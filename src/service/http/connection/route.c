@@ -94,7 +94,7 @@ int spl_route_find(spl_request *request, spl_problem *ret_problem) {
     request->allow = allow_text(get, post, remove);
     if (strcmp(request->method, "OPTIONS") == 0)
         return 0;
-    return spl_refuse(ret_problem, SPL_PROBLEM_METHOD, "This address takes %s", request->allow);
+    return spl_refuse(ret_problem, SPL_PROBLEM_METHOD, "This address accepts %s", request->allow);
 }
 
 int spl_refuse_not_found(spl_problem *ret_problem) {

@@ -116,7 +116,7 @@ int spl_target_parse(const char *raw, spl_target *ret_target, spl_problem *ret_p
     target.path = strdup(raw);
     if (!target.text || !target.path) {
         spl_target_free(&target);
-        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "The service is out of memory");
+        return spl_refuse_memory(ret_problem);
     }
     char *query = strchr(target.text, '?');
     if (query) {

@@ -86,7 +86,7 @@ static int follow(spl_request *request, const char *owner, const char *id, const
     file_follower *state = calloc(1, sizeof(*state));
     if (!state) {
         close(opened->blob.fd);
-        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "The service is out of memory");
+        return spl_refuse_memory(ret_problem);
     }
     *state = (file_follower){request, owner, id, file, .fd = opened->blob.fd};
     struct MHD_Response *response = MHD_create_response_from_callback(

@@ -138,15 +138,11 @@ int spl_intake_start(spl_request *request, bool forms_only, spl_problem *ret_pro
         status = check_length(request, kind, ret_problem);
     if (status < 0)
         return status;
-    if (atomic_load(&request->http->draining)) {
-        status = spl_refuse(ret_problem, SPL_PROBLEM_DRAINING,
-                            "The service is shutting down; ask again when it is back");
-        ret_problem->retry_after_s = 30;
-        return status;
-    }
+    if (atomic_load(&request->http->draining))
+        return spl_refuse_draining(ret_problem);
     spl_intake *intake = calloc(1, sizeof(*intake));
     if (!intake)
-        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "The service is out of memory");
+        return spl_refuse_memory(ret_problem);
     *intake = (spl_intake){.request = request, .kind = kind};
     request->state = intake;
     request->free_state = free_intake;
@@ -170,7 +166,7 @@ static int take_json(spl_intake *intake, const char *data, size_t size, spl_prob
                           "A JSON body may have %zu bytes at most", JSON_MAX_BYTES);
     char *longer = realloc(intake->json, intake->json_size + size);
     if (!longer)
-        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "The service is out of memory");
+        return spl_refuse_memory(ret_problem);
     memcpy(longer + intake->json_size, data, size);
     intake->json = longer;
     intake->json_size += size;
@@ -211,7 +207,7 @@ static int take_query(spl_intake *intake, spl_problem *ret_problem) {
                 json_object_set_new(intake->fields, parameter->name, json_string(parameter->value));
     }
     if (failed)
-        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "The service is out of memory");
+        return spl_refuse_memory(ret_problem);
     return 0;
 }
 

@@ -18,10 +18,6 @@
 #define LINK_DEFAULT_S   3600
 #define SMALL_BODY_BYTES 4096
 
-static int refuse_memory(spl_problem *ret_problem) {
-    return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "The service is out of memory");
-}
-
 /* ---- Create ---- */
 
 int spl_jobs_create_start(spl_request *request, spl_problem *ret_problem) {
@@ -85,7 +81,7 @@ static int merge_options(json_t *fields, json_t *options, spl_problem *ret_probl
             return spl_refuse_about(ret_problem, SPL_PROBLEM_INVALID, name, NULL,
                                     "The option is there twice");
         if (json_object_set(options, option, value) < 0)
-            return refuse_memory(ret_problem);
+            return spl_refuse_memory(ret_problem);
     }
     return 0;
 }
@@ -110,7 +106,7 @@ static int take_metadata(json_t *fields, bool texts, char **ret_text, spl_proble
     if (status < 0 || !value || json_is_null(value))
         return status;
     *ret_text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
-    return *ret_text ? 0 : refuse_memory(ret_problem);
+    return *ret_text ? 0 : spl_refuse_memory(ret_problem);
 }
 
 static int read_creation(json_t *fields, bool texts, job_creation *creation,
@@ -125,7 +121,7 @@ static int read_creation(json_t *fields, bool texts, job_creation *creation,
     if (status < 0)
         return status;
     if (!creation->options && !(creation->options = json_object()))
-        return refuse_memory(ret_problem);
+        return spl_refuse_memory(ret_problem);
     return merge_options(fields, creation->options, ret_problem);
 }
 
@@ -274,7 +270,7 @@ typedef struct small_body {
 int spl_jobs_link_start(spl_request *request, spl_problem *ret_problem) {
     request->state = calloc(1, sizeof(small_body));
     request->free_state = free;
-    return request->state ? 0 : refuse_memory(ret_problem);
+    return request->state ? 0 : spl_refuse_memory(ret_problem);
 }
 
 int spl_jobs_link_body(spl_request *request, const char *data, size_t size,

@@ -48,7 +48,7 @@ static int read_options(const json_t *fields, json_t **ret_options, spl_problem 
         options = NULL;
     }
     if (!options)
-        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "The service is out of memory");
+        return spl_refuse_memory(ret_problem);
     *ret_options = options;
     return 0;
 }

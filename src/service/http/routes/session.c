@@ -165,7 +165,7 @@ static int finish_sign_in(spl_request *request, const char *code, spl_principal 
         return status;
     if (asprintf(&bearer, "Bearer %s", token) < 0) {
         bearer = NULL;
-        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "The service is out of memory");
+        return spl_refuse_memory(ret_problem);
     }
     status = spl_auth_check(request->parts->auth, NULL, bearer, request->address, ret_principal,
                             ret_problem);

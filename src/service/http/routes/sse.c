@@ -99,10 +99,9 @@ int spl_events_answer(spl_request *request, spl_problem *ret_problem) {
     if (status < 0)
         return spl_refuse_job(status, ret_problem);
     if (!spl_guard_stream(request->guarded)) {
-        status =
-            spl_refuse_about(ret_problem, SPL_PROBLEM_QUOTA, NULL, "SPLEETER_CONNECTIONS_PER_KEY",
-                             "This key has as many event streams as it may; ask for the job "
-                             "instead");
+        status = spl_refuse_about(
+            ret_problem, SPL_PROBLEM_QUOTA, NULL, "SPLEETER_CONNECTIONS_PER_KEY",
+            "This key has reached its limit of event streams; poll the job instead");
         ret_problem->retry_after_s = RETRY_AFTER_S;
         return status;
     }

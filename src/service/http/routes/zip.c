@@ -95,7 +95,7 @@ static int add_manifest(const json_t *manifest, spl_zip *zip, spl_problem *ret_p
     SPL_CLEANUP(spl_free_p) char *text = json_dumps(manifest, JSON_INDENT(2));
     spl_error error;
     if (!text)
-        return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "The service is out of memory");
+        return spl_refuse_memory(ret_problem);
     if (spl_zip_add_text(zip, "manifest.json", text, &error) < 0)
         return refuse_failure(ret_problem, &error);
     return 0;
@@ -121,7 +121,7 @@ static int make_answer(spl_request *request, const char *owner, const char *id,
     spl_error error;
     int status = 0;
     if (!answer)
-        return spl_refuse_error(ret_problem, &(spl_error){.status = SPL_E_MEMORY});
+        return spl_refuse_memory(ret_problem);
     answer->request = request;
     answer->owner = owner;
     snprintf(answer->id, sizeof(answer->id), "%s", id);
