@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The wall clock of this process: CLOCK_BOOTTIME, corrected by CLOCK_REALTIME once a second.
+ * The wall clock of this process: CLOCK_BOOTTIME, compared with CLOCK_REALTIME once a second.
  */
 #include "base/clock.h"
 
@@ -9,7 +9,8 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#define READ_MS 1000 /* between two readings of the machine's clock */
+/* The time between two comparisons with CLOCK_REALTIME. */
+#define READ_MS 1000
 
 static int64_t read_ms(clockid_t clock) {
     struct timespec now;

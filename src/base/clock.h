@@ -16,7 +16,7 @@ static inline double spl_now_s(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* The time by CLOCK_MONOTONIC in `ms` milliseconds, for waits with a deadline. */
+/* Returns the CLOCK_MONOTONIC time `ms` milliseconds from now, as the deadline of a wait. */
 static inline struct timespec spl_clock_in(uint64_t ms) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -26,13 +26,14 @@ static inline struct timespec spl_clock_in(uint64_t ms) {
     return time;
 }
 
-/* Milliseconds since an arbitrary moment in the past, also while the machine sleeps. */
+/* Milliseconds since an arbitrary moment in the past, including those in which the machine was
+ * suspended. */
 int64_t spl_steady_ms(void);
 
-/* Milliseconds since 1970: the one clock for expiries, leases and times of events. It follows the
- * machine's clock, but spreads a correction of up to SPL_CLOCK_SPREAD_MS over twice its time and
- * never goes back then, so such a correction ends no lease. It follows a larger one within a
- * second: the machine's clock was wrong. Thread-safe. */
+/* Milliseconds since 1970, for expiries, leases and times of events. Follows CLOCK_REALTIME. A step
+ * of that clock by up to SPL_CLOCK_SPREAD_MS is spread over twice its length, without going back,
+ * so that it ends no lease. A larger step is followed within a second, because the machine's clock
+ * was wrong before. Thread-safe. */
 int64_t spl_wall_ms(void);
 
 #define SPL_CLOCK_SPREAD_MS 10000
@@ -41,10 +42,10 @@ int64_t spl_wall_ms(void);
 typedef struct spl_clock {
     bool started;
     int64_t steady_ms, wall_ms; /* when the machine's clock was read last */
-    int64_t correction_ms;      /* to spread from then on */
+    int64_t correction_ms;      /* to be spread from then on */
 } spl_clock;
 
-/* What spl_wall_ms returns when spl_steady_ms returns `steady_ms` and the machine's clock says
+/* Returns what spl_wall_ms returns if spl_steady_ms is `steady_ms` and CLOCK_REALTIME is
  * `machine_ms`. */
 int64_t spl_clock_follow(spl_clock *clock, int64_t steady_ms, int64_t machine_ms);
 

@@ -47,12 +47,12 @@ int spl_digest_add(spl_digest *digest, const void *data, size_t size, spl_error 
 }
 
 int spl_digest_add_text(spl_digest *digest, const char *text, spl_error *ret_error) {
-    const char *known = text ? text : "";
-    return spl_digest_add(digest, known, strlen(known) + 1, ret_error);
+    const char *added = text ? text : "";
+    return spl_digest_add(digest, added, strlen(added) + 1, ret_error);
 }
 
 int spl_digest_finish(spl_digest *digest, char ret_hex[65], spl_error *ret_error) {
-    unsigned char bytes[32];
+    unsigned char bytes[SHA256_DIGEST_LENGTH];
     if (!EVP_DigestFinal_ex(digest->context, bytes, NULL))
         return spl_fail_memory(ret_error);
     spl_hex(bytes, sizeof(bytes), ret_hex);
@@ -66,7 +66,8 @@ void spl_digest_free(spl_digest *digest) {
     free(digest);
 }
 
-int spl_digest_file(int fd, char ret_hex[65], uint64_t *ret_bytes, spl_error *ret_error) {
+int spl_digest_file(int fd, const char *name, char ret_hex[65], uint64_t *ret_bytes,
+                    spl_error *ret_error) {
     SPL_CLEANUP(spl_digest_free_p) spl_digest *digest = NULL;
     SPL_CLEANUP(spl_free_p) uint8_t *block = malloc(BLOCK_BYTES);
     if (!block)
@@ -75,8 +76,10 @@ int spl_digest_file(int fd, char ret_hex[65], uint64_t *ret_bytes, spl_error *re
     uint64_t bytes = 0;
     while (status == 0) {
         ssize_t got = pread(fd, block, BLOCK_BYTES, (off_t)bytes);
+        if (got < 0 && errno == EINTR)
+            continue;
         if (got < 0)
-            return spl_fail_errno(ret_error, errno, "cannot read a file of the job");
+            return spl_fail_errno(ret_error, errno, "cannot read %s", name);
         if (got == 0)
             break;
         status = spl_digest_add(digest, block, (size_t)got, ret_error);

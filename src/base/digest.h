@@ -14,8 +14,10 @@ void spl_hex(const void *bytes, size_t size, char *ret_hex);
 SPL_WARN_UNUSED int spl_sha256_hex(const void *data, size_t size, char ret_hex[65],
                                    spl_error *ret_error);
 
+/* The SHA-256 of data that is added in pieces. Errors of these functions: MEMORY. */
 typedef struct spl_digest spl_digest;
 
+/* The caller owns *ret_digest (spl_digest_free). */
 SPL_WARN_UNUSED int spl_digest_new(spl_digest **ret_digest, spl_error *ret_error);
 SPL_WARN_UNUSED int spl_digest_add(spl_digest *digest, const void *data, size_t size,
                                    spl_error *ret_error);
@@ -29,8 +31,9 @@ static inline void spl_digest_free_p(spl_digest **digest) {
     spl_digest_free(*digest);
 }
 
-/* SHA-256 and size of the whole regular file `fd` (read by pread). Errors: IO, MEMORY. */
-SPL_WARN_UNUSED int spl_digest_file(int fd, char ret_hex[65], uint64_t *ret_bytes,
+/* Sets *ret_hex and *ret_bytes to the SHA-256 and the size of the regular file `fd`, whose position
+ * is neither used nor moved. `name` is for the message. Errors: IO, MEMORY. */
+SPL_WARN_UNUSED int spl_digest_file(int fd, const char *name, char ret_hex[65], uint64_t *ret_bytes,
                                     spl_error *ret_error);
 
 #endif

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -111,17 +110,22 @@ int spl_file_read(const char *path, spl_file_trust trust, size_t cap_bytes,
         return status;
     if ((uint64_t)found.st_size > cap_bytes)
         return refuse_size(path, cap_bytes, ret_error);
-    const size_t room = (size_t)found.st_size + 1; /* one more shows that the file has grown */
-    if (!(content.text = malloc(room)))
+    /* The NUL's byte also shows whether the file has grown. */
+    const size_t capacity = (size_t)found.st_size + 1;
+    if (!(content.text = malloc(capacity)))
         return spl_fail_memory(ret_error);
-    for (ssize_t got = 1; got > 0 && content.size_bytes < room;) {
-        got = read(fd, content.text + content.size_bytes, room - content.size_bytes);
-        if (got < 0 && errno != EINTR)
+    while (content.size_bytes < capacity) {
+        const ssize_t got =
+            read(fd, content.text + content.size_bytes, capacity - content.size_bytes);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
             return spl_fail_errno(ret_error, errno, "cannot read %s", path);
-        content.size_bytes += got > 0 ? (size_t)got : 0;
-        got = got < 0 ? 1 : got;
+        if (got == 0)
+            break;
+        content.size_bytes += (size_t)got;
     }
-    if (content.size_bytes == room)
+    if (content.size_bytes == capacity)
         return spl_fail(ret_error, SPL_E_IO, "%s grows while it is read; try again", path);
     content.text[content.size_bytes] = '\0';
     content.shared = found.st_uid == geteuid() && found.st_mode & (S_IRWXG | S_IRWXO);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files: reading and mapping with a size limit, who may have changed them, and atomic writing.
+ * Files: reading and mapping with a size limit, checks of owner and mode, and atomic writing.
  */
 #ifndef SPL_BASE_FILE_H
 #define SPL_BASE_FILE_H
@@ -9,9 +9,9 @@
 
 #include <limits.h>
 
-/* Who may have changed a file whose content is believed. */
+/* Who may have written a file that is opened. */
 typedef enum spl_file_trust {
-    SPL_FILE_ANYBODYS, /* anybody: the content is checked in another way */
+    SPL_FILE_ANYBODYS, /* anybody: its content is validated or harmless */
     SPL_FILE_TRUSTED,  /* only this process's user and root: the owner is one of them, and nobody
                           else has write access */
     SPL_FILE_PRIVATE,  /* as SPL_FILE_TRUSTED, and nobody else has read access */
@@ -22,9 +22,9 @@ typedef enum spl_file_trust {
 SPL_WARN_UNUSED int spl_file_open(const char *path, spl_file_trust trust, int *ret_fd,
                                   spl_error *ret_error);
 
-/* Fails with PERMISSION if anybody but this process's user and root may change what the folder at
- * `path` contains. A group that this process belongs to may: Kubernetes gives volumes to the
- * group of a pod (fsGroup). Errors: as stat, too. */
+/* Checks that nobody but root, this process's user and its groups may create or replace files in
+ * the folder `path`. Groups are allowed because Kubernetes gives volumes to the group of a pod
+ * (fsGroup). Errors: PERMISSION, with the remedy in the message; NOT_FOUND, IO. */
 SPL_WARN_UNUSED int spl_folder_check(const char *path, spl_error *ret_error);
 
 typedef struct spl_file_content {
@@ -33,8 +33,9 @@ typedef struct spl_file_content {
     bool shared; /* this process's user owns the file, and others may read it */
 } spl_file_content;
 
-/* Reads a file that somebody may rewrite meanwhile, which would end a process that has mapped it.
- * Errors: as spl_file_open; LIMIT if it has more than `cap_bytes`. */
+/* Reads a whole file. It may be truncated meanwhile, which would kill a process that has mapped it.
+ * The caller owns *ret_content (spl_file_content_free). Errors: as for spl_file_open; LIMIT if the
+ * file has more than `cap_bytes`, IO also if it grows. */
 SPL_WARN_UNUSED int spl_file_read(const char *path, spl_file_trust trust, size_t cap_bytes,
                                   spl_file_content *ret_content, spl_error *ret_error);
 /* Wipes and frees the text; a zeroed content is allowed. */

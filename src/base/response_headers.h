@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Limits for the headers of HTTP responses that libcurl receives. libcurl keeps all of them in
- * memory but limits only those before the body, and it decodes compressed transfer codings unasked,
- * in calls that neither a timeout nor a cancel can end.
+ * Limits for the headers of HTTP responses that libcurl receives. libcurl keeps all headers in
+ * memory, but limits only those before the body. It also decodes compressed transfer codings that
+ * were not requested, in calls that neither a timeout nor a cancel can end.
  */
 #ifndef SPL_BASE_RESPONSE_HEADERS_H
 #define SPL_BASE_RESPONSE_HEADERS_H
 
 #include "base/macros.h"
 
-/* The headers of one transfer, including those of redirects and trailers. Zeroed at first. */
+/* The headers of one transfer, including those of redirects, and trailers. Zeroed before it. */
 typedef struct spl_response_headers {
     size_t bytes;
     unsigned lines;

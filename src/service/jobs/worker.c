@@ -327,7 +327,8 @@ static int commit_outputs(job_work *work, job_failure *failure) {
         output->samples = work->result.samples;
         output->clipped = work->result.clipped[i];
         output->peak_dbfs = work->result.peak_dbfs[i];
-        status = spl_digest_file(work->writers[i].fd, output->sha256, &output->bytes, &error);
+        status = spl_digest_file(work->writers[i].fd, output->file, output->sha256, &output->bytes,
+                                 &error);
         char blob[SPL_BLOB_NAME_MAX + 1];
         spl_jobs_blob_name(work->jobs, job->fence, output->file, blob);
         if (status == 0)
