@@ -262,13 +262,13 @@ def deny_namespaces():
 
 HELPERS = {
     "exits": ("exit 3", "exit status 3"),
-    "exits at once": ("exit 0", "sent what it should not"),
+    "exits at once": ("exit 0", "ended without a result"),
     "crashes": ("kill -SEGV $$", "crashed: Segmentation fault"),
     "does what is forbidden": ("kill -SYS $$", "stopped by its sandbox"),
     "is killed": ("kill -KILL $$", "was killed"),
     "reads at 0": (f"exec {sys.executable} -c 'import ctypes; ctypes.string_at(0)'", "crashed: Segmentation fault"),
     "aborts": (f"exec {sys.executable} -c 'import os; os.abort()'", "crashed: "),
-    "talks nonsense": ("echo 'once upon a time there was a helper' >&3; exec sleep 100", "sent what it should not"),
+    "talks nonsense": ("echo 'once upon a time there was a helper' >&3; exec sleep 100", "sent invalid data"),
 }
 
 

@@ -175,8 +175,8 @@ SPL_WARN_UNUSED int spl_encoder_finish(spl_encoder *encoder, spl_error *ret_erro
  * spl_encoder_finish. */
 uint64_t spl_encoder_clipped(const spl_encoder *encoder);
 
-/* The size of the file so far, including what this process still buffers. A file
- * that the helper writes may grow a little later. */
+/* The size of the file so far, including what this process still buffers. If the helper writes the
+ * file, the last samples may not be counted yet. */
 uint64_t spl_encoder_bytes(const spl_encoder *encoder);
 
 /* Ends the helper, if one runs, and frees the encoder; NULL is allowed. */

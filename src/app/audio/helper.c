@@ -120,7 +120,7 @@ failed:
     return 0;
 }
 
-/* Starts the helper in these new namespaces. Returns 0 or an errno. */
+/* Starts the helper in new namespaces, as CLONE_NEW* flags. Returns 0 or an errno. */
 static int start_in(int namespaces, char *stack, spawn_request *request, pid_t *ret_pid) {
     sigset_t all, before;
     sigfillset(&all);
@@ -185,7 +185,7 @@ int spl_helper_start(const char *mode, int file_fd, const spl_stop *stop, spl_he
 
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-        return spl_fail_errno(ret_error, errno, "cannot make a socket for the codec helper");
+        return spl_fail_errno(ret_error, errno, "cannot create a socket for the codec helper");
     SPL_CLEANUP(spl_close_p) int ours = pair[0];
     SPL_CLEANUP(spl_close_p) int theirs = pair[1];
 
@@ -194,7 +194,7 @@ int spl_helper_start(const char *mode, int file_fd, const spl_stop *stop, spl_he
     SPL_CLEANUP(spl_close_p) int channel = fcntl(theirs, F_DUPFD_CLOEXEC, SPL_HELPER_FILE_FD + 1);
     SPL_CLEANUP(spl_close_p) int file = fcntl(file_fd, F_DUPFD_CLOEXEC, SPL_HELPER_FILE_FD + 1);
     if (channel < 0 || file < 0)
-        return spl_fail_errno(ret_error, errno, "cannot hand a file to the codec helper");
+        return spl_fail_errno(ret_error, errno, "cannot pass a file to the codec helper");
 
     pid_t pid = 0;
     spawn_request request = {.path = path, .mode = mode, .channel = channel, .file = file};
@@ -297,8 +297,8 @@ bool spl_helper_receive_failure(spl_helper *helper, const spl_record_header *hea
     return true;
 }
 
-/* Waits up to `limit_ms` for a helper to exit, and returns its wait status. False: there is none,
- * usually because it still runs. */
+/* Waits up to `limit_ms` for the helper to exit, and sets its wait status. Returns false if it has
+ * not exited, or has no process. */
 static bool has_ended(const spl_helper *helper, int limit_ms, int *ret_status) {
     for (int waited_ms = 0; helper->pid > 0; waited_ms += 10) {
         const pid_t waited = wait_for(helper->pid, WNOHANG, ret_status);
@@ -324,7 +324,7 @@ void spl_helper_end(spl_helper *helper) {
 
 static int fail_cpu(const char *name, spl_error *ret_error) {
     return spl_fail(ret_error, SPL_E_BUDGET,
-                    "%s: the codec helper was stopped, for it took too much CPU time; if the file "
+                    "%s: the codec helper used too much CPU time and was stopped; if the file "
                     "plays, convert it to FLAC or WAV first",
                     name);
 }
@@ -335,12 +335,12 @@ static int fail_ended(int wait_status, const char *name, spl_error *ret_error) {
         return fail_cpu(name, ret_error);
     if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != 0)
         return spl_fail(ret_error, SPL_E_HELPER,
-                        "the codec helper does not run (exit status %d); see what "
-                        "`" HELPER_NAME " self-test` says",
+                        "the codec helper does not run (exit status %d); for the cause, run "
+                        "`" HELPER_NAME " self-test`",
                         WEXITSTATUS(wait_status));
     switch (WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0) {
     case 0:
-        return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper sent what it should not",
+        return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper ended without a result",
                         name);
     case SIGKILL:
         return spl_fail(ret_error, SPL_E_HELPER,
@@ -370,13 +370,13 @@ int spl_helper_fail(spl_helper *helper, const char *name, spl_error *ret_error) 
         return spl_fail(ret_error, SPL_E_CANCELED, "%s: canceled", name);
     if (helper->reason == SPL_HELPER_LATE)
         return spl_fail(ret_error, SPL_E_BUDGET,
-                        "%s: looking at the file took too long; if it plays, convert it to FLAC or "
+                        "%s: examining the file took too long; if it plays, convert it to FLAC or "
                         "WAV first",
                         name);
     if (helper->reason == SPL_HELPER_SILENT)
-        return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper said nothing for %d seconds",
-                        name, SILENCE_MAX_S);
-    return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper sent what it should not", name);
+        return spl_fail(ret_error, SPL_E_HELPER,
+                        "%s: the codec helper did not respond for %d seconds", name, SILENCE_MAX_S);
+    return spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper sent invalid data", name);
 }
 
 int spl_sandbox_check(spl_error *ret_error) {
@@ -398,12 +398,12 @@ int spl_sandbox_check_within(int limit_ms, spl_error *ret_error) {
     spl_helper_end(&helper);
     if (!ended)
         return spl_fail(ret_error, SPL_E_HELPER,
-                        "the self-test of the codec helper did not end in %g s; see what "
-                        "`" HELPER_NAME " self-test` says",
+                        "the self-test of the codec helper did not end in %g s; for the cause, run "
+                        "`" HELPER_NAME " self-test`",
                         1e-3 * limit_ms);
     if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0)
         return spl_fail(ret_error, SPL_E_HELPER,
-                        "the sandbox of the codec helper is not tight here; see what "
-                        "`" HELPER_NAME " self-test` says");
+                        "the sandbox of the codec helper is not effective on this system; for the "
+                        "cause, run `" HELPER_NAME " self-test`");
     return 0;
 }

@@ -32,5 +32,7 @@ int spl_walk(const char *folder, spl_walk_visit visit, void *user, spl_error *re
         if (status == SPL_WALK_SKIP)
             fts_set(walk, entry, FTS_SKIP);
     }
+    if (errno) /* fts_read sets it to 0 at the end */
+        return spl_fail_errno(ret_error, errno, "cannot read the folder %s", folder);
     return 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * How many bytes a run writes: an estimate in advance, and a limit while it runs.
+ * The expected size of what a run writes, for planning.
  *
- * What a file announces (length, sample rate, channels) is a prediction. The estimate follows it,
- * to plan. The limit counts what is written.
+ * It follows from what the input's header announces (length, sample rate, channels), which may be
+ * wrong. The limit of a run, spl_budget, counts what is written.
  */
 #ifndef SPL_APP_PIPELINE_BUDGET_H
 #define SPL_APP_PIPELINE_BUDGET_H
@@ -17,8 +17,8 @@ spl_encode_options spl_pipeline_encoding(const spl_pipeline_options *options,
 /* The number of different stem sets among the outputs. A run mixes and spools each of them once. */
 size_t spl_pipeline_sets(const spl_output *outputs, size_t output_count);
 
-/* The bytes that a run on `seconds` of this input is expected to hold at most, in its outputs and
- * spools. For each second:
+/* The most bytes that the outputs and spools of a run on `seconds` of this input are expected to
+ * hold at a time. For each second:
  *
  *     outputs   number of outputs x spl_encode_bytes_s
  *     spools    different stem sets x channels x 44,100 x 4 bytes: of all outputs with several

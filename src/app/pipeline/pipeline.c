@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Runs one song. A decoder feeds spl_separate one channel pair at a time (channel_pairs.h). The
- * stems are mixed once for each different set of stems and passed to the encoders of its outputs.
- * They are written to a spool if there are several channel pairs, until all pairs are done, and for
- * outputs that wait for a helper.
+ * stems are mixed once for each different set of stems among the outputs, and the mix is passed to
+ * the encoders of these outputs. It goes to a spool instead while other channel pairs follow, and
+ * for outputs that wait for a helper.
  *
  * Files get their final names at the end, after all of them are flushed to the disk.
  */
@@ -25,15 +25,16 @@
 /* Samples per channel that are selected, mixed or interleaved at a time. */
 #define CHUNK_SAMPLES 16384
 
-/* A different set of stems among the outputs. Its outputs share its sum, peak and spool. */
+/* One of the different sets of stems among the outputs. Outputs with the same set share its sum,
+ * peak and spool. */
 typedef struct stem_set {
     uint64_t stems;
     const char *name; /* of its first output */
     float peak;
-    int spool; /* one channel pair after the other; -1: it needs none */
+    int spool; /* holds one channel pair after the other; -1: not needed */
     uint64_t spool_bytes;
     size_t waiting;   /* outputs that are encoded from the spool after the others */
-    char *spool_name; /* for messages: it has the folder */
+    char *spool_name; /* for messages: names the folder */
 } stem_set;
 
 typedef struct output_state {
@@ -313,8 +314,8 @@ static void start_flushing(const song_run *run) {
             sync_file_range(run->outputs[i].file.fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
-/* Asks the budget whether `count` more samples may be written to `outputs` outputs, and
- * `spool_bytes` to spools. */
+/* Checks that the budget allows `count` more samples in each of `outputs` outputs, and
+ * `spool_bytes` in spools. */
 static int check_budget(song_run *run, size_t outputs, size_t count, uint64_t spool_bytes) {
     const spl_budget *budget = &run->options->budget;
     if (!budget->allow)
