@@ -71,30 +71,30 @@ class Machine:
 def measure(machine, rounds):
     """Returns the rounds' peaks in GFLOP/s, the results of `spleeterd bench`, and the seconds of
     each command."""
-    peaks, nets = [], []
+    peaks, benches = [], []
     before = machine.bench("avx2")["peak_gflops"]
     times = {name: [] for name, *_ in COMMANDS}
     for number in range(rounds):
-        nets.append(machine.bench())
+        benches.append(machine.bench())
         for name, model, options, *_ in COMMANDS:
             times[name].append(run(machine.command(model, options, machine.output)).seconds)
         after = machine.bench("avx2")["peak_gflops"]
         peaks.append(max(before, after))
         before = after
         print(f"round {number + 1} of {rounds}: peak {peaks[-1]:.0f} GFLOP/s", file=sys.stderr)
-    return peaks, nets, times
+    return peaks, benches, times
 
 
-def report(machine, peaks, nets, times):
-    net_flops = [net["net_of_peak"] * net["peak_gflops"] for net in nets]
+def report(machine, peaks, benches, times):
+    network_flops = [bench["net_of_peak"] * bench["peak_gflops"] for bench in benches]
     result = {
         "cpu": cpu_name(),
         "cpus": len(os.sched_getaffinity(0)),
-        "isa": nets[0]["isa"],
+        "isa": benches[0]["isa"],
         "avx2_peak_gflops": [round(peak, 1) for peak in peaks],
-        "net_ms": [round(net["net_ms"], 2) for net in nets],
-        "net_of_avx2_peak": round(statistics.median(flops / peak for flops, peak in zip(net_flops, peaks)), 2),
-        "open_s": round(statistics.median(net["open_s"] for net in nets), 3),
+        "net_ms": [round(bench["net_ms"], 2) for bench in benches],
+        "net_of_avx2_peak": round(statistics.median(flops / peak for flops, peak in zip(network_flops, peaks)), 2),
+        "open_s": round(statistics.median(bench["open_s"] for bench in benches), 3),
         "commands": [],
     }
     for name, model, options, least, aim, _ in COMMANDS:
@@ -114,7 +114,7 @@ def report(machine, peaks, nets, times):
 def print_report(result):
     peaks = result["avx2_peak_gflops"]
     print(f"{result['cpu']}, {result['cpus']} CPUs, {result['isa']} kernels; peak with AVX2 {min(peaks):.0f} to {max(peaks):.0f} GFLOP/s")
-    print(f"one net, one segment: {statistics.median(result['net_ms']):.1f} ms, {result['net_of_avx2_peak']:.2f} times that peak"
+    print(f"one network, one segment: {statistics.median(result['net_ms']):.1f} ms, {result['net_of_avx2_peak']:.2f} times that peak"
           " (at least 1.5, aim 2.6)")
     print(f"model opened in {result['open_s']:.2f} s (at most 0.5)\n")
     print(f"{'':22} {'real time':>10} {'of least':>9} {'of aim':>7} {'first audio':>12} {'memory':>9}")

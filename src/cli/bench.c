@@ -33,10 +33,10 @@ static const cli_option options[] = {
     {'p', "params_filename", "MODEL", "Model, as for separate. Default: spleeter:2stems"},
     {KEY_BANDWIDTH, "bandwidth", "WIDTH", "11k, 16k or full. Default: what the model's name says"},
     {'d', "duration", "SECONDS",
-     "Length of the song that is made up, to the nearest segment. Default: 60"},
+     "Length of the synthetic song, to the nearest segment. Default: 60"},
     {KEY_THREADS, "threads", "N", "CPU threads to use. Default: all CPUs"},
     {KEY_JSON, "json", NULL, "Write the results as JSON to standard output."},
-    {KEY_COMPARE, "compare", "FILE", "Compare with the results that --json wrote earlier."},
+    {KEY_COMPARE, "compare", "FILE", "Compare with earlier results of --json."},
     {'h', "help", NULL, "Print this text."},
 };
 
@@ -56,7 +56,7 @@ typedef struct bench_request {
 } bench_request;
 
 typedef struct bench_result {
-    unsigned threads, stems, nets;
+    unsigned threads, stems, networks;
     double peak_flops;
     double open_s, duration_s, separate_s;
     spl_timings timings;
@@ -98,13 +98,13 @@ static int take_option(void *user, int key, const char *value, spl_error *ret_er
 }
 
 /* A synthetic song of sliding tones and noise, generated as it is read. */
-typedef struct made_up_song {
+typedef struct synthetic_song {
     uint64_t position, count;
     uint32_t random;
-} made_up_song;
+} synthetic_song;
 
 static spl_status read_song(void *user, float *samples, size_t capacity, size_t *ret_count) {
-    made_up_song *song = user;
+    synthetic_song *song = user;
     const size_t count = (size_t)SPL_MIN((uint64_t)capacity, song->count - song->position);
     for (size_t n = 0; n < 2 * count; n++) {
         song->random = song->random * 1664525u + 1013904223u;
@@ -138,7 +138,7 @@ static uint64_t whole_segments(const spl_model_info *info, double duration_s) {
 
 static int separate(spl_model *model, spl_separate_options *separation, uint64_t samples,
                     spl_timings *timings, double *ret_seconds, spl_error *ret_error) {
-    made_up_song song = {.count = samples, .random = 1};
+    synthetic_song song = {.count = samples, .random = 1};
     const spl_source source = {.user = &song, .read = read_song};
     const spl_sink sink = {.write = ignore_stems};
     separation->timings = timings;
@@ -179,7 +179,7 @@ static int run_bench(const bench_request *request, bench_result *ret_result, spl
     const uint64_t samples = whole_segments(info, request->duration_s);
     result.duration_s = (double)samples / SPL_SAMPLE_RATE_HZ;
     result.stems = info->stem_count;
-    result.nets = info->stem_count + info->group_count;
+    result.networks = info->stem_count + info->group_count;
 
     spl_timings warm_up = {0};
     double warm_up_s;
@@ -218,7 +218,7 @@ static json_t *to_json(const bench_request *request, const bench_result *result)
                      result->peak_flops / 1e9, "open_s", result->open_s, "duration_s",
                      result->duration_s, "separate_s", result->separate_s, "real_time",
                      result->duration_s / result->separate_s, "segments", (json_int_t)t->segments,
-                     "net_ms", 1e3 * t->networks_s / (double)t->segments / result->nets,
+                     "net_ms", 1e3 * t->networks_s / (double)t->segments / result->networks,
                      "net_of_peak", flop / t->networks_s / result->peak_flops, "phases_s", "read",
                      t->read_s, "stft", t->forward_s, "nets", t->networks_s, "masks", t->masks_s,
                      "inverse", t->inverse_s, "write", t->write_s, "layers", layers);
@@ -246,7 +246,7 @@ static void print_result(const json_t *now, const json_t *before) {
     printf("  %.0f s of song in %.2f s: %.1f x real time%s\n", number_in(now, "duration_s"),
            number_in(now, "separate_s"), number_in(now, "real_time"),
            change(number_in(now, "real_time"), number_in(before, "real_time"), text));
-    printf("  one net, one segment: %.1f ms, %.2f x peak%s\n", number_in(now, "net_ms"),
+    printf("  one network, one segment: %.1f ms, %.2f x peak%s\n", number_in(now, "net_ms"),
            number_in(now, "net_of_peak"),
            change(number_in(now, "net_of_peak"), number_in(before, "net_of_peak"), text));
     printf("  model opened in %.0f ms\n\n", 1e3 * number_in(now, "open_s"));
