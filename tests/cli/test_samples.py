@@ -82,5 +82,5 @@ def with_huge_weights(folder):
 def test_model_that_overflows(separate, tmp_path):
     wav.write(tmp_path / "song.wav", music(2))
     result = separate("song.wav", "-p", with_huge_weights(pathlib.Path(tmp_path / "huge")), code=4)
-    assert "song.wav: the model makes numbers of the stem vocals that are not finite, between 0.0 s and 2.0 s" in result.err
+    assert "song.wav: the model computes values of the stem vocals that are not finite, between 0.0 s and 2.0 s" in result.err
     assert not (tmp_path / "out").exists()

@@ -589,7 +589,7 @@ static void import_leaves_nothing_behind(void **state) {
     assert_fails(spl_model_import(&options, &error), error, SPL_E_UNSUPPORTED, "3 networks");
     options.checkpoint = good;
     assert_fails(spl_model_import(&options, &error), error, SPL_E_UNSUPPORTED,
-                 "none of Deezer's models");
+                 "not one of Deezer's models");
     options.config = config;
     options.name = "two\nlines";
     assert_fails(spl_model_import(&options, &error), error, SPL_E_ARGUMENT, "one line");

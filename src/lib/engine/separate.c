@@ -82,8 +82,8 @@ static int write_finished(spl_engine_run *s) {
     for (unsigned i = 0; i < s->plan.stems; i++)
         if (stems[i] && !spl_all_finite(stems[i], 2 * count))
             return spl_fail(s->error, SPL_E_SAMPLE,
-                            "the model makes numbers of the stem %s that are not finite, between "
-                            "%.1f s and %.1f s; it does not suit this song",
+                            "the model computes values of the stem %s that are not finite, between "
+                            "%.1f s and %.1f s; use another model for this song",
                             s->info->stems[i].name,
                             (double)s->pass.samples_written / SPL_SAMPLE_RATE_HZ,
                             (double)(s->pass.samples_written + count) / SPL_SAMPLE_RATE_HZ);

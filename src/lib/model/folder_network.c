@@ -53,7 +53,7 @@ static int open_network(const char *folder, const char *name, const char *sha256
         return status;
     const char *format = spl_safetensors_metadata(network->file, "format");
     if (!format || strcmp(format, FORMAT_NAME) != 0)
-        return spl_fail(ret_error, SPL_E_FORMAT, "%s: its metadata have no \"format\": \"%s\"",
+        return spl_fail(ret_error, SPL_E_FORMAT, "%s: its metadata has no \"format\": \"%s\"",
                         network->path, FORMAT_NAME);
     spl_activation conv, deconv;
     if ((status = get_activation(network, "conv_activation", &conv, ret_error)) < 0 ||

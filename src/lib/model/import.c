@@ -93,8 +93,8 @@ static int check_filters(const import_job *job, const spl_network_weights *weigh
     if (spl_network_check_filters(weights, prefix, job->config.filters, "Deezer's models", NULL) <
         0)
         return spl_fail(ret_error, SPL_E_UNSUPPORTED,
-                        "the checkpoint %s is none of Deezer's models, for its networks have other "
-                        "filters, so its Spleeter configuration (JSON) is needed",
+                        "the checkpoint %s is not one of Deezer's models: its networks have other "
+                        "filters; give its Spleeter configuration (JSON)",
                         prefix);
     return 0;
 }

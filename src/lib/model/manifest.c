@@ -46,8 +46,8 @@ static int parse_stem(const json_t *entry, const char *path, spl_stem_info *stem
         return status;
     if (!is_network_path(stem->network))
         return spl_fail(ret_error, SPL_E_FORMAT,
-                        "%s: \"%.100s\" is neither the plain name of a file nor one of a folder "
-                        "beside this (../FOLDER/FILE)",
+                        "%s: the \"net\" \"%.100s\" is neither a file name nor of the form "
+                        "../FOLDER/FILE",
                         path, stem->network);
     if (strlen(stem->sha256) != 64 || strspn(stem->sha256, "0123456789abcdef") != 64)
         return spl_fail(ret_error, SPL_E_FORMAT,

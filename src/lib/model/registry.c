@@ -171,7 +171,8 @@ static bool is_deezers(const char *base) {
            strcmp(base, "5stems") == 0;
 }
 
-/* As find_model, for a plain name without an entry in names.json. */
+/* As find_model, for a plain name without an entry in names.json: the folder of that name, or else
+ * Deezer's. */
 static bool find_own_meaning(const char *search_path, const char *name, spl_model_choice *choice) {
     return find_model(search_path, "", name, choice) ||
            find_model(search_path, FOLDER_PREFIX, name, choice);
@@ -184,7 +185,7 @@ static int fail_without_weights(const char *asked, const char *base, const char 
     const bool has_plain = find_own_meaning(search_path, base, &choice);
     return spl_fail(
         ret_error, SPL_E_NOT_FOUND,
-        "%s is Deezer's own weights, which are not here; get them with: spleeterd models "
+        "%s has Deezer's weights, which are not installed; get them with: spleeterd models "
         "pull %s (or models import, from a checkpoint)%s%s",
         asked, base, has_plain ? "; or use the model " : "", has_plain ? base : "");
 }
@@ -266,10 +267,11 @@ SPL_API spl_status spl_model_resolve(const char *name, const char *search_path,
         if (status < 0)
             return status;
         if (*meaning && !find_model(path, "", meaning, &choice))
-            return spl_fail(ret_error, SPL_E_NOT_FOUND,
-                            "%s means the model %s, which is not here any more; give the name its "
-                            "own meaning back with: spleeterd models use %s",
-                            base, meaning, base);
+            return spl_fail(
+                ret_error, SPL_E_NOT_FOUND,
+                "%s is set to the model %s, which is no longer installed; reset it with: "
+                "spleeterd models use %s",
+                base, meaning, base);
         if (!*meaning && !find_own_meaning(path, base, &choice))
             return fail_not_found(name, spleeter, path, ret_error);
     }

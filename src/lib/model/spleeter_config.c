@@ -190,11 +190,10 @@ int spl_spleeter_config_official(unsigned stem_count, spl_spleeter_config *ret_c
         *ret_config = config;
         return 0;
     }
-    return spl_fail(
-        ret_error, SPL_E_UNSUPPORTED,
-        "the checkpoint holds %u network%s; none of Deezer's models does, so its Spleeter "
-        "configuration (JSON) is needed",
-        stem_count, SPL_PLURAL(stem_count));
+    return spl_fail(ret_error, SPL_E_UNSUPPORTED,
+                    "the checkpoint holds %u network%s, unlike Deezer's models; give its Spleeter "
+                    "configuration (JSON)",
+                    stem_count, SPL_PLURAL(stem_count));
 }
 
 void spl_spleeter_config_clear(spl_spleeter_config *config) {

@@ -71,8 +71,7 @@ int spl_spleeter_networks_count(const spl_checkpoint *checkpoint, unsigned *ret_
     if (convolutions == 0 || convolutions % CONVOLUTIONS != 0)
         return spl_fail(
             ret_error, SPL_E_FORMAT,
-            "the checkpoint %s has %u convolutions, which is not %d for each of some networks "
-            "as Spleeter's U-Nets have it",
+            "the checkpoint %s has %u convolutions, but each of Spleeter's U-Nets has %d",
             spl_checkpoint_prefix(checkpoint), convolutions, CONVOLUTIONS);
     *ret_count = convolutions / CONVOLUTIONS;
     return 0;
