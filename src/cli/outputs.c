@@ -92,9 +92,9 @@ typedef struct format_field {
     const char *name, *value;
 } format_field;
 
-/* The first piece of a format: what it takes there, and the text that it stands for. */
+/* The first piece of a format: the bytes that it takes in the format, and its replacement. */
 typedef struct format_piece {
-    size_t taken; /* 0: the format is wrong here */
+    size_t taken; /* 0: the format is invalid here */
     const char *text;
     size_t length;
 } format_piece;
@@ -119,7 +119,7 @@ static int expand(const char *format, const format_field *fields, size_t count, 
         const format_piece piece = first_piece(format, fields, count);
         if (piece.taken == 0)
             return spl_fail(ret_error, SPL_E_ARGUMENT,
-                            "--filename_format: cannot understand \"%s\"; there are {filename}, "
+                            "--filename_format: \"%s\" is not valid; the fields are {filename}, "
                             "{foldername}, {relpath}, {path}, {ext}, {instrument} and {codec}",
                             format);
         if (append_text(text, piece.text, piece.length) < 0)
@@ -290,14 +290,14 @@ static int check_conflicts(const plan_request *request, const cli_plan *plan,
     const bool same = stat(first, &a) == 0 && stat(second, &b) == 0 && a.st_dev == b.st_dev &&
                       a.st_ino == b.st_ino;
     if (strcmp(first, second) == 0)
-        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s is there twice; give it once", first);
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s is given twice; give it once", first);
     if (same)
-        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s and %s are one file; give it once", first,
-                        second);
+        return spl_fail(ret_error, SPL_E_ARGUMENT, "%s and %s are the same file; give it once",
+                        first, second);
     const char *format = find_format(request);
     return spl_fail(ret_error, SPL_E_ARGUMENT,
-                    "stems of both %s and %s would be written to %s; tell them apart with "
-                    "--filename_format%s%s%s",
+                    "stems of both %s and %s would be written to %s; give them different names "
+                    "with --filename_format%s%s%s",
                     first, second, pair[0].path, format ? " '" : "", format ? format : "",
                     format ? "'" : "");
 }

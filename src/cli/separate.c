@@ -69,8 +69,8 @@ static const cli_option options[] = {
      "Give the stems the sample rate and the channels of the input instead of 44.1 kHz stereo."},
     {KEY_THREADS, "threads", "N", "CPU threads to use; the result is the same. Default: all CPUs"},
     {KEY_JSON, "json", NULL, "Write progress and results as JSON lines to standard output."},
-    {KEY_VERBOSE, "verbose", NULL, "Tell more on standard error."},
-    {KEY_QUIET, "quiet", NULL, "Tell only failures and warnings on standard error."},
+    {KEY_VERBOSE, "verbose", NULL, "Print more to standard error."},
+    {KEY_QUIET, "quiet", NULL, "Print only failures and warnings to standard error."},
     {'a', "adapter", "NAME", "Refused: Spleeter's Python audio adapters do not exist here."},
     {KEY_VERSION, "version", NULL, "Print the version and the CPU's instruction set."},
     {'h', "help", NULL, "Print this text."},
@@ -80,8 +80,7 @@ const cli_command cli_separate_command = {
     .name = "separate",
     .synopsis = "[OPTION...] FILE...",
     .summary = "Separates songs into stems. FILE is an audio file, a folder (all audio and video "
-               "files in it, "
-               "recursively), a glob pattern, or - for standard input.",
+               "files in it, recursively), a glob pattern, or - for standard input.",
     .options = options,
     .option_count = SPL_ARRAY_SIZE(options),
 };
@@ -97,7 +96,7 @@ typedef struct separate_request {
     bool version, help;
     cli_report_options report;
     spl_pipeline_options pipeline; /* once the model is open */
-    /* The first input, whose decoder starts while the model opens; -1: not started. */
+    /* The first input, whose decoder starts while the model is opened; -1: not started. */
     int first_fd;
     spl_decoder *first_decoder;
 } separate_request;
@@ -112,11 +111,11 @@ static int add_input(separate_request *request, const char *value, spl_error *re
     return 0;
 }
 
-/* Options that say what to separate, by their names in a separation. */
+/* The options of a separation, with their keys in spl_separation_set. */
 static const struct {
     int key;
     const char *name, *label;
-    const char *value; /* of an option without an argument */
+    const char *value; /* of an option without an argument; NULL: it has one */
 } separation_options[] = {
     {'p', "model", "--params_filename", NULL},
     {'s', "offset", "--offset", NULL},
@@ -257,7 +256,7 @@ static int check_standard_output(const separate_request *request, const cli_inpu
                                  const spl_parts *parts, spl_error *ret_error) {
     if (inputs->count != 1 || parts->count != 1)
         return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "-o - takes one input and one stem or mix, here are %zu and %zu; use "
+                        "-o - takes one input and one stem or mix, but there are %zu and %zu; use "
                         "--stems or --mix",
                         inputs->count, parts->count);
     if (request->report.json)
@@ -265,7 +264,7 @@ static int check_standard_output(const separate_request *request, const cli_inpu
                         "-o - and --json both write to standard output; choose one");
     if (isatty(STDOUT_FILENO))
         return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "standard output is a terminal; redirect it or pipe it on");
+                        "standard output is a terminal; redirect it to a file or a pipe");
     return 0;
 }
 
