@@ -230,15 +230,21 @@ static const struct {
     {"keep_format", set_keep_format},
 };
 
+static int refuse_key(spl_error *ret_error) {
+    char keys[256] = "";
+    for (size_t i = 0, used = 0; i < SPL_ARRAY_SIZE(setters) && used < sizeof(keys); i++)
+        used += (size_t)snprintf(keys + used, sizeof(keys) - used, "%s%s", i ? ", " : "",
+                                 setters[i].key);
+    return spl_fail(ret_error, SPL_E_ARGUMENT, "there is no such option; the options are %s", keys);
+}
+
 int spl_separation_set(spl_separation *separation, const char *key, const char *label,
                        const char *text, spl_error *ret_error) {
     for (size_t i = 0; i < SPL_ARRAY_SIZE(setters); i++) {
         if (strcmp(key, setters[i].key) == 0)
             return setters[i].set(separation, label, text, ret_error);
     }
-    return spl_fail(ret_error, SPL_E_ARGUMENT,
-                    "there is no such option; there are model, stems, mixes, codec, bitrate, "
-                    "bit_depth, bandwidth, mwf, keep_format, offset and duration");
+    return refuse_key(ret_error);
 }
 
 int spl_separation_check(const spl_separation *separation, const char *label,
