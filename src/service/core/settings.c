@@ -189,7 +189,8 @@ static const setting table[] = {
     {.help = "Where it runs"},
     ROW(TEXT, env, "ENV", "production", .valid = is_environment,
         .expected = "production or development",
-        .help = "development goes without authentication, on loopback only"),
+        .help =
+            "production; or development, which needs no authentication and is for loopback only"),
     ROW(TEXT, bind, "BIND", "127.0.0.1", .valid = is_address,
         .expected = "an IP address, such as 127.0.0.1, 0.0.0.0 or ::",
         .help = "Address to listen on"),
@@ -204,9 +205,9 @@ static const setting table[] = {
     ROW(TEXT, tls_key, "TLS_KEY", "", .help = "Private key of the certificate, a PEM file"),
     ROW(TEXT, public_url, "PUBLIC_URL", "", .valid = is_base_url,
         .expected = "an http or https URL without a slash at its end",
-        .help = "What links in answers and webhooks start with, such as https://stems.example"),
+        .help = "Beginning of links in responses and webhooks, such as https://stems.example"),
     ROW(TEXT, trusted_proxies, "TRUSTED_PROXIES", "", .valid = are_cidrs, .expected = CIDRS,
-        .help = "CIDRs of proxies whose X-Forwarded-For is believed"),
+        .help = "CIDRs of proxies whose X-Forwarded-For is trusted"),
 
     {.help = "Several machines"},
     ROW(TEXT, database_url, "DATABASE_URL", "", .valid = is_database, .secret = true,
@@ -221,22 +222,23 @@ static const setting table[] = {
                 "buckets are addressed by path"),
     ROW(TEXT, s3_public_endpoint, "S3_PUBLIC_ENDPOINT", "", .valid = is_base_url,
         .expected = "an http or https URL without a slash at its end",
-        .help = "The same as clients reach it: downloads are then redirected there by signed URLs. "
-                "Empty: the service hands stems on itself"),
+        .help =
+            "URL of the same server for clients, to which downloads are redirected by signed URLs; "
+            "empty: the service sends stems itself"),
     ROW(TEXT, s3_bucket, "S3_BUCKET", "", .valid = is_bucket, .expected = "the name of a bucket",
         .help = "The bucket, for this service alone; it must exist"),
     ROW(TEXT, s3_region, "S3_REGION", "us-east-1", .valid = is_region, .expected = "a region",
         .help = "The region that requests are signed for"),
-    ROW(TEXT, s3_access_key_id, "S3_ACCESS_KEY_ID", "", .help = "Whose requests they are"),
+    ROW(TEXT, s3_access_key_id, "S3_ACCESS_KEY_ID", "", .help = "Access key id for requests to S3"),
     ROW(TEXT, s3_secret_access_key, "S3_SECRET_ACCESS_KEY", "", .secret = true,
-        .help = "What they are signed with"),
+        .help = "Secret access key for requests to S3"),
     ROW(MEBIBYTES, cache_bytes, "CACHE_MB", "4096", .min = 64, .max = 1 << 30,
-        .help = "Disk in the data folder for copies of what was fetched from S3, in MiB"),
+        .help = "Size of the cache of S3 objects in the data folder, in MiB"),
     ROW(TEXT, shared_secret, "SECRET", "", .valid = is_long_secret, .secret = true,
         .expected = "32 or more random characters, such as openssl rand -hex 32 makes",
         .help =
-            "What signed links, webhooks' secrets and the audit log's seals are derived from, "
-            "the same for all processes; empty: a file in the data folder, made at first start"),
+            "Secret from which the keys of links, webhooks and the audit log are derived, the same "
+            "for all processes; empty: a file in the data folder, made at first start"),
 
     {.help = "Who may use it"},
     ROW(TEXT, api_key, "API_KEY", "", .valid = is_key, .secret = true,
@@ -246,7 +248,7 @@ static const setting table[] = {
     ROW(TEXT, jwt_issuer, "JWT_ISSUER", "", .help = "The iss that bearer tokens must have"),
     ROW(TEXT, jwt_audience, "JWT_AUDIENCE", "", .help = "The aud that bearer tokens must have"),
     ROW(TEXT, jwt_jwks_url, "JWT_JWKS_URL", "", .valid = is_url_or_empty,
-        .expected = "an http or https URL", .help = "Where the issuer's keys are"),
+        .expected = "an http or https URL", .help = "URL of the issuer's keys"),
     ROW(TEXT, jwt_algorithm, "JWT_ALGORITHM", "RS256", .valid = is_algorithm,
         .expected = "one of " ALGORITHMS, .help = "The one signature algorithm of bearer tokens"),
     ROW(COUNT, jwt_leeway_s, "JWT_LEEWAY_S", "30", .max = 300,
@@ -259,7 +261,7 @@ static const setting table[] = {
         .expected = "an http or https URL",
         .help = "Its token endpoint; it must give JWTs of SPLEETER_JWT_ISSUER"),
     ROW(TEXT, oauth_scope, "OAUTH_SCOPE", "jobs:read jobs:write",
-        .help = "The scope that is asked for"),
+        .help = "Scope that the page requests"),
     ROW(COUNT, link_max_s, "LINK_MAX_S", "86400", .min = 1, .max = 2592000,
         .help = "Longest life of a signed download link, in seconds"),
 
@@ -318,14 +320,14 @@ static const setting table[] = {
     ROW(TEXT, model_url, "MODEL_URL", "",
         .help = "Where they are downloaded from, a URL or a folder; empty: Deezer's release"),
     ROW(COUNT, workers, "WORKERS", "1", .max = 256,
-        .help = "Jobs at once; 0: none in this process, spleeterd worker does them"),
+        .help = "Jobs at once; 0: none in this process, spleeterd worker runs them"),
     ROW(COUNT, threads, "THREADS", "0", .max = 1024,
         .help = "Threads of one job; 0: all CPUs, divided by the workers"),
     ROW(COUNT, queue, "QUEUE", "1000", .min = 1, .max = 1000000, .help = "Jobs that may wait"),
     ROW(COUNT, attempts, "ATTEMPTS", "3", .min = 1, .max = 100,
         .help = "Tries of a job whose worker fails or dies"),
     ROW(COUNT, lease_s, "LEASE_S", "30", .min = 5, .max = 3600,
-        .help = "Time without a worker's heartbeat after which its job is given to another"),
+        .help = "Time without a heartbeat after which another worker may claim a job, in seconds"),
     ROW(COUNT, job_timeout_s, "JOB_TIMEOUT_S", "3600", .min = 1, .max = 604800,
         .help = "Time for one job, in seconds"),
     ROW(COUNT, retention_s, "RETENTION_S", "86400", .min = 1, .max = 31536000,
@@ -343,12 +345,12 @@ static const setting table[] = {
         .help = "Time for one try, in seconds"),
 
     {.help = "Observation"},
-    ROW(TEXT, log_file, "LOG_FILE", "", .help = "Where the log goes; empty: standard error"),
+    ROW(TEXT, log_file, "LOG_FILE", "", .help = "File of the log; empty: standard error"),
     ROW(MEBIBYTES, log_file_bytes, "LOG_FILE_MB", "100", .max = 1 << 20,
         .help =
             "Size at which that file becomes FILE.1, in place of an older one, in MiB; 0: never"),
     ROW(TEXT, log_level, "LOG_LEVEL", "info", .valid = is_level,
-        .expected = "debug, info, warning or error", .help = "Least level that is logged"),
+        .expected = "debug, info, warning or error", .help = "Lowest level that is logged"),
     ROW(MEBIBYTES, audit_bytes, "AUDIT_MB", "1024", .min = 16, .max = 1 << 20,
         .help = "Disk for the audit log in the data folder, in MiB; past it, its oldest files are "
                 "removed"),
