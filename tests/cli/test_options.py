@@ -102,7 +102,7 @@ def test_bandwidth(separate, song_float, tmp_path):
     (["song.wav", "-p"], "-p needs a value"),
     (["song.wav", "--json=1"], "--json=1: the option takes no value"),
     (["song.wav", "-a", "spleeter.audio.ffmpeg.FFMPEGProcessAudioAdapter"], "--adapter"),
-    (["song.wav", "-c", "aiff"], "there are wav, flac, mp3, ogg, opus, m4a and wma"),
+    (["song.wav", "-c", "aiff"], "give one of wav, flac, mp3, ogg, opus, m4a, wma"),
     (["song.wav", "-s", "-1"], "--offset -1"),
     (["song.wav", "-s", "soon"], "--offset soon"),
     (["song.wav", "-d", "0"], "--duration"),

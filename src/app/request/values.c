@@ -5,6 +5,7 @@
 #include "app/request/values.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 int spl_seconds_parse(const char *option, const char *value, double *ret_seconds,
@@ -50,10 +51,13 @@ int spl_threads_parse(const char *option, const char *value, unsigned *ret_threa
 
 int spl_codec_parse(const char *option, const char *value, spl_codec *ret_codec,
                     spl_error *ret_error) {
-    if (!spl_codec_from_name(value, ret_codec))
-        return spl_fail(ret_error, SPL_E_ARGUMENT,
-                        "%s %s: there are wav, flac, mp3, ogg, opus, m4a and wma", option, value);
-    return 0;
+    if (spl_codec_from_name(value, ret_codec))
+        return 0;
+    char names[128] = "";
+    for (size_t i = 0, used = 0; i < SPL_CODEC_COUNT && used < sizeof(names); i++)
+        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "",
+                                 spl_codec_name((spl_codec)i));
+    return spl_fail(ret_error, SPL_E_ARGUMENT, "%s %s: give one of %s", option, value, names);
 }
 
 static const char *const bandwidths[] = {
