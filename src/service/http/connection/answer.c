@@ -87,11 +87,12 @@ int spl_answer_constant(spl_request *request, const char *type, const char *text
     return spl_answer_response(request, MHD_HTTP_OK, type, response, NULL, ret_problem);
 }
 
-int spl_answer_empty(spl_request *request, unsigned status, spl_problem *ret_problem) {
+int spl_answer_empty(spl_request *request, unsigned status, const spl_answer_header *headers,
+                     spl_problem *ret_problem) {
     static char nothing[] = "";
     struct MHD_Response *response =
         MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT);
-    return spl_answer_response(request, status, NULL, response, NULL, ret_problem);
+    return spl_answer_response(request, status, NULL, response, headers, ret_problem);
 }
 
 /* Text that a problem quotes from the request may be cut in the middle of a character, hence

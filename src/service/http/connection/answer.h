@@ -20,9 +20,9 @@ SPL_WARN_UNUSED int spl_answer_json(spl_request *request, unsigned status, json_
 /* `text` must live as long as the program. Problem: UNAVAILABLE. */
 SPL_WARN_UNUSED int spl_answer_constant(spl_request *request, const char *type, const char *text,
                                         size_t size, spl_problem *ret_problem);
-/* Sends an answer without a body. Problem: UNAVAILABLE. */
+/* Sends an answer without a body. `headers` may be NULL. Problem: UNAVAILABLE. */
 SPL_WARN_UNUSED int spl_answer_empty(spl_request *request, unsigned status,
-                                     spl_problem *ret_problem);
+                                     const spl_answer_header *headers, spl_problem *ret_problem);
 /* Takes ownership of `response`, also on failure; NULL means that memory ran out. `type` and
  * `headers` may be NULL. Problem: UNAVAILABLE. */
 SPL_WARN_UNUSED int spl_answer_response(spl_request *request, unsigned status, const char *type,

@@ -194,7 +194,7 @@ static enum MHD_Result take_body(spl_request *request, const char *data, size_t 
 static bool answer(spl_request *request) {
     spl_problem *problem = &request->problem;
     if (!request->refused && !request->route)
-        return spl_answer_empty(request, MHD_HTTP_NO_CONTENT, problem) == 0;
+        return spl_answer_empty(request, MHD_HTTP_NO_CONTENT, NULL, problem) == 0;
     if (!request->refused && request->route->answer(request, problem) == 0)
         return true;
     request->refused = true;

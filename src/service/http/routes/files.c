@@ -126,14 +126,6 @@ static void set_headers(const spl_job_file *file, file_headers *headers) {
 
 /* ---- Answers ---- */
 
-static int send_nothing(spl_request *request, unsigned status, const spl_answer_header *headers,
-                        spl_problem *ret_problem) {
-    static char nothing[] = "";
-    return spl_answer_response(request, status, NULL,
-                               MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT),
-                               headers, ret_problem);
-}
-
 static int send_part(spl_request *request, unsigned status, const spl_job_file *file,
                      uint64_t first, uint64_t bytes, const spl_answer_header *headers,
                      spl_problem *ret_problem) {
@@ -170,7 +162,7 @@ static int refuse_range(spl_request *request, const spl_job_file *file, spl_prob
     return status;
 }
 
-/* The part that the client asks for. A condition that does not hold makes it the whole file. */
+/* The part that the client requests. If its condition does not hold, that is the whole file. */
 static spl_range_kind wanted_range(const spl_request *request, const spl_job_file *file,
                                    const char *tag, uint64_t *ret_first, uint64_t *ret_last) {
     const char *range = spl_request_header(request, "Range");
@@ -187,7 +179,7 @@ static int send_opened(spl_request *request, const char *owner, const char *id, 
     const char *none_match = spl_request_header(request, "If-None-Match");
     if (is_complete(file) && none_match && spl_etag_listed(none_match, headers->tag)) {
         close(file->blob.fd);
-        return send_nothing(request, MHD_HTTP_NOT_MODIFIED, headers->list, ret_problem);
+        return spl_answer_empty(request, MHD_HTTP_NOT_MODIFIED, headers->list, ret_problem);
     }
     uint64_t first = 0, last;
     const spl_range_kind kind = wanted_range(request, file, headers->tag, &first, &last);
@@ -228,7 +220,7 @@ int spl_file_send(spl_request *request, const char *owner, const char *id, const
         spl_request_note_read(request, id, name);
         const spl_answer_header redirect[] = {
             {"Location", url}, {"Cache-Control", "no-store"}, {NULL, NULL}};
-        return send_nothing(request, MHD_HTTP_TEMPORARY_REDIRECT, redirect, ret_problem);
+        return spl_answer_empty(request, MHD_HTTP_TEMPORARY_REDIRECT, redirect, ret_problem);
     }
     const spl_blob_wait wait = {spl_request_is_gone, request};
     if (status == 0)

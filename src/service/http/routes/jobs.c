@@ -249,7 +249,7 @@ int spl_jobs_delete_answer(spl_request *request, spl_problem *ret_problem) {
                                  request->path_id, ret_problem);
     if (status < 0)
         return spl_refuse_job(status, ret_problem);
-    return spl_answer_empty(request, MHD_HTTP_NO_CONTENT, ret_problem);
+    return spl_answer_empty(request, MHD_HTTP_NO_CONTENT, NULL, ret_problem);
 }
 
 int spl_jobs_cancel_answer(spl_request *request, spl_problem *ret_problem) {

@@ -51,11 +51,7 @@ static int send_peaks(spl_request *request, const spl_job_file *file, const spl_
         {NULL, NULL}};
     const char *none_match = spl_request_header(request, "If-None-Match");
     if (complete && none_match && spl_etag_listed(none_match, tag)) {
-        static char nothing[] = "";
-        return spl_answer_response(
-            request, MHD_HTTP_NOT_MODIFIED, NULL,
-            MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT), headers,
-            ret_problem);
+        return spl_answer_empty(request, MHD_HTTP_NOT_MODIFIED, headers, ret_problem);
     }
     uint8_t *data;
     size_t size;

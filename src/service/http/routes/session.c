@@ -84,10 +84,7 @@ int spl_session_delete_answer(spl_request *request, spl_problem *ret_problem) {
     }
     make_cookie(request, SPL_SESSION_COOKIE, "", 0, "Strict", cookie);
     const spl_answer_header headers[] = {{"Set-Cookie", cookie}, {NULL, NULL}};
-    static char nothing[] = "";
-    return spl_answer_response(request, MHD_HTTP_NO_CONTENT, NULL,
-                               MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT),
-                               headers, ret_problem);
+    return spl_answer_empty(request, MHD_HTTP_NO_CONTENT, headers, ret_problem);
 }
 
 /* ---- Sign-in at an OAuth 2.0 server ---- */
@@ -103,10 +100,7 @@ static int redirect(spl_request *request, unsigned status, const char *url, cons
                                          {"Set-Cookie", cookie},
                                          {other_cookie ? "Set-Cookie" : NULL, other_cookie},
                                          {NULL, NULL}};
-    static char nothing[] = "";
-    return spl_answer_response(request, status, NULL,
-                               MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT),
-                               headers, ret_problem);
+    return spl_answer_empty(request, status, headers, ret_problem);
 }
 
 int spl_oauth_begin_answer(spl_request *request, spl_problem *ret_problem) {

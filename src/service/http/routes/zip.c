@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Sends all outputs of a job and its manifest as one zip. Each file is opened when its turn comes,
- * so a connection holds one of them. If one is gone by then or has another size than the job says,
- * the connection is cut, and no client takes the part for the whole.
+ * so a connection holds one of them. If a file is missing then or its size has changed, the
+ * connection is cut, so that no client takes the part for the whole archive.
  */
 #include "service/http/connection/access.h"
 #include "service/http/connection/answer.h"
@@ -64,7 +64,7 @@ static int refuse_failure(spl_problem *ret_problem, const spl_error *error) {
     return spl_refuse_error(ret_problem, error);
 }
 
-/* Opens the first output, so that files that are gone are reported as a problem. */
+/* Opens the first output, so that missing files are reported as a problem. */
 static int check_outputs(const zip_answer *answer, const json_t *outputs,
                          spl_problem *ret_problem) {
     spl_job_file file;
