@@ -11,7 +11,7 @@
 #include <jansson.h>
 
 /* The maximum nesting of arrays and objects. The service accepts half of it from clients
- * (http/client_json.h), because it wraps their values in its own and parses the result again. */
+ * (client_json.h), because it wraps their values in its own and parses the result again. */
 #define SPL_JSON_DEPTH_MAX 64
 
 /* The nesting depth of arrays and objects in valid JSON `text`. For other text it is an upper bound

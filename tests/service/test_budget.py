@@ -30,7 +30,7 @@ def held(service):
 
 
 def end_of(service, id):
-    """Waits for the end of the job. Returns (job, most bytes held on the way)."""
+    """Waits for the end of the job. Returns (job, the most bytes held meanwhile)."""
     most = 0
     deadline = time.monotonic() + 300
     while (job := service.job(id))["status"] not in ("succeeded", "failed", "canceled"):

@@ -272,7 +272,7 @@ def make_foreign(path, kind):
 
 @pytest.mark.one_process("the files of one process")
 def test_a_start_among_foreign_entries(service, song):
-    """Whatever lies in DATA_DIR, under names that could be the service's own: it starts, works and stops."""
+    """The service starts, works and stops with foreign entries of any kind in DATA_DIR, also under names like its own."""
     job = service.separate(song)["id"]
     service.stop()
     for i, kind in enumerate(("folder", "fifo", "socket", "loop"), 1):
@@ -363,7 +363,7 @@ class Uploads:
                 upload.sendall(data)
 
     def poll(self):
-        """Takes the answers that have come, and how much is free. Returns the number of answers."""
+        """Receives the answers and measures the free space. Returns the number of answers."""
         state = os.statvfs(self.folder)
         self.least_free = min(self.least_free, state.f_bavail * state.f_frsize)
         for upload in select.select(self.open, [], [], 0)[0]:
@@ -373,7 +373,7 @@ class Uploads:
         return len(self.answers)
 
     def send(self):
-        """Sends all bytes, by turns."""
+        """Sends all bytes, a piece of each upload in turn."""
         piece = bytes(self.PIECE)
         if self.chunked:
             piece = f"{len(piece):x}\r\n".encode() + piece + b"\r\n"

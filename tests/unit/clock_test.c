@@ -45,7 +45,7 @@ static void small_corrections_are_spread(void **state) {
     }
 }
 
-/* A process that asks rarely gets no more than the correction. */
+/* A process that reads the clock rarely gets no more than the correction. */
 static void long_pauses(void **state) {
     (void)state;
     spl_clock clock = {0};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The public keys that verify tokens (JWK set, RFC 7517), from one URL that the operator set. The
- * URL is fetched at most once a minute, whatever tokens arrive.
+ * URL is fetched at most once a minute, however many tokens arrive.
  */
 #ifndef SPL_SERVICE_AUTH_JWKS_H
 #define SPL_SERVICE_AUTH_JWKS_H

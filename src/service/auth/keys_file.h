@@ -46,7 +46,7 @@ SPL_WARN_UNUSED int spl_key_file_parse(const void *text, size_t size, const char
                                        spl_key_file *ret_file, spl_error *ret_error);
 /* Reads DATA_DIR/keys.json; a missing file has no keys. *ret_open (may be NULL): this user owns the
  * file and others have access to it, unlike the files that spl_key_file_write makes. Errors:
- * FORMAT, PERMISSION (somebody else owns or may write the file), IO, MEMORY. */
+ * FORMAT, PERMISSION (another user owns or may write the file), IO, MEMORY. */
 SPL_WARN_UNUSED int spl_key_file_read(const char *data_dir, spl_key_file *ret_file, bool *ret_open,
                                       spl_error *ret_error);
 SPL_WARN_UNUSED int spl_key_file_write(const char *data_dir, const spl_key_file *file,

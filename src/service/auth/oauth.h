@@ -29,7 +29,7 @@ SPL_WARN_UNUSED int spl_oauth_begin(const spl_settings *settings, const uint8_t 
 typedef struct spl_oauth_return {
     const char *secret; /* from its cookie */
     const char *state, *code;
-    /* Whether nobody waits for the result any more; polled several times a second. */
+    /* Whether the client has disconnected; polled several times a second. */
     int (*canceled)(void *user);
     void *user;
 } spl_oauth_return;
@@ -37,7 +37,7 @@ typedef struct spl_oauth_return {
 /* Fetches the access token, owned by the caller, and blocks for the server. The server is contacted
  * only if the secret is sealed with `key`, at most SPL_OAUTH_S old, and has that state. Errors:
  * PERMISSION (the secret fails these checks, or the server refuses), IO (the server does not
- * respond, or nobody waits any more), FORMAT, MEMORY. */
+ * respond, or the client has disconnected), FORMAT, MEMORY. */
 SPL_WARN_UNUSED int spl_oauth_finish(const spl_settings *settings, const uint8_t key[32],
                                      int64_t now_s, const spl_oauth_return *back, char **ret_token,
                                      spl_error *ret_error);

@@ -5,8 +5,8 @@
  * takes to become available, and is refused when the result would be more than a minute ahead.
  *
  * The table is divided into sets of eight slots. A name's set and tag come from SHA-256 with a
- * random salt, so that nobody can choose names that collide. A new name replaces the slot of its
- * set with the earliest such time.
+ * random salt, so that clients cannot choose names that collide. A new name replaces the slot of
+ * its set with the earliest such time.
  */
 #include "service/auth/rate.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Seals of texts that the service hands out and gets back: HMAC-SHA256 in base64url.
+ * Seals of texts that the service gives to clients and receives back: HMAC-SHA256 in base64url.
  */
 #ifndef SPL_SERVICE_AUTH_SEAL_H
 #define SPL_SERVICE_AUTH_SEAL_H

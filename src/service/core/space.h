@@ -51,8 +51,8 @@ SPL_WARN_UNUSED int spl_space_free_bytes(const spl_space *space, uint64_t *ret_b
 /* Enlarges the grant to `bytes` that are not written yet; a larger one is left as it is. Errors:
  * NO_SPACE, IO; the grant is unchanged then. */
 SPL_WARN_UNUSED int spl_space_reserve(spl_space_grant *grant, uint64_t bytes, spl_error *ret_error);
-/* As spl_space_reserve, but takes about 1 MiB at once if there is room for it. For writers that do
- * not know their size. */
+/* As spl_space_reserve, but takes about 1 MiB at once if there is room for it. For writers whose
+ * size is unknown. */
 SPL_WARN_UNUSED int spl_space_take(spl_space_grant *grant, uint64_t bytes, spl_error *ret_error);
 /* `bytes` of the grant were written. */
 void spl_space_spend(spl_space_grant *grant, uint64_t bytes);

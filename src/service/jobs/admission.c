@@ -170,7 +170,7 @@ static int make_fingerprint(job_admission *admission, spl_error *ret_error) {
     return status < 0 ? status : spl_digest_finish(digest, admission->fingerprint, ret_error);
 }
 
-/* Adds the outputs of a job that took over an earlier result, unless they are gone. */
+/* Adds the outputs of a job that took over an earlier result, unless that was deleted. */
 static void add_outputs(const job_admission *admission, json_t *job) {
     const char *owner = admission->submission->principal->id;
     const char *id = json_string_value(json_object_get(job, "id"));

@@ -5,7 +5,7 @@
 #include "service/jobs/budget.h"
 #include "service/jobs/state.h"
 
-/* A job that writes more than expected asks the store for this much in advance. */
+/* A job that writes more than expected requests this much storage in advance. */
 #define EXTEND_BYTES ((uint64_t)16 << 20)
 
 int spl_job_budget_open(spl_jobs *jobs, const spl_job *job, size_t output_count,

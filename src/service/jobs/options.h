@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a client may ask of a separation, and the names of a job's files. The options themselves are
+ * The options that a client may give, and the names of a job's files. The options themselves are
  * those of the command (app/request/separation.h).
  */
 #ifndef SPL_SERVICE_JOBS_OPTIONS_H

@@ -3,7 +3,7 @@
  * CIDR lists and public addresses. IPv4 is public outside a list of blocks. IPv6 is public only
  * inside 2000::/3, which is all that is allocated for global unicast, and outside a list of blocks
  * there. The blocks come from the IANA IPv4 and IPv6 Special-Purpose Address Registries. An address
- * that tunnels or translates to IPv4 is not public, whatever it leads to.
+ * that tunnels or translates to IPv4 is not public, even if the IPv4 address is.
  */
 #include "service/outbound/address.h"
 

@@ -213,7 +213,7 @@ static int make_headers(const spl_outbound *request, struct curl_slist **ret_lis
     return 0;
 }
 
-/* libcurl asks before it looks up a name, so it lacks the addresses of CURLOPT_RESOLVE. */
+/* libcurl calls this before it looks up a name, so the name is not in CURLOPT_RESOLVE. */
 static int refuse_lookup(void *state, void *reserved, void *user) {
     (void)state, (void)reserved, (void)user;
     return 1;
@@ -302,7 +302,7 @@ static bool is_headers_too_long(CURL *curl, CURLcode code) {
            first_byte_us > 0;
 }
 
-/* A transfer that failed for want of a descriptor. */
+/* Whether the transfer failed because no descriptor was left. */
 static bool is_exhausted(const transfer *run, CURLcode code) {
     return run->socket_errno == EMFILE || run->socket_errno == ENFILE ||
            (code == CURLE_OUT_OF_MEMORY && spl_descriptors_left() == 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Name lookups in a limited number of threads. getaddrinfo() can't be canceled, so the thread of a
- * lookup that nobody waits for any longer stays until the name server answers or the resolver's own
+ * lookup whose callers have all left stays until the name server answers or the resolver's own
  * time-out ends it.
  */
 #ifndef SPL_SERVICE_OUTBOUND_RESOLVE_H
@@ -21,7 +21,7 @@ typedef struct spl_resolve {
 } spl_resolve;
 
 /* Looks up the addresses of a host: "192.0.2.1,[2001:db8::1]", in the order in which to try them;
- * owned by the caller. Callers that ask for the same host at the same time share one lookup. Waits
+ * owned by the caller. Concurrent callers for the same host share one lookup. Waits
  * while there are SPL_RESOLVE_MAX lookups, or SPL_RESOLVE_OWNER_MAX of the owner. Errors: IO (no
  * such host, or the deadline), EXHAUSTED, CANCELED, MEMORY. Thread-safe. */
 SPL_WARN_UNUSED int spl_resolve_host(const spl_resolve *resolve, char **ret_addresses,

@@ -55,7 +55,7 @@ static int wait_for(const clamd_session *session, short events, short *ret_event
         if (ready < 0 && errno != EINTR)
             return spl_fail_errno(ret_error, errno, "cannot wait for clamd");
         if (left_s <= 0)
-            return spl_fail(ret_error, SPL_E_IO, "clamd gave no answer in %u s", wait->timeout_s);
+            return spl_fail(ret_error, SPL_E_IO, "clamd did not answer in %u s", wait->timeout_s);
     }
 }
 
@@ -210,7 +210,7 @@ static int receive_answer(clamd_session *session, spl_error *ret_error) {
         if (size < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
         if (size < 0)
-            return spl_fail_errno(ret_error, errno, "clamd hung up");
+            return spl_fail_errno(ret_error, errno, "clamd closed the connection");
         if (size == 0)
             break;
         session->answer_size += (size_t)size;
@@ -219,9 +219,9 @@ static int receive_answer(clamd_session *session, spl_error *ret_error) {
                             ANSWER_MAX_BYTES);
     }
     if (session->answer_size == 0)
-        return spl_fail(ret_error, SPL_E_IO, "clamd hung up without an answer");
+        return spl_fail(ret_error, SPL_E_IO, "clamd closed the connection without an answer");
     if (strnlen(session->answer, session->answer_size) != session->answer_size - 1)
-        return spl_fail(ret_error, SPL_E_FORMAT, "clamd's answer is not one text that ends");
+        return spl_fail(ret_error, SPL_E_FORMAT, "clamd's answer does not end in a NUL");
     for (const char *c = session->answer; *c; c++) {
         if (*c < ' ' || *c > '~')
             return spl_fail(ret_error, SPL_E_FORMAT, "clamd's answer is not plain text");

@@ -279,7 +279,7 @@ static int finish_sent(spl_transaction *transaction, PGresult **ret_result, spl_
             connection->late = PQstatus(connection->pg) == CONNECTION_OK;
             int status = connection->late
                              ? spl_fail(ret_error, SPL_E_IO,
-                                        "the job database gave no answer in %g s", DEADLINE_S)
+                                        "the job database did not answer in %g s", DEADLINE_S)
                              : fail_postgres(connection->pg, NULL, ret_error);
             shutdown(PQsocket(connection->pg), SHUT_RDWR);
             PQconsumeInput(connection->pg); /* marks the connection as bad */

@@ -95,7 +95,7 @@ static int no_such_job(const char *id, spl_error *ret_error) {
 }
 
 static int lost(const char *id, spl_error *ret_error) {
-    return spl_fail(ret_error, SPL_E_CANCELED, "the job %s is not this worker's any more", id);
+    return spl_fail(ret_error, SPL_E_CANCELED, "the lease of the job %s is lost", id);
 }
 
 /* -------------------------------------------------------------- rows ---- */
@@ -1003,7 +1003,7 @@ static void free_later(sql_store *store, const char *owner, const char *key) {
 }
 
 /* Takes a key off the list of keys to free, because it is reserved again. */
-static void keep_after_all(sql_store *store, const char *owner, const char *key) {
+static void cancel_free(sql_store *store, const char *owner, const char *key) {
     pthread_mutex_lock(&store->lock);
     for (size_t i = store->unfreed_count; i-- > 0;) {
         struct unfreed *later = &store->unfreed[i];
@@ -1041,7 +1041,7 @@ static int store_idempotency_reserve(spl_store *base, const char *owner, const c
         free_later(store, owner, key);
         return status;
     }
-    keep_after_all(store, owner, key);
+    cancel_free(store, owner, key);
     *ret_state = SPL_IDEMPOTENCY_NEW;
     return 0;
 }
