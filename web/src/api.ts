@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The service's public API, as far as the page uses it (GET /openapi.json).
+// The part of the service's public API that the page uses (GET /openapi.json).
 
 export interface Output {
     name: string;
@@ -51,7 +51,7 @@ export interface Config {
 export interface Session {
     name: string;
     scopes: string[];
-    /** null: nobody has signed in, nor needs to. */
+    /** null: no sign-in is needed. */
     expires: string | null;
 }
 
@@ -60,7 +60,7 @@ export interface Link {
     expires: string;
 }
 
-/** What the service, or the way to it, answered instead. `code` is one of the service's, or "network". */
+/** A failed request. `code` is that of the service's problem, or "network". */
 export class Failure extends Error {
     constructor(
         readonly code: string, readonly detail: string,
@@ -82,7 +82,7 @@ export async function failure(answer: { status: number; json(): Promise<unknown>
     }
 }
 
-/** The header without which a session lets nobody change anything (see docs/page.md). */
+/** The header that requests with a session need to change anything (docs/page.md). */
 export const PAGE_HEADER = { "X-Spleeterd-Page": "1" };
 
 let onSignedOut: () => void = () => {};
@@ -129,7 +129,7 @@ export const api = {
     fromUrl: (source_url: string, options: unknown) => json<Job>("POST", "/v1/jobs", { source_url, options }),
 };
 
-/** Sends a file as a form; `progress` is told the bytes that are out. */
+/** Sends a file as a form. `progress` receives the number of bytes sent. */
 export function upload(file: File, options: unknown, signal: AbortSignal, progress: (bytes: number) => void): Promise<Job> {
     return new Promise((resolve, reject) => {
         const form = new FormData();

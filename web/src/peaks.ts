@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The peaks of a stem, as the service gives them: an overview that grows with the stem, and finer tiles where the view needs them.
+// The peaks of a stem from the service: an overview that grows with the stem, and finer tiles for the visible part.
 import { signal } from "@preact/signals";
 import { failure } from "./api";
 
@@ -19,7 +19,7 @@ async function fetchPeaks(url: string, samples: number, first: number, count: nu
     return new Int8Array(await answer.arrayBuffer(), HEADER_BYTES);
 }
 
-/** Least and greatest, by turns. */
+/** Pairs of minimum and maximum. */
 function coarser(peaks: Int8Array): Int8Array {
     const count = Math.ceil(peaks.length / 2 / FACTOR);
     const result = new Int8Array(2 * count);
@@ -36,10 +36,10 @@ function coarser(peaks: Int8Array): Int8Array {
 }
 
 export class Peaks {
-    /** Rises when there is more to draw. */
+    /** Increases when there is more to draw. */
     readonly version = signal(0);
     private levels: Int8Array[] = [new Int8Array(0)];
-    private readonly tiles = new Map<number, Int8Array | null>(); // null: is being fetched
+    private readonly tiles = new Map<number, Int8Array | null>(); // null: being fetched
 
     constructor(private readonly url: string, private readonly abort: AbortSignal) {}
 
@@ -48,7 +48,7 @@ export class Peaks {
         return (this.levels[0]!.length / 2) * OVERVIEW_SAMPLES;
     }
 
-    /** Fetches what has been added to the stem. */
+    /** Fetches the peaks of what was added to the stem. */
     async grow(): Promise<void> {
         const old = this.levels[0]!;
         const more = await fetchPeaks(this.url, OVERVIEW_SAMPLES, old.length / 2, 1 << 20, this.abort);
@@ -63,7 +63,7 @@ export class Peaks {
         this.version.value++;
     }
 
-    /** The finest peaks that a column of `framesPerPixel` needs not more than a few of. */
+    /** The finest level of which a column of `framesPerPixel` covers only a few peaks. */
     level(framesPerPixel: number): { peaks: Int8Array; samples: number } {
         let i = 0;
         while (i + 1 < this.levels.length && OVERVIEW_SAMPLES * FACTOR ** (i + 1) <= framesPerPixel)
@@ -74,12 +74,12 @@ export class Peaks {
     static readonly tileFrames = TILE_SAMPLES * TILE_PEAKS;
     static readonly tileSamples = TILE_SAMPLES;
 
-    /** A fine tile; null while it is on its way. */
+    /** A fine tile; null while it is being fetched. */
     tile(index: number): Int8Array | null {
         const found = this.tiles.get(index);
         if (found !== undefined) {
             this.tiles.delete(index);
-            this.tiles.set(index, found); // the last one used
+            this.tiles.set(index, found); // moves it to the end: least recently used tiles are dropped first
             return found;
         }
         this.tiles.set(index, null);

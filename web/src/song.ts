@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One open song: follows its job, and has its player, its peaks, and the part of it that is in view.
+// One open song: its job's progress, its player, its peaks, and the visible part.
 import { batch, computed, effect, signal, type ReadonlySignal } from "@preact/signals";
 import { api, Failure, type Job, type Output } from "./api";
 import { Player, Track } from "./audio/player";
@@ -8,7 +8,7 @@ import { Peaks } from "./peaks";
 import { isActive, putJob } from "./state";
 
 const POLL_MS = 700;
-/** Of all tracks together, when they must be kept in memory: 170 MB. */
+/** The most seconds of all tracks together that are kept in memory (170 MB). */
 const DECODED_MAX_S = 1000;
 const USUAL_RATE = 44100;
 
@@ -16,7 +16,7 @@ export type Obstacle = "tooLongToPlay" | "cannotDecode";
 
 export class Mixer {
     readonly peaks: Peaks[];
-    /** The stems are complete, and their lengths known. */
+    /** The stems are complete, and their lengths are known. */
     readonly complete = signal(false);
     readonly obstacle = signal<Obstacle | null>(null);
     readonly viewStart = signal(0);
@@ -48,7 +48,7 @@ export class Mixer {
         this.viewStart.value = Math.max(0, Math.min(frame, this.player.length.value - this.viewFrames));
     }
 
-    /** Zooms by steps, around a frame that stays where it is. */
+    /** Zooms by steps around a frame that keeps its position. */
     zoomBy(steps: number, around = this.player.position.value): void {
         const share = (around - this.viewStart.value) / this.viewFrames;
         const most = Math.log2(Math.max(1, this.player.length.value / this.laneWidth.value / 16));
@@ -68,14 +68,14 @@ export class Mixer {
     }
 }
 
-/** Which outputs are tracks: the stems, or the mixes when there is nothing else. */
+/** The outputs that are tracks: the stems, or the mixes if there are no stems. */
 export function trackOutputs(job: Job): Output[] {
     const mixes = job.options?.mixes ?? {};
     const stems = job.outputs.filter((output) => !(output.name in mixes));
     return stems.length > 0 ? stems : job.outputs;
 }
 
-/** The length that the stems will have, in seconds. */
+/** The expected length of the stems in seconds. */
 function expectedSeconds(job: Job): number {
     const rest = (job.input.duration_s ?? 0) - (job.options?.offset ?? 0);
     return Math.max(0, job.options?.duration ? Math.min(rest, job.options.duration) : rest);
@@ -130,7 +130,7 @@ export class Song {
             this.take(job);
         });
         this.events.onerror = () => {
-            // It comes back by itself, unless the answer was no stream at all.
+            // The browser reconnects, unless the response was not a stream.
             if (this.events?.readyState === EventSource.CLOSED && !this.closed) {
                 this.events = null;
                 this.timer = setTimeout(() => void this.load(), 2000);
@@ -161,7 +161,7 @@ export class Song {
         void this.watch(mixer);
     }
 
-    /** Looks for more peaks until the job is done. */
+    /** Fetches new peaks until the job is done. */
     private async watch(mixer: Mixer): Promise<void> {
         const wav = mixer.tracks.every((track) => track.file.endsWith(".wav"));
         while (!mixer.player.signal.aborted) {
@@ -212,7 +212,7 @@ export class Song {
         }
     }
 
-    /** The job is done: lengths are known now, and compressed files can be decoded. */
+    /** Called when the job is done: lengths are known, and compressed files can be decoded. */
     private async complete(mixer: Mixer): Promise<void> {
         const { tracks, player } = mixer;
         try {

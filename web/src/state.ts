@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What all views share: who is signed in, the models, the songs, uploads, and where the page is.
+// The state that all views share: the session, the models, the songs, the uploads, and the current view.
 import { computed, signal } from "@preact/signals";
 import { api, Failure, upload, whenSignedOut, type Config, type Job, type Model, type Session } from "./api";
 
@@ -11,9 +11,9 @@ export const models = signal<Model[]>([]);
 export const jobs = signal<Job[]>([]);
 export const nextCursor = signal<string | null>(null);
 export const jobsLoaded = signal(false);
-/** A failure that belongs to no other place. */
+/** A failure that no other component shows. */
 export const alarm = signal<unknown>(null);
-/** What screen readers are told. */
+/** The text that screen readers announce. */
 export const announcement = signal("");
 
 export const canWrite = computed(() => session.value?.scopes.includes("jobs:write") ?? false);
@@ -85,7 +85,7 @@ export function jobName(job: Job): string | null {
     return job.input.name?.replace(/\.[^.]+$/, "") ?? null;
 }
 
-/** Puts a job where it belongs, newest first. */
+/** Inserts or updates a job; the newest comes first. */
 export function putJob(job: Job): void {
     const others = jobs.value.filter((other) => other.id !== job.id);
     jobs.value = [...others, job].sort((a, b) => (a.created < b.created ? 1 : -1));
@@ -146,7 +146,7 @@ const AT_ONCE = 2;
 let lastUpload = 0;
 
 addEventListener("beforeunload", (event) => {
-    if (uploads.value.some((each) => !each.failed)) // they would be lost
+    if (uploads.value.some((each) => !each.failed)) // these would be lost
         event.preventDefault();
 });
 

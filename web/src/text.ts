@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The page's language, and how it writes times and sizes.
+// The page's language, and the format of times and sizes.
 import { computed, signal } from "@preact/signals";
 import { en, type Strings } from "./i18n/en";
 import { fr } from "./i18n/fr";
@@ -19,7 +19,7 @@ export function remember(name: string, value: string): void {
     try {
         localStorage.setItem(name, value);
     } catch {
-        // The choice then lasts as long as the page.
+        // The choice is then lost when the page is closed.
     }
 }
 
@@ -35,7 +35,7 @@ const systemIsDark = signal(darkSystem.matches);
 darkSystem.addEventListener("change", () => (systemIsDark.value = darkSystem.matches));
 export const appearance = computed(() => (theme.value !== "auto" ? theme.value : systemIsDark.value ? "dark" : "light"));
 
-/** Of a stem or a mix; "no_drums" is what the page itself calls a mix of all but one. */
+/** The name of a stem or a mix. "no_drums" is the page's own name for a mix of all stems but one. */
 export function stemName(name: string): string {
     if (name.startsWith("no_"))
         return text.value.presetWithout(stemName(name.slice(3)));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Writes the mix, as it would be heard, to a WAV file: a chunk of all stems at a time, so that memory does not grow with the song.
+// Writes the audible mix to a WAV file, one chunk of all stems at a time, so that memory does not grow with the song.
 import { addFrames, CHUNK_FRAMES, type Gains } from "./mix";
 import type { Source } from "./source";
 
@@ -7,7 +7,7 @@ export type MixFormat = "16" | "24" | "float";
 
 export interface MixResult {
     file: Blob;
-    /** Sample values that the format could not hold. */
+    /** The number of clipped sample values. */
     clipped: number;
 }
 
@@ -50,7 +50,7 @@ class Encoder {
         return Math.max(-full, Math.min(full - 1, rounded));
     }
 
-    /** The bytes are good until the next call. */
+    /** The bytes are valid until the next call. */
     encode(left: Float32Array, right: Float32Array, count: number): Uint8Array<ArrayBuffer> {
         const size = BYTES[this.format];
         const view = new DataView(this.bytes.buffer);
@@ -70,7 +70,7 @@ class Encoder {
     }
 }
 
-/** Mixes frames `first` to `end` of the sources; `progress` is told from 0 to 1. */
+/** Mixes frames `first` to `end` of the sources. `progress` receives values from 0 to 1. */
 export async function exportMix(
     sources: Source[], gains: Gains[], first: number, end: number, format: MixFormat,
     signal: AbortSignal, progress: (done: number) => void,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What player and worklet say to each other.
+// The messages between player and worklet.
 import type { Chunk, Gains } from "./mix";
 
 export type ToWorklet =
@@ -12,16 +12,16 @@ export type ToWorklet =
     | { type: "loop"; range: [number, number] | null }
     | { type: "speed"; speed: number };
 
-/** Comes about 30 times a second while it plays, and after each message that changes it. */
+/** Sent about 30 times a second while it plays, and after each message that changes it. */
 export interface State {
     frame: number;
-    /** Of the last seek that it follows. */
+    /** The number of the last seek that it includes. */
     seek: number;
     playing: boolean;
-    /** It plays, but the chunk that is needed is not there. */
+    /** It should play, but the next chunk is missing. */
     waiting: boolean;
-    /** The greatest sample of each track since the last message. */
+    /** The peak of each track since the last message. */
     levels: number[];
 }
 
-export type FromWorklet = State | { spare: ArrayBuffer[] }; // of chunks that were dropped, for the next ones
+export type FromWorklet = State | { spare: ArrayBuffer[] }; // buffers of dropped chunks, for reuse

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// How stems become one signal: the same code plays (worklet.ts) and exports (export.ts).
+// Mixes stems. Playback (worklet.ts) and export (export.ts) use the same code.
 
-/** Samples per channel of a chunk: what is fetched, kept and dropped at once. */
+/** Samples per channel of a chunk, the unit that is fetched, kept and dropped. */
 export const CHUNK_FRAMES = 131072;
 
 /** Interleaved samples of a stem: 16-bit integers, or floats from -1 to 1. */
@@ -10,17 +10,17 @@ export interface Chunk {
     channels: number;
 }
 
-/** What a stem is multiplied with, left and right. */
+/** The gains of a stem, left and right. */
 export type Gains = readonly [number, number];
 
-/** Volume and balance as gains. In the middle both are the volume, so that stems as they come sum to the mixture. */
+/** Volume and balance as gains. At the center both equal the volume, so that unchanged stems sum to the mixture. */
 export function toGains(volume: number, pan: number): Gains {
     return [volume * Math.min(1, 1 - pan), volume * Math.min(1, 1 + pan)];
 }
 
 /**
- * Adds `count` frames of `chunk`, from its frame `at` on, to left and right from index `into` on; gains move in a
- * straight line from `from` to `to`. Of more than two channels, the first two count.
+ * Adds `count` frames of `chunk`, from its frame `at` on, to left and right from index `into` on; gains change
+ * linearly from `from` to `to`. Only the first two channels are used.
  */
 export function addFrames(
     left: Float32Array, right: Float32Array, into: number,

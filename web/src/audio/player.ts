@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Plays the stems of one song: keeps the worklet fed with the chunks around the playhead, and tells the page how it stands.
+// Plays the stems of one song: sends the worklet the chunks around the playhead, and reports its state to the page.
 import { computed, signal, type ReadonlySignal } from "@preact/signals";
 import type { FromWorklet, State, ToWorklet } from "./messages";
 import { CHUNK_FRAMES, toGains, type Gains } from "./mix";
@@ -8,8 +8,8 @@ import type { Source } from "./source";
 declare const WORKLET_URL: string;
 
 const CHUNKS_AHEAD = 2; // 6 s
-const RETRY_MS = 700; // until more of a growing stem is there
-const AT_ONCE = 5; // requests; one more is left for events
+const RETRY_MS = 700; // before the next request for more of a growing stem
+const AT_ONCE = 5; // requests; browsers allow six, and events need one
 
 export class Track {
     readonly volume = signal(1);
@@ -28,7 +28,7 @@ export class Player {
     /** Frames. */
     readonly position = signal(0);
     readonly length = signal(0);
-    /** How much of all stems is there, while they grow. */
+    /** The part that all growing stems have so far. */
     readonly available = signal(0);
     readonly loop = signal<[number, number] | null>(null);
     readonly looping = signal(false);
@@ -63,7 +63,7 @@ export class Player {
         return this.stopper.signal;
     }
 
-    /** What each track is multiplied with: who is soloed silences the others. */
+    /** The gain of each track. A soloed track silences the others. */
     gains(): Gains[] {
         const solo = this.tracks.some((track) => track.soloed.value);
         return this.tracks.map((track) => {
@@ -72,7 +72,7 @@ export class Player {
         });
     }
 
-    /** Must first be called by something that the user does, or browsers stay silent. */
+    /** The first call must come from a user's action, or browsers play no sound. */
     private start(): Promise<void> {
         this.starting ??= (async () => {
             const context = new AudioContext({ sampleRate: this.sampleRate, latencyHint: "interactive" });
@@ -107,7 +107,7 @@ export class Player {
     }
 
     private take(state: State): void {
-        if (state.seek === this.seeks) // else it is from before the last one
+        if (state.seek === this.seeks) // otherwise it precedes the last seek
             this.position.value = state.frame;
         this.playing.value = state.playing;
         this.waiting.value = state.waiting && state.playing;
@@ -190,7 +190,7 @@ export class Player {
         this.send({ type: "loop", range: this.looping.value ? this.loop.value : null });
     }
 
-    /** The chunks that are needed, the first ones most. */
+    /** The chunks that are needed, the most urgent first. */
     private wanted(): number[] {
         const last = Math.floor(Math.max(0, this.length.value - 1) / CHUNK_FRAMES);
         const now = Math.min(last, Math.floor(this.position.value / CHUNK_FRAMES));
@@ -208,7 +208,7 @@ export class Player {
         return Math.min((index + 1) * CHUNK_FRAMES, this.length.value) <= this.available.value;
     }
 
-    /** Drops what is far, fetches what is near. */
+    /** Drops chunks far from the playhead and fetches near ones. */
     private feed(): void {
         if (!this.node || this.signal.aborted)
             return;
@@ -252,7 +252,7 @@ export class Player {
             this.pending.delete(name);
             this.feed();
         } else if (!this.signal.aborted) {
-            // The name stays pending meanwhile, so that it isn't asked for at each report.
+            // The name stays pending meanwhile, so that not every report requests it again.
             setTimeout(() => {
                 this.pending.delete(name);
                 this.feed();

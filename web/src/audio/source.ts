@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Where the samples of a stem come from: ranges of a WAV file, also while it grows, or a whole compressed file.
+// Sources of a stem's samples: ranges of a WAV file, also while it grows, or a whole compressed file.
 import { failure, PAGE_HEADER } from "../api";
 import { CHUNK_FRAMES, type Chunk } from "./mix";
 
 export interface Source {
     readonly sampleRate: number;
-    /** The chunk's samples; null: they are not there yet. They lie in `spare` where that can be, and nobody else may then use it. */
+    /** The chunk's samples; null: not available yet. They use the buffer `spare` if possible, which then belongs to them. */
     chunk(index: number, signal: AbortSignal, spare?: ArrayBuffer): Promise<Chunk | null>;
     /** Samples per channel; null: not known yet. */
     readonly frames: number | null;
@@ -48,10 +48,10 @@ export function readWavHeader(header: DataView): WavLayout | null {
 
 const STORED_BYTES = { "16": 2, "24": 3, float: 4 } as const;
 const SAMPLE_BYTES = { "16": 2, "24": 4, float: 4 } as const;
-/** So that reading a body of the expected size reaches its end before that of the buffer. */
+/** Extra bytes of a buffer, so that the end of a body of the expected size is reached before the end of the buffer. */
 const SLACK_BYTES = 4;
 
-/** What is there of bytes first to last; null: nothing. */
+/** The available part of bytes first to last; null: none. */
 async function fetchRange(url: string, first: number, last: number, signal: AbortSignal): Promise<Response | null> {
     const answer = await fetch(url, { headers: { ...PAGE_HEADER, Range: `bytes=${first}-${last}` }, signal });
     if (answer.status === 416 || answer.status === 409)
@@ -62,8 +62,8 @@ async function fetchRange(url: string, first: number, last: number, signal: Abor
 }
 
 /**
- * Reads a body into `buffer` from `at` on, and returns the buffer, which is detached meanwhile, and how many bytes came. Otherwise each chunk of a song
- * would become garbage, of which a browser lets hundreds of megabytes gather.
+ * Reads a body into `buffer` from `at` on. Returns the buffer, which is detached meanwhile, and the number of bytes read. Without reuse, browsers
+ * accumulate hundreds of megabytes of garbage before they collect it.
  */
 async function readInto(answer: Response, buffer: ArrayBuffer, at: number): Promise<[ArrayBuffer, number]> {
     let reader: ReadableStreamBYOBReader;
@@ -83,7 +83,7 @@ async function readInto(answer: Response, buffer: ArrayBuffer, at: number): Prom
     }
 }
 
-/** Of 24-bit integers in the last three quarters of the samples' room: each is written before or where it was read. */
+/** Converts 24-bit integers in the last three quarters of the samples' buffer in place. Each sample is written at or before its own bytes. */
 function widen(buffer: ArrayBuffer, samples: number): Float32Array<ArrayBuffer> {
     const octets = new Uint8Array(buffer);
     const result = new Float32Array(buffer, 0, samples);
@@ -95,7 +95,7 @@ function widen(buffer: ArrayBuffer, samples: number): Float32Array<ArrayBuffer> 
 export class WavSource implements Source {
     private constructor(private readonly url: string, private layout: WavLayout) {}
 
-    /** null: the file has not begun yet. */
+    /** null: the file does not exist yet. */
     static async open(url: string, signal: AbortSignal): Promise<WavSource | null> {
         const answer = await fetchRange(url, 0, HEADER_BYTES - 1, signal);
         const layout = answer && readWavHeader(new DataView(await answer.arrayBuffer()));
@@ -118,7 +118,7 @@ export class WavSource implements Source {
         return this.layout.dataBytes === null ? null : Math.floor(this.layout.dataBytes / this.frameBytes);
     }
 
-    /** Looks again how long the file is. */
+    /** Updates the length of the file. */
     async refresh(signal: AbortSignal): Promise<void> {
         this.layout = (await WavSource.open(this.url, signal))?.layout ?? this.layout;
     }
@@ -143,7 +143,7 @@ export class WavSource implements Source {
     }
 }
 
-/** A file that can't be cut, as the browser decodes it; kept in memory as 16-bit samples. */
+/** A file that can't be read in ranges: the browser decodes it, and it stays in memory as 16-bit samples. */
 export class DecodedSource implements Source {
     readonly sampleRate = 44100;
 

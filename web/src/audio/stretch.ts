@@ -3,7 +3,7 @@
 // input are joined where they fit best.
 
 const SEQUENCE = 3528; // 80 ms at 44.1 kHz
-const SEEK = 882; // 20 ms: where the best fit is looked for
+const SEEK = 882; // 20 ms: the range of the search for the best fit
 const OVERLAP = 441; // 10 ms
 const CAPACITY = 32768;
 
@@ -25,7 +25,7 @@ export class Stretch {
         this.fresh = true;
     }
 
-    /** Frames of input that wait. */
+    /** Frames of input not used yet. */
     get waiting(): number {
         return this.inCount;
     }
@@ -36,7 +36,7 @@ export class Stretch {
         this.inCount += left.length;
     }
 
-    /** Makes output of what is there. Returns whether there was enough. */
+    /** Makes output of the input. Returns whether there was enough input. */
     step(speed: number): boolean {
         const advance = SEQUENCE - OVERLAP;
         const skip = speed * advance + this.fraction;
@@ -62,7 +62,7 @@ export class Stretch {
         return true;
     }
 
-    /** Takes output away. */
+    /** Removes output. */
     shift(frames: number): void {
         this.left.copyWithin(0, frames, this.count);
         this.right.copyWithin(0, frames, this.count);

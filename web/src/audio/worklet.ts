@@ -12,7 +12,7 @@ declare class AudioWorkletProcessor {
 declare function registerProcessor(name: string, processor: unknown): void;
 
 const BLOCK = 128;
-const FADE_FRAMES = 512; // of starting, pausing and seeking: no clicks
+const FADE_FRAMES = 512; // at start, pause and seek, against clicks
 const SILENT: Gains = [0, 0];
 
 class StemsProcessor extends AudioWorkletProcessor {
@@ -31,7 +31,7 @@ class StemsProcessor extends AudioWorkletProcessor {
     private playing = false;
     private waiting = false;
     private fade = 0; // 0 to 1
-    private ending = false; // fades out, and then pauses
+    private ending = false; // fades out, then pauses
     private sinceReport = 0;
 
     constructor(options: { processorOptions: { tracks: number } }) {
@@ -103,7 +103,7 @@ class StemsProcessor extends AudioWorkletProcessor {
         return this.chunks.every((map) => map.has(index));
     }
 
-    /** Mixes the next frames into left and right, up to a block, and moves on. Returns how many; 0: none are there. */
+    /** Mixes up to a block of the next frames into left and right and advances. Returns their number; 0: none are available. */
     private mix(): number {
         const { left, right } = this;
         left.fill(0);

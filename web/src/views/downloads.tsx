@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What leaves the page: the mix, single files, all of them, and links.
+// Downloads: the mix, single files, all files, and links.
 import { useSignal } from "@preact/signals";
 import { api, type Job, type Link } from "../api";
 import { exportMix } from "../audio/export";

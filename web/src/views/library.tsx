@@ -49,7 +49,7 @@ export function Library() {
     };
     const search = async (value: string) => {
         query.value = value;
-        while (value && nextCursor.value && query.value === value) // all songs are looked at
+        while (value && nextCursor.value && query.value === value) // a search covers all songs
             await more();
     };
     return (

@@ -16,7 +16,7 @@ function panText(pan: number): string {
     return percent === 0 ? strings.panCenter : pan < 0 ? strings.panLeft(percent) : strings.panRight(percent);
 }
 
-/** A fader's way is in decibels, nearly: the cube of it is the gain, and its top +6 dB. */
+/** The gain is twice the cube of a fader's position, which is nearly linear in decibels; the top is +6 dB. */
 const toGain = (way: number) => 2 * way ** 3;
 const toWay = (gain: number) => Math.cbrt(gain / 2);
 
@@ -47,7 +47,7 @@ function TrackHead({ track, number }: { track: Track; number: number }) {
                     aria-valuetext={decibels(track.volume.value)} title={decibels(track.volume.value)}
                     onInput={(event) => {
                         const gain = toGain(event.currentTarget.valueAsNumber);
-                        track.volume.value = Math.abs(gain - 1) < 0.04 ? 1 : gain; // unity catches
+                        track.volume.value = Math.abs(gain - 1) < 0.04 ? 1 : gain; // snaps to unity
                     }}
                     onDblClick={() => (track.volume.value = 1)}
                 />
@@ -143,7 +143,7 @@ export function Transport({ mixer, onKeys }: { mixer: Mixer; onKeys: () => void 
     );
 }
 
-/** Without a chosen part, the next ten seconds. */
+/** Turns the loop on or off. If no part was chosen, the next ten seconds are. */
 function toggleLoop(mixer: Mixer): void {
     const { player } = mixer;
     if (player.loop.value)
@@ -160,7 +160,7 @@ function setLoopEdge(mixer: Mixer, edge: 0 | 1): void {
         player.setLoop(range);
 }
 
-/** Whether a key means something to the element that has the focus. */
+/** Whether the element with the focus uses the key itself. */
 function isTakenBy(target: EventTarget | null, key: string): boolean {
     if (!(target instanceof HTMLElement))
         return false;

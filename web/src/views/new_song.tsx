@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Choosing songs and what is made of them.
+// The choice of songs and options.
 import { computed, signal, useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { Failure, type Model } from "../api";
@@ -7,7 +7,7 @@ import { addFiles, addUrl, canWrite, config, dropUpload, models, retryUpload, up
 import { duration, size, stemName, text } from "../text";
 import { Icon, IconButton, Problem, Progress } from "./parts";
 
-/** Failures that the same file meets again. */
+/** Failures that a retry with the same file cannot avoid. */
 const FINAL = ["too-large", "too-long", "unsupported-media-type", "unreadable-audio", "infected", "forbidden"];
 const LOSSY = ["mp3", "ogg", "opus", "m4a", "wma"];
 
@@ -34,7 +34,7 @@ function toggled(set: ReadonlySet<string>, item: string, on: boolean): ReadonlyS
     return copy;
 }
 
-/** Mixes that a model allows: all stems but one. */
+/** The mixes that a model offers: all stems but one. */
 function possibleMixes(of: Model): { name: string; without: string; stems: string[] }[] {
     if (of.stems.length < 3)
         return [];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Small things that all views use.
+// Components that all views use.
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Failure } from "../api";
@@ -51,7 +51,7 @@ export function IconButton(props: {
     );
 }
 
-/** A failure in words: what happened, what to do, and what the service says of it. */
+/** A failure: what happened, what to do, and the service's own message. */
 export function Problem({ error, onRetry, onDismiss }: { error: unknown; onRetry?: (() => void) | undefined; onDismiss?: () => void }) {
     const strings = text.value;
     const failed = error instanceof Failure ? error : new Failure("other", error instanceof Error ? error.message : String(error));
@@ -70,7 +70,7 @@ export function Problem({ error, onRetry, onDismiss }: { error: unknown; onRetry
     );
 }
 
-/** A modal dialog, open as long as it is there. */
+/** A modal dialog, open while it is rendered. */
 export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ComponentChildren }) {
     const element = useRef<HTMLDialogElement>(null);
     useEffect(() => element.current?.showModal(), []);

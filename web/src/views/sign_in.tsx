@@ -7,7 +7,7 @@ import { Problem } from "./parts";
 
 export function SignIn() {
     const strings = text.value;
-    // How the service says that signing in elsewhere has failed (GET /v1/session/callback).
+    // The address by which the service reports a failed sign-in at the OAuth server (GET /v1/session/callback).
     const refused = /^#\/sign-in\/([a-z-]+)$/.exec(location.hash)?.[1];
     const failed = useSignal<unknown>(refused ? new Failure(refused, "") : null);
     const busy = useSignal(false);

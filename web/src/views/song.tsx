@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One song: how far it is, its mixer, its downloads.
+// One song: its progress, mixer and downloads.
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { api, Failure, type Job } from "../api";

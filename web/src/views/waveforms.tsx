@@ -11,7 +11,7 @@ const DRAG_PIXELS = 5;
 
 type Draw = (canvas: HTMLCanvasElement, context: CanvasRenderingContext2D, width: number, height: number) => void;
 
-/** Calls `draw` in the next frame after a signal that it has read changes, or the element's size does. */
+/** Calls `draw` in the next frame after a change of a signal that it reads, or of the element's size. */
 function useDrawing(draw: Draw, inputs: unknown[]) {
     const ref = useRef<HTMLCanvasElement>(null);
     useEffect(() => {
@@ -50,7 +50,7 @@ function useDrawing(draw: Draw, inputs: unknown[]) {
     return ref;
 }
 
-/** Columns of peaks from `first` on, `perPixel` of them to a pixel, as upright bars: filling an outline takes several times as long. */
+/** Draws peaks from `first` on, `perPixel` of them in a pixel, as upright bars. Filling an outline takes several times as long. */
 function bars(context: CanvasRenderingContext2D, peaks: Int8Array, first: number, perPixel: number, fromX: number, toX: number, height: number) {
     const middle = height / 2, scale = (height / 2 - 1) / 127;
     for (let x = fromX, peak = first; x < toX; x++, peak += perPixel) {
@@ -82,7 +82,7 @@ function drawTrack(context: CanvasRenderingContext2D, mixer: Mixer, peaks: Peaks
             const frame = start + x * framesPerPixel;
             if (tile) {
                 bars(context, tile, (frame - index * Peaks.tileFrames) / Peaks.tileSamples, perPixel, x, end, height);
-            } else { // until it comes
+            } else { // until the tile has arrived
                 const { peaks: level, samples } = peaks.level(framesPerPixel);
                 bars(context, level, frame / samples, framesPerPixel / samples, x, end, height);
             }
@@ -151,7 +151,7 @@ export function Overview({ mixer }: { mixer: Mixer }) {
     return <canvas ref={ref} class="overview" aria-hidden="true" />;
 }
 
-/** What is drawn over the waveforms: the playhead, the loop, and what is not there yet. */
+/** Drawn over the waveforms: the playhead, the loop, and the part that is not separated yet. */
 export function Overlay({ mixer }: { mixer: Mixer }) {
     const element = useRef<HTMLDivElement>(null);
     const { player } = mixer;
@@ -208,7 +208,7 @@ export function Overlay({ mixer }: { mixer: Mixer }) {
     );
 }
 
-/** What the pointer does on waveforms and ruler: a click seeks, dragging chooses the loop; a finger scrolls. Wheels scroll and zoom. */
+/** Handles the pointer on waveforms and ruler: a click seeks, dragging sets the loop (with a finger: scrolls), the wheel scrolls and zooms. */
 export function usePointer(mixer: Mixer) {
     const ref = useRef<HTMLDivElement>(null);
     useEffect(() => {
