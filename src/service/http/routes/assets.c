@@ -49,9 +49,8 @@ static int send_asset(spl_request *request, const char *file, const char *cache,
         {"Cross-Origin-Resource-Policy", "same-origin"},
     };
     const char *none_match = spl_request_header(request, "If-None-Match");
-    if (none_match && spl_etag_listed(none_match, asset->tag)) {
+    if (none_match && spl_etag_listed(none_match, asset->tag))
         return spl_answer_empty(request, MHD_HTTP_NOT_MODIFIED, headers, ret_problem);
-    }
     struct MHD_Response *response =
         MHD_create_response_from_buffer(size, (void *)(uintptr_t)data, MHD_RESPMEM_PERSISTENT);
     if (gzip)

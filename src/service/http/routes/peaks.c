@@ -50,9 +50,8 @@ static int send_peaks(spl_request *request, const spl_job_file *file, const spl_
         {complete ? "ETag" : NULL, tag},
         {NULL, NULL}};
     const char *none_match = spl_request_header(request, "If-None-Match");
-    if (complete && none_match && spl_etag_listed(none_match, tag)) {
+    if (complete && none_match && spl_etag_listed(none_match, tag))
         return spl_answer_empty(request, MHD_HTTP_NOT_MODIFIED, headers, ret_problem);
-    }
     uint8_t *data;
     size_t size;
     const spl_jobs_client client = {request->principal.id, spl_request_is_gone, request};
