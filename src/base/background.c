@@ -4,8 +4,7 @@
  */
 #include "base/background.h"
 
-#include <pthread.h>
-#include <signal.h>
+#include "base/thread.h"
 
 struct spl_background {
     pthread_t thread;
@@ -42,15 +41,11 @@ int spl_background_new(spl_background **ret_background, spl_error *ret_error) {
     pthread_mutex_init(&background->mutex, NULL);
     pthread_cond_init(&background->work, NULL);
     pthread_cond_init(&background->news, NULL);
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int failed = pthread_create(&background->thread, NULL, thread_main, background);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    background->started = !failed;
-    if (failed) {
+    const int status = spl_thread_start(thread_main, background, &background->thread, ret_error);
+    background->started = status == 0;
+    if (status < 0) {
         spl_background_free(background);
-        return spl_fail_errno(ret_error, failed, "cannot start a thread");
+        return status;
     }
     *ret_background = background;
     return 0;

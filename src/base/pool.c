@@ -12,9 +12,9 @@
  */
 #include "base/pool.h"
 
-#include <pthread.h>
+#include "base/thread.h"
+
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -149,27 +149,20 @@ static void *thread_main(void *argument) {
 }
 
 static int start_threads(spl_pool *pool, spl_error *ret_error) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int status = 0;
-    while (status == 0 && pool->started < pool->threads - 1) {
+    while (pool->started < pool->threads - 1) {
         thread_start *start = malloc(sizeof(*start));
-        if (!start) {
-            status = spl_fail_memory(ret_error);
-            break;
-        }
+        if (!start)
+            return spl_fail_memory(ret_error);
         *start = (thread_start){.pool = pool, .thread = pool->started + 1};
-        int failed = pthread_create(&pool->handles[pool->started], NULL, thread_main, start);
-        if (failed) {
+        const int status =
+            spl_thread_start(thread_main, start, &pool->handles[pool->started], ret_error);
+        if (status < 0) {
             free(start);
-            status = spl_fail_errno(ret_error, failed, "cannot start a thread");
-        } else {
-            pool->started++;
+            return status;
         }
+        pool->started++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return status;
+    return 0;
 }
 
 int spl_pool_new(unsigned threads, spl_pool **ret_pool, spl_error *ret_error) {
