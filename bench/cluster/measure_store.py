@@ -40,11 +40,11 @@ def counters(server):
     return int(commits), int(wal), cpu_s(server)
 
 
-def load(build, server, jobs, workers, beats, queued=0):
+def load(build, server, jobs, workers, heartbeats, queued=0):
     """Returns (transactions, WAL bytes, CPU seconds) per job, the rate in jobs/s, and the output of
     store_load."""
     before = counters(server)
-    done = subprocess.run([build / "tests/scale/store_load", server.url(), str(jobs), str(workers), str(beats), str(queued)],
+    done = subprocess.run([build / "tests/scale/store_load", server.url(), str(jobs), str(workers), str(heartbeats), str(queued)],
                           capture_output=True, text=True, check=True)
     after = counters(server)
     rate = float(re.search(r": (\d+) jobs/s", done.stdout)[1])
@@ -59,7 +59,7 @@ def explain(server, statement):
     return float(re.search(r"Execution Time: ([\d.]+)", text)[1])
 
 
-SCHEMA = "".join((REPOSITORY / f"src/service/store/{name}.sql").read_text() for name in ("schema", "schema_2", "postgres", "schema_3"))
+SCHEMA = "".join((REPOSITORY / f"src/service/store/{name}.sql").read_text() for name in ("schema", "schema_2", "postgres", "schema_3", "schema_4", "schema_5"))
 
 FILL = """
 INSERT INTO jobs (id, owner, state, priority, created_ms, started_ms, finished_ms, expires_ms, available_ms, attempts, cancel_requested, dead_letter,

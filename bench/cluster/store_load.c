@@ -3,10 +3,10 @@
  * Load test of the job store. Threads behave as workers do (claim, outputs, heartbeats, end)
  * without separating anything, and clients create jobs.
  *
- *     store_load URL JOBS WORKERS BEATS [QUEUED [OWNERS]]
+ *     store_load URL JOBS WORKERS HEARTBEATS [QUEUED [OWNERS]]
  *
  * It first creates QUEUED jobs that are never claimed. WORKERS threads then process JOBS jobs with
- * BEATS heartbeats each. It prints the duration of each kind of call in milliseconds.
+ * HEARTBEATS heartbeats each. It prints the duration of each kind of call in milliseconds.
  */
 #include "base/clock.h"
 #include "service/store/store.h"
@@ -16,13 +16,13 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef enum call { CREATE, GET, CLAIM, OUTPUT, BEAT, FINISH, STATS, CALLS } call;
-static const char *const names[] = {"create", "get",    "claim", "set_output",
-                                    "beat",   "finish", "stats"};
+typedef enum call { CREATE, GET, CLAIM, OUTPUT, HEARTBEAT, FINISH, STATS, CALLS } call;
+static const char *const names[] = {"create",    "get",    "claim", "set_output",
+                                    "heartbeat", "finish", "stats"};
 
 static spl_store *store;
 static atomic_uint to_create, done, next_id;
-static unsigned beats, owners = 100;
+static unsigned heartbeats, owners = 100;
 static _Atomic double spent_s[CALLS], longest_s[CALLS];
 static atomic_uint calls[CALLS];
 
@@ -91,10 +91,10 @@ static void work_on(const spl_job *job) {
     int status;
     static const char *const stems[] = {"vocals", "accompaniment"};
     for (int complete = 0; complete < 2; complete++) {
-        for (unsigned i = 0; complete && i < beats; i++) {
+        for (unsigned i = 0; complete && i < heartbeats; i++) {
             bool cancel;
-            TIMED(BEAT, heartbeat, job->id, job->fence, spl_wall_ms(), 30000,
-                  (double)(i + 1) / beats, &cancel, &error);
+            TIMED(HEARTBEAT, heartbeat, job->id, job->fence, spl_wall_ms(), 30000,
+                  (double)(i + 1) / heartbeats, &cancel, &error);
         }
         for (size_t i = 0; i < SPL_ARRAY_SIZE(stems); i++) {
             spl_job_output output = {.complete = complete, .bytes = 4 << 20};
@@ -141,11 +141,16 @@ static void *be_worker(void *user) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 5)
+    pthread_t threads[1024], clients[8];
+    const unsigned jobs = argc < 5 ? 0 : (unsigned)atoi(argv[2]);
+    const unsigned workers = argc < 5 ? 0 : (unsigned)atoi(argv[3]);
+    if (jobs == 0 || workers > SPL_ARRAY_SIZE(threads)) {
+        fprintf(stderr, "usage: store_load URL JOBS WORKERS HEARTBEATS [QUEUED [OWNERS]], with up "
+                        "to 1,024 workers\n");
         return 2;
-    const unsigned jobs = (unsigned)atoi(argv[2]), workers = (unsigned)atoi(argv[3]);
+    }
     const unsigned queued = argc > 5 ? (unsigned)atoi(argv[5]) : 0;
-    beats = (unsigned)atoi(argv[4]);
+    heartbeats = (unsigned)atoi(argv[4]);
     owners = argc > 6 ? (unsigned)atoi(argv[6]) : 100;
     spl_error error;
     const spl_store_postgres options = {.url = argv[1], .connections = 64, .listens = true};
@@ -164,7 +169,6 @@ int main(int argc, char **argv) {
     }
     atomic_store(&to_create, jobs);
     const double started_s = spl_now_s();
-    pthread_t threads[1024], clients[8];
     for (size_t i = 0; i < SPL_ARRAY_SIZE(clients); i++)
         pthread_create(&clients[i], NULL, be_client, NULL);
     unsigned count = jobs;
@@ -178,7 +182,7 @@ int main(int argc, char **argv) {
     spl_store_stats stats;
     TIMED(STATS, stats, &stats, &error);
     printf("%u jobs in %.1f s: %.0f jobs/s, %.0f calls/s\n", jobs, took_s, jobs / took_s,
-           jobs * (beats + 8.0) / took_s);
+           jobs * (heartbeats + 8.0) / took_s);
     for (size_t i = 0; i < CALLS; i++) {
         const unsigned n = atomic_load(&calls[i]);
         printf("%-10s %7u  mean %8.3f ms  longest %8.1f ms\n", names[i], n,
