@@ -40,7 +40,7 @@ typedef enum spl_status {
     SPL_E_FORMAT = -5,      /* data is damaged or not in the expected format */
     SPL_E_UNSUPPORTED = -6, /* well formed, but not supported by this build */
     SPL_E_CHECKSUM = -7,    /* content does not match its recorded checksum */
-    SPL_E_CANCELED = -8,    /* the caller asked to stop */
+    SPL_E_CANCELED = -8,    /* canceled by the caller, a user or a client */
     SPL_E_LIMIT = -9,       /* a configured limit was exceeded */
     SPL_E_PERMISSION = -10, /* the operating system denied access */
     SPL_E_HELPER = -11,     /* the codec helper is missing, crashed or was killed */

@@ -12,9 +12,9 @@
 /* Who may have written a file that is opened. */
 typedef enum spl_file_trust {
     SPL_FILE_ANYBODYS, /* anybody: its content is validated or harmless */
-    SPL_FILE_TRUSTED,  /* only this process's user and root: the owner is one of them, and nobody
-                          else has write access */
-    SPL_FILE_PRIVATE,  /* as SPL_FILE_TRUSTED, and nobody else has read access */
+    /* Only root and this process's user: one of them owns it, and nobody else has write access. */
+    SPL_FILE_TRUSTED,
+    SPL_FILE_PRIVATE, /* as SPL_FILE_TRUSTED, and nobody else has read access */
 } spl_file_trust;
 
 /* Opens a regular file for reading. Never blocks, whatever `path` names. Errors: FORMAT (not a

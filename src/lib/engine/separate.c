@@ -42,7 +42,7 @@ static int read_ahead(spl_engine_run *s, size_t wanted) {
             return status;
         if (count > wanted - s->pass.ahead_samples)
             return spl_fail(s->error, SPL_E_ARGUMENT,
-                            "the source gave more samples than asked for");
+                            "the source returned more samples than requested");
         const int checked = spl_samples_check(to, count, 2, s->pass.samples_read, s->error);
         if (checked < 0)
             return checked;

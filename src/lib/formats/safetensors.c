@@ -4,7 +4,7 @@
  *
  * The reader validates everything: the header's length is limited, its JSON may not repeat a key,
  * each tensor's byte range must match its shape, and the sorted ranges must cover the data exactly.
- * Half precision is expanded when a tensor is asked for, single precision is used in place.
+ * Half precision is expanded when a tensor is requested; single precision is used in place.
  */
 #include "lib/formats/safetensors.h"
 

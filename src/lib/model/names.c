@@ -33,7 +33,7 @@ static int find_in(const char *parent, const char *name, char folder[SPL_NAMES_F
     const char *meaning = json_string_value(json_object_get(names, name));
     if (!meaning || !spl_is_plain_name(meaning, SPL_NAMES_FOLDER_BYTES - 1))
         return spl_fail(ret_error, SPL_E_FORMAT,
-                        "%s/" NAMES_FILE " does not say which model folder %s is", parent, name);
+                        "%s/" NAMES_FILE " names no valid model folder for %s", parent, name);
     snprintf(folder, SPL_NAMES_FOLDER_BYTES, "%s", meaning);
     return 0;
 }

@@ -99,9 +99,10 @@ int spl_check_stem_array(const json_t *array, const char *key, const char *path,
 int spl_check_stem_names(const spl_model_info *info, const char *path, spl_error *ret_error) {
     for (unsigned i = 0; i < info->stem_count + info->group_count; i++) {
         if (!spl_is_plain_name(info->stems[i].name, SPL_STEM_NAME_MAX_BYTES))
-            return spl_fail(ret_error, SPL_E_FORMAT,
-                            "%s: \"%.100s\" cannot be a stem's name, for files are named after it",
-                            path, info->stems[i].name);
+            return spl_fail(
+                ret_error, SPL_E_FORMAT,
+                "%s: \"%.100s\" cannot be a stem's name, because files are named after it", path,
+                info->stems[i].name);
         for (unsigned j = 0; j < i; j++) {
             if (strcmp(info->stems[i].name, info->stems[j].name) == 0)
                 return spl_fail(ret_error, SPL_E_FORMAT, "%s names the stem %s twice", path,

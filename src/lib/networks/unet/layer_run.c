@@ -367,8 +367,8 @@ typedef struct block_products {
     pixel_rows next;
 } block_products;
 
-/* Computes the products of one row of the transformed tiles; the element at infinity is separate.
- */
+/* Computes the products of one row of elements. The one at infinity is a call of its own:
+ * in a plain layer its sum has fewer phases. */
 static void multiply_row(block_products *block, unsigned row, unsigned columns) {
     const tiles *t = block->t;
     const spl_layer *layer = t->layer;
@@ -453,7 +453,7 @@ typedef struct panel_products {
     float *output;
 } panel_products;
 
-/* Computes the products of one chunk of a phase's channels, or adds them to the output. */
+/* Computes the products of one chunk of a phase's channels. `add`: adds them to the output. */
 static void multiply_chunk(panel_products *p, unsigned phase, unsigned chunk, bool add) {
     const tiles *t = p->t;
     const spl_layer *layer = t->layer;
