@@ -90,7 +90,7 @@ complete $in_models -s o -l folder -x -a '(__fish_complete_directories)' -d 'Mod
 complete $in_models -l licence -x -d 'Licence of the weights'
 complete $in_models -l source -x -d 'Where the weights come from'
 complete $in_models -l from -r -F -d 'Where to pull from, URL or folder'
-complete $in_models -l timeout -x -d 'Give up when nothing comes for so long, in seconds'
+complete $in_models -l timeout -x -d 'Give up when no data arrives for this time, in seconds'
 complete $in_models -l json -d 'JSON to standard output'
 complete $in_models -s h -l help -d 'Print the options'
 

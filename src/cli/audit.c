@@ -94,7 +94,7 @@ int cli_audit(int argc, char **argv) {
         return CLI_EXIT_OK;
     }
     if (status == 0 && (argc - first != 1 || strcmp(argv[first], "verify") != 0))
-        status = spl_fail(&error, SPL_E_ARGUMENT, "write it as: spleeterd audit %s",
+        status = spl_fail(&error, SPL_E_ARGUMENT, "usage: spleeterd audit %s",
                           cli_audit_command.synopsis);
     if (status == 0)
         status = run(&request, &error);

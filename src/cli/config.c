@@ -76,9 +76,10 @@ static int check(int argc, char **argv, spl_error *ret_error) {
     if (!offline && status == 0)
         spl_service_check_remote(&settings, add_problem, &found);
     else if (!offline)
-        add_problem(&found,
-                    "the port, database, storage, virus scanner and issuer were not asked, because "
-                    "settings are wrong");
+        add_problem(
+            &found,
+            "the port, database, storage, virus scanner and issuer were not checked, because "
+            "settings are wrong");
     if (json) {
         json_t *object = json_pack("{s:o, s:o}", "settings", spl_settings_to_json(&settings),
                                    "problems", found.texts);
@@ -106,7 +107,7 @@ int cli_config(int argc, char **argv) {
     if (strcmp(action, "table") == 0 && argc == 2)
         spl_settings_print_markdown(stdout);
     else
-        status = spl_fail(&error, SPL_E_ARGUMENT, "write it as: spleeterd config %s",
+        status = spl_fail(&error, SPL_E_ARGUMENT, "usage: spleeterd config %s",
                           cli_config_command.synopsis);
     if (status < 0)
         cli_complain("%s", error.message);

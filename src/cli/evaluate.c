@@ -259,7 +259,7 @@ static void explain_ill_conditioned(const spl_songs *songs, const spl_song_score
         for (unsigned k = 0; scores[i].error.status == SPL_OK && k < scores[i].bss.stems; k++)
             any |= scores[i].bss.ill_conditioned[k];
         if (any)
-            cli_complain("%s: warning: SIR and SAR are left out, for they depend on rounding here: "
+            cli_complain("%s: warning: SIR and SAR are left out, because they depend on rounding: "
                          "the true stems have no sound in part of the spectrum, as after lossy "
                          "encoding",
                          songs->songs[i].name);

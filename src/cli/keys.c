@@ -142,7 +142,7 @@ static int act(const char *data_dir, const keys_request *request, int argc, char
     if (strcmp(action, "list") == 0 && argc == 1)
         return request->json ? list_as_json(data_dir, ret_error)
                              : spl_keys_list(data_dir, stdout, ret_error);
-    return spl_fail(ret_error, SPL_E_ARGUMENT, "write it as: spleeterd keys %s",
+    return spl_fail(ret_error, SPL_E_ARGUMENT, "usage: spleeterd keys %s",
                     cli_keys_command.synopsis);
 }
 

@@ -30,12 +30,10 @@ enum {
 static const cli_option options[] = {
     {KEY_CONFIG, "config", "FILE",
      "import: Spleeter's JSON configuration of the checkpoint. Default: recognised, for Deezer's "
-     "own "
-     "2stems, 4stems and 5stems"},
+     "own 2stems, 4stems and 5stems"},
     {KEY_NAME, "name", "NAME",
      "import: name of the model. Default: the name of the checkpoint's folder, after spleeter- "
-     "when "
-     "there is no --config"},
+     "when there is no --config"},
     {'o', "folder", "FOLDER",
      "import: the model folder to make. Default: one named as the model, among the user's models"},
     {KEY_LICENCE, "licence", "TEXT", "import: licence of the weights, to be kept with them."},
@@ -44,7 +42,7 @@ static const cli_option options[] = {
      "pull: where checksum.json and the archives are: an https, http or file URL, or a folder. "
      "Default: $SPLEETER_MODEL_URL, or Deezer's release"},
     {KEY_TIMEOUT, "timeout", "SECONDS",
-     "pull: give up when nothing comes for so long. Default: 30"},
+     "pull: give up when no data arrives for this time. Default: 30"},
     {KEY_JSON, "json", NULL, "list, info, verify: write JSON to standard output."},
     {'h', "help", NULL, "Print this text."},
 };
@@ -319,8 +317,7 @@ static cli_exit run(models_request *request, int argc, char **argv, spl_error *r
         return cli_models_pull(&request->pull, argv + 1, argc - 1, ret_error);
     if (strcmp(action, "import") == 0 && argc == 2)
         return import_model(&request->import, argv[1], ret_error);
-    spl_fail(ret_error, SPL_E_ARGUMENT, "write it as: spleeterd models %s",
-             cli_models_command.synopsis);
+    spl_fail(ret_error, SPL_E_ARGUMENT, "usage: spleeterd models %s", cli_models_command.synopsis);
     return CLI_EXIT_USAGE;
 }
 

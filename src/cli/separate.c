@@ -352,7 +352,7 @@ static int claim_default_folder(const char *folder, spl_error *ret_error) {
         return spl_fail_errno(ret_error, errno, "cannot make the folder %s", folder);
     if (!S_ISDIR(found.st_mode) || found.st_uid != geteuid())
         return spl_fail(ret_error, SPL_E_PERMISSION,
-                        "%s is not a folder of yours; give another with -o", folder);
+                        "%s is not a folder that you own; give another with -o", folder);
     return 0;
 }
 

@@ -143,7 +143,7 @@ int cli_webhooks(int argc, char **argv) {
         return CLI_EXIT_OK;
     }
     if (status == 0 && (argc - first != 1 || strcmp(argv[first], "verify") != 0))
-        status = spl_fail(&error, SPL_E_ARGUMENT, "write it as: spleeterd webhooks %s",
+        status = spl_fail(&error, SPL_E_ARGUMENT, "usage: spleeterd webhooks %s",
                           cli_webhooks_command.synopsis);
     if (status == 0)
         code = verify(&request, &error);

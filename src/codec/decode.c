@@ -175,14 +175,15 @@ static int open_codec(decode *d, spl_error *ret_error) {
     if (parameters->ch_layout.nb_channels < 1 ||
         parameters->ch_layout.nb_channels > SPL_CHANNELS_MAX)
         return spl_fail(ret_error, SPL_E_UNSUPPORTED,
-                        "%d channels, where 1 to %d can be decoded; mix them down first",
+                        "it has %d channels; files of 1 to %d can be decoded, so mix it down first",
                         parameters->ch_layout.nb_channels, SPL_CHANNELS_MAX);
     if (parameters->sample_rate < SAMPLE_RATE_MIN_HZ ||
         parameters->sample_rate > SAMPLE_RATE_MAX_HZ)
-        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
-                        "a sample rate of %d Hz, where %d to %d Hz can be decoded; "
-                        "if that is wrong the file is damaged",
-                        parameters->sample_rate, SAMPLE_RATE_MIN_HZ, SAMPLE_RATE_MAX_HZ);
+        return spl_fail(
+            ret_error, SPL_E_UNSUPPORTED,
+            "its sample rate is %d Hz; %d to %d Hz can be decoded. If the rate is wrong, "
+            "the file is damaged",
+            parameters->sample_rate, SAMPLE_RATE_MIN_HZ, SAMPLE_RATE_MAX_HZ);
 
     d->codec = avcodec_alloc_context3(codec);
     d->packet = av_packet_alloc();
@@ -259,7 +260,7 @@ static void prepare_output(decode *d) {
 }
 
 static int fail_limit(const decode *d, const char *how, spl_error *ret_error) {
-    return spl_fail(ret_error, SPL_E_LIMIT, "%s than the %g seconds that are allowed", how,
+    return spl_fail(ret_error, SPL_E_LIMIT, "%s than the allowed %g seconds", how,
                     d->options.limit_s);
 }
 
@@ -349,17 +350,17 @@ static int deliver(decode *d, const float *samples, size_t count, spl_error *ret
 /* Converts a frame, or drains the converter (NULL). */
 static int convert(decode *d, const AVFrame *frame, spl_error *ret_error) {
     int count = frame ? frame->nb_samples : 0;
-    const int room = swr_get_out_samples(d->swr, count);
+    const int capacity = swr_get_out_samples(d->swr, count);
     size_t bytes = 0;
     int code = AVERROR(ENOMEM);
-    if (room >= 0 &&
-        spl_mul_size((size_t)room + 1, (size_t)d->out_layout.nb_channels * 4, &bytes) &&
+    if (capacity >= 0 &&
+        spl_mul_size((size_t)capacity + 1, (size_t)d->out_layout.nb_channels * 4, &bytes) &&
         bytes <= INT32_MAX) {
         av_fast_malloc(&d->converted, &d->converted_bytes, bytes);
         uint8_t *to[] = {(uint8_t *)d->converted};
         const uint8_t **from = frame ? (const uint8_t **)(uintptr_t)frame->extended_data : NULL;
         if (d->converted)
-            code = swr_convert(d->swr, to, room + 1, from, count);
+            code = swr_convert(d->swr, to, capacity + 1, from, count);
     }
     if (code < 0)
         return spl_libav_fail(ret_error, code, SPL_E_FORMAT, "samples cannot be converted");

@@ -31,10 +31,11 @@ void spl_libav_start(unsigned mib) {
 
 int spl_libav_fail(spl_error *error, int code, spl_status otherwise, const char *format, ...) {
     if (code == AVERROR(ENOMEM))
-        return spl_fail(error, SPL_E_BUDGET,
-                        "it would need more than the %u MiB of memory that it may have; the file "
-                        "is damaged, or to be converted to FLAC or WAV first",
-                        memory_mib);
+        return spl_fail(
+            error, SPL_E_BUDGET,
+            "more than the allowed %u MiB of memory would be needed; if the file plays, "
+            "convert it to FLAC or WAV first",
+            memory_mib);
     char what[256];
     va_list arguments;
     va_start(arguments, format);

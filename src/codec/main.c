@@ -76,7 +76,7 @@ int main(int argc, char **argv) {
         return serve(decode);
     fprintf(stderr,
             "spleeterd-codec decodes and encodes audio files for spleeterd, which starts it.\n"
-            "By hand it can be asked for one thing:\n"
+            "You can run one command of it yourself:\n"
             "  spleeterd-codec self-test   whether the sandbox works on this machine\n");
     return 2;
 }

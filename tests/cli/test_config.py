@@ -187,7 +187,7 @@ def test_all_problems_are_reported_at_once(spleeterd, tmp_path):
                     SPLEETER_RETENTIONS="1", SPLEETER_DATA_DIR="/dev/null/x", SPLEETER_MODEL="7stems", SPLEETER_CODEC="/nothing",
                     SPLEETER_ENV="production")
     for words in ("--nonsense", "SPLEETER_PORT", "SPLEETER_QUEUE", "go together", "cannot open /gone", "SPLEETER_RETENTIONS",
-                  "SPLEETER_DATA_DIR", "SPLEETER_MODEL", "/nothing", "there is no API key", "were not asked"):
+                  "SPLEETER_DATA_DIR", "SPLEETER_MODEL", "/nothing", "there is no API key", "were not checked"):
         assert sum(words in line for line in said) == 1, words
     assert len(said) == 11
 

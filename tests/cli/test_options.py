@@ -23,7 +23,7 @@ def test_default_folder_of_another_user(spleeterd, song, tmp_path):
     folder, elsewhere = tmp_path / "tmp" / "separated_audio", tmp_path / "elsewhere"
     elsewhere.mkdir()
     folder.symlink_to(elsewhere)
-    assert f"{folder} is not a folder of yours; give another with -o" in spleeterd("separate", song, code=6).err
+    assert f"{folder} is not a folder that you own; give another with -o" in spleeterd("separate", song, code=6).err
     folder.unlink()
     folder.mkdir()
     (folder / "song").symlink_to(elsewhere)

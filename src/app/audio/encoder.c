@@ -130,9 +130,10 @@ static int check_options(const spl_encode_options *options, const char *name,
                                   : options->codec == SPL_CODEC_WMA ? 2
                                                                     : 8;
     if (options->channels < 1 || options->channels > channels_max)
-        return spl_fail(ret_error, SPL_E_UNSUPPORTED,
-                        "%s: %u channels, where %s files hold 1 to %u; choose another format", name,
-                        options->channels, spl_codec_name(options->codec), channels_max);
+        return spl_fail(
+            ret_error, SPL_E_UNSUPPORTED,
+            "%s: there are %u channels, but %s files hold 1 to %u; choose another format", name,
+            options->channels, spl_codec_name(options->codec), channels_max);
     if (options->channel_mask &&
         (unsigned)__builtin_popcountll(options->channel_mask) != options->channels)
         return spl_fail(ret_error, SPL_E_ARGUMENT, "%s: the channel mask does not have %u bits",
