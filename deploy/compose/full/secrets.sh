@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Makes the secrets of compose.yaml in secrets/, each once: what is there stays. The key of Prometheus is made by the image, so
-# build that first; $SPLEETERD is a program to make it with instead.
+# Makes the secrets of compose.yaml in secrets/ and keeps those that exist. The image makes the key of Prometheus, so build it
+# first, or set $SPLEETERD to a program that makes the key.
 set -eu
 command -v openssl >/dev/null || { echo "$0 needs openssl to make secrets; install it" >&2; exit 1; }
 cd "$(dirname "$0")"
@@ -17,7 +17,7 @@ done
 rm -f database-url
 printf 'postgresql://spleeterd:%s@database/spleeterd' "$(cat database-password)" >database-url
 
-# The S3 server has a key of its own, the service another one that opens its bucket alone. They were one in earlier releases.
+# The S3 server and the service have separate keys. The service's key opens only its bucket. Earlier releases had one key for both.
 if grep -qs '^ROOT_' s3.env; then
     grep '^ROOT_' s3.env >s3-root.env
     rm s3.env
@@ -32,10 +32,10 @@ if [ ! -s metrics-key ]; then
         docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/keys" -e SPLEETER_DATA_DIR=/keys spleeterd keys add prometheus --role metrics >metrics-key
     fi
 fi
-# Compose binds these files into containers, whose users are others than this one and must be able to read them. Nobody else on this host
-# can enter the folder.
+# Compose binds these files into containers, whose users must be able to read them. Other users of this host cannot enter the
+# folder.
 #
-# The service accepts a secret from root or from its own user alone, so the files become root's.
+# The service accepts secrets only if root or its own user owns them, so root becomes the owner.
 bound='database-password database-url secret api-key grafana-password metrics-key keys.json'
 # shellcheck disable=SC2086
 if [ "$(id -u)" = 0 ] || [ -n "${SPLEETERD:-}" ]; then

@@ -55,7 +55,7 @@ spec:
     fsGroup: 10001
     seccompProfile: {type: RuntimeDefault}
   initContainers:
-    # Kubernetes lets everybody write to an emptyDir, and the service refuses such a folder. It gets one of its own inside.
+    # Everybody may write to an emptyDir, and the service refuses such a folder, so this makes a private one inside it.
     - name: data
       image: {{ include "spleeterd.image" . | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
@@ -104,7 +104,7 @@ spec:
         periodSeconds: 5
         timeoutSeconds: 5
       {{- if eq .part "api" }}
-      # The endpoints forget the pod before it stops to listen.
+      # The pod is removed from the endpoints before it stops listening.
       lifecycle:
         preStop: {sleep: {seconds: 5}}
       {{- end }}
