@@ -45,6 +45,11 @@ cli_exit cli_exit_of_stage(int status, spl_pipeline_stage stage) {
     return stage == SPL_STAGE_INPUT ? CLI_EXIT_INPUT : CLI_EXIT_USAGE;
 }
 
+cli_exit cli_exit_of_arguments(int status) {
+    cli_exit code = exit_of_status(status);
+    return code != CLI_EXIT_OK ? code : CLI_EXIT_USAGE;
+}
+
 cli_exit cli_exit_of_model(int status) {
     if (status == SPL_E_NO_SPACE || status == SPL_E_EXISTS)
         return CLI_EXIT_OUTPUT;

@@ -25,6 +25,9 @@ typedef enum cli_exit {
 /* Returns the exit code for a pipeline failure with `status` (negative) in `stage`. */
 cli_exit cli_exit_of_stage(int status, spl_pipeline_stage stage);
 
+/* Returns the exit code for `status` (negative) of a check of the command line. */
+cli_exit cli_exit_of_arguments(int status);
+
 /* Returns the exit code for `status` (negative) of a model function. */
 cli_exit cli_exit_of_model(int status);
 

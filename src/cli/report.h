@@ -43,8 +43,8 @@ void cli_report_start(cli_report *report, size_t total, size_t skipped,
 /* Starts the next input. */
 void cli_report_input(cli_report *report, const char *input);
 
-/* Shows the progress of the current input; a callback for spl_pipeline_options.progress. Returns 1
- * when a signal requests a stop. */
+/* Shows the progress of the current input; a callback for spl_pipeline_options.progress. Returns
+ * CANCELED after a signal that requests a stop. */
 spl_status cli_report_progress(void *user, const spl_progress *progress);
 
 /* Reports that the current input succeeded. */

@@ -364,25 +364,26 @@ static cli_exit run(separate_request *request, char **arguments, size_t argument
     SPL_CLEANUP(cli_plan_free) cli_plan plan = {0};
     cli_report report;
 
-    if (spl_separation_check(&request->separation, "--bit-depth", ret_error) < 0)
-        return CLI_EXIT_USAGE;
-    if (find_inputs(request, arguments, argument_count, &inputs, ret_error) < 0)
-        return CLI_EXIT_USAGE;
+    int status = spl_separation_check(&request->separation, "--bit-depth", ret_error);
+    if (status == 0)
+        status = find_inputs(request, arguments, argument_count, &inputs, ret_error);
+    if (status < 0)
+        return cli_exit_of_arguments(status);
     if (inputs.skipped > 0 && !request->report.json && !request->report.quiet)
         cli_complain("skipped %zu file%s of other types, such as %s", inputs.skipped,
                      SPL_PLURAL(inputs.skipped), inputs.first_skipped);
-    int status = open_model(request, &inputs, ret_error);
+    status = open_model(request, &inputs, ret_error);
     if (status < 0)
         return cli_exit_of_model(status);
     const spl_model_info *model = spl_model_get_info(request->pipeline.model);
-    if (spl_separation_select(&request->separation, model, &parts, ret_error) < 0)
-        return CLI_EXIT_USAGE;
-    status = to_standard_output(request)
-                 ? check_standard_output(request, &inputs, &parts, ret_error)
-                 : cli_plan_make(&inputs, &parts, request->folder, request->format,
-                                 spl_codec_name(request->separation.codec), &plan, ret_error);
+    status = spl_separation_select(&request->separation, model, &parts, ret_error);
+    if (status == 0)
+        status = to_standard_output(request)
+                     ? check_standard_output(request, &inputs, &parts, ret_error)
+                     : cli_plan_make(&inputs, &parts, request->folder, request->format,
+                                     spl_codec_name(request->separation.codec), &plan, ret_error);
     if (status < 0)
-        return CLI_EXIT_USAGE;
+        return cli_exit_of_arguments(status);
     if (request->folder == request->default_folder &&
         claim_default_folder(request->folder, ret_error) < 0)
         return CLI_EXIT_OUTPUT;
@@ -392,8 +393,10 @@ static cli_exit run(separate_request *request, char **arguments, size_t argument
 
 int cli_separate(int argc, char **argv) {
     SPL_CLEANUP(spl_free_p) char *folder = NULL;
-    if (asprintf(&folder, "%s/separated_audio", cli_temporary_folder()) < 0)
+    if (asprintf(&folder, "%s/separated_audio", cli_temporary_folder()) < 0) {
+        cli_complain("out of memory");
         return CLI_EXIT_RESOURCES;
+    }
     separate_request request = {
         .folder = folder,
         .default_folder = folder,
@@ -401,19 +404,20 @@ int cli_separate(int argc, char **argv) {
     };
     spl_separation_init(&request.separation);
     spl_error error = {0};
-    cli_exit code = CLI_EXIT_USAGE;
+    cli_exit code = CLI_EXIT_OK;
     int first;
-    if (cli_parse(&cli_separate_command, argc, argv, take_option, &request, &first, &error) == 0) {
-        code = CLI_EXIT_OK;
-        if (request.help) {
-            cli_print_command(&cli_separate_command, stdout);
-            putchar('\n');
-            cli_print_exit_codes(stdout);
-        } else if (request.version) {
-            cli_print_version();
-        } else {
-            code = run(&request, argv + first, (size_t)(argc - first), &error);
-        }
+    const int status =
+        cli_parse(&cli_separate_command, argc, argv, take_option, &request, &first, &error);
+    if (status < 0) {
+        code = cli_exit_of_arguments(status);
+    } else if (request.help) {
+        cli_print_command(&cli_separate_command, stdout);
+        putchar('\n');
+        cli_print_exit_codes(stdout);
+    } else if (request.version) {
+        cli_print_version();
+    } else {
+        code = run(&request, argv + first, (size_t)(argc - first), &error);
     }
     if (error.status != SPL_OK)
         cli_complain("%s", error.message);
