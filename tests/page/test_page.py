@@ -417,7 +417,7 @@ def test_a_session_that_ends_asks_for_the_key_again(serve, visit):
     wait_until(lambda: guest.get("/v1/jobs").status == 401, what="the end of the key")
     page.get_by_label("Address of an audio file").fill("https://127.0.0.1/song.mp3")
     page.get_by_role("button", name="Fetch").click()
-    page.wait_for_selector("text=Your session is over. Sign in again.")
+    page.wait_for_selector("text=Your session has ended. Sign in again.")
     page.fill("#key", KEY)
     page.keyboard.press("Enter")
     page.wait_for_selector(".drop")
