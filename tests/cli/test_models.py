@@ -153,9 +153,9 @@ def test_damaged(spleeterd, separate, song, copy, tmp_path, how):
     assert len(result.lines()) == 1 and str(copy) in result.err
 
 
-@pytest.mark.parametrize("name", ["kazoo", "spleeter:kazoo", "./kazoo", "kazoo.json", ""])
-def test_missing(separate, song, name):
-    result = separate(song, "-p", name, code=5)
+@pytest.mark.parametrize("name, code", [("kazoo", 5), ("spleeter:kazoo", 5), ("./kazoo", 5), ("kazoo.json", 5), ("", 2)])
+def test_missing(separate, song, name, code):
+    result = separate(song, "-p", name, code=code)
     assert len(result.lines()) == 1
     if "kazoo" in name and "/" not in name and "." not in name:
         assert "2stems" in result.err
