@@ -108,7 +108,7 @@ static void another_text_for_other_options(void **state) {
 static void refusals_name_the_field(void **state) {
     (void)state;
     refused("[]", "options", "must be a JSON object");
-    refused("{'codec': 'mp4'}", "codec", "codec mp4: there are wav, flac");
+    refused("{'codec': 'mp4'}", "codec", "codec mp4: give one of wav, flac");
     refused("{'codec': 7}", "codec", "codec 7:");
     refused("{'bitrate': 'fast'}", "bitrate", "bitrate fast: give bits per second");
     refused("{'bitrate': 12}", "bitrate", "from 6k to 1000k");
