@@ -169,7 +169,8 @@ SPL_API SPL_WARN_UNUSED spl_status spl_model_resolve(const char *name, const cha
  * its entry is removed.
  *
  * Creates the folder and the file if needed, and replaces the file atomically. Errors: ARGUMENT,
- * NOT_FOUND, FORMAT (a damaged names.json), NO_SPACE, PERMISSION, IO, EXHAUSTED, MEMORY. */
+ * NOT_FOUND, FORMAT (a damaged names.json), LIMIT (too many entries in it), EXISTS, NO_SPACE,
+ * PERMISSION, IO, EXHAUSTED, MEMORY. */
 SPL_API SPL_WARN_UNUSED spl_status spl_model_use(const char *name, const char *search_path,
                                                  const char *folder, spl_error *ret_error);
 

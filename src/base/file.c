@@ -197,7 +197,7 @@ int spl_make_folders(const char *path, spl_error *ret_error) {
             if (stat(copy, &status) < 0)
                 return spl_fail_errno(ret_error, mkdir_errno, "cannot make the folder %s", copy);
             if (!S_ISDIR(status.st_mode))
-                return spl_fail(ret_error, SPL_E_IO,
+                return spl_fail(ret_error, SPL_E_EXISTS,
                                 "cannot make the folder %s: a file of that name exists", copy);
         }
         if (kept == '\0')

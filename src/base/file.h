@@ -60,7 +60,8 @@ void spl_file_map_close(spl_file_map *map);
 SPL_WARN_UNUSED int spl_write_all(int fd, const void *data, size_t size, const char *name,
                                   spl_error *ret_error);
 
-/* Creates the folder `path` and its missing parents (mode 0777 less umask). */
+/* Creates the folder `path` and its missing parents (mode 0777 less umask). Errors: EXISTS (one of
+ * them is a file), PERMISSION, NO_SPACE, IO, MEMORY. */
 SPL_WARN_UNUSED int spl_make_folders(const char *path, spl_error *ret_error);
 
 /* The folder of this program's executable; "" if it cannot be determined. */

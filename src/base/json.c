@@ -40,7 +40,8 @@ size_t spl_json_values(const void *text, size_t size) {
     return values;
 }
 
-/* Own words for a parser's error: those of jansson quote the text, which may be a client's. */
+/* Describes an error of the parser. jansson's own message quotes the text, which may be a
+ * client's. */
 static const char *describe(const json_error_t *problem) {
     switch (json_error_code(problem)) {
     case json_error_premature_end_of_input:

@@ -101,7 +101,5 @@ int cli_audit(int argc, char **argv) {
     if (status == 0)
         return CLI_EXIT_OK;
     cli_complain("%s", error.message);
-    if (status == SPL_E_ARGUMENT)
-        return CLI_EXIT_USAGE;
-    return status == SPL_E_FORMAT ? CLI_EXIT_AUDIO : CLI_EXIT_INPUT;
+    return status == SPL_E_ARGUMENT ? CLI_EXIT_USAGE : cli_exit_of_stage(status, SPL_STAGE_INPUT);
 }

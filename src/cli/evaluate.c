@@ -307,8 +307,10 @@ static cli_exit run(evaluate_request *request, const char *folder, spl_error *re
             return cli_exit_of_model(status);
     }
     SPL_CLEANUP(spl_free_p) double *fractions = calloc(songs.count, sizeof(*fractions));
-    if (!fractions)
+    if (!fractions) {
+        spl_fail_memory(ret_error);
         return CLI_EXIT_RESOURCES;
+    }
     song_bars bars = {.shown = isatty(STDERR_FILENO), .count = songs.count, .fractions = fractions};
     request->evaluate.temporary_folder = cli_temporary_folder();
     request->evaluate.progress = show_progress;

@@ -164,7 +164,7 @@ int cli_input_open(const char *path, int *ret_fd, spl_error *ret_error) {
         return spl_fail(ret_error, SPL_E_NOT_FOUND, "there are no audio files in the folder %s",
                         path);
     if (!S_ISREG(found.st_mode))
-        return spl_fail(ret_error, SPL_E_IO,
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
                         "%s is not a regular file; pipe it to standard input and give -", path);
     *ret_fd = spl_steal_fd(&fd);
     return 0;

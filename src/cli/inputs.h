@@ -34,7 +34,8 @@ SPL_WARN_UNUSED int cli_inputs_add(cli_inputs *inputs, const char *argument,
 void cli_inputs_free(cli_inputs *inputs);
 
 /* Opens the input `path` for the pipeline. Standard input is first copied to an unlinked temporary
- * file. The caller owns *ret_fd. Errors: NOT_FOUND, PERMISSION, IO, CANCELED (a signal arrived). */
+ * file. The caller owns *ret_fd. Errors: NOT_FOUND, ARGUMENT (not a regular file), PERMISSION,
+ * NO_SPACE, EXHAUSTED, IO, CANCELED (a signal arrived). */
 SPL_WARN_UNUSED int cli_input_open(const char *path, int *ret_fd, spl_error *ret_error);
 
 /* Returns the folder for temporary files, chosen as Python's gettempdir does: the first writable

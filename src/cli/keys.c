@@ -163,6 +163,7 @@ static cli_exit exit_of(int status) {
         return CLI_EXIT_INPUT;
     case SPL_E_MEMORY:
     case SPL_E_LIMIT:
+    case SPL_E_EXHAUSTED:
         return CLI_EXIT_RESOURCES;
     default:
         return status < 0 ? CLI_EXIT_OUTPUT : CLI_EXIT_OK;

@@ -84,7 +84,7 @@ static int read_secret(const char *path, char ret_secret[SECRET_MAX_BYTES], spl_
     const bool whole = fgets(ret_secret, SECRET_MAX_BYTES, file) != NULL;
     fclose(file);
     if (!whole)
-        return spl_fail(ret_error, SPL_E_IO, "%s holds no secret", path);
+        return spl_fail(ret_error, SPL_E_FORMAT, "%s holds no secret", path);
     ret_secret[strcspn(ret_secret, "\r\n")] = '\0';
     return 0;
 }

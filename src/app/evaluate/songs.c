@@ -125,7 +125,7 @@ static int add_song(spl_songs *songs, const char *path, size_t root_length, spl_
 }
 
 /* spl_walk_visit */
-static int look_at(void *user, const FTSENT *entry, size_t root_length, spl_error *ret_error) {
+static int visit_entry(void *user, const FTSENT *entry, size_t root_length, spl_error *ret_error) {
     spl_songs *songs = user;
     SPL_CLEANUP(spl_stem_files_clear) spl_stem_files truth = {0};
     int status = 0;
@@ -143,7 +143,7 @@ static int look_at(void *user, const FTSENT *entry, size_t root_length, spl_erro
 
 int spl_songs_find(const char *path, spl_songs *ret_songs, spl_error *ret_error) {
     SPL_CLEANUP(spl_songs_clear) spl_songs songs = {0};
-    int status = spl_walk(path, look_at, &songs, ret_error);
+    int status = spl_walk(path, visit_entry, &songs, ret_error);
     if (status < 0)
         return status;
     if (songs.count == 0)

@@ -69,7 +69,7 @@ int spl_names_set(const char *parent, const char *name, const char *folder, spl_
     if (!text || asprintf(&path, "%s/" NAMES_FILE, parent) < 0)
         return spl_fail_memory(ret_error);
     if (strlen(text) >= SPL_JSON_FILE_MAX_BYTES)
-        return spl_fail(ret_error, SPL_E_FORMAT, "%s would have more than %zu bytes; shorten it",
+        return spl_fail(ret_error, SPL_E_LIMIT, "%s would have more than %zu bytes; shorten it",
                         path, SPL_JSON_FILE_MAX_BYTES);
     if ((status = spl_output_file_open(path, &file, ret_error)) < 0 ||
         (status = spl_write_all(file.fd, text, strlen(text), path, ret_error)) < 0 ||
