@@ -47,7 +47,7 @@ def test_all_addresses_are_not_trusted(spleeterd, tmp_path, name, networks):
     assert len(said) == 1 and f"SPLEETER_{name}" in said[0] and "not all addresses (/0)" in said[0]
 
 
-def test_nobody_goes_without_authentication(spleeterd, tmp_path):
+def test_access_needs_authentication(spleeterd, tmp_path):
     assert "SPLEETER_API_KEY" in check(spleeterd, tmp_path, code=2).err
     check(spleeterd, tmp_path, "--env", "development", "--port", "0")
     assert "loopback" in check(spleeterd, tmp_path, "--env", "development", "--bind", "0.0.0.0", code=2).err
@@ -201,7 +201,7 @@ def test_json(spleeterd, tmp_path):
     assert len(report["problems"]) == 1 and "RETENTIONS" in report["problems"][0] and result.err == ""
 
 
-def test_serve_refuses_a_model_that_is_not_there(spleeterd, tmp_path):
+def test_serve_refuses_a_missing_model(spleeterd, tmp_path):
     result = spleeterd("serve", "--data-dir", tmp_path / "data", "--model", "7stems", code=2, env={**FINE, "SPLEETER_RETENTIONS": "1"})
     assert result.lines()[-1].startswith("spleeterd: SPLEETER_MODEL: there is no model 7stems")
     assert "service.unknown_setting" in result.err and "SPLEETER_RETENTION_S" in result.err

@@ -75,7 +75,7 @@ def test_use(spleeterd, separate, song, two_models, tmp_path):
     assert means("2stems").endswith("spleeter-2stems")
 
 
-def test_use_of_what_is_not_there(spleeterd, two_models, tmp_path):
+def test_use_of_a_missing_model(spleeterd, two_models, tmp_path):
     assert "models pull 5stems" in spleeterd("models", "use", "spleeter-5stems", env=two_models, code=5).err
     spleeterd("models", "use", "kazoo", env=two_models, code=5)
     spleeterd("models", "use", "a/b", env=two_models, code=2)

@@ -63,7 +63,7 @@ def test_a_rotated_key_is_the_same_client(keys, tmp_path):
     assert "no key named other" in keys("rotate", "other", code=3).err
 
 
-def test_a_revoked_key_is_gone(keys):
+def test_a_revoked_key_is_invalid(keys):
     keys("add", "one"), keys("add", "two"), keys("revoke", "one")
     assert keys("list").out.split()[0] == "two"
     assert "no key named one" in keys("revoke", "one", code=3).err

@@ -79,7 +79,7 @@ def test_names_are_escaped(on_terminal, separate, song, tmp_path):
         assert len(result.lines()) == 1 and SHOWN in result.err
 
 
-def test_command_that_is_not_there_is_escaped(spleeterd):
+def test_name_of_a_missing_command_is_escaped(spleeterd):
     assert spleeterd(HOSTILE, code=2).lines() == [f'spleeterd: there is no command "{SHOWN}"; see spleeterd --help']
 
 

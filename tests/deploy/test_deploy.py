@@ -72,7 +72,7 @@ def rule_expressions():
 
 
 @pytest.mark.parametrize("expressions", [dashboard_expressions, rule_expressions], ids=["dashboard", "rules"])
-def test_only_metrics_that_exist_are_asked_for(expressions, exposed):
+def test_only_existing_metrics_are_queried(expressions, exposed):
     names = set(re.findall(r"^(\w+)", exposed, re.M)) | {"up"}
     found = expressions()
     assert len(found) > 20

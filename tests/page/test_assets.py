@@ -51,7 +51,7 @@ def test_the_policy_is_strict(shared):
     assert "style=" not in page and not re.search(r"<script(?![^>]*src=)", page) and not re.search(r"\son\w+=", page)
 
 
-def test_nothing_else_is_there(shared):
+def test_other_addresses_do_not_exist(shared):
     client = Client(shared.port, None)
     for path in ("/assets/none.js", "/assets/..%2findex.html", "/assets/%2e%2e", "/assets", "/index.html", "/assets/meson.build"):
         assert client.get(path).status in (400, 404), path

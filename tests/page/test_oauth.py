@@ -130,7 +130,7 @@ def test_who_did_not_begin_does_not_get_in(entrance, server, change):
     assert answer.headers["Location"] == "/#/sign-in/unauthorized" and session_of(answer) == []
 
 
-def test_made_up_cookies_ask_nobody(entrance, server):
+def test_invented_cookies_cause_no_requests(entrance, server):
     """The service only calls the token endpoint for a sign-in that it began."""
     for secret in ("s.v", "9999999999.s.v", "9999999999.s.v." + "A" * 43, "9999999999.s.v." + "A" * 42, ".", "", "1.2.3.4"):
         answer = come_back(entrance, f"spleeterd_oauth={secret}", code="code", state="s")

@@ -407,7 +407,7 @@ def test_a_lost_service_is_reported_and_found_again(serve, visit, song):
     page.wait_for_selector(".downloads")
 
 
-def test_a_session_that_ends_asks_for_the_key_again(serve, visit):
+def test_an_ended_session_needs_a_new_sign_in(serve, visit):
     service = serve()
     guest = service.add_key("guest")
     page = visit(service, key=guest.key)

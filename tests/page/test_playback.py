@@ -37,7 +37,7 @@ def test_stems_play_in_sync(shared, visit, example):
     assert max(apart + drift) <= ONE_MS
 
 
-def test_solo_mute_and_volume_are_heard(shared, visit, example):
+def test_solo_mute_and_volume_are_audible(shared, visit, example):
     page = visit(shared, record=True)
     open_song(page, example)
     vocals, accompaniment = (read_wav(shared.stem(example["id"], f"{name}.wav").body) for name in ("vocals", "accompaniment"))

@@ -242,7 +242,7 @@ def test_events_end_with_their_session(service, endless):
     service.cancel(id)
 
 
-def test_what_a_revoked_key_handed_out_ends_with_it(serve, receiver, song):
+def test_what_a_revoked_key_gave_out_ends_with_it(serve, receiver, song):
     """Links stop working and pending webhooks are given up. A new client with the same name
     inherits neither these nor the jobs."""
     service = serve(WEBHOOK_ALLOW="127.0.0.1/32")

@@ -205,7 +205,7 @@ def send_song(service, song):
     return connection
 
 
-def test_what_nobody_waits_for_ends(shared, helper, song):
+def test_work_ends_when_its_client_disconnects(shared, helper, song):
     """Blocked helpers are killed when their clients disconnect and when the service stops."""
     job = shared.separate(song, options={"codec": "mp3"})
     stem = f"/v1/jobs/{job['id']}/stems/vocals.mp3/peaks"

@@ -122,7 +122,7 @@ def test_a_zip_of_a_file_that_changed_is_cut(service, song, change):
     assert (answer.status, answer.problem()) == (404, "not-found")
 
 
-def test_files_that_are_not_there(done):
+def test_missing_files(done):
     service, id, _ = done
     for file in ("drums.wav", "input", "vocals.mp3", "..%2f..%2fsecret", "%2e%2e", "vocals.wav%00"):
         answer = service.stem(id, file)

@@ -42,7 +42,7 @@ def refused(folder, **settings):
     return done.stderr
 
 
-def test_models_are_there_when_it_is_ready(serve, release, song, command, monkeypatch):
+def test_models_are_installed_when_it_is_ready(serve, release, song, command, monkeypatch):
     service = serve(PULL_MODELS="2stems", MODEL_URL=release.address)
     job = service.separate(song, model="spleeter:2stems")
     models = {model["name"]: model["sha256"] for model in service.get("/v1/models").json()["models"]}

@@ -134,7 +134,7 @@ def test_what_the_operator_allows(serve, song, tmp_path):
 
 
 @in_a_network_of_its_own
-def test_lookups_hold_nothing_up(serve, tmp_path):
+def test_lookups_delay_nothing(serve, tmp_path):
     """If a name server does not answer, neither the end of a fetch nor a stop of the service waits
     for the time-out of the resolver."""
     patience_s = 30
@@ -206,7 +206,7 @@ def test_compressed_transfer_codings(serve, tmp_path, coding):
 
 
 @in_a_network_of_its_own
-def test_proxies_of_the_environment_are_not_asked(serve, song, tmp_path, monkeypatch):
+def test_proxies_of_the_environment_are_not_used(serve, song, tmp_path, monkeypatch):
     """A proxy would connect to any address on the service's behalf."""
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://10.9.9.9:80")

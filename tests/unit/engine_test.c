@@ -248,7 +248,7 @@ static void groups_are_split_within_their_mask(void **state) {
     }
 }
 
-static void nets_that_nobody_needs_do_not_run(void **state) {
+static void unneeded_networks_do_not_run(void **state) {
     (void)state;
     double flop[3] = {0};
     song *all = song_new(60000);
@@ -393,7 +393,7 @@ int main(void) {
         cmocka_unit_test(any_length_comes_out_whole),
         cmocka_unit_test(one_stem_alone_has_the_same_bytes),
         cmocka_unit_test(groups_are_split_within_their_mask),
-        cmocka_unit_test(nets_that_nobody_needs_do_not_run),
+        cmocka_unit_test(unneeded_networks_do_not_run),
         cmocka_unit_test(cancel_stops_within_a_segment),
         cmocka_unit_test(callers_errors_come_back),
         cmocka_unit_test(bad_arguments_are_refused),

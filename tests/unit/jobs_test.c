@@ -298,7 +298,7 @@ static void makes_the_bytes_of_the_command(void **state) {
         (spl_pipeline_options){.codec = SPL_CODEC_MP3, .bitrate_bps = 192000, .duration_s = 3});
 }
 
-static void tells_all_about_a_job(void **state) {
+static void describes_a_whole_job(void **state) {
     jobs_fixture *fixture = *state;
     spl_problem problem = {0};
     json_auto_t *metadata = json_pack("{s:s}", "album", "one");
@@ -633,7 +633,7 @@ static bool exists(const jobs_fixture *fixture, const char *name) {
 
 /* Files of unknown jobs are quarantined for a week. Other folders and files are left alone, except
  * temporary files. */
-static void deletes_only_what_it_knows(void **state) {
+static void deletes_only_its_own_files(void **state) {
     jobs_fixture *fixture = *state;
     make_dir(fixture, "blobs/" UNKNOWN);
     make_file(fixture, "blobs/" UNKNOWN "/input");
@@ -758,7 +758,7 @@ int main(void) {
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(makes_the_bytes_of_the_command, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(tells_all_about_a_job, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(describes_a_whole_job, set_up, tear_down),
         cmocka_unit_test_setup_teardown(replays_and_reuses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_what_can_not_be_separated, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cancels_and_deletes, set_up, tear_down),
@@ -768,7 +768,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(waits_for_descriptors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stops_at_the_timeout, set_up, tear_down),
         cmocka_unit_test_setup_teardown(expires, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(deletes_only_what_it_knows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(deletes_only_its_own_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sends_webhooks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(attempts_that_end_with_the_process_count, set_up,
                                         tear_down),

@@ -177,7 +177,7 @@ static void reports_why_to_clients(void **state) {
 }
 
 /* The messages do not quote the text, which may be a client's. */
-static void errors_have_own_words(void **state) {
+static void errors_have_their_own_texts(void **state) {
     (void)state;
     static const char *const cases[][2] = {
         {"{\"a\": secret}", "is not valid JSON: line 1, column 12: syntax error"},
@@ -206,7 +206,7 @@ int main(void) {
         cmocka_unit_test(malformed_text_is_refused),
         cmocka_unit_test(the_deepest_fits_on_a_connections_stack),
         cmocka_unit_test(reports_why_to_clients),
-        cmocka_unit_test(errors_have_own_words),
+        cmocka_unit_test(errors_have_their_own_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

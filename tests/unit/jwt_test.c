@@ -595,7 +595,7 @@ static void development_without_keys(void **state) {
 }
 
 /* If the issuer's keys cannot be fetched, the error is "unavailable", not "unauthorized". */
-static void issuer_gone(void **state) {
+static void issuer_unavailable(void **state) {
     (void)state;
     server.status = 503;
     const spl_settings settings = settings_of(production, empty, true);
@@ -683,7 +683,7 @@ int main(void) {
         cmocka_unit_test(failures),
         cmocka_unit_test(request_rates),
         cmocka_unit_test(development_without_keys),
-        cmocka_unit_test_setup_teardown(issuer_gone, start_server, stop_server),
+        cmocka_unit_test_setup_teardown(issuer_unavailable, start_server, stop_server),
         cmocka_unit_test(reload),
         cmocka_unit_test(signed_links),
     };

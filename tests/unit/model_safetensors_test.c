@@ -125,7 +125,7 @@ static void expands_what_is_asked_for(void **state) {
     bytes_free(&file);
 }
 
-static void refuses_what_lies(void **state) {
+static void refuses_false_declarations(void **state) {
     (void)state;
     assert_refused("", 0, SPL_E_FORMAT, "JSON");
     assert_refused("[]", 0, SPL_E_FORMAT, "not a JSON object");
@@ -335,7 +335,7 @@ int main(void) {
         cmocka_unit_test(reads_what_it_should),
         cmocka_unit_test(expands_halves),
         cmocka_unit_test(expands_what_is_asked_for),
-        cmocka_unit_test(refuses_what_lies),
+        cmocka_unit_test(refuses_false_declarations),
         cmocka_unit_test(refuses_lying_lengths),
         cmocka_unit_test_setup_teardown(writes_what_it_reads, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(refuses_every_cut, make_folder, remove_folder),

@@ -371,7 +371,7 @@ static void a_full_disk_is_reported_and_leaves_no_half_line(void **state) {
 }
 
 /* Blocks are allocated in advance while the file is open and released when it is closed. */
-static void room_is_reserved(void **state) {
+static void disk_space_is_reserved(void **state) {
     (void)state;
     spl_audit *audit;
     spl_error error;
@@ -544,7 +544,7 @@ int main(void) {
         CASE(hostile_texts_stay_in_their_line),
         CASE(threads_make_one_chain),
         CASE(a_full_disk_is_reported_and_leaves_no_half_line),
-        CASE(room_is_reserved),
+        CASE(disk_space_is_reserved),
         CASE(files_follow_each_other),
         CASE(a_torn_line_is_explained),
         CASE(a_failed_flush_is_a_gap),

@@ -113,7 +113,7 @@ static void computes_once(void **state) {
     spl_peaks_cache_destroy(&cache);
 }
 
-static void stops_when_nobody_waits(void **state) {
+static void stops_when_the_client_disconnects(void **state) {
     (void)state;
     spl_peaks_cache cache;
     spl_peaks_cache_init(&cache, SIZE_MAX);
@@ -163,7 +163,7 @@ static void forgets_what_was_not_used_for_longest(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(computes_once),
-        cmocka_unit_test(stops_when_nobody_waits),
+        cmocka_unit_test(stops_when_the_client_disconnects),
         cmocka_unit_test(a_failure_is_reported_and_not_kept),
         cmocka_unit_test(forgets_what_was_not_used_for_longest),
     };

@@ -112,7 +112,7 @@ static void checks_what_belongs_together(void **state) {
     spl_settings_free(&settings);
 }
 
-static void nobody_is_let_in_without_authentication(void **state) {
+static void access_needs_authentication(void **state) {
     (void)state;
     spl_settings settings;
     spl_error error = {0};
@@ -231,7 +231,7 @@ int main(void) {
         cmocka_unit_test_setup(flags_win_over_the_environment, clean_environment),
         cmocka_unit_test_setup(says_what_is_wrong, clean_environment),
         cmocka_unit_test_setup(checks_what_belongs_together, clean_environment),
-        cmocka_unit_test_setup(nobody_is_let_in_without_authentication, clean_environment),
+        cmocka_unit_test_setup(access_needs_authentication, clean_environment),
         cmocka_unit_test_setup(secrets_come_from_files_too, clean_environment),
         cmocka_unit_test_setup(secrets_look_random, clean_environment),
         cmocka_unit_test_setup(secrets_are_never_shown, clean_environment),

@@ -100,7 +100,7 @@ static void claim_nothing(spl_store *store) {
     assert_int_equal(store->functions->claim(store, &claim, &job, &dead, &error), SPL_E_NOT_FOUND);
 }
 
-static void others_hear_at_once(void **state) {
+static void others_are_notified_at_once(void **state) {
     (void)state;
     char id[] = "0190d5a0-0000-7000-8000-000000000001";
     pthread_t thread;
@@ -159,7 +159,7 @@ static spl_idempotency reserve(spl_store *store, int64_t now_ms) {
 
 /* A reserved key stays with the process that renews it. After that process dies another one can
  * reserve the key, and only that one may store an answer. */
-static void keys_of_the_dead_are_taken_over(void **state) {
+static void keys_of_ended_processes_are_reassigned(void **state) {
     (void)state;
     assert_int_equal(reserve(here, 1000), SPL_IDEMPOTENCY_NEW);
     assert_success(here->functions->idempotency_renew(here, 50000, &error));
@@ -257,9 +257,9 @@ int main(void) {
         return 77;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(others_hear_at_once),
+        TEST(others_are_notified_at_once),
         TEST(rates_are_shared),
-        TEST(keys_of_the_dead_are_taken_over),
+        TEST(keys_of_ended_processes_are_reassigned),
         TEST(keys_reserved_unawares_are_freed),
         cmocka_unit_test_setup(tables_are_made_once, make_schema),
         cmocka_unit_test(a_server_that_is_not_there),

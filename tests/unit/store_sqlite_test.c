@@ -536,7 +536,7 @@ static blkcnt_t blocks_of_log(void) {
 
 /* The log's space is reserved before it is needed, and stays reserved while the database is closed.
  * A closed database's log is empty, so that no other database can use its content. */
-static void the_log_has_its_room(void **state) {
+static void the_log_has_reserved_space(void **state) {
     (void)state;
     const blkcnt_t room = (3 << 20) / 512;
     spl_store *store = open_store();
@@ -561,7 +561,7 @@ int main(void) {
         TEST(only_own_databases_are_opened),
         TEST(a_pass_of_cleaning_is_limited),
         TEST(files_are_private),
-        TEST(the_log_has_its_room),
+        TEST(the_log_has_reserved_space),
         TEST(a_damaged_database_is_named),
         TEST(each_failure_of_the_disk),
         TEST(readers_do_not_wait),

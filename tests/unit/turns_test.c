@@ -80,7 +80,7 @@ static void one_key_holds_no_more_than_its_share(void **state) {
     spl_turns_destroy(&turns);
 }
 
-static void those_who_wait_are_served_by_turns(void **state) {
+static void waiting_keys_take_turns(void **state) {
     (void)state;
     spl_turns turns;
     spl_turns_init(&turns, 1, 1);
@@ -140,7 +140,7 @@ static void no_wait_is_without_an_end(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_key_holds_no_more_than_its_share),
-        cmocka_unit_test(those_who_wait_are_served_by_turns),
+        cmocka_unit_test(waiting_keys_take_turns),
         cmocka_unit_test(who_holds_fewest_comes_first),
         cmocka_unit_test(no_wait_is_without_an_end),
     };
