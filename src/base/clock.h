@@ -5,6 +5,7 @@
 #ifndef SPL_BASE_CLOCK_H
 #define SPL_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
@@ -25,6 +26,9 @@ static inline struct timespec spl_clock_in(uint64_t ms) {
     time.tv_nsec = (long)(sum_ns % 1000000000);
     return time;
 }
+
+/* Initializes a condition for pthread_cond_timedwait with deadlines of spl_clock_in. */
+void spl_clock_cond_init(pthread_cond_t *cond);
 
 /* Milliseconds since an arbitrary moment in the past, including those in which the machine was
  * suspended. */

@@ -69,11 +69,7 @@ void spl_cache_open(int folder, uint64_t most_bytes, spl_space *space, spl_cache
     *ret_cache = (spl_cache){.folder = folder, .space = space, .most_bytes = most_bytes};
     pthread_mutex_init(&ret_cache->lock, NULL);
     pthread_mutex_init(&ret_cache->fetches_lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&ret_cache->fetches_changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    spl_clock_cond_init(&ret_cache->fetches_changed);
     visit_files(ret_cache, remove_one, ret_cache);
 }
 

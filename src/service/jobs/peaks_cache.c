@@ -27,12 +27,8 @@ struct spl_peaks_entry {
 
 void spl_peaks_cache_init(spl_peaks_cache *cache, size_t bytes_max) {
     *cache = (spl_peaks_cache){.bytes_max = bytes_max};
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&cache->lock, NULL);
-    pthread_cond_init(&cache->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    spl_clock_cond_init(&cache->changed);
 }
 
 static void unlist(spl_peaks_entry *entry) {

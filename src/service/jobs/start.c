@@ -76,13 +76,9 @@ int spl_jobs_start(const spl_jobs_parts *parts, spl_jobs **ret_jobs, spl_error *
     gethostname(jobs->worker, HOST_NAME_MAX);
     snprintf(jobs->worker + strlen(jobs->worker), 12, ":%d", getpid());
     memcpy(jobs->secret, parts->secret, sizeof(jobs->secret));
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&jobs->lock, NULL);
     pthread_mutex_init(&jobs->looking, NULL);
-    pthread_cond_init(&jobs->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    spl_clock_cond_init(&jobs->changed);
     for (size_t i = 0; i < SPL_TURN_KINDS; i++)
         spl_turns_init(&jobs->turns[i], shares[i].slots, shares[i].per_key);
     spl_peaks_cache_init(&jobs->peaks, PEAKS_KEPT_BYTES);

@@ -124,11 +124,7 @@ static int wait_for_slot(spl_turns *turns, turn_waiter *waiter, const spl_turn_w
 
 int spl_turns_take(spl_turns *turns, const spl_turn_wait *wait, unsigned *ret_slot) {
     turn_waiter waiter = {.key = wait->key, .slot = -1};
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&waiter.granted, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    spl_clock_cond_init(&waiter.granted);
 
     pthread_mutex_lock(&turns->lock);
     append(turns, &waiter);

@@ -123,12 +123,8 @@ static void *run_heartbeat(void *user) {
 }
 
 static int start_heartbeat(job_work *work, spl_error *ret_error) {
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&work->lock, NULL);
-    pthread_cond_init(&work->ended_changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    spl_clock_cond_init(&work->ended_changed);
     int failed = pthread_create(&work->heartbeat, NULL, run_heartbeat, work);
     return failed ? spl_fail_errno(ret_error, failed, "cannot start a thread") : 0;
 }

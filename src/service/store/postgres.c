@@ -654,13 +654,9 @@ int spl_store_open_postgres(const spl_store_postgres *options, spl_store **ret_s
                       .listens = options->listens,
                       .url = strdup(options->url),
                       .end_listening = eventfd(0, EFD_CLOEXEC)};
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&sql->lock, NULL);
     atomic_init(&sql->offset_ms, spl_wall_ms() - spl_steady_ms());
-    pthread_cond_init(&sql->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    spl_clock_cond_init(&sql->changed);
     if (!sql->url)
         status = spl_fail_memory(ret_error);
     else if (sql->end_listening < 0)

@@ -10,11 +10,7 @@
 #include <time.h>
 
 void spl_signal_init(spl_signal *signal) {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&signal->condition, &attributes);
-    pthread_condattr_destroy(&attributes);
+    spl_clock_cond_init(&signal->condition);
     pthread_mutex_init(&signal->mutex, NULL);
     signal->count = 0;
 }

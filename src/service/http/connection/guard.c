@@ -218,11 +218,7 @@ int spl_guard_start(const spl_settings *settings, unsigned connections, spl_guar
         return spl_fail_memory(ret_error);
     }
     pthread_mutex_init(&guard->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&guard->stop, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    spl_clock_cond_init(&guard->stop);
     int failed = pthread_create(&guard->thread, NULL, watch, guard);
     if (failed) {
         free(guard->group);
