@@ -281,12 +281,15 @@ static int name_file(spl_output_file *file) {
     return 0;
 }
 
-static int flush_folder_of(const char *path) {
-    SPL_CLEANUP(spl_free_p) char *folder = NULL;
-    if (asprintf(&folder, "%.*s.", folder_length(path), path) < 0)
-        return -ENOMEM;
+static int flush_folder_at(const char *folder) {
     SPL_CLEANUP(spl_close_p) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+int spl_folder_flush(const char *folder, spl_error *ret_error) {
+    const int failed = flush_folder_at(folder);
+    return failed < 0 ? spl_fail_errno(ret_error, -failed, "cannot flush the folder %s", folder)
+                      : 0;
 }
 
 static int flush_file(spl_output_file *file) {
@@ -305,7 +308,10 @@ static int move_file(spl_output_file *file) {
 }
 
 static int flush_folder(spl_output_file *file) {
-    return flush_folder_of(file->path);
+    SPL_CLEANUP(spl_free_p) char *folder = NULL;
+    if (asprintf(&folder, "%.*s.", folder_length(file->path), file->path) < 0)
+        return -ENOMEM;
+    return flush_folder_at(folder);
 }
 
 int spl_output_files_commit(spl_output_file *const *files, size_t count, spl_error *ret_error) {

@@ -64,6 +64,10 @@ SPL_WARN_UNUSED int spl_write_all(int fd, const void *data, size_t size, const c
  * them is a file), PERMISSION, NO_SPACE, IO, MEMORY. */
 SPL_WARN_UNUSED int spl_make_folders(const char *path, spl_error *ret_error);
 
+/* Makes the entries of `folder` durable: what was created, renamed or removed in it. Errors: as for
+ * spl_fail_errno. */
+SPL_WARN_UNUSED int spl_folder_flush(const char *folder, spl_error *ret_error);
+
 /* The folder of this program's executable; "" if it cannot be determined. */
 void spl_program_folder(char ret_folder[PATH_MAX]);
 

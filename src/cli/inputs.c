@@ -29,7 +29,7 @@ static cli_input *append(cli_inputs *inputs, const char *path, size_t folder_len
     return input;
 }
 
-static bool same_file(const struct stat *a, const struct stat *b) {
+bool cli_same_file(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
@@ -38,7 +38,7 @@ static bool is_left_out(const FTSENT *entry, const struct stat *output) {
     if (entry->fts_level == 0)
         return false;
     return entry->fts_name[0] == '.' ||
-           (entry->fts_info == FTS_D && output && same_file(entry->fts_statp, output));
+           (entry->fts_info == FTS_D && output && cli_same_file(entry->fts_statp, output));
 }
 
 static int take_entry(cli_inputs *inputs, const FTSENT *entry, size_t folder_length) {

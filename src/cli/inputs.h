@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 
+#include <sys/stat.h>
+
 typedef struct cli_input {
     char *path; /* "-" for standard input; the file may not exist */
     /* Length of the folder argument at the start of `path`; 0 if `path` itself was the argument. */
@@ -37,6 +39,9 @@ void cli_inputs_free(cli_inputs *inputs);
  * file. The caller owns *ret_fd. Errors: NOT_FOUND, ARGUMENT (not a regular file), PERMISSION,
  * NO_SPACE, EXHAUSTED, IO, CANCELED (a signal arrived). */
 SPL_WARN_UNUSED int cli_input_open(const char *path, int *ret_fd, spl_error *ret_error);
+
+/* Whether two existing paths are the same file. */
+bool cli_same_file(const struct stat *a, const struct stat *b);
 
 /* Returns the folder for temporary files, chosen as Python's gettempdir does: the first writable
  * one of $TMPDIR, $TEMP and $TMP, otherwise /tmp. */

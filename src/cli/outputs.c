@@ -199,7 +199,7 @@ static int check_inputs_survive(const cli_plan *plan, const cli_inputs *inputs,
         if (!plan->paths[i] || stat(plan->paths[i], &output) < 0)
             continue;
         for (size_t j = 0; j < inputs->count; j++) {
-            if (found[j].st_dev == output.st_dev && found[j].st_ino == output.st_ino)
+            if (cli_same_file(&found[j], &output))
                 return spl_fail(ret_error, SPL_E_ARGUMENT,
                                 "%s is an input and would be replaced; choose another "
                                 "--output_path or --filename_format",
@@ -287,8 +287,7 @@ static int check_conflicts(const plan_request *request, const cli_plan *plan,
     const char *first = request->inputs->items[pair[0].input].path;
     const char *second = request->inputs->items[pair[1].input].path;
     struct stat a, b;
-    const bool same = stat(first, &a) == 0 && stat(second, &b) == 0 && a.st_dev == b.st_dev &&
-                      a.st_ino == b.st_ino;
+    const bool same = stat(first, &a) == 0 && stat(second, &b) == 0 && cli_same_file(&a, &b);
     if (strcmp(first, second) == 0)
         return spl_fail(ret_error, SPL_E_ARGUMENT, "%s is given twice; give it once", first);
     if (same)

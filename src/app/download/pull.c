@@ -259,10 +259,7 @@ static int publish(const pull_job *p, const char *made, spl_error *ret_error) {
     const unsigned how = exists ? RENAME_EXCHANGE : RENAME_NOREPLACE;
     if (renameat2(AT_FDCWD, made, AT_FDCWD, p->model, how) < 0)
         return spl_fail_errno(ret_error, errno, "cannot make the folder %s", p->model);
-    SPL_CLEANUP(spl_close_p) int fd = open(p->options->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) < 0)
-        return spl_fail_errno(ret_error, errno, "cannot flush the folder %s", p->options->folder);
-    return 0;
+    return spl_folder_flush(p->options->folder, ret_error);
 }
 
 /* Creates the work folder and locks it against other pulls. */

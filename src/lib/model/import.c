@@ -14,7 +14,6 @@
 #include "lib/model/spleeter_networks.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -130,10 +129,7 @@ static int publish(import_job *job, spl_error *ret_error) {
     if (rename(job->temporary, job->folder) < 0)
         return spl_fail_errno(ret_error, errno, "cannot make the folder %s", job->folder);
     free(SPL_STEAL(job->temporary));
-    SPL_CLEANUP(spl_close_p) int fd = open(job->parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) < 0)
-        return spl_fail_errno(ret_error, errno, "cannot flush the folder %s", job->parent);
-    return 0;
+    return spl_folder_flush(job->parent, ret_error);
 }
 
 static void clear_job(import_job *job) {

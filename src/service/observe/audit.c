@@ -304,13 +304,6 @@ static void make_room(const spl_audit *audit, const unsigned *files, size_t coun
     }
 }
 
-static int flush_folder(const char *folder, spl_error *ret_error) {
-    SPL_CLEANUP(spl_close_p) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) < 0)
-        return spl_fail_errno(ret_error, errno, "cannot flush the audit folder %s", folder);
-    return 0;
-}
-
 /* Creates the file after the newest one, and adds both numbers and the last mac to `line`. */
 static int create_file(spl_audit *audit, json_t *line, spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) unsigned *files = NULL;
@@ -374,7 +367,7 @@ static int begin_file(spl_audit *audit, spl_error *ret_error) {
     if (status == 0 && fdatasync(audit->fd) < 0)
         status = spl_fail_errno(ret_error, errno, "cannot flush %s", audit->path);
     if (status == 0)
-        status = flush_folder(audit->folder, ret_error);
+        status = spl_folder_flush(audit->folder, ret_error);
     if (status < 0) {
         close_file(audit);
         unlink(audit->path);

@@ -12,6 +12,7 @@
  * disk is full, and the service can start.
  */
 #include "base/clock.h"
+#include "base/file.h"
 #include "service/store/schema_2_sql.h"
 #include "service/store/schema_3_sql.h"
 #include "service/store/schema_4_sql.h"
@@ -108,10 +109,7 @@ static int make_file(const char *data_dir, const char *path, spl_error *ret_erro
     int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
     if (fd < 0)
         return spl_fail_errno(ret_error, errno, "cannot open the job database %s", path);
-    SPL_CLEANUP(spl_close_p) int folder = open(data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0 || fsync(folder) < 0)
-        return spl_fail_errno(ret_error, errno, "cannot flush the folder %s", data_dir);
-    return 0;
+    return spl_folder_flush(data_dir, ret_error);
 }
 
 static void close_connection(connection *own) {
