@@ -281,12 +281,13 @@ def stream_status(client, job):
         return answers[0].status
 
 
-def unfinished(port, key, length=1000):
-    """An accepted request whose body never arrives."""
+def unfinished(port, key, length=1000, status=100):
+    """A request, accepted by default, whose body never arrives."""
+    framing = f"Content-Length: {length}" if length else "Transfer-Encoding: chunked"
     connection = socket.create_connection(("127.0.0.1", port), timeout=120)
     connection.sendall(f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nX-API-KEY: {key}\r\nContent-Type: audio/wav\r\n"
-                       f"Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n".encode())
-    assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+                       f"{framing}\r\nExpect: 100-continue\r\n\r\n".encode())
+    assert connection.recv(100).startswith(f"HTTP/1.1 {status} ".encode())
     return connection
 
 
@@ -357,6 +358,21 @@ def test_uploads_that_come_in_share_the_quota(serve, song):
         assert (answer.status, answer.problem(), answer.json()["setting"]) == (429, "quota-exceeded", "SPLEETER_STORAGE_PER_KEY_MB")
         bob.submit(song)
     wait_until(lambda: service.post("/v1/jobs", {}, file=song).status == 202, what="an end of the upload")
+
+
+@pytest.mark.parametrize("framing", ["announced", "chunked"])
+def test_slow_uploads_keep_no_space(serve, small_disk, song, framing):
+    """Of uploads, only bytes that have arrived take space from others. What exceeds the disk is
+    refused before it is sent."""
+    service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=8)
+    bob = service.add_key("bob")
+    with contextlib.ExitStack() as opened:
+        for _ in range(40):
+            upload = opened.enter_context(unfinished(service.port, service.key, 10 << 20 if framing == "announced" else None))
+            upload.sendall(b"RIFF" if framing == "announced" else b"4\r\nRIFF\r\n")
+        wait_until(lambda: len(service.files("incoming")) == 40, what="uploads that have begun")
+        assert bob.separate(song)["status"] == "succeeded"
+        unfinished(service.port, bob.key, 25 << 20, status=507).close()
 
 
 def test_one_key_does_not_take_all_connections(serve):

@@ -386,19 +386,13 @@ class Uploads:
 @pytest.mark.one_process("the account of the disk is that of one process")
 @pytest.mark.parametrize("kind", ["chunked", "announced", "form"])
 def test_concurrent_uploads_share_the_disk(serve, small_disk, kind):
-    """Together they do not go below the minimum. Those that announce their size are refused before they send it."""
+    """Together they do not go below the minimum."""
     service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=16)
-    state = os.statvfs(small_disk)
-    refused = 24 - (state.f_bavail * state.f_frsize - (16 << 20)) // Uploads.BYTES
     uploads = Uploads(service, 24, kind)
-    if kind == "announced":
-        wait_until(lambda: uploads.poll() >= refused, what="refusals")
-        assert all(" 507 " in answer for answer in uploads.answers), uploads.answers
     uploads.send()
     wait_until(lambda: uploads.poll() == 24, what="answers")
     assert uploads.least_free >= 16 << 20
-    full = sum("storage-full" in answer for answer in uploads.answers)
-    assert refused <= full <= refused + 1 if kind == "announced" else full > 0, "announced space is granted"
+    assert any("storage-full" in answer for answer in uploads.answers)
     assert all(" 507 " in answer or " 415 " in answer for answer in uploads.answers), uploads.answers
     wait_until(lambda: service.leftovers() == [], what="cleaning up")
     assert service.post("/v1/jobs", {}, file=wav_bytes(1)).status == 202

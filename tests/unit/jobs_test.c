@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "http_fixture.h"
 #include "service/jobs/jobs.h"
+#include "service/jobs/upload.h"
 #include "service/observe/log.h"
 #include "service/outbound/outbound.h"
 
@@ -440,6 +441,32 @@ static void refuses_what_can_not_be_separated(void **state) {
     assert_int_equal(problem.code, SPL_PROBLEM_STORAGE_FULL);
 }
 
+/* What jobs have stored since an upload was opened counts too. */
+static void uploads_share_the_quota_with_jobs(void **state) {
+    jobs_fixture *fixture = *state;
+    static const char data[1000];
+    const uint64_t bytes = 1 << 20;
+    spl_principal small = alice;
+    small.quota.storage_bytes = bytes + (64 << 10);
+    spl_upload *announced, *chunked;
+    spl_problem problem = {0};
+    assert_int_equal(
+        spl_upload_open(fixture->jobs, &small, "a.wav", NULL, (int64_t)bytes, &announced, &problem),
+        0);
+    assert_int_equal(spl_upload_open(fixture->jobs, &small, "a.wav", NULL, -1, &chunked, &problem),
+                     0);
+    json_decref(submit_song(fixture, "{}")); /* its stems have more than 2 MiB */
+    spl_upload *const uploads[] = {announced, chunked};
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(uploads); i++) {
+        assert_int_equal(spl_upload_write(uploads[i], data, sizeof(data), &problem), 0);
+        uploads[i]->room_read_s -= 60;
+        assert_true(spl_upload_write(uploads[i], data, sizeof(data), &problem) < 0);
+        assert_int_equal(problem.code, SPL_PROBLEM_QUOTA);
+        assert_string_equal(problem.setting, "SPLEETER_STORAGE_PER_KEY_MB");
+        spl_upload_free(uploads[i]);
+    }
+}
+
 static bool folder_is_empty(const char *folder, const char *name) {
     char path[128];
     snprintf(path, sizeof(path), "%s/%s", folder, name);
@@ -761,6 +788,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(describes_a_whole_job, set_up, tear_down),
         cmocka_unit_test_setup_teardown(replays_and_reuses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_what_can_not_be_separated, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(uploads_share_the_quota_with_jobs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cancels_and_deletes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(plays_while_it_grows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(gives_back_and_resumes, set_up, tear_down),

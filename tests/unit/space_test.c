@@ -59,6 +59,19 @@ static void grants_count_until_they_are_written(void **state) {
     spl_space_close(space);
 }
 
+static void checks_grant_nothing(void **state) {
+    (void)state;
+    spl_space *space = open_space(100, 40);
+    spl_space_grant one = {.space = space}, two = {.space = space};
+    spl_error error;
+    assert_int_equal(spl_space_check(&one, 60 * MIB, &error), 0);
+    assert_int_equal(spl_space_reserve(&two, 60 * MIB, &error), 0);
+    assert_int_equal(spl_space_check(&one, 1, &error), SPL_E_NO_SPACE);
+    assert_int_equal(spl_space_check(&two, 60 * MIB, &error), 0);
+    spl_space_release(&two);
+    spl_space_close(space);
+}
+
 static void unknown_sizes_are_granted_in_pieces(void **state) {
     (void)state;
     spl_space *space = open_space(3, 0);
@@ -90,6 +103,7 @@ static void accepted_work_may_use_half_of_the_minimum(void **state) {
 static void no_account_is_no_limit(void **state) {
     (void)state;
     spl_space_grant grant = {0};
+    assert_int_equal(spl_space_check(&grant, UINT64_MAX, NULL), 0);
     assert_int_equal(spl_space_reserve(&grant, UINT64_MAX, NULL), 0);
     assert_int_equal(spl_space_take(&grant, UINT64_MAX, NULL), 0);
     spl_space_spend(&grant, 5);
@@ -123,6 +137,7 @@ static void concurrent_writers_keep_the_minimum(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grants_count_until_they_are_written),
+        cmocka_unit_test(checks_grant_nothing),
         cmocka_unit_test(unknown_sizes_are_granted_in_pieces),
         cmocka_unit_test(accepted_work_may_use_half_of_the_minimum),
         cmocka_unit_test(no_account_is_no_limit),

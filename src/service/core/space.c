@@ -49,27 +49,49 @@ int spl_space_free_bytes(const spl_space *space, uint64_t *ret_bytes, spl_error 
     return 0;
 }
 
+/* Finds what the grant may have in all, which must be `least` bytes at least. The caller holds the
+ * lock. */
+static int find_room(const spl_space_grant *grant, uint64_t least, uint64_t *ret_bytes,
+                     spl_error *ret_error) {
+    const spl_space *space = grant->space;
+    const uint64_t divisor = grant->use == SPL_SPACE_FINISH ? 2 : 1;
+    uint64_t room = 0;
+    int status = spl_space_free_bytes(space, &room, ret_error);
+    if (status < 0)
+        return status;
+    room -= SPL_MIN(room, space->min_free_bytes / divisor);
+    room -= SPL_MIN(room, space->granted_bytes - grant->left_bytes);
+    if (room < least)
+        return spl_fail(ret_error, SPL_E_NO_SPACE,
+                        "the disk would have less than SPLEETER_MIN_FREE_DISK_MB left");
+    *ret_bytes = room;
+    return 0;
+}
+
 /* Enlarges the grant to `least` bytes, or to `best` if they fit. */
 static int enlarge(spl_space_grant *grant, uint64_t least, uint64_t best, spl_error *ret_error) {
     spl_space *space = grant->space;
     if (!space || grant->left_bytes >= least)
         return 0;
     pthread_mutex_lock(&space->lock);
-    uint64_t room = 0;
-    int status = spl_space_free_bytes(space, &room, ret_error);
+    uint64_t room;
+    int status = find_room(grant, least, &room, ret_error);
     if (status == 0) {
-        const uint64_t divisor = grant->use == SPL_SPACE_FINISH ? 2 : 1;
-        room -= SPL_MIN(room, space->min_free_bytes / divisor);
-        room -= SPL_MIN(room, space->granted_bytes - grant->left_bytes);
-        if (room < least) {
-            status = spl_fail(ret_error, SPL_E_NO_SPACE,
-                              "the disk would have less than SPLEETER_MIN_FREE_DISK_MB left");
-        } else {
-            const uint64_t bytes = SPL_MIN(best, room);
-            space->granted_bytes += bytes - grant->left_bytes;
-            grant->left_bytes = bytes;
-        }
+        const uint64_t bytes = SPL_MIN(best, room);
+        space->granted_bytes += bytes - grant->left_bytes;
+        grant->left_bytes = bytes;
     }
+    pthread_mutex_unlock(&space->lock);
+    return status;
+}
+
+int spl_space_check(const spl_space_grant *grant, uint64_t bytes, spl_error *ret_error) {
+    spl_space *space = grant->space;
+    if (!space)
+        return 0;
+    uint64_t room;
+    pthread_mutex_lock(&space->lock);
+    int status = find_room(grant, bytes, &room, ret_error);
     pthread_mutex_unlock(&space->lock);
     return status;
 }

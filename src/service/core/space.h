@@ -5,7 +5,8 @@
  * count as used until they are written, so concurrent writers cannot go below the minimum together.
  *
  *     spl_space_grant grant = {.space = space, .use = SPL_SPACE_ACCEPT};
- *     spl_space_reserve(&grant, announced_bytes, &error);   if the size is known in advance
+ *     spl_space_check(&grant, announced_bytes, &error);     if a size was announced
+ *     spl_space_reserve(&grant, bytes, &error);             if the size is known in advance
  *     spl_space_take(&grant, size, &error);                 before each write
  *     spl_space_spend(&grant, size);                        after it
  *     spl_space_release(&grant);                            at the end, in any case
@@ -48,6 +49,10 @@ void spl_space_close(spl_space *space);
 SPL_WARN_UNUSED int spl_space_free_bytes(const spl_space *space, uint64_t *ret_bytes,
                                          spl_error *ret_error);
 
+/* Whether a grant of `bytes` would fit now. Grants nothing, so an announcement does not keep other
+ * writers from the disk. Errors: NO_SPACE, IO. */
+SPL_WARN_UNUSED int spl_space_check(const spl_space_grant *grant, uint64_t bytes,
+                                    spl_error *ret_error);
 /* Enlarges the grant to `bytes` that are not written yet; a larger one is left as it is. Errors:
  * NO_SPACE, IO; the grant is unchanged then. */
 SPL_WARN_UNUSED int spl_space_reserve(spl_space_grant *grant, uint64_t bytes, spl_error *ret_error);

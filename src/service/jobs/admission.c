@@ -550,6 +550,7 @@ static int create(job_admission *admission) {
                            submission->canceled ? &wait : NULL, &error);
     if (status == 0)
         status = write_audit(admission, "ok", &error);
+    spl_upload_becomes_job(admission->upload);
     status = status < 0 ? fail(admission, &error) : store_job(admission, &unsure);
     if (status < 0) {
         if (!unsure)

@@ -17,9 +17,7 @@ int spl_job_budget_open(spl_jobs *jobs, const spl_job *job, size_t output_count,
         .row_bytes = output_count * SPL_OUTPUT_ROW_BYTES,
         .space = {.space = jobs->space, .use = SPL_SPACE_FINISH},
     };
-    int status = spl_space_reserve(&budget.space, budget.stored_bytes, ret_error);
-    /* It may be an announcement, which must not keep others from the disk. */
-    spl_space_release(&budget.space);
+    int status = spl_space_check(&budget.space, budget.stored_bytes, ret_error);
     if (status == 0)
         *ret_budget = budget;
     return status;

@@ -18,6 +18,7 @@
 #define MIB                 ((uint64_t)1 << 20)
 #define NAME_MAX_BYTES      200
 #define QUEUE_RETRY_AFTER_S 30
+#define ROOM_VALID_S        10
 
 /* The last component of the client's path, as printable UTF-8; owned by the caller. */
 static char *clean_name(const char *name) {
@@ -74,6 +75,21 @@ static int check_limits(spl_jobs *jobs, const spl_principal *principal, uint64_t
     return 0;
 }
 
+/* Reads every ROOM_VALID_S what the owner's jobs leave of its quota, because they may have grown
+ * since the upload was opened. Returns whether it has read it; it does not if the store fails. */
+static bool refresh_room(spl_upload *upload) {
+    uint64_t jobs, bytes;
+    const double now_s = spl_now_s();
+    if (now_s < upload->room_read_s + ROOM_VALID_S)
+        return false;
+    upload->room_read_s = now_s;
+    if (SPL_STORE(upload->jobs, owner_usage, upload->owner, &jobs, &bytes, NULL) < 0)
+        return false;
+    upload->room_bytes =
+        upload->quota_bytes - SPL_MIN(upload->quota_bytes, bytes + SPL_JOB_ROW_BYTES);
+    return true;
+}
+
 /* Concurrent uploads of one owner share what is left of its quota. */
 static int reserve(spl_upload *upload, uint64_t bytes, spl_problem *ret_problem) {
     spl_jobs *jobs = upload->jobs;
@@ -87,6 +103,12 @@ static int reserve(spl_upload *upload, uint64_t bytes, spl_problem *ret_problem)
         upload->reserved_bytes = bytes;
     pthread_mutex_unlock(&jobs->lock);
     return fits ? 0 : spl_jobs_refuse_limit(ret_problem, SPL_LIMIT_OWNER_BYTES);
+}
+
+void spl_upload_becomes_job(spl_upload *upload) {
+    pthread_mutex_lock(&upload->jobs->lock);
+    upload->reserved_bytes = 0;
+    pthread_mutex_unlock(&upload->jobs->lock);
 }
 
 static void enter(spl_upload *upload) {
@@ -166,13 +188,14 @@ int spl_upload_open(spl_jobs *jobs, const spl_principal *principal, const char *
                                        &(spl_error){.status = SPL_E_MEMORY});
     upload->jobs = jobs;
     upload->writer.fd = -1;
-    upload->started_s = spl_now_s();
+    upload->started_s = upload->room_read_s = spl_now_s();
+    upload->quota_bytes = principal->quota.storage_bytes;
     upload->room_bytes = room_bytes;
     upload->space = (spl_space_grant){.space = jobs->space, .use = SPL_SPACE_ACCEPT};
     snprintf(upload->owner, sizeof(upload->owner), "%s", principal->id);
     enter(upload);
     status = reserve(upload, length, ret_problem);
-    if (status == 0 && spl_space_reserve(&upload->space, SPL_MAX(length, 1u), &error) < 0)
+    if (status == 0 && spl_space_check(&upload->space, SPL_MAX(length, 1u), &error) < 0)
         status = refuse_space(ret_problem, &error);
     if (status == 0)
         status = fill(upload, name, type, ret_problem);
@@ -186,13 +209,15 @@ int spl_upload_open(spl_jobs *jobs, const spl_principal *principal, const char *
 int spl_upload_write(spl_upload *upload, const void *data, size_t size, spl_problem *ret_problem) {
     if (size > upload->jobs->settings->max_file_size_bytes - upload->bytes)
         return refuse_too_large(upload->jobs, ret_problem);
-    if (upload->bytes + size > upload->reserved_bytes) {
-        int status = reserve(upload, upload->bytes + size, ret_problem);
-        if (status < 0)
-            return status;
-    }
+    const uint64_t bytes = SPL_MAX(upload->bytes + size, upload->reserved_bytes);
+    int status = 0;
+    if (refresh_room(upload) || bytes > upload->reserved_bytes)
+        status = reserve(upload, bytes, ret_problem);
+    if (status < 0)
+        return status;
+    /* Only for what has arrived: a slow client must not keep space from others. */
     spl_error error;
-    int status = spl_space_take(&upload->space, size, &error);
+    status = spl_space_reserve(&upload->space, size, &error);
     if (status < 0)
         return refuse_space(ret_problem, &error);
     status = spl_write_all(upload->writer.fd, data, size, "the upload", &error);
