@@ -2,6 +2,7 @@
 """Which uploads are accepted and refused, and the reasons that refusals give."""
 import json
 import math
+import socket
 import urllib.parse
 
 import pytest
@@ -102,6 +103,21 @@ class TestLimits:
         chunks = iter([wav_bytes(1)] + [bytes(100000)] * 15)
         answer = service.request("POST", "/v1/jobs?filename=a.wav", chunks, {"Content-Type": "audio/wav"})
         refused(answer, 413, "too-large", setting="SPLEETER_MAX_FILE_SIZE_MB", field="file")
+
+    def test_much_too_large_without_a_length(self, service):
+        chunks = iter([wav_bytes(1)] + [bytes(1 << 20)] * 65)
+        answer = service.request("POST", "/v1/jobs?filename=a.wav", chunks, {"Content-Type": "audio/wav"})
+        refused(answer, 413, "too-large", setting="SPLEETER_MAX_FILE_SIZE_MB", field="file")
+
+    def test_what_was_received_is_deleted_at_once(self, service):
+        head = f"POST /v1/jobs?filename=a.wav HTTP/1.1\r\nHost: x\r\nX-API-KEY: {KEY}\r\nContent-Type: audio/wav\r\nTransfer-Encoding: chunked\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", service.port), timeout=60) as upload:
+            upload.sendall(head.encode() + b"100000\r\n" + bytes(1 << 20))
+            wait_until(lambda: service.leftovers(), what="an upload")
+            upload.sendall(b"\r\n1\r\n0\r\n")
+            wait_until(lambda: service.leftovers() == [], what="an end of the upload")
+            upload.sendall(b"0\r\n\r\n")
+            assert upload.recv(4096).startswith(b"HTTP/1.1 413 ")
 
     def test_too_large_in_a_form(self, service):
         refused(service.post("/v1/jobs", {}, file=wav_bytes(1) + bytes(1 << 20)), 413, "too-large")

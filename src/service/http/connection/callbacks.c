@@ -14,9 +14,9 @@
 
 #include <string.h>
 
-/* The amount of a refused body that is read and discarded, so that an answer with the reason can be
- * sent. */
-#define DISCARD_MAX_BYTES ((uint64_t)64 << 20)
+/* As much of a refused body is read and discarded, besides the largest file, so that an answer with
+ * the reason can be sent. */
+#define DISCARD_MORE_BYTES ((uint64_t)64 << 20)
 
 /* The request whose headers this thread is reading. */
 static _Thread_local spl_request *incoming;
@@ -183,12 +183,24 @@ static enum MHD_Result open_request(spl_request *request, const char *method, co
 
 /* ---- Body, answer, end ---- */
 
+static void free_route_state(spl_request *request) {
+    if (request->free_state)
+        request->free_state(request->state);
+    request->free_state = NULL;
+    request->state = NULL;
+}
+
 static enum MHD_Result take_body(spl_request *request, const char *data, size_t size) {
     request->received_bytes += size;
-    if (!request->refused && request->route->body(request, data, size, &request->problem) < 0)
+    if (request->refused) {
+        request->discarded_bytes += size;
+    } else if (request->route->body(request, data, size, &request->problem) < 0) {
         request->refused = true;
+        free_route_state(request); /* what was received must not stay while the rest arrives */
+    }
     /* libmicrohttpd does not allow an answer in the middle of a body. */
-    return request->refused && request->received_bytes > DISCARD_MAX_BYTES ? MHD_NO : MHD_YES;
+    const uint64_t most = request->parts->settings->max_file_size_bytes + DISCARD_MORE_BYTES;
+    return request->discarded_bytes > most ? MHD_NO : MHD_YES;
 }
 
 static bool answer(spl_request *request) {
@@ -260,8 +272,7 @@ void spl_request_end(void *user, struct MHD_Connection *connection, void **state
         return;
     *state = NULL;
     incoming = NULL;
-    if (request->free_state)
-        request->free_state(request->state);
+    free_route_state(request);
     if (request->opened) {
         record(request, why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
         spl_guard_idle(request->guarded);

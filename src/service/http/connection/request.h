@@ -46,6 +46,7 @@ typedef struct spl_request {
     spl_rate rate;
     double started_s;
     uint64_t received_bytes, sent_bytes; /* of bodies */
+    uint64_t discarded_bytes;            /* received after the refusal */
 
     bool opened, refused, must_close;
     spl_problem problem;    /* when refused */
