@@ -8,6 +8,7 @@
 #include "service/auth/jwks.h"
 #include "service/auth/keys.h"
 #include "service/blobs/s3_client.h"
+#include "service/http/connection/limits.h"
 #include "service/http/connection/listen.h"
 #include "service/jobs/models.h"
 #include "service/outbound/outbound.h"
@@ -222,6 +223,13 @@ static void check_model(const service_check *check) {
         report_problem(check, "SPLEETER_MODEL: %s", error.message);
 }
 
+static void check_limits(const service_check *check) {
+    unsigned connections;
+    spl_error error;
+    if (spl_connections_fit(check->settings, &connections, &error) < 0)
+        report_problem(check, "%s", error.message);
+}
+
 static void check_helper(const service_check *check) {
     spl_error error;
     if (spl_sandbox_check(&error) < 0)
@@ -238,6 +246,7 @@ void spl_service_check_local(const spl_settings *settings, spl_settings_report *
     check_pulled_models(&check);
     check_model(&check);
     check_helper(&check);
+    check_limits(&check);
 }
 
 /* ---- Other programs and machines ---- */

@@ -9,7 +9,7 @@
 #include "service/core/settings.h"
 
 /* Reports every local problem: unreadable files, an unusable data folder, a missing model or
- * helper. Changes nothing. */
+ * helper, too low a limit of open files. Changes nothing but the soft limit of open files. */
 void spl_service_check_local(const spl_settings *settings, spl_settings_report *report, void *user);
 
 /* Reports problems with other programs and machines: the port, database, storage, virus scanner and

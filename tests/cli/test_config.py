@@ -2,6 +2,7 @@
 """spleeterd config: the settings in force, refused values, and the settings' documentation."""
 import json
 import os
+import resource
 import socket
 import subprocess
 
@@ -63,6 +64,21 @@ def problems(spleeterd, tmp_path, *flags, code=2, **settings):
 
 def test_nothing_is_wrong(spleeterd, tmp_path, files):
     assert problems(spleeterd, tmp_path, code=0) == [] and not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("files, workers, connections, words", [
+    (1024, 4, 2048, "1024, is too low for 4 workers and 64 connections: raise it to 1472"),
+    (1024, 3, 2048, "raise it to 1264"), (1024, 1, 2048, None), (700, 1, 2048, "raise it to 848"), (700, 1, 16, None)])
+def test_too_few_open_files(spleeterd, tmp_path, files, workers, connections, words):
+    """`serve` refuses with the same words."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+    env = {**FINE, "SPLEETER_WORKERS": str(workers), "SPLEETER_CONNECTIONS": str(connections), "SPLEETER_DATA_DIR": str(tmp_path / "data")}
+    said = spleeterd("config", "check", "--offline", code=2 if words else 0, env=env, preexec_fn=limit).lines()
+    assert len(said) == (1 if words else 0) and (not words or words in said[0] and "SPLEETER_WORKERS" in said[0])
+    if words:
+        assert words in spleeterd("serve", code=2, env=env, preexec_fn=limit).err
 
 
 @pytest.mark.parametrize("given, meant", [("RETENTIONS", "RETENTION_S"), ("MAX_FILESIZE_MB", "MAX_FILE_SIZE_MB"),

@@ -26,9 +26,9 @@ typedef struct spl_http_parts {
     bool only_system;   /* for a worker: only health, readiness and metrics */
 } spl_http_parts;
 
-/* Listens, on systemd's socket if LISTEN_FDS and LISTEN_PID name one. Errors: ARGUMENT, IO (the
- * port is taken), PERMISSION, MEMORY, UNSUPPORTED (libmicrohttpd without TLS), and those of
- * spl_certificate_open. */
+/* Listens, on systemd's socket if LISTEN_FDS and LISTEN_PID name one. Errors: ARGUMENT (also: the
+ * process may have too few descriptors), IO (the port is taken), PERMISSION, MEMORY, UNSUPPORTED
+ * (libmicrohttpd without TLS), and those of spl_certificate_open. */
 SPL_WARN_UNUSED int spl_http_start(const spl_http_parts *parts, spl_http **ret_http,
                                    spl_error *ret_error);
 unsigned spl_http_port(const spl_http *http);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "service/http/connection/callbacks.h"
+#include "service/http/connection/limits.h"
 #include "service/http/connection/listen.h"
 #include "service/observe/log.h"
 #include "service/observe/metrics.h"
@@ -13,7 +14,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #define CONNECTION_BYTES ((size_t)64 << 10) /* headers, and the buffer for bodies */
 
@@ -21,14 +21,6 @@
 #define TLS_PRIORITIES                                                                             \
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:"                  \
     "-CIPHER-ALL:+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-GCM:-MAC-ALL:+AEAD:%SERVER_PRECEDENCE"
-
-/* Each connection has a socket and may have a file and its folder. In addition, connections may
- * linger or end. */
-#define CONNECTION_DESCRIPTORS(connections)                                                        \
-    (3 * (connections) + SPL_GUARD_LINGERING(connections) + SPL_GUARD_ENDING(connections))
-/* Descriptors besides those of regular connections and of running jobs: database, log, audit log,
- * webhooks, scans and helpers of requests, the listening socket, and the reserve. */
-#define OTHER_DESCRIPTORS (256 + 3 * SPL_GUARD_RESERVE)
 
 static enum MHD_Result admit(void *user, const struct sockaddr *address, socklen_t size) {
     (void)size;
@@ -55,24 +47,15 @@ static void watch_connection(void *user, struct MHD_Connection *connection, void
         shutdown(fd, SHUT_RDWR);
 }
 
-/* Raises the limit of descriptors as far as allowed. Returns how many connections fit beside the
- * running jobs, at most SPLEETER_CONNECTIONS. */
-static unsigned raise_limits(const spl_settings *settings) {
-    const unsigned connections = settings->connections;
-    const rlim_t others = OTHER_DESCRIPTORS + spl_jobs_descriptors(settings);
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return connections;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        getrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur >= CONNECTION_DESCRIPTORS((rlim_t)connections) + others)
-        return connections;
-    const rlim_t left = SPL_MAX(limit.rlim_cur, others + 20) - others;
-    const unsigned fewer = (unsigned)(left * 4 / CONNECTION_DESCRIPTORS(4));
-    spl_log(SPL_LOG_WARNING, "http.fewer_connections", SPL_INTEGER("connections", fewer),
-            SPL_INTEGER("wanted", connections), SPL_INTEGER("descriptors", limit.rlim_cur));
-    return fewer;
+/* Returns how many connections there may be. */
+static int count_connections(const spl_settings *settings, unsigned *ret_connections,
+                             spl_error *ret_error) {
+    const int status = spl_connections_fit(settings, ret_connections, ret_error);
+    if (status == 0 && *ret_connections < settings->connections)
+        spl_log(SPL_LOG_WARNING, "http.fewer_connections",
+                SPL_INTEGER("connections", *ret_connections),
+                SPL_INTEGER("wanted", settings->connections));
+    return status;
 }
 
 static int read_certificate(spl_http *http, spl_error *ret_error) {
@@ -140,9 +123,11 @@ int spl_http_start(const spl_http_parts *parts, spl_http **ret_http, spl_error *
     if (!http)
         return spl_fail_memory(ret_error);
     http->parts = *parts;
-    const unsigned connections = raise_limits(parts->settings);
+    unsigned connections = 0;
     SPL_CLEANUP(spl_close_p) int fd = -1;
-    int status = read_certificate(http, ret_error);
+    int status = count_connections(parts->settings, &connections, ret_error);
+    if (status == 0)
+        status = read_certificate(http, ret_error);
     if (status == 0)
         status = spl_listen(parts->settings, &fd, &http->port, ret_error);
     if (status == 0)
