@@ -44,7 +44,6 @@ static const char decoders[] =
 
 enum {
     SAMPLE_RATE_MIN_HZ = 1000,
-    SAMPLE_RATE_MAX_HZ = 768000,
     READ_BYTES = 1 << 16,
     OPEN_MAX_BYTES = 1 << 28,   /* read before the first packet */
     LEAD_MAX_S = 3600,          /* silence before a track that starts late */
@@ -178,12 +177,12 @@ static int open_codec(decode *d, spl_error *ret_error) {
                         "it has %d channels; files of 1 to %d can be decoded, so mix it down first",
                         parameters->ch_layout.nb_channels, SPL_CHANNELS_MAX);
     if (parameters->sample_rate < SAMPLE_RATE_MIN_HZ ||
-        parameters->sample_rate > SAMPLE_RATE_MAX_HZ)
+        parameters->sample_rate > SPL_SAMPLE_RATE_MAX_HZ)
         return spl_fail(
             ret_error, SPL_E_UNSUPPORTED,
             "its sample rate is %d Hz; %d to %d Hz can be decoded. If the rate is wrong, "
             "the file is damaged",
-            parameters->sample_rate, SAMPLE_RATE_MIN_HZ, SAMPLE_RATE_MAX_HZ);
+            parameters->sample_rate, SAMPLE_RATE_MIN_HZ, SPL_SAMPLE_RATE_MAX_HZ);
 
     d->codec = avcodec_alloc_context3(codec);
     d->packet = av_packet_alloc();
@@ -231,7 +230,7 @@ static uint64_t stated_duration_us(const decode *d, bool guesses) {
         duration = d->container->duration;
     if (d->track->duration != AV_NOPTS_VALUE)
         duration = av_rescale_q(d->track->duration, d->track->time_base, AV_TIME_BASE_Q);
-    return duration > 0 ? (uint64_t)duration : 0;
+    return duration > 0 ? SPL_MIN((uint64_t)duration, SPL_DURATION_MAX_US) : 0;
 }
 
 /* Copies a layout; one without positions becomes the default layout for its number of channels, as
@@ -375,7 +374,7 @@ static int flush_converter(decode *d, spl_error *ret_error) {
 
 /* Creates a converter for frames with the parameters of `frame`. */
 static int start_converter(decode *d, const AVFrame *frame, spl_error *ret_error) {
-    if (frame->sample_rate < SAMPLE_RATE_MIN_HZ || frame->sample_rate > SAMPLE_RATE_MAX_HZ ||
+    if (frame->sample_rate < SAMPLE_RATE_MIN_HZ || frame->sample_rate > SPL_SAMPLE_RATE_MAX_HZ ||
         frame->ch_layout.nb_channels < 1 || frame->ch_layout.nb_channels > SPL_CHANNELS_MAX)
         return spl_fail(ret_error, SPL_E_FORMAT,
                         "the file changes to %d Hz and %d channels after %.3f s; it is damaged",

@@ -56,6 +56,33 @@ static void its_failure_is_reported(void **state) {
     assert_string_equal(error.message, "song.mp3: no process is left");
 }
 
+/* What a START record may state about a file. */
+static void its_numbers_are_bounded(void **state) {
+    (void)state;
+    const spl_audio_info good = {.sample_rate_hz = SPL_SAMPLE_RATE_MAX_HZ,
+                                 .channels = 2,
+                                 .channel_mask = 3,
+                                 .duration_us = SPL_DURATION_MAX_US};
+    spl_decode_start start = {.version = SPL_PROTOCOL_VERSION, .info = good};
+    assert_true(spl_decode_start_check(&start));
+    start.info.channel_mask = 0;
+    assert_true(spl_decode_start_check(&start));
+    spl_audio_info bad[7];
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(bad); i++)
+        bad[i] = good;
+    bad[0].sample_rate_hz = 0;
+    bad[1].sample_rate_hz++;
+    bad[2].channels = 0;
+    bad[3].channels = SPL_CHANNELS_MAX + 1;
+    bad[4].channel_mask = 1;
+    bad[5].channel_mask = 7;
+    bad[6].duration_us++;
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(bad); i++) {
+        start.info = bad[i];
+        assert_false(spl_decode_start_check(&start));
+    }
+}
+
 /* Requests the stop on the second call. */
 static bool ask(void *user) {
     return ++*(int *)user == 2;
@@ -212,6 +239,7 @@ int main(int count, char **arguments) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(its_time_ends, make_pair, close_pair),
         cmocka_unit_test_setup_teardown(its_failure_is_reported, make_pair, close_pair),
+        cmocka_unit_test(its_numbers_are_bounded),
         cmocka_unit_test_setup_teardown(it_is_canceled, make_pair, close_pair),
         cmocka_unit_test_setup_teardown(it_is_canceled_while_it_dribbles, make_pair, close_pair),
         cmocka_unit_test_setup_teardown(it_does_not_read, make_pair, close_pair),

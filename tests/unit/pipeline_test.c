@@ -234,6 +234,62 @@ static void many_outputs_take_few_helpers(void **state) {
     }
 }
 
+/* Rewrites the format in the header of the open file `fd`: 64 channels, or another rate. */
+typedef struct header_change {
+    int fd;
+    unsigned pass; /* in which it happens */
+    uint32_t rate_hz;
+    uint16_t channels;
+} header_change;
+
+static spl_status change_header(void *user, const spl_progress *progress) {
+    const header_change *change = user;
+    if (progress->pass != change->pass)
+        return 0;
+    uint8_t start[SPL_WAV_HEADER_MAX_BYTES];
+    assert_int_equal(pread(change->fd, start, sizeof(start), 0), sizeof(start));
+    const uint8_t *format = memmem(start, sizeof(start), "fmt ", 4);
+    const off_t at = format - start + 10;
+    const uint16_t block_bytes = (uint16_t)(2 * change->channels);
+    assert_int_equal(pwrite(change->fd, &change->channels, 2, at), 2);
+    assert_int_equal(pwrite(change->fd, &change->rate_hz, 4, at + 2), 4);
+    assert_int_equal(pwrite(change->fd, &block_bytes, 2, at + 10), 2);
+    return 0;
+}
+
+/* The file is read again for the second pass and for each further channel pair. */
+static void a_file_must_not_change_its_format(void **state) {
+    (void)state;
+    const header_change changes[] = {{.pass = 1, .channels = SPL_CHANNELS_MAX, .rate_hz = RATE_HZ},
+                                     {.pass = 2, .channels = SPL_CHANNELS_MAX, .rate_hz = RATE_HZ},
+                                     {.pass = 1, .channels = 2, .rate_hz = RATE_HZ},
+                                     {.pass = 1, .channels = CHANNELS, .rate_hz = 2 * RATE_HZ}};
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(changes); i++) {
+        for (unsigned wiener = 0; wiener < 2; wiener++) {
+            SPL_CLEANUP(spl_close_p) int fd = make_song();
+            header_change change = changes[i];
+            change.fd = fd;
+            spl_pipeline_options options = kept;
+            options.model = model;
+            options.wiener = wiener;
+            options.progress = change_header;
+            options.progress_user = &change;
+            char path[160];
+            snprintf(path, sizeof(path), "%s/out.wav", folder);
+            const spl_output output = {.name = "mix", .stems = 1, .path = path, .fd = -1};
+            spl_pipeline_result result;
+            spl_pipeline_stage stage;
+            spl_error error;
+            assert_int_equal(
+                spl_pipeline_run(fd, "song", &options, &output, 1, &result, &stage, &error),
+                SPL_E_FORMAT);
+            assert_string_equal(error.message, "song: the file changed while it was read");
+            assert_int_equal(stage, SPL_STAGE_INPUT);
+            assert_int_equal(unlink(path), -1);
+        }
+    }
+}
+
 static int set_up(void **state) {
     (void)state;
     spl_model_choice choice;
@@ -253,9 +309,12 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equal_sets_share_a_spool),      cmocka_unit_test(stereo_needs_no_spool),
-        cmocka_unit_test(a_run_ends_at_its_budget),      cmocka_unit_test(outputs_of_helpers_count),
+        cmocka_unit_test(equal_sets_share_a_spool),
+        cmocka_unit_test(stereo_needs_no_spool),
+        cmocka_unit_test(a_run_ends_at_its_budget),
+        cmocka_unit_test(outputs_of_helpers_count),
         cmocka_unit_test(many_outputs_take_few_helpers),
+        cmocka_unit_test(a_file_must_not_change_its_format),
     };
     return cmocka_run_group_tests_name("pipeline", tests, set_up, tear_down);
 }

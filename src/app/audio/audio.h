@@ -20,18 +20,22 @@
 
 #define SPL_CHANNELS_MAX         64
 #define SPL_CONTAINERS_MAX_BYTES 512
+#define SPL_SAMPLE_RATE_MAX_HZ   768000 /* of a file */
 #define SPL_SECONDS_END          1e9 /* upper bound, exclusive, of offsets, durations and limits */
+#define SPL_DURATION_MAX_US      UINT64_C(1000000000000000) /* 1e9 seconds; what a header states */
 
 /* The decoded audio track as the file's header describes it. The header may be wrong; only the
  * decoded samples are authoritative. */
 typedef struct spl_audio_info {
     char container[32];      /* "mp3", "mov,mp4,m4a,3gp,3g2,mj2" */
     char codec[32];          /* "mp3", "aac" */
-    unsigned sample_rate_hz; /* of the file */
+    unsigned sample_rate_hz; /* of the file, 1 to SPL_SAMPLE_RATE_MAX_HZ */
     unsigned channels;       /* of the file, 1 to SPL_CHANNELS_MAX */
-    uint64_t channel_mask;   /* as in WAVEFORMATEXTENSIBLE: 1 front left, 2 right, ...; 0 unknown */
+    /* As in WAVEFORMATEXTENSIBLE: 1 front left, 2 right, ..., as many bits as channels; 0 unknown.
+     */
+    uint64_t channel_mask;
     unsigned bits_per_sample; /* of lossless formats; 0 otherwise */
-    uint64_t duration_us;     /* 0 unknown */
+    uint64_t duration_us;     /* up to SPL_DURATION_MAX_US; 0 unknown */
 } spl_audio_info;
 
 /* A cancellation check. It is polled several times a second while a call waits for the helper, on

@@ -60,6 +60,9 @@ bool spl_decode_start_check(spl_decode_start *start) {
     spl_text_make_printable(info->container, sizeof(info->container));
     spl_text_make_printable(info->codec, sizeof(info->codec));
     return start->version == SPL_PROTOCOL_VERSION && start->without_landlock <= 1 &&
-           info->sample_rate_hz > 0 && info->channels > 0 && info->channels <= SPL_CHANNELS_MAX &&
-           info->bits_per_sample <= 64;
+           info->sample_rate_hz > 0 && info->sample_rate_hz <= SPL_SAMPLE_RATE_MAX_HZ &&
+           info->channels > 0 && info->channels <= SPL_CHANNELS_MAX &&
+           (info->channel_mask == 0 ||
+            (unsigned)__builtin_popcountll(info->channel_mask) == info->channels) &&
+           info->bits_per_sample <= 64 && info->duration_us <= SPL_DURATION_MAX_US;
 }

@@ -93,7 +93,7 @@ static int start_decoders(void *user, spl_error *ret_error) {
         }
     }
     const uint64_t duration_us = spl_decoder_info(job->signals[0].inputs[0].decoder)->duration_us;
-    job->total_samples = duration_us * SPL_SAMPLE_RATE_HZ / 1000000;
+    job->total_samples = (uint64_t)(1e-6 * (double)duration_us * SPL_SAMPLE_RATE_HZ);
     return 0;
 }
 

@@ -51,7 +51,8 @@ typedef struct song_run {
     const spl_pipeline_options *options;
     spl_decode_options decode;
     spl_decoder *decoder;
-    spl_audio_info input;
+    spl_audio_info input; /* of the first decoder */
+    unsigned channels;    /* that the decoder returns */
 
     spl_channel_pair pairs[SPL_CHANNELS_MAX];
     uint64_t pair_values[SPL_CHANNELS_MAX]; /* sample values of the pairs before it in a spool */
@@ -109,10 +110,26 @@ static int check_arguments(song_run *run, const spl_output *outputs, size_t outp
     return 0;
 }
 
-/* Opens the decoder, or reopens it to start from the first sample. */
+static int fail_changed(song_run *run) {
+    return spl_fail(&run->error, SPL_E_FORMAT, "%s: the file changed while it was read", run->name);
+}
+
 static int open_decoder(song_run *run) {
-    spl_decoder_free(SPL_STEAL(run->decoder));
     return spl_decoder_open(run->fd, run->name, &run->decode, &run->decoder, &run->error);
+}
+
+/* Starts again from the first sample. The buffers have the size that the first decoder's format
+ * needs, so the format must be the same. */
+static int reopen_decoder(song_run *run) {
+    spl_decoder_free(SPL_STEAL(run->decoder));
+    const int status = open_decoder(run);
+    if (status < 0)
+        return status;
+    const spl_audio_info *first = &run->input, *again = spl_decoder_info(run->decoder);
+    const bool same = again->channels == first->channels &&
+                      again->channel_mask == first->channel_mask &&
+                      again->sample_rate_hz == first->sample_rate_hz;
+    return same ? 0 : fail_changed(run);
 }
 
 /* The number of samples to decode, according to the header; 0: unknown. */
@@ -132,10 +149,10 @@ static int open_input(song_run *run) {
     run->input = *spl_decoder_info(run->decoder);
     run->pair_count = 1;
     run->pairs[0] = (spl_channel_pair){.left = 0, .right = 1};
-    unsigned channels = spl_decoder_channels(run->decoder);
+    run->channels = spl_decoder_channels(run->decoder);
     if (run->options->keep_format)
-        run->pair_count = spl_channel_pairs_of(channels, run->input.channel_mask, run->pairs);
-    run->wide = calloc((size_t)CHUNK_SAMPLES * channels, sizeof(float));
+        run->pair_count = spl_channel_pairs_of(run->channels, run->input.channel_mask, run->pairs);
+    run->wide = calloc((size_t)CHUNK_SAMPLES * run->channels, sizeof(float));
     run->mixed = calloc((size_t)CHUNK_SAMPLES * 2, sizeof(float));
     if (!run->wide || !run->mixed)
         return spl_fail_memory(&run->error);
@@ -243,7 +260,7 @@ static int fail_callback(song_run *run, spl_pipeline_stage stage, int status) {
 /* spl_source.read: the next samples of the current channel pair. */
 static spl_status read_pair(void *user, float *samples, size_t capacity, size_t *ret_count) {
     song_run *run = user;
-    unsigned channels = spl_decoder_channels(run->decoder);
+    const unsigned channels = run->channels;
     spl_channel_pair pair = run->pairs[run->pair];
     size_t count = 0;
     int status;
@@ -271,7 +288,7 @@ static spl_status read_pair(void *user, float *samples, size_t capacity, size_t 
 /* spl_source.rewind: starts the second pass of the Wiener filter. */
 static spl_status rewind_pair(void *user) {
     song_run *run = user;
-    int status = open_decoder(run);
+    int status = reopen_decoder(run);
     if (status < 0)
         return fail_callback(run, SPL_STAGE_INPUT, status);
     run->last_pass = true;
@@ -454,7 +471,7 @@ static int separate_pairs(song_run *run) {
         const uint64_t samples = run->samples; /* of the previous pair */
         if (run->pair > 0) {
             run->stage = SPL_STAGE_INPUT;
-            int status = open_decoder(run);
+            int status = reopen_decoder(run);
             if (status < 0)
                 return status;
         }
@@ -462,8 +479,7 @@ static int separate_pairs(song_run *run) {
         if (status < 0)
             return status;
         if (run->pair > 0 && run->samples != samples)
-            return spl_fail(&run->error, SPL_E_FORMAT, "%s: the file changed while it was read",
-                            run->name);
+            return fail_changed(run);
         run->pair_values[run->pair] = values;
         values += run->samples * spl_channel_pair_width(&run->pairs[run->pair]);
     }
@@ -472,7 +488,7 @@ static int separate_pairs(song_run *run) {
 
 /* Interleaves the spooled channel pairs of a set and passes them to its encoders. */
 static int encode_spool(song_run *run, const stem_set *set) {
-    const unsigned channels = spl_decoder_channels(run->decoder);
+    const unsigned channels = run->channels;
     size_t outputs = 0;
     for (size_t i = 0; i < run->output_count; i++)
         outputs += run->outputs[i].set == set && run->outputs[i].encoder;
