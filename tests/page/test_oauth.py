@@ -139,6 +139,16 @@ def test_invented_cookies_cause_no_requests(entrance, server):
     assert entrance.log("oauth.refused")
 
 
+def test_sign_ins_have_a_rate(entrance, server):
+    """An address with one state cannot make the service flood the token server."""
+    url, cookie = begin(entrance)
+    _, state = server.authorize(url)
+    answers = [come_back(entrance, cookie, code="wrong", state=state) for _ in range(130)]
+    assert answers[0].headers["Location"] == "/#/sign-in/unauthorized"
+    assert answers[-1].headers["Location"] == "/#/sign-in/rate-limited"
+    assert len([request for request in server.requests if request["path"] == "/token"]) <= 120
+
+
 @pytest.mark.parametrize("token_answer, code", [((500, b"oops"), "unavailable"), ((200, b"{}"), "unavailable"), ((200, b"x" * 100000), "unavailable"),
                                                 ((200, b'{"access_token": "a.b.c"}'), "unauthorized")])
 def test_a_server_that_fails(entrance, server, token_answer, code):

@@ -302,6 +302,10 @@ static void clients_behind_proxies(void **state) {
     client_is("10.0.0.1", "10.1.1.1, 10.2.2.2", "10.1.1.1");
     client_is("::1", "[2001:db8::1]:443", "2001:db8::1");
     client_is("::1", "198.51.100.7:99", "198.51.100.7");
+    /* What proxies with one socket for both versions of IP write. */
+    client_is("10.0.0.1", "::ffff:198.51.100.7", "198.51.100.7");
+    client_is("10.0.0.1", "[::ffff:198.51.100.7]:99", "198.51.100.7");
+    client_is("10.0.0.1", "64:ff9b::198.51.100.7", "64:ff9b::c633:6407");
     client_is("10.0.0.1", "198.51.100.7, nonsense", "10.0.0.1");
     client_is("10.0.0.1", "198.51.100.7, nonsense, 10.3.3.3", "10.3.3.3");
     client_is("10.0.0.1", "", "10.0.0.1");

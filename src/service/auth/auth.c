@@ -28,6 +28,7 @@
 #define LINK_RATE_FACTOR      10 /* times RATE_PER_MINUTE */
 #define SESSIONS_OF_PRINCIPAL 60 /* opened in a minute; also ended */
 #define SESSIONS_OF_ADDRESS   300
+#define SIGN_INS_OF_ADDRESS   60 /* requests to the token server in a minute */
 #define MINUTE_US             INT64_C(60000000)
 #define BEARER                "Bearer "
 #define DEVELOPER             "dev"
@@ -295,6 +296,20 @@ void spl_auth_share_sessions(spl_auth *auth, const spl_session_source *source) {
     auth->sessions = *source;
 }
 
+int spl_sign_in_take(spl_auth *auth, const char *address, spl_problem *ret_problem) {
+    char network[64], name[96];
+    spl_rate rate;
+    unsigned wait_s;
+    spl_address_network(address, network);
+    snprintf(name, sizeof(name), "sign-in %s", network);
+    if (spl_rate_take(auth->session_rates, name, SIGN_INS_OF_ADDRESS, spl_now_s(), &rate, &wait_s))
+        return 0;
+    spl_refuse(ret_problem, SPL_PROBLEM_RATE_LIMITED,
+               "Too many sign-ins from this address; try again in %u s", wait_s);
+    ret_problem->retry_after_s = wait_s;
+    return SPL_E_PERMISSION;
+}
+
 /* Takes one `action` ("open", "end") on sessions from the rates of the address and of `id`. */
 static int take_session(spl_auth *auth, const char *action, const char *id, const char *address,
                         spl_problem *ret_problem) {
@@ -374,15 +389,27 @@ static int refuse_unknown(spl_problem *ret_problem) {
     return SPL_E_IO;
 }
 
+/* Opens a cookie. *ret_alive: its session neither expired nor ended, and its key or issuer is still
+ * in force. */
+static int find_session(spl_auth *auth, const char *cookie, int64_t now_s,
+                        spl_principal *ret_session, bool *ret_alive, spl_problem *ret_problem) {
+    bool ended = !spl_sessions_open(auth->session_key, cookie, now_s, ret_session) ||
+                 !renew_session(auth, ret_session);
+    if (!ended && auth->sessions.is_ended &&
+        auth->sessions.is_ended(auth->sessions.user, ret_session->session, &ended) < 0)
+        return refuse_unknown(ret_problem);
+    *ret_alive = !ended;
+    return 0;
+}
+
 int spl_session_check(spl_auth *auth, const char *cookie, const char *address, int64_t now_s,
                       spl_principal *ret_principal, spl_problem *ret_problem) {
     spl_principal session;
-    bool ended = !spl_sessions_open(auth->session_key, cookie, now_s, &session) ||
-                 !renew_session(auth, &session);
-    if (!ended && auth->sessions.is_ended &&
-        auth->sessions.is_ended(auth->sessions.user, session.session, &ended) < 0)
-        return refuse_unknown(ret_problem);
-    if (ended) {
+    bool alive;
+    int status = find_session(auth, cookie, now_s, &session, &alive, ret_problem);
+    if (status < 0)
+        return status;
+    if (!alive) {
         spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED, "The session has ended; sign in again");
         return spl_auth_fail(auth, address, ret_problem);
     }
@@ -393,7 +420,12 @@ int spl_session_check(spl_auth *auth, const char *cookie, const char *address, i
 int spl_session_end(spl_auth *auth, const char *cookie, const char *address, int64_t now_s,
                     spl_problem *ret_problem) {
     spl_principal session;
-    if (!spl_sessions_open(auth->session_key, cookie, now_s, &session)) {
+    bool alive;
+    int status = find_session(auth, cookie, now_s, &session, &alive, ret_problem);
+    if (status < 0)
+        return status;
+    /* A copy of an ended cookie must not use up the rate at which its owner can end sessions. */
+    if (!alive) {
         spl_problem failed = {0};
         spl_auth_fail(auth, address, &failed);
         if (failed.code != SPL_PROBLEM_RATE_LIMITED)
@@ -401,7 +433,7 @@ int spl_session_end(spl_auth *auth, const char *cookie, const char *address, int
         *ret_problem = failed;
         return SPL_E_PERMISSION;
     }
-    const int status = take_session(auth, "end", session.id, address, ret_problem);
+    status = take_session(auth, "end", session.id, address, ret_problem);
     if (status < 0 || !auth->sessions.end)
         return status;
     return auth->sessions.end(auth->sessions.user, session.session, session.expires_s) < 0
@@ -446,7 +478,8 @@ int spl_link_sign(const spl_auth *auth, const char *path, const spl_principal *m
 }
 
 bool spl_link_valid(const spl_auth *auth, const char *path, const spl_link *link, int64_t now_s) {
-    return spl_links_valid(auth->link_key, path, link, now_s, auth->settings->link_max_s);
+    return spl_links_valid(auth->link_key, path, link, now_s,
+                           auth->settings->link_max_s + SPL_CLOCK_LEEWAY_S);
 }
 
 bool spl_link_has_maker(spl_auth *auth, const spl_link *link, const char *owner) {

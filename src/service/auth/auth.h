@@ -68,6 +68,10 @@ void spl_auth_share_sessions(spl_auth *auth, const spl_session_source *source);
 SPL_WARN_UNUSED int spl_session_open(spl_auth *auth, const spl_principal *principal,
                                      const char *address, int64_t now_s, char ret_cookie[256],
                                      int64_t *ret_expires_s, spl_problem *ret_problem);
+/* Takes one of the 60 sign-ins a minute that an address may begin at the token server. Problem:
+ * RATE_LIMITED with retry_after_s. Thread-safe. */
+SPL_WARN_UNUSED int spl_sign_in_take(spl_auth *auth, const char *address, spl_problem *ret_problem);
+
 /* Authenticates a request by its session cookie. Failures count as those of spl_auth_check.
  * Problems: UNAUTHORIZED (the session has ended, or its key was revoked), RATE_LIMITED (the same,
  * after too many failures from this address), UNAVAILABLE (the record of ended sessions cannot be
@@ -76,8 +80,8 @@ SPL_WARN_UNUSED int spl_session_check(spl_auth *auth, const char *cookie, const 
                                       int64_t now_s, spl_principal *ret_principal,
                                       spl_problem *ret_problem);
 
-/* Ends the session of `cookie` in all processes. An invalid cookie is not an error, but counts as a
- * failed attempt. Problems: RATE_LIMITED, UNAVAILABLE. Thread-safe. */
+/* Ends the session of `cookie` in all processes. An invalid or ended cookie is not an error, but
+ * counts as a failed attempt. Problems: RATE_LIMITED, UNAVAILABLE. Thread-safe. */
 SPL_WARN_UNUSED int spl_session_end(spl_auth *auth, const char *cookie, const char *address,
                                     int64_t now_s, spl_problem *ret_problem);
 

@@ -43,5 +43,6 @@ bool spl_sessions_open(const uint8_t key[32], const char *text, int64_t now_s,
     id = take(id, principal.credential, sizeof(principal.credential));
     snprintf(principal.id, sizeof(principal.id), "%.*s", (int)(seal - id), id);
     *ret_principal = principal;
-    return principal.expires_s > now_s && principal.expires_s - now_s <= SPL_SESSION_MAX_S;
+    return principal.expires_s > now_s &&
+           principal.expires_s - now_s <= SPL_SESSION_MAX_S + SPL_CLOCK_LEEWAY_S;
 }

@@ -12,7 +12,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* "192.0.2.1", "192.0.2.1:1234", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:1234" */
+/* "192.0.2.1", "192.0.2.1:1234", "2001:db8::1", "::ffff:192.0.2.1", "[2001:db8::1]",
+ * "[2001:db8::1]:1234" */
 static bool parse_address(const char *text, size_t length, struct sockaddr_storage *ret_address) {
     char copy[INET6_ADDRSTRLEN + 10];
     if (length >= sizeof(copy))
@@ -24,7 +25,7 @@ static bool parse_address(const char *text, size_t length, struct sockaddr_stora
         end = strchr(host, ']');
         if (!end)
             return false;
-    } else if (strchr(host, '.')) {
+    } else if (strchr(host, ':') == strrchr(host, ':')) { /* IPv4 and a port */
         end = strchr(host, ':');
     }
     if (end)

@@ -57,6 +57,10 @@ static int open_session(spl_request *request, const spl_principal *principal,
 int spl_session_create_answer(spl_request *request, spl_problem *ret_problem) {
     char cookie[COOKIE_SIZE];
     int64_t expires_s;
+    /* Otherwise a copied cookie could outlive its session. */
+    if (request->principal.session[0])
+        return spl_refuse(ret_problem, SPL_PROBLEM_FORBIDDEN,
+                          "A session cannot open another one; send an API key or a token");
     int status = open_session(request, &request->principal, cookie, &expires_s, ret_problem);
     if (status == 0)
         status = spl_request_audit(request, "session.create", NULL, NULL, ret_problem);
@@ -136,7 +140,10 @@ static int fetch_token(spl_request *request, const char *code, char **ret_token,
                                    .user = request};
     uint8_t key[32];
     spl_error error;
-    int status = derive_key(request, key, &error);
+    int status = spl_sign_in_take(request->parts->auth, request->address, ret_problem);
+    if (status < 0)
+        return status;
+    status = derive_key(request, key, &error);
     if (status == 0)
         status = spl_oauth_finish(request->parts->settings, key, spl_wall_ms() / 1000, &back,
                                   ret_token, &error);
@@ -146,6 +153,8 @@ static int fetch_token(spl_request *request, const char *code, char **ret_token,
     spl_refuse(ret_problem,
                status == SPL_E_PERMISSION ? SPL_PROBLEM_UNAUTHORIZED : SPL_PROBLEM_UNAVAILABLE,
                "Signing in has failed: %.300s", error.message);
+    if (status == SPL_E_PERMISSION)
+        spl_auth_fail(request->parts->auth, request->address, ret_problem);
     return status;
 }
 
