@@ -262,8 +262,8 @@ static bool is_running(const spl_settings *settings) {
 
 static int probe_port(const spl_settings *settings, spl_error *ret_error) {
     SPL_CLEANUP(spl_close_p) int fd = -1;
-    unsigned port;
-    return is_running(settings) ? 0 : spl_listen(settings, &fd, &port, ret_error);
+    spl_listen_address address;
+    return is_running(settings) ? 0 : spl_listen(settings, &fd, &address, ret_error);
 }
 
 static int probe_database(const spl_settings *settings, spl_error *ret_error) {

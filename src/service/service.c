@@ -359,23 +359,24 @@ static void list_models(spl_models *models, char *ret_text, size_t size) {
 /* Whether keys cross the network unencrypted; ignores a TLS proxy that no setting names. */
 static bool is_plain(const running_service *service) {
     const spl_settings *settings = service->settings;
-    return service->role == SPL_SERVES && spl_http_port(service->http) > 0 &&
-           !*settings->tls_certificate && !spl_address_is_loopback(settings->bind) &&
-           !*settings->trusted_proxies && strncmp(settings->public_url, "https://", 8) != 0;
+    const char *host = spl_http_address(service->http)->host;
+    return service->role == SPL_SERVES && *host && !*settings->tls_certificate &&
+           !spl_address_is_loopback(host) && !*settings->trusted_proxies &&
+           strncmp(settings->public_url, "https://", 8) != 0;
 }
 
 static void announce(const running_service *service) {
     const spl_settings *settings = service->settings;
     const bool open = in_development(settings) && !*settings->api_key && !*settings->jwt_issuer;
-    const bool v6 = strchr(settings->bind, ':') != NULL;
+    const spl_listen_address *address = spl_http_address(service->http);
+    const bool v6 = strchr(address->host, ':') != NULL;
     char models[512], url[256];
     list_models(service->models, models, sizeof(models));
-    const unsigned port = spl_http_port(service->http);
-    if (port == 0)
+    if (!*address->host)
         snprintf(url, sizeof(url), "a Unix socket of systemd");
     else
         snprintf(url, sizeof(url), "%s://%s%s%s:%u", *settings->tls_certificate ? "https" : "http",
-                 v6 ? "[" : "", settings->bind, v6 ? "]" : "", port);
+                 v6 ? "[" : "", address->host, v6 ? "]" : "", address->port);
     const char *access = open                    ? "none (development)"
                          : *settings->jwt_issuer ? "API keys and tokens"
                                                  : "API keys";
@@ -417,6 +418,7 @@ static void reload(running_service *service) {
     const spl_audit_event event = {
         .actor = "system", .action = "key.reload", .outcome = status < 0 ? "internal" : "ok"};
     (void)!spl_audit_write(service->audit, &event, &error);
+    spl_http_reload(service->http);
 }
 
 static void wait_for_end(running_service *service) {

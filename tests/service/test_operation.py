@@ -2,6 +2,7 @@
 """Operation of the service: start, drain, reload, kill, a full disk, TLS."""
 import contextlib
 import http.client
+import json
 import os
 import pathlib
 import select
@@ -50,6 +51,40 @@ def test_plain_http_on_a_network_is_reported(serve):
 
     assert warned(BIND="0.0.0.0")
     assert not warned() and not warned(BIND="0.0.0.0", TRUSTED_PROXIES="10.0.0.0/8") and not warned(BIND="0.0.0.0", PUBLIC_URL="https://stems.example")
+
+
+@contextlib.contextmanager
+def activated(folder, listening, **settings):
+    """Starts the service on `listening` as systemd does. Yields the process, whose standard error is
+    a pipe."""
+    listening.listen()
+    number = listening.fileno()
+    process = subprocess.Popen(["bash", "-c", f'exec 3<&{number}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" serve', PROGRAM], pass_fds=(number,),
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(DATA_DIR=folder, **settings))
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=120)
+
+
+def test_a_socket_of_systemd_on_a_network(tmp_path):
+    """Its address counts, not SPLEETER_BIND: development refuses it, and production reports it and
+    warns of plain HTTP."""
+    with socket.create_server(("0.0.0.0", 0)) as listening, activated(tmp_path, listening, ENV="development") as process:
+        assert "socket listens on 0.0.0.0" in process.communicate(timeout=60)[1] and process.returncode == 2
+    with socket.create_server(("0.0.0.0", 0)) as listening, activated(tmp_path, listening, API_KEY=KEY) as process:
+        started = json.loads(next(line for line in process.stderr if "service.started" in line))
+        assert started["url"] == f"http://0.0.0.0:{listening.getsockname()[1]}"
+        assert any("service.plain_http" in line for line in iter(process.stderr.readline, ""))
+
+
+@pytest.mark.parametrize("family, url", [(socket.AF_INET, "http://127.0.0.1:"), (socket.AF_UNIX, "a Unix socket")])
+def test_a_socket_of_systemd_on_this_machine(tmp_path, family, url):
+    with socket.socket(family) as listening:
+        listening.bind(("127.0.0.1", 0) if family == socket.AF_INET else str(tmp_path / "socket"))
+        with activated(tmp_path / "data", listening, ENV="development") as process:
+            assert json.loads(next(line for line in process.stderr if "service.started" in line))["url"].startswith(url)
 
 
 def test_keys_that_others_may_write(service):
@@ -611,6 +646,21 @@ def test_a_new_certificate_is_served_without_a_restart(tls, tmp_path):
     wait_until(lambda: len(tls.log("http.certificate_not_read")) > 1, what="a key that is none")
     assert serves("second")
     open_since.close()
+
+
+def test_a_certificate_that_is_mended_is_served(tls, tmp_path):
+    """A renewed key with a wrong mode is refused. It is loaded once its mode is mended."""
+    chain, key = make_certificate(tmp_path, "second", "ec")
+    shutil.copy(key, tmp_path / "new")
+    (tmp_path / "new").chmod(0o666)
+    (tmp_path / "new").rename(tmp_path / "key.pem")
+    shutil.copy(chain, tmp_path / "chain.pem")
+    wait_until(lambda: [line for line in tls.log("http.certificate_not_read") if "chmod go-w" in line["error"]], what="the key that others may write")
+    (tmp_path / "key.pem").chmod(0o600)
+    wait_until(lambda: tls.log("http.certificate_read"), what="the mended certificate")
+    assert https(tls.port, "/health", tmp_path / "second.pem") == 200
+    tls.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(tls.log("http.certificate_read")) == 2 * len(tls.ports), what="the certificate at SIGHUP")
 
 
 # ------------------------------------------------------------------- many at a time

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * A loaded pair is kept until the end, since a handshake may still use it. The files are read again
- * only when they changed.
+ * when they changed, and after a failure.
  */
 #include "service/http/connection/certificate.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 
 #define PEM_MAX_BYTES ((size_t)1 << 20)
 #define CHAIN_MAX     16
+#define RETRY_S       3 /* after a failure; its cause may lie outside the files */
 
 typedef struct pair {
     struct pair *older;
@@ -22,17 +24,18 @@ typedef struct pair {
     gnutls_privkey_t key;
 } pair;
 
-/* Identifies the version of a file, to detect its replacement. */
+/* Identifies the version of a file, to detect its replacement and a change of its mode. */
 typedef struct stamp {
     dev_t device;
     ino_t inode;
     off_t size_bytes;
-    struct timespec changed;
+    struct timespec modified, changed;
 } stamp;
 
 struct spl_certificate {
     const char *chain_path, *key_path;
     stamp stamps[2]; /* at the last attempt */
+    double retry_s;  /* by spl_now_s; 0: the last attempt succeeded */
     pair *_Atomic newest;
 };
 
@@ -120,19 +123,23 @@ static stamp stamp_of(const char *path) {
         found.device = status.st_dev;
         found.inode = status.st_ino;
         found.size_bytes = status.st_size;
-        found.changed = status.st_mtim;
+        found.modified = status.st_mtim;
+        found.changed = status.st_ctim;
     }
     return found;
 }
 
-int spl_certificate_refresh(spl_certificate *certificate, bool *ret_changed, spl_error *ret_error) {
-    const stamp now[2] = {stamp_of(certificate->chain_path), stamp_of(certificate->key_path)};
+int spl_certificate_refresh(spl_certificate *certificate, bool now, bool *ret_changed,
+                            spl_error *ret_error) {
+    const stamp found[2] = {stamp_of(certificate->chain_path), stamp_of(certificate->key_path)};
+    const bool retries = certificate->retry_s > 0 && spl_now_s() >= certificate->retry_s;
     *ret_changed = false;
-    if (memcmp(now, certificate->stamps, sizeof(now)) == 0)
+    if (!now && !retries && memcmp(found, certificate->stamps, sizeof(found)) == 0)
         return 0;
-    memcpy(certificate->stamps, now, sizeof(now));
+    memcpy(certificate->stamps, found, sizeof(found));
     pair *read;
     const int status = read_pair(certificate, &read, ret_error);
+    certificate->retry_s = status < 0 ? spl_now_s() + RETRY_S : 0;
     if (status < 0)
         return status;
     read->older = atomic_load(&certificate->newest);

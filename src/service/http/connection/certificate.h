@@ -16,11 +16,11 @@ typedef struct spl_certificate spl_certificate;
  * reading, FORMAT (also when chain and key do not match), MEMORY. */
 SPL_WARN_UNUSED int spl_certificate_open(const char *chain_path, const char *key_path,
                                          spl_certificate **ret_certificate, spl_error *ret_error);
-/* Reads the files again if they changed since the last attempt. On failure the old pair stays in
- * use, for example while the new key is still missing. Not thread-safe, but handshakes may run
- * meanwhile. */
-SPL_WARN_UNUSED int spl_certificate_refresh(spl_certificate *certificate, bool *ret_changed,
-                                            spl_error *ret_error);
+/* Reads the files again if they changed since the last attempt, if that failed a few seconds ago,
+ * or if `now` is true. On failure the old pair stays in use, for example while the new key is still
+ * missing. Not thread-safe, but handshakes may run meanwhile. */
+SPL_WARN_UNUSED int spl_certificate_refresh(spl_certificate *certificate, bool now,
+                                            bool *ret_changed, spl_error *ret_error);
 /* No handshake may be in progress. NULL is allowed. */
 void spl_certificate_free(spl_certificate *certificate);
 

@@ -9,6 +9,7 @@
 #define SPL_SERVICE_HTTP_CONNECTION_HTTP_H
 
 #include "service/auth/auth.h"
+#include "service/http/connection/listen.h"
 #include "service/jobs/jobs.h"
 
 typedef struct spl_http spl_http;
@@ -31,10 +32,13 @@ typedef struct spl_http_parts {
  * (libmicrohttpd without TLS), and those of spl_certificate_open. */
 SPL_WARN_UNUSED int spl_http_start(const spl_http_parts *parts, spl_http **ret_http,
                                    spl_error *ret_error);
-unsigned spl_http_port(const spl_http *http);
+/* Where the server listens. */
+const spl_listen_address *spl_http_address(const spl_http *http);
 /* Call it every few seconds, from one thread. Logs the counts of suppressed log lines (anonymous.h)
  * and loads the certificate again when its files changed. */
 void spl_http_tick(spl_http *http);
+/* Loads the certificate again (SIGHUP). Call it from the same thread. */
+void spl_http_reload(spl_http *http);
 /* From now on /ready answers 503 and new jobs are refused; all else continues. */
 void spl_http_drain(spl_http *http);
 /* Ends event streams, waits up to `grace_s` for running answers, closes all connections, and frees

@@ -5,6 +5,8 @@
  */
 #include "service/http/connection/listen.h"
 
+#include "service/outbound/address.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -48,9 +50,36 @@ static int open_socket(const struct addrinfo *address, const spl_settings *setti
     return 0;
 }
 
-int spl_listen(const spl_settings *settings, int *ret_fd, unsigned *ret_port,
+static spl_listen_address address_of(int fd) {
+    spl_listen_address address = {0};
+    struct sockaddr_storage bound = {0};
+    socklen_t size = sizeof(bound);
+    getsockname(fd, (struct sockaddr *)&bound, &size);
+    if (bound.ss_family == AF_UNIX)
+        return address;
+    spl_address_text((struct sockaddr *)&bound, address.host);
+    address.port = bound.ss_family == AF_INET    ? ntohs(((struct sockaddr_in *)&bound)->sin_port)
+                   : bound.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&bound)->sin6_port)
+                                                 : 0;
+    return address;
+}
+
+/* The settings refuse SPLEETER_BIND; this refuses what systemd's socket unit names. */
+static int check_development(const spl_settings *settings, const spl_listen_address *address,
+                             spl_error *ret_error) {
+    if (strcmp(settings->env, "development") != 0 || !*address->host ||
+        spl_address_is_loopback(address->host))
+        return 0;
+    return spl_fail(ret_error, SPL_E_ARGUMENT,
+                    "SPLEETER_ENV=development is for loopback only, but systemd's socket listens "
+                    "on %s: set ListenStream=127.0.0.1:%u in the socket unit, or use production",
+                    address->host, address->port);
+}
+
+int spl_listen(const spl_settings *settings, int *ret_fd, spl_listen_address *ret_address,
                spl_error *ret_error) {
-    int fd = -1, status;
+    SPL_CLEANUP(spl_close_p) int fd = -1;
+    int status;
     if (given_by_systemd()) {
         status = take_systemd_socket(&fd, ret_error);
     } else {
@@ -67,12 +96,11 @@ int spl_listen(const spl_settings *settings, int *ret_fd, unsigned *ret_port,
     }
     if (status < 0)
         return status;
-    struct sockaddr_storage bound = {0};
-    socklen_t size = sizeof(bound);
-    getsockname(fd, (struct sockaddr *)&bound, &size);
-    *ret_port = bound.ss_family == AF_INET    ? ntohs(((struct sockaddr_in *)&bound)->sin_port)
-                : bound.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&bound)->sin6_port)
-                                              : 0;
-    *ret_fd = fd;
+    const spl_listen_address found = address_of(fd);
+    status = check_development(settings, &found, ret_error);
+    if (status < 0)
+        return status;
+    *ret_address = found;
+    *ret_fd = spl_steal_fd(&fd);
     return 0;
 }

@@ -70,15 +70,20 @@ static int read_certificate(spl_http *http, spl_error *ret_error) {
                                 ret_error);
 }
 
-static void refresh_certificate(spl_http *http) {
+/* Retries log an error only if it is another one. */
+static void refresh_certificate(spl_http *http, bool now) {
     bool changed;
     spl_error error;
     if (!http->certificate)
         return;
-    if (spl_certificate_refresh(http->certificate, &changed, &error) < 0)
-        spl_log(SPL_LOG_ERROR, "http.certificate_not_read", SPL_TEXT("error", error.message));
-    else if (changed)
+    if (spl_certificate_refresh(http->certificate, now, &changed, &error) < 0) {
+        if (now || strcmp(http->certificate_error.message, error.message) != 0)
+            spl_log(SPL_LOG_ERROR, "http.certificate_not_read", SPL_TEXT("error", error.message));
+        http->certificate_error = error;
+    } else if (changed) {
+        http->certificate_error = (spl_error){0};
         spl_log(SPL_LOG_INFO, "http.certificate_read");
+    }
 }
 
 static int start_daemon(spl_http *http, int fd, unsigned connections, spl_error *ret_error) {
@@ -129,7 +134,7 @@ int spl_http_start(const spl_http_parts *parts, spl_http **ret_http, spl_error *
     if (status == 0)
         status = read_certificate(http, ret_error);
     if (status == 0)
-        status = spl_listen(parts->settings, &fd, &http->port, ret_error);
+        status = spl_listen(parts->settings, &fd, &http->address, ret_error);
     if (status == 0)
         status = spl_guard_start(parts->settings, connections, &http->guard, ret_error);
     if (status == 0)
@@ -145,13 +150,17 @@ int spl_http_start(const spl_http_parts *parts, spl_http **ret_http, spl_error *
     return 0;
 }
 
-unsigned spl_http_port(const spl_http *http) {
-    return http->port;
+const spl_listen_address *spl_http_address(const spl_http *http) {
+    return &http->address;
 }
 
 void spl_http_tick(spl_http *http) {
     spl_anonymous_report(http->anonymous, spl_now_s());
-    refresh_certificate(http);
+    refresh_certificate(http, false);
+}
+
+void spl_http_reload(spl_http *http) {
+    refresh_certificate(http, true);
 }
 
 void spl_http_drain(spl_http *http) {

@@ -23,7 +23,8 @@ struct spl_http {
     spl_guard *guard;
     spl_anonymous *anonymous;
     spl_certificate *certificate; /* NULL without TLS */
-    unsigned port;
+    spl_error certificate_error;  /* the last in the log */
+    spl_listen_address address;
     atomic_bool draining; /* takes no new jobs */
     atomic_bool stopping; /* ends waiting answers */
 };
