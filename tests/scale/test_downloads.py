@@ -7,6 +7,7 @@ import urllib.request
 import pytest
 
 from cluster import short_song
+from waiting import wait_until
 
 
 def test_stems_come_whole_or_by_a_signed_address(cluster):
@@ -43,3 +44,19 @@ def test_stems_come_whole_or_by_a_signed_address(cluster):
     assert not [key for key in service.s3.objects() if key.startswith(job["id"])]
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(location, timeout=30)
+
+
+def test_a_key_has_half_of_the_cache_open_at_once(cluster):
+    service = cluster(apis=1, workers=1, standby=False, CACHE_MB=64)
+    client = service.apis[0].client()
+    job = client.wait(client.submit(short_song(1, 55), bit_depth="float")["id"])["id"]
+    connection, read = client.open("GET", f"/v1/jobs/{job}/stems/vocals.wav")
+    size = int(read.headers["Content-Length"])
+    assert 16 << 20 < size < 32 << 20
+    refused = client.stem(job, "accompaniment.wav")
+    assert refused.status == 503 and int(refused.headers["Retry-After"]) > 0
+    assert refused.problem() == "unavailable" and "one after the other" in refused.json()["detail"]
+    assert client.stem(job, "vocals.wav", Range="bytes=100-199").status == 206  # the same copy
+    assert len(read.read()) == size
+    connection.close()
+    wait_until(lambda: client.stem(job, "accompaniment.wav").status == 200)

@@ -2,7 +2,7 @@
  *
  * Blobs in an S3 server that does not answer: a cancel ends the wait, and a wait does not delay
  * requests for other blobs. Answers that would cost memory or time without limit are refused.
- * Pages of a list, and the disk space of the cache.
+ * Pages of a list, and the limits of the cache.
  */
 #include "folder.h"
 #include "service/blobs/cache.h"
@@ -165,7 +165,7 @@ static void downloads_and_removals_are_canceled(void **state) {
     (void)state;
     spl_blob blob;
     assert_int_equal(
-        blobs->functions->open(blobs, "hangs", "input", 0, &wait_for_request, &blob, &error),
+        blobs->functions->open(blobs, "hangs", "input", NULL, 0, &wait_for_request, &blob, &error),
         SPL_E_CANCELED);
     forget_requests();
     assert_int_equal(blobs->functions->remove(blobs, "hangs", "input", &wait_for_request, &error),
@@ -208,7 +208,8 @@ static void a_list_that_repeats_a_page_fails(void **state) {
 static void *open_hanging(void *user) {
     spl_blob *blob = user;
     blob->fd = -1;
-    return (void *)(intptr_t)blobs->functions->open(blobs, "hangs", "input", 0, NULL, blob, NULL);
+    return (void *)(intptr_t)blobs->functions->open(blobs, "hangs", "input", NULL, 0, NULL, blob,
+                                                    NULL);
 }
 
 static void a_slow_download_holds_up_no_other_file(void **state) {
@@ -221,13 +222,14 @@ static void a_slow_download_holds_up_no_other_file(void **state) {
         char name[16];
         spl_blob other;
         snprintf(name, sizeof(name), "%d.wav", i);
-        assert_int_equal(blobs->functions->open(blobs, "works", name, 0, NULL, &other, &error), 0);
+        assert_int_equal(
+            blobs->functions->open(blobs, "works", name, NULL, 0, NULL, &other, &error), 0);
         close(other.fd);
     }
     /* Two threads share one fetch, and the waiting one can be canceled. */
     sem_post(&hanging);
     assert_int_equal(
-        blobs->functions->open(blobs, "hangs", "input", 0, &wait_for_request, &again, &error),
+        blobs->functions->open(blobs, "hangs", "input", NULL, 0, &wait_for_request, &again, &error),
         SPL_E_CANCELED);
     sem_wait(&hanging);
     pthread_create(&second, NULL, open_hanging, &again);
@@ -284,7 +286,8 @@ static void refuses_answers_without_limit(void **state) {
         spl_blob blob;
         bad_answer = cases[i].answer;
         pthread_create(&thread, NULL, answer_badly, NULL);
-        assert_int_equal(blobs->functions->open(blobs, "a", "b", 0, NULL, &blob, &error), SPL_E_IO);
+        assert_int_equal(blobs->functions->open(blobs, "a", "b", NULL, 0, NULL, &blob, &error),
+                         SPL_E_IO);
         pthread_join(thread, NULL);
         if (!strstr(error.message, cases[i].problem))
             fail_msg("%s", error.message);
@@ -314,24 +317,46 @@ int __wrap_fstatvfs64(int fd, struct statvfs *ret_disk) {
     return 0;
 }
 
-static int open_big(const char *name) {
+static int keep_big(const char *name, const char *reader, int *ret_fd) {
     spl_blob blob;
-    int status = blobs->functions->open(blobs, "big", name, 0, NULL, &blob, &error);
+    int status = blobs->functions->open(blobs, "big", name, reader, 0, NULL, &blob, &error);
     if (status == 0) {
         assert_int_equal(blob.bytes, BIG_BYTES);
-        close(blob.fd);
+        *ret_fd = blob.fd;
     }
     return status;
+}
+
+static int open_big(const char *name) {
+    int fd = -1;
+    int status = keep_big(name, NULL, &fd);
+    spl_close_p(&fd);
+    return status;
+}
+
+static spl_blobs_s3 usual;
+
+/* Opens a cache of `mib` on a disk of which 16 MiB stay free. */
+static int open_cache(uint64_t mib) {
+    usual = options;
+    blobs->functions->close(blobs);
+    assert_int_equal(spl_space_open(folder, 16 * BIG_BYTES, &options.space, &error), 0);
+    options.cache_bytes = mib * BIG_BYTES;
+    return spl_blobs_open_s3(&options, &blobs, &error);
+}
+
+static void close_cache(void) {
+    blobs->functions->close(blobs);
+    spl_space_close(options.space);
+    options = usual;
+    disk_bytes = UINT64_C(1) << 40;
+    assert_int_equal(spl_blobs_open_s3(&options, &blobs, &error), 0);
 }
 
 /* Cached files make room for others. Half of the minimum stays free. */
 static void the_cache_leaves_space(void **state) {
     (void)state;
-    const spl_blobs_s3 usual = options;
-    blobs->functions->close(blobs);
-    assert_int_equal(spl_space_open(folder, 16 * BIG_BYTES, &options.space, &error), 0);
-    options.cache_bytes = 64 * BIG_BYTES;
-    assert_int_equal(spl_blobs_open_s3(&options, &blobs, &error), 0);
+    assert_int_equal(open_cache(64), 0);
     static const char *const names[] = {"1", "2", "3", "4"};
     disk_bytes = 10 * BIG_BYTES;
     for (size_t i = 0; i < SPL_ARRAY_SIZE(names); i++) {
@@ -343,10 +368,73 @@ static void the_cache_leaves_space(void **state) {
     assert_int_equal(folder_count(folder, ""), 0);
     disk_bytes = 9 * BIG_BYTES; /* what the failed fetch was granted has been returned */
     assert_int_equal(open_big("5"), 0);
-    blobs->functions->close(blobs);
-    spl_space_close(options.space);
-    options = usual;
-    assert_int_equal(spl_blobs_open_s3(&options, &blobs, &error), 0);
+    close_cache();
+}
+
+/* A copy that is open is not removed, which would free nothing. The whole minimum stays free. */
+static void readers_leave_space(void **state) {
+    (void)state;
+    int first, second, more;
+    assert_int_equal(open_cache(64), 0);
+    disk_bytes = 18 * BIG_BYTES;
+    assert_int_equal(open_big("unused"), 0);
+    assert_int_equal(keep_big("1", "a", &first), 0);
+    assert_int_equal(folder_count(folder, ""), 2);
+    assert_int_equal(keep_big("2", "a", &second), 0); /* instead of the unused one */
+    assert_int_equal(folder_count(folder, ""), 2);
+    assert_int_equal(keep_big("3", "b", &more), SPL_E_NO_SPACE);
+    assert_int_equal(folder_count(folder, ""), 2);
+    assert_int_equal(open_big("input"), 0); /* accepted work uses the minimum */
+    close(first);
+    assert_int_equal(keep_big("3", "b", &more), 0);
+    close(more);
+    close(second);
+    close_cache();
+}
+
+/* A reader has half of the cache, but always one copy. */
+static void readers_have_shares(void **state) {
+    (void)state;
+    int fds[4], again, more;
+    assert_int_equal(open_cache(4), 0);
+    assert_int_equal(open_big("cached"), 0);
+    assert_int_equal(keep_big("1", "a", &fds[0]), 0);
+    assert_int_equal(keep_big("2", "a", &fds[1]), 0);
+    assert_int_equal(keep_big("2", "a", &again), 0); /* the same copy */
+    assert_int_equal(keep_big("3", "a", &more), SPL_E_LIMIT);
+    assert_int_equal(keep_big("cached", "a", &more), SPL_E_LIMIT);
+    close(fds[1]);
+    assert_int_equal(keep_big("3", "a", &more), SPL_E_LIMIT); /* one of two has ended */
+    close(again);
+    assert_int_equal(keep_big("3", "a", &fds[1]), 0);
+    assert_int_equal(keep_big("4", "b", &fds[2]), 0);
+    assert_int_equal(keep_big("5", "b", &fds[3]), 0);
+    assert_int_equal(folder_count(folder, ""), 4);
+    assert_int_equal(keep_big("6", "c", &again), 0); /* although the others have all of it */
+    assert_int_equal(keep_big("7", "c", &more), SPL_E_LIMIT);
+    assert_int_equal(open_big("input"), 0);
+    close(again);
+    for (int i = 0; i < 4; i++)
+        close(fds[i]);
+    close_cache();
+}
+
+/* A copy whose blob was removed counts until it is closed. */
+static void removed_copies_count_until_they_are_closed(void **state) {
+    (void)state;
+    int first, second, more;
+    assert_int_equal(open_cache(4), 0);
+    assert_int_equal(keep_big("1", "a", &first), 0);
+    assert_int_equal(keep_big("2", "a", &second), 0);
+    assert_int_equal(blobs->functions->remove(blobs, "big", "1", NULL, &error), 0);
+    assert_int_equal(keep_big("3", "a", &more), SPL_E_LIMIT);
+    assert_int_equal(folder_count(folder, ""), 2);
+    close(first);
+    assert_int_equal(keep_big("3", "a", &more), 0);
+    assert_int_equal(folder_count(folder, ""), 2);
+    close(more);
+    close(second);
+    close_cache();
 }
 
 static int put_big(void *user, spl_cache_fetch *into, spl_error *ret_error) {
@@ -369,7 +457,8 @@ static void arriving_bytes_count(void **state) {
         int fd;
         unsigned expected = SPL_MIN(i + 1, 2u);
         snprintf(name, sizeof(name), "a~%u", i);
-        assert_int_equal(spl_cache_get(&cache, name, put_big, &expected, NULL, &fd, &error), 0);
+        assert_int_equal(spl_cache_get(&cache, name, NULL, put_big, &expected, NULL, &fd, &error),
+                         0);
         close(fd);
     }
     spl_cache_close(&cache);
@@ -383,6 +472,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_page_of_foreign_objects_ends_no_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_list_that_repeats_a_page_fails, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_cache_leaves_space, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(readers_leave_space, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(readers_have_shares, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(removed_copies_count_until_they_are_closed, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(arriving_bytes_count, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_slow_download_holds_up_no_other_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_answers_without_limit, set_up, tear_down),

@@ -97,7 +97,7 @@ static void assert_content(const spl_blob *blob, const char *text, bool complete
 
 static void assert_blob(const char *job, const char *name, const char *text) {
     spl_blob blob;
-    OK(open, job, name, 0, NULL, &blob);
+    OK(open, job, name, NULL, 0, NULL, &blob);
     assert_content(&blob, text, true);
     close(blob.fd);
 }
@@ -105,12 +105,12 @@ static void assert_blob(const char *job, const char *name, const char *text) {
 static void assert_missing(const char *job, const char *name, int64_t fence) {
     spl_blob blob;
     if (!in_directory && fence > 0) { /* another machine might be writing it */
-        OK(open, job, name, fence, NULL, &blob);
+        OK(open, job, name, NULL, fence, NULL, &blob);
         assert_content(&blob, "", false);
         close(blob.fd);
         return;
     }
-    FAILS(NOT_FOUND, open, job, name, fence, NULL, &blob);
+    FAILS(NOT_FOUND, open, job, name, NULL, fence, NULL, &blob);
 }
 
 /* Checks the number of files, where blobs are files. */
@@ -186,17 +186,17 @@ static void outputs_can_be_read_while_they_grow(void **state) {
     assert_missing("a", "vocals.wav", 0);
     assert_missing("a", "vocals.wav", 2);
     spl_blob early, late;
-    OK(open, "a", "vocals.wav", 3, NULL, &early);
+    OK(open, "a", "vocals.wav", NULL, 3, NULL, &early);
     assert_content(&early, "abc", false);
     put(&writer, "def");
-    OK(open, "a", "vocals.wav", 3, NULL, &late);
+    OK(open, "a", "vocals.wav", NULL, 3, NULL, &late);
     assert_content(&late, "abcdef", false);
     OK(commit, &writer, "a", "vocals.wav", NULL);
     early.bytes = 6; /* a descriptor opened earlier stays readable */
     assert_content(&early, "abcdef", false);
     close(early.fd);
     close(late.fd);
-    OK(open, "a", "vocals.wav", 3, NULL, &late);
+    OK(open, "a", "vocals.wav", NULL, 3, NULL, &late);
     assert_content(&late, "abcdef", true);
     close(late.fd);
     assert_blob("a", "vocals.wav", "abcdef");
@@ -210,7 +210,7 @@ static void fences_keep_workers_apart(void **state) {
     put(&stale, "old");
     put(&fresh, "new");
     spl_blob blob;
-    OK(open, "a", "vocals.wav", 2, NULL, &blob);
+    OK(open, "a", "vocals.wav", NULL, 2, NULL, &blob);
     assert_content(&blob, in_directory ? "new" : "", false);
     close(blob.fd);
     OK(commit, &fresh, "a", "vocals.wav", NULL);
@@ -275,8 +275,8 @@ static void names_are_checked(void **state) {
     spl_blob_writer writer;
     make_blob("a", "input", "x");
     for (size_t i = 0; i < SPL_ARRAY_SIZE(wrong); i++) {
-        FAILS(ARGUMENT, open, "a", wrong[i], 0, NULL, &blob);
-        FAILS(ARGUMENT, open, wrong[i], "input", 0, NULL, &blob);
+        FAILS(ARGUMENT, open, "a", wrong[i], NULL, 0, NULL, &blob);
+        FAILS(ARGUMENT, open, wrong[i], "input", NULL, 0, NULL, &blob);
         FAILS(ARGUMENT, output, "a", wrong[i], 1, &writer);
         FAILS(ARGUMENT, output, wrong[i], "a", 1, &writer);
         FAILS(ARGUMENT, remove, "a", wrong[i], NULL);
@@ -324,7 +324,7 @@ static void removing(void **state) {
     spl_blob_writer writer;
     OK(output, "a", "bass.wav", 1, &writer);
     spl_blob blob;
-    OK(open, "a", "vocals.wav", 0, NULL, &blob);
+    OK(open, "a", "vocals.wav", NULL, 0, NULL, &blob);
     OK(remove_job, "a", NULL);
     assert_content(&blob, "2", true); /* an open descriptor stays readable */
     close(blob.fd);
@@ -447,8 +447,8 @@ static void large_blobs(void **state) {
     }
     OK(commit, &writer, "a", "input", NULL);
     spl_blob first, second;
-    OK(open, "a", "input", 0, NULL, &first);
-    OK(open, "a", "input", 0, NULL, &second);
+    OK(open, "a", "input", NULL, 0, NULL, &first);
+    OK(open, "a", "input", NULL, 0, NULL, &second);
     assert_int_equal(first.bytes, BYTES);
     uint32_t last;
     for (uint32_t i = 0; i < BYTES / 4; i += 100003) {

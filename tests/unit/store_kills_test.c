@@ -235,8 +235,8 @@ static void read_acknowledged(int fd) {
 
 static bool has_blob(const char *id, const char *name) {
     spl_blob blob;
-    if (!succeeded(blobs->functions->open(blobs, id, name, 0, NULL, &blob, &error), SPL_E_NOT_FOUND,
-                   "open"))
+    if (!succeeded(blobs->functions->open(blobs, id, name, NULL, 0, NULL, &blob, &error),
+                   SPL_E_NOT_FOUND, "open"))
         return false;
     char content[SPL_ID_SIZE] = "";
     expect(read(blob.fd, content, sizeof(content)) == SPL_ID_SIZE - 1 && strcmp(content, id) == 0,

@@ -67,9 +67,10 @@ typedef struct spl_blobs_functions {
     void (*discard)(spl_blobs *blobs, spl_blob_writer *writer);
 
     /* If there is no complete blob and `fence` > 0, opens the one that the worker with this fence
-     * is writing. */
-    int (*open)(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
-                const spl_blob_wait *wait, spl_blob *ret_blob, spl_error *ret_error);
+     * is writing. `reader` is the key whose share a local copy counts for until it is closed; NULL:
+     * accepted work, which has no share. Errors also: LIMIT (the reader has too much open). */
+    int (*open)(spl_blobs *blobs, const char *job, const char *name, const char *reader,
+                int64_t fence, const spl_blob_wait *wait, spl_blob *ret_blob, spl_error *ret_error);
     /* Makes the same content available under another job, without using disk space where the
      * storage supports that. Else the space is taken from `grant`, which may be NULL. */
     int (*copy)(spl_blobs *blobs, const char *from_job, const char *to_job, const char *name,
@@ -120,7 +121,7 @@ typedef struct spl_blobs_s3 {
     const char *endpoint;        /* http or https URL without a trailing slash */
     const char *public_endpoint; /* "": no links */
     const char *bucket, *region, *access_key_id, *secret_access_key;
-    uint64_t cache_bytes; /* the cache's limit, besides files that are being fetched or read */
+    uint64_t cache_bytes; /* the cache's limit, besides one copy for each reader */
     spl_space *space;     /* for the cache; may be NULL */
 } spl_blobs_s3;
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The modification time of a file is the time of its last use.
+ * The modification time of a file is the time of its last use. Each descriptor that is given out
+ * has a shared lock (flock) on its file, which ends when its last duplicate is closed, whoever
+ * closes it: a file that can be locked exclusively is not open.
  */
 #include "service/blobs/cache.h"
 
@@ -11,21 +13,31 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #define NEW_SUFFIX ".new"
+#define GONE       "gone~" /* prefix of forgotten files that are still open */
 #define POLL_MS    100
+#define NAME_SIZE  256
 
 #define PIECE_BYTES ((uint64_t)1 << 20) /* in which fetched bytes are counted */
 
+/* A copy that is being fetched, or that was given out and may still be open. */
+typedef struct spl_cache_use {
+    char name[NAME_SIZE];
+    char reader[64]; /* "": accepted work */
+    uint64_t bytes;
+    bool fetching;
+    struct spl_cache_use *next;
+} spl_cache_use;
+
 struct spl_cache_fetch {
     spl_cache *cache;
-    const char *name;
+    spl_cache_use *use;
     int fd;
     spl_space_grant grant;
-    uint64_t counted_bytes; /* part of cache->bytes */
-    struct spl_cache_fetch *next;
 };
 
 /* Whether the name is one of the cache's: JOB~NAME, possibly with NEW_SUFFIX. */
@@ -68,20 +80,104 @@ static void remove_one(void *user, const char *name, const struct stat *file) {
 void spl_cache_open(int folder, uint64_t most_bytes, spl_space *space, spl_cache *ret_cache) {
     *ret_cache = (spl_cache){.folder = folder, .space = space, .most_bytes = most_bytes};
     pthread_mutex_init(&ret_cache->lock, NULL);
-    pthread_mutex_init(&ret_cache->fetches_lock, NULL);
-    spl_clock_cond_init(&ret_cache->fetches_changed);
+    spl_clock_cond_init(&ret_cache->fetched);
     visit_files(ret_cache, remove_one, ret_cache);
 }
 
 void spl_cache_close(spl_cache *cache) {
+    while (cache->uses) {
+        spl_cache_use *use = cache->uses;
+        cache->uses = use->next;
+        free(use);
+    }
     pthread_mutex_destroy(&cache->lock);
-    pthread_mutex_destroy(&cache->fetches_lock);
-    pthread_cond_destroy(&cache->fetches_changed);
+    pthread_cond_destroy(&cache->fetched);
     spl_close_p(&cache->folder);
 }
 
+/* ------------------------------------------- copies in use; with the lock held ---- */
+
+static spl_cache_use *find_use(const spl_cache *cache, const char *name) {
+    spl_cache_use *use = cache->uses;
+    while (use && strcmp(use->name, name) != 0)
+        use = use->next;
+    return use;
+}
+
+static spl_cache_use *add_use(spl_cache *cache, const char *name, const char *reader,
+                              spl_error *ret_error) {
+    spl_cache_use *use = calloc(1, sizeof(*use));
+    if (!use) {
+        spl_fail_memory(ret_error);
+        return NULL;
+    }
+    snprintf(use->name, sizeof(use->name), "%s", name);
+    snprintf(use->reader, sizeof(use->reader), "%s", reader ? reader : "");
+    use->next = cache->uses;
+    cache->uses = use;
+    return use;
+}
+
+static void end_use(spl_cache *cache, spl_cache_use *use) {
+    spl_cache_use **at = &cache->uses;
+    while (*at != use)
+        at = &(*at)->next;
+    *at = use->next;
+    free(use);
+}
+
+static bool is_open(const spl_cache *cache, const char *name) {
+    SPL_CLEANUP(spl_close_p)
+    int fd = openat(cache->folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+static void remove_file(spl_cache *cache, const char *name, uint64_t bytes) {
+    if (unlinkat(cache->folder, name, 0) == 0)
+        cache->bytes -= SPL_MIN(bytes, cache->bytes);
+}
+
+/* Ends the uses of files that nobody has open any more. */
+static void review_uses(spl_cache *cache) {
+    for (spl_cache_use *use = cache->uses, *next; use; use = next) {
+        next = use->next;
+        if (use->fetching || is_open(cache, use->name))
+            continue;
+        if (strncmp(use->name, GONE, strlen(GONE)) == 0)
+            remove_file(cache, use->name, use->bytes);
+        end_use(cache, use);
+    }
+}
+
+/* Whether the reader may have `bytes` open besides the other copies. */
+static bool fits(const spl_cache *cache, const char *name, const char *reader, uint64_t bytes) {
+    uint64_t all = 0, own = 0;
+    for (const spl_cache_use *use = cache->uses; use; use = use->next) {
+        if (!*use->reader || strcmp(use->name, name) == 0)
+            continue;
+        all += use->bytes;
+        own += strcmp(use->reader, reader) == 0 ? use->bytes : 0;
+    }
+    return own == 0 || (own + bytes <= cache->most_bytes / SPL_CACHE_READER_PART &&
+                        all + bytes <= cache->most_bytes);
+}
+
+static int check_limit(spl_cache *cache, const char *name, const char *reader, uint64_t bytes,
+                       spl_error *ret_error) {
+    if (!reader || !*reader || fits(cache, name, reader, bytes))
+        return 0;
+    review_uses(cache);
+    if (fits(cache, name, reader, bytes))
+        return 0;
+    return spl_fail(ret_error, SPL_E_LIMIT,
+                    "too many copies of stored files are being read at once (SPLEETER_CACHE_MB)");
+}
+
+/* ---------------------------------------------- making room; with the lock held ---- */
+
 typedef struct oldest_file {
-    char name[256];
+    const spl_cache *cache;
+    char name[NAME_SIZE];
     struct timespec used;
     uint64_t bytes;
 } oldest_file;
@@ -92,17 +188,21 @@ static void look_for_oldest(void *user, const char *name, const struct stat *fil
     if (strlen(name) >= sizeof(oldest->name) || strstr(name, NEW_SUFFIX) ||
         (oldest->name[0] &&
          (used.tv_sec > oldest->used.tv_sec ||
-          (used.tv_sec == oldest->used.tv_sec && used.tv_nsec >= oldest->used.tv_nsec))))
+          (used.tv_sec == oldest->used.tv_sec && used.tv_nsec >= oldest->used.tv_nsec))) ||
+        find_use(oldest->cache, name))
         return;
     snprintf(oldest->name, sizeof(oldest->name), "%s", name);
     oldest->used = used;
     oldest->bytes = (uint64_t)file->st_size;
 }
 
-/* Removes the least recently used file. Returns false if there is none. The caller holds the
- * lock. */
+/* Removes the least recently used file that nobody has open. Returns false if there is none. */
 static bool remove_oldest(spl_cache *cache) {
-    oldest_file oldest = {0};
+    oldest_file oldest = {.cache = cache};
+    const uint64_t bytes = cache->bytes;
+    review_uses(cache);
+    if (cache->bytes < bytes) /* a forgotten file was removed */
+        return true;
     visit_files(cache, look_for_oldest, &oldest);
     if (!oldest.name[0] || unlinkat(cache->folder, oldest.name, 0) < 0)
         return false;
@@ -110,16 +210,23 @@ static bool remove_oldest(spl_cache *cache) {
     return true;
 }
 
-/* Changes the bytes that a fetch counts for, and keeps the limit. */
-static void count(spl_cache_fetch *fetch, uint64_t bytes) {
+/* ------------------------------------------------------------------- fetching ---- */
+
+/* Changes the bytes that a fetch counts for, and keeps the limits. The caller holds the lock. */
+static int count(spl_cache_fetch *fetch, uint64_t bytes, spl_error *ret_error) {
     spl_cache *cache = fetch->cache;
-    pthread_mutex_lock(&cache->lock);
+    spl_cache_use *use = fetch->use;
+    if (bytes > use->bytes) {
+        int status = check_limit(cache, use->name, use->reader, bytes, ret_error);
+        if (status < 0)
+            return status;
+    }
     cache->bytes += bytes;
-    cache->bytes -= SPL_MIN(fetch->counted_bytes, cache->bytes);
-    fetch->counted_bytes = bytes;
+    cache->bytes -= SPL_MIN(use->bytes, cache->bytes);
+    use->bytes = bytes;
     while (cache->bytes > cache->most_bytes && remove_oldest(cache))
         continue;
-    pthread_mutex_unlock(&cache->lock);
+    return 0;
 }
 
 /* As spl_space_take; removes files until there is room. */
@@ -143,9 +250,14 @@ int spl_cache_fetch_fd(const spl_cache_fetch *fetch) {
 
 int spl_cache_put(spl_cache_fetch *fetch, const void *data, size_t size, uint64_t position,
                   spl_error *ret_error) {
-    if (position + size > fetch->counted_bytes)
-        count(fetch, position + SPL_MAX(size, PIECE_BYTES));
-    int status = take_space(fetch, size, ret_error);
+    int status = 0;
+    if (position + size > fetch->use->bytes) { /* only this thread changes it */
+        pthread_mutex_lock(&fetch->cache->lock);
+        status = count(fetch, position + SPL_MAX(size, PIECE_BYTES), ret_error);
+        pthread_mutex_unlock(&fetch->cache->lock);
+    }
+    if (status == 0)
+        status = take_space(fetch, size, ret_error);
     for (size_t done = 0; status == 0 && done < size;) {
         const ssize_t put =
             pwrite(fetch->fd, (const char *)data + done, size - done, (off_t)(position + done));
@@ -159,106 +271,148 @@ int spl_cache_put(spl_cache_fetch *fetch, const void *data, size_t size, uint64_
     return status;
 }
 
-/* Skips entries that are not regular files. Opening a FIFO does not block. */
-static int open_cached(const spl_cache *cache, const char *name) {
-    struct stat file;
-    SPL_CLEANUP(spl_close_p)
-    int fd = openat(cache->folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &file) < 0 || !S_ISREG(file.st_mode))
-        return -1;
-    futimens(fd, NULL);
-    return spl_steal_fd(&fd);
-}
-
 static int fetch_new(spl_cache_fetch *own,
                      int (*fetch)(void *user, spl_cache_fetch *into, spl_error *ret_error),
                      void *user, int *ret_fd, spl_error *ret_error) {
-    const int folder = own->cache->folder;
-    char new_name[256];
-    snprintf(new_name, sizeof(new_name), "%s" NEW_SUFFIX, own->name);
+    spl_cache *cache = own->cache;
+    char new_name[NAME_SIZE + sizeof(NEW_SUFFIX)];
+    snprintf(new_name, sizeof(new_name), "%s" NEW_SUFFIX, own->use->name);
     SPL_CLEANUP(spl_close_p)
-    int fd = openat(folder, new_name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd =
+        openat(cache->folder, new_name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return spl_fail_errno(ret_error, errno, "cannot make a file in the cache");
+    flock(fd, LOCK_SH | LOCK_NB);
     own->fd = fd;
     struct stat file;
     int status = fetch(user, own, ret_error);
-    if (status == 0 && (fstat(fd, &file) < 0 || renameat(folder, new_name, folder, own->name) < 0))
-        status = spl_fail_errno(ret_error, errno, "cannot keep a file in the cache");
     spl_space_release(&own->grant);
-    if (status < 0)
-        unlinkat(folder, new_name, 0);
-    count(own, status < 0 ? 0 : (uint64_t)file.st_size);
+    pthread_mutex_lock(&cache->lock);
+    if (status == 0 && fstat(fd, &file) < 0)
+        status = spl_fail_errno(ret_error, errno, "cannot keep a file in the cache");
+    if (status == 0)
+        status = count(own, (uint64_t)file.st_size, ret_error);
+    if (status == 0 && renameat(cache->folder, new_name, cache->folder, own->use->name) < 0)
+        status = spl_fail_errno(ret_error, errno, "cannot keep a file in the cache");
+    if (status < 0) {
+        unlinkat(cache->folder, new_name, 0);
+        (void)!count(own, 0, NULL);
+    }
+    pthread_mutex_unlock(&cache->lock);
     if (status == 0)
         *ret_fd = spl_steal_fd(&fd);
     return status;
 }
 
-static bool is_being_fetched(const spl_cache *cache, const char *name) {
-    const struct spl_cache_fetch *fetch = cache->fetches;
-    while (fetch && strcmp(fetch->name, name) != 0)
-        fetch = fetch->next;
-    return fetch;
+/* -------------------------------------------------------------------- reading ---- */
+
+/* Opens a file of the cache, in the name of a reader. *ret_fd is -1 if it is missing or no regular
+ * file; opening a FIFO does not block. The caller holds the lock. */
+static int open_cached(spl_cache *cache, const char *name, const char *reader, int *ret_fd,
+                       spl_error *ret_error) {
+    struct stat file;
+    SPL_CLEANUP(spl_close_p)
+    int fd = openat(cache->folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    *ret_fd = -1;
+    if (fd < 0 || fstat(fd, &file) < 0 || !S_ISREG(file.st_mode))
+        return 0;
+    if (!find_use(cache, name)) {
+        int status = check_limit(cache, name, reader, (uint64_t)file.st_size, ret_error);
+        if (status < 0)
+            return status;
+        spl_cache_use *use = add_use(cache, name, reader, ret_error);
+        if (!use)
+            return SPL_E_MEMORY;
+        use->bytes = (uint64_t)file.st_size;
+    }
+    flock(fd, LOCK_SH | LOCK_NB);
+    futimens(fd, NULL);
+    *ret_fd = spl_steal_fd(&fd);
+    return 0;
 }
 
-/* Waits until no thread fetches the file. The caller holds fetches_lock. */
+static bool is_being_fetched(const spl_cache *cache, const char *name) {
+    const spl_cache_use *use = find_use(cache, name);
+    return use && use->fetching;
+}
+
+/* Waits until no thread fetches the file. The caller holds the lock. */
 static int wait_for_fetch(spl_cache *cache, const char *name, const spl_blob_wait *wait,
                           spl_error *ret_error) {
     while (is_being_fetched(cache, name)) {
         if (spl_blob_wait_canceled(wait))
             return spl_fail(ret_error, SPL_E_CANCELED, "the wait for a file was canceled");
         const struct timespec deadline = spl_clock_in(POLL_MS);
-        pthread_cond_timedwait(&cache->fetches_changed, &cache->fetches_lock, &deadline);
+        pthread_cond_timedwait(&cache->fetched, &cache->lock, &deadline);
     }
     return 0;
 }
 
-static void begin_fetch(spl_cache *cache, spl_cache_fetch *fetch) {
-    fetch->next = cache->fetches;
-    cache->fetches = fetch;
+/* Begins the use of a file that is missing. The caller holds the lock. */
+static int begin_fetch(spl_cache *cache, const char *name, const char *reader,
+                       spl_cache_use **ret_use, spl_error *ret_error) {
+    spl_cache_use *use = find_use(cache, name); /* a file that somebody else removed */
+    if (!use)
+        use = add_use(cache, name, reader, ret_error);
+    if (!use)
+        return SPL_E_MEMORY;
+    use->fetching = true;
+    *ret_use = use;
+    return 0;
 }
 
-static void end_fetch(spl_cache *cache, spl_cache_fetch *fetch) {
-    pthread_mutex_lock(&cache->fetches_lock);
-    struct spl_cache_fetch **at = &cache->fetches;
-    while (*at != fetch)
-        at = &(*at)->next;
-    *at = fetch->next;
-    pthread_cond_broadcast(&cache->fetches_changed);
-    pthread_mutex_unlock(&cache->fetches_lock);
+static void end_fetch(spl_cache *cache, spl_cache_use *use, bool kept) {
+    pthread_mutex_lock(&cache->lock);
+    use->fetching = false;
+    if (!kept)
+        end_use(cache, use);
+    pthread_cond_broadcast(&cache->fetched);
+    pthread_mutex_unlock(&cache->lock);
 }
 
-int spl_cache_get(spl_cache *cache, const char *name,
+int spl_cache_get(spl_cache *cache, const char *name, const char *reader,
                   int (*fetch)(void *user, spl_cache_fetch *into, spl_error *ret_error), void *user,
                   const spl_blob_wait *wait, int *ret_fd, spl_error *ret_error) {
-    spl_cache_fetch own = {.cache = cache,
-                           .name = name,
-                           .fd = -1,
-                           .grant = {.space = cache->space, .use = SPL_SPACE_FINISH}};
+    const spl_space_use purpose = reader ? SPL_SPACE_ACCEPT : SPL_SPACE_FINISH;
+    spl_cache_fetch own = {
+        .cache = cache, .fd = -1, .grant = {.space = cache->space, .use = purpose}};
     int fd = -1;
-    pthread_mutex_lock(&cache->fetches_lock);
+    pthread_mutex_lock(&cache->lock);
     int status = wait_for_fetch(cache, name, wait, ret_error);
     if (status == 0)
-        fd = open_cached(cache, name);
+        status = open_cached(cache, name, reader, &fd, ret_error);
     const bool fetches = status == 0 && fd < 0;
     if (fetches)
-        begin_fetch(cache, &own);
-    pthread_mutex_unlock(&cache->fetches_lock);
-    if (fetches) {
+        status = begin_fetch(cache, name, reader, &own.use, ret_error);
+    pthread_mutex_unlock(&cache->lock);
+    if (fetches && status == 0) {
         status = fetch_new(&own, fetch, user, &fd, ret_error);
-        end_fetch(cache, &own);
+        end_fetch(cache, own.use, status == 0);
     }
     if (status == 0)
         *ret_fd = fd;
     return status;
 }
 
+/* ------------------------------------------------------------------- removing ---- */
+
+/* Renames a file that is open, which frees nothing yet. The caller holds the lock. */
+static void set_aside(spl_cache *cache, spl_cache_use *use) {
+    char gone[sizeof(GONE) + 12];
+    snprintf(gone, sizeof(gone), GONE "%u", ++cache->forgotten);
+    if (renameat(cache->folder, use->name, cache->folder, gone) == 0)
+        snprintf(use->name, sizeof(use->name), "%s", gone);
+}
+
 void spl_cache_forget(spl_cache *cache, const char *name) {
     struct stat file;
     pthread_mutex_lock(&cache->lock);
-    if (fstatat(cache->folder, name, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
-        unlinkat(cache->folder, name, 0) == 0)
-        cache->bytes -= SPL_MIN((uint64_t)file.st_size, cache->bytes);
+    spl_cache_use *use = find_use(cache, name);
+    if (use && !use->fetching && is_open(cache, name))
+        set_aside(cache, use);
+    else if (fstatat(cache->folder, name, &file, AT_SYMLINK_NOFOLLOW) == 0)
+        remove_file(cache, name, (uint64_t)file.st_size);
+    review_uses(cache);
     pthread_mutex_unlock(&cache->lock);
 }
 
@@ -269,11 +423,14 @@ typedef struct sweep {
 
 static void remove_unused(void *user, const char *name, const struct stat *file) {
     const sweep *own = user;
-    if (file->st_mtim.tv_sec < own->before)
-        spl_cache_forget(own->cache, name);
+    if (file->st_mtim.tv_sec < own->before && !find_use(own->cache, name))
+        remove_file(own->cache, name, (uint64_t)file->st_size);
 }
 
 void spl_cache_sweep(spl_cache *cache, unsigned unused_s) {
     sweep own = {cache, time(NULL) - (time_t)unused_s};
+    pthread_mutex_lock(&cache->lock);
+    review_uses(cache);
     visit_files(cache, remove_unused, &own);
+    pthread_mutex_unlock(&cache->lock);
 }

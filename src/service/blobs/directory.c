@@ -301,8 +301,10 @@ static int open_job(spl_blobs *blobs, const char *job, int *ret_folder, spl_erro
     return 0;
 }
 
-static int directory_open(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
-                          const spl_blob_wait *wait, spl_blob *ret_blob, spl_error *ret_error) {
+static int directory_open(spl_blobs *blobs, const char *job, const char *name, const char *reader,
+                          int64_t fence, const spl_blob_wait *wait, spl_blob *ret_blob,
+                          spl_error *ret_error) {
+    (void)reader; /* there is no copy */
     (void)wait;
     int status = spl_blob_check_names(job, name, ret_error);
     SPL_CLEANUP(spl_close_p) int folder = -1;
@@ -336,7 +338,7 @@ static int directory_open(spl_blobs *blobs, const char *job, const char *name, i
 static int copy_content(spl_blobs *blobs, const char *from_job, const char *to_job,
                         const char *name, spl_space_grant *grant, spl_error *ret_error) {
     spl_blob blob;
-    int status = directory_open(blobs, from_job, name, 0, NULL, &blob, ret_error);
+    int status = directory_open(blobs, from_job, name, NULL, 0, NULL, &blob, ret_error);
     if (status < 0)
         return status;
     SPL_CLEANUP(spl_close_p) int from = blob.fd;

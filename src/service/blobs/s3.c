@@ -121,8 +121,9 @@ static int fetch(void *user, spl_cache_fetch *into, spl_error *ret_error) {
                 spl_s3_get(what->own->client, what->key, &target, what->wait, ret_error));
 }
 
-static int s3_open(spl_blobs *blobs, const char *job, const char *name, int64_t fence,
-                   const spl_blob_wait *wait, spl_blob *ret_blob, spl_error *ret_error) {
+static int s3_open(spl_blobs *blobs, const char *job, const char *name, const char *reader,
+                   int64_t fence, const spl_blob_wait *wait, spl_blob *ret_blob,
+                   spl_error *ret_error) {
     s3_blobs *own = of(blobs);
     char key[KEY_SIZE], cached[KEY_SIZE];
     int status = make_key(job, name, key, ret_error);
@@ -131,7 +132,7 @@ static int s3_open(spl_blobs *blobs, const char *job, const char *name, int64_t 
     flatten(key, cached);
     wanted what = {own, key, wait};
     SPL_CLEANUP(spl_close_p) int fd = -1;
-    status = spl_cache_get(&own->cache, cached, fetch, &what, wait, &fd, ret_error);
+    status = spl_cache_get(&own->cache, cached, reader, fetch, &what, wait, &fd, ret_error);
     const bool complete = status == 0;
     if (status == SPL_E_NOT_FOUND && fence > 0) {
         fd = fcntl(own->nothing, F_DUPFD_CLOEXEC, 0);

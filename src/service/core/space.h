@@ -24,10 +24,11 @@
 typedef struct spl_space spl_space;
 
 typedef enum spl_space_use {
-    /* New work, such as an upload: SPLEETER_MIN_FREE_DISK_MB stays free. */
+    /* New work and reading, such as uploads and copies of stems: SPLEETER_MIN_FREE_DISK_MB stays
+     * free. */
     SPL_SPACE_ACCEPT,
-    /* Accepted work and reading, such as outputs and cached copies: half of that stays free, so a
-     * disk on which no upload fits can still finish jobs and serve stems. */
+    /* Accepted work, such as outputs and copies of inputs: half of that stays free, so a disk on
+     * which no upload fits can still finish jobs. */
     SPL_SPACE_FINISH,
 } spl_space_use;
 

@@ -120,7 +120,7 @@ SPL_WARN_UNUSED int spl_jobs_delete(spl_jobs *jobs, const spl_principal *princip
 
 /* A file of a job: an output by its file name, complete or still growing. */
 typedef struct spl_job_file {
-    char job[SPL_ID_SIZE];
+    char job[SPL_ID_SIZE], owner[64];
     spl_job_state state; /* of the job: SUCCEEDED or RUNNING */
     int64_t fence;       /* of the worker that wrote or writes it */
     char blob_name[SPL_BLOB_NAME_MAX + 1];

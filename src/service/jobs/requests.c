@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define READ_RETRY_AFTER_S 10
+
 /* ------------------------------------------------------------------------ idempotency ---- */
 
 int spl_jobs_idempotency_reserve(spl_jobs *jobs, const spl_principal *principal, const char *key,
@@ -216,6 +218,7 @@ int spl_jobs_find_file(spl_jobs *jobs, const char *owner, const char *id, const 
         return refuse_file(job.state, ret_problem);
     spl_job_file found = {.state = job.state, .fence = job.fence, .blob.fd = -1};
     snprintf(found.job, sizeof(found.job), "%s", job.id);
+    snprintf(found.owner, sizeof(found.owner), "%s", job.owner);
     spl_jobs_blob_name(jobs, job.fence, file, found.blob_name);
     snprintf(found.media_type, sizeof(found.media_type), "%s", media_type_of(file));
     make_download_name(&job, output, found.download_name, sizeof(found.download_name));
@@ -236,14 +239,25 @@ int spl_jobs_link_file(spl_jobs *jobs, const spl_job_file *file, const char *dis
     return status < 0 ? spl_jobs_refuse_failure(ret_problem, "file.not_linked", &error) : 0;
 }
 
+static int refuse_reader(spl_problem *ret_problem) {
+    const int status =
+        spl_refuse_about(ret_problem, SPL_PROBLEM_UNAVAILABLE, NULL, "SPLEETER_CACHE_MB",
+                         "too many files of this key are being read at once; read "
+                         "them one after the other");
+    ret_problem->retry_after_s = READ_RETRY_AFTER_S;
+    return status;
+}
+
 int spl_jobs_open_found(spl_jobs *jobs, spl_job_file *file, const spl_blob_wait *wait,
                         spl_problem *ret_problem) {
     spl_error error;
     const int64_t fence = file->state == SPL_JOB_RUNNING ? file->fence : 0;
-    int status =
-        SPL_BLOBS(jobs, open, file->job, file->blob_name, fence, wait, &file->blob, &error);
+    int status = SPL_BLOBS(jobs, open, file->job, file->blob_name, file->owner, fence, wait,
+                           &file->blob, &error);
     if (status == SPL_E_NOT_FOUND) /* it expired or the worker gave it up in the meantime */
         return refuse_file(file->state, ret_problem);
+    if (status == SPL_E_LIMIT)
+        return refuse_reader(ret_problem);
     if (status < 0)
         return spl_jobs_refuse_failure(ret_problem, "file.not_opened", &error);
     if (!file->blob.complete)

@@ -236,7 +236,8 @@ static int open_files(job_work *work, job_failure *failure) {
     spl_error error;
     spl_blob input;
     const spl_blob_wait wait = {blob_stop_requested, work};
-    int status = SPL_BLOBS(work->jobs, open, job->id, SPL_INPUT_BLOB, 0, &wait, &input, &error);
+    int status =
+        SPL_BLOBS(work->jobs, open, job->id, SPL_INPUT_BLOB, NULL, 0, &wait, &input, &error);
     if (status == 0)
         work->input_fd = input.fd;
     for (size_t i = 0; status == 0 && i < work->parts.count; i++) {
