@@ -12,8 +12,10 @@
 #include "service/scan/clamd.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -529,6 +531,29 @@ static void without_descriptors(void **state) {
     }
 }
 
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *user);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *user);
+
+static bool no_threads;
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *user) {
+    return no_threads ? EAGAIN : __real_pthread_create(thread, attributes, start, user);
+}
+
+static void without_threads(void **state) {
+    (void)state;
+    spl_outbound_answer answer;
+    spl_error error = {0};
+    no_threads = true;
+    const int status = run(&ipv4_server, "name.test", "/", (spl_outbound){0}, &answer, &error);
+    no_threads = false;
+    assert_int_equal(status, SPL_E_EXHAUSTED);
+    assert_non_null(strstr(error.message, "ulimit -u"));
+}
+
 static void names_are_looked_up_once(void **state) {
     (void)state;
     static const char *const hosts[] = {"name.test", "name.test.", "Name.TEST"};
@@ -575,7 +600,7 @@ static void lookups_are_limited(void **state) {
     expect_looking(SPL_RESOLVE_OWNER_MAX);
     assert_int_equal(look_up("name.test", "key:b", (spl_outbound){0}, &error), 0);
     assert_int_equal(look_up("name.test", "key:a", (spl_outbound){.timeout_s = 1}, &error),
-                     SPL_E_IO);
+                     SPL_E_EXHAUSTED);
     assert_non_null(strstr(error.message, "too many names"));
     /* Requests for the same host share a lookup. */
     assert_int_equal(look_up("slow0.test", "key:a", (spl_outbound){.timeout_s = 1}, &error),
@@ -639,6 +664,7 @@ int main(void) {
         cmocka_unit_test(no_redirects_and_no_proxy),
         cmocka_unit_test(limits),
         cmocka_unit_test(without_descriptors),
+        cmocka_unit_test(without_threads),
         cmocka_unit_test(names_are_looked_up_once),
         cmocka_unit_test(lookups_are_limited),
         cmocka_unit_test(clamds_name_is_looked_up_with_a_deadline),

@@ -79,7 +79,7 @@ int spl_refuse_error(spl_problem *ret_problem, const spl_error *error) {
         detail = "The service is out of memory; try again later";
     } else if (error->status == SPL_E_EXHAUSTED) {
         code = SPL_PROBLEM_UNAVAILABLE;
-        detail = "The service has no file descriptor or process left; try again later";
+        detail = "The service has no file descriptor, thread or name lookup left; try again later";
     } else if (error->status == SPL_E_CANCELED) {
         code = SPL_PROBLEM_UNAVAILABLE;
         detail = "The client has disconnected, or the service is shutting down";

@@ -101,9 +101,11 @@ static int start_lookup(const spl_resolve *resolve, lookup **ret_lookup, spl_err
     *own =
         (lookup){.host = strdup(resolve->host), .owner = strdup(resolve->owner), .running = true};
     pthread_t thread;
-    if (!own->host || !own->owner || pthread_create(&thread, NULL, look_up, own) != 0) {
+    const int failed =
+        own->host && own->owner ? pthread_create(&thread, NULL, look_up, own) : ENOMEM;
+    if (failed) {
         lookup_free(own);
-        return spl_fail_memory(ret_error);
+        return spl_fail_errno(ret_error, failed, "cannot start a thread");
     }
     pthread_detach(thread);
     own->next = lookups;
@@ -132,9 +134,9 @@ static int wait_for_change(const spl_resolve *resolve, bool started, spl_error *
         return spl_fail(ret_error, SPL_E_CANCELED, "the request was canceled");
     if (spl_now_s() < resolve->deadline_s)
         return 0;
-    return spl_fail(ret_error, SPL_E_IO,
-                    started ? "the host's name server does not answer"
-                            : "too many names of hosts are being looked up");
+    if (started)
+        return spl_fail(ret_error, SPL_E_IO, "the host's name server does not answer");
+    return spl_fail(ret_error, SPL_E_EXHAUSTED, "too many names of hosts are being looked up");
 }
 
 /* Call with the lock held. The caller holds *ret_lookup on success. */

@@ -23,7 +23,8 @@ typedef struct spl_resolve {
 /* Looks up the addresses of a host: "192.0.2.1,[2001:db8::1]", in the order in which to try them;
  * owned by the caller. Concurrent callers for the same host share one lookup. Waits
  * while there are SPL_RESOLVE_MAX lookups, or SPL_RESOLVE_OWNER_MAX of the owner. Errors: IO (no
- * such host, or the deadline), EXHAUSTED, CANCELED, MEMORY. Thread-safe. */
+ * such host, or no answer before the deadline), EXHAUSTED (no thread, or no place before the
+ * deadline), CANCELED, MEMORY. Thread-safe. */
 SPL_WARN_UNUSED int spl_resolve_host(const spl_resolve *resolve, char **ret_addresses,
                                      spl_error *ret_error);
 
