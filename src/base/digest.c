@@ -66,28 +66,23 @@ void spl_digest_free(spl_digest *digest) {
     free(digest);
 }
 
-int spl_digest_file(int fd, const char *name, char ret_hex[65], uint64_t *ret_bytes,
-                    spl_error *ret_error) {
+int spl_digest_file(const spl_digest_source *source, char ret_hex[65], spl_error *ret_error) {
     SPL_CLEANUP(spl_digest_free_p) spl_digest *digest = NULL;
     SPL_CLEANUP(spl_free_p) uint8_t *block = malloc(BLOCK_BYTES);
     if (!block)
         return spl_fail_memory(ret_error);
     int status = spl_digest_new(&digest, ret_error);
-    uint64_t bytes = 0;
-    while (status == 0) {
-        ssize_t got = pread(fd, block, BLOCK_BYTES, (off_t)bytes);
+    for (uint64_t done = 0; status == 0 && done < source->bytes;) {
+        if (source->canceled && source->canceled(source->user))
+            return spl_fail(ret_error, SPL_E_CANCELED, "reading %s was canceled", source->name);
+        const size_t wanted = SPL_MIN(source->bytes - done, BLOCK_BYTES);
+        const ssize_t got = pread(source->fd, block, wanted, (off_t)(source->start + done));
         if (got < 0 && errno == EINTR)
             continue;
-        if (got < 0)
-            return spl_fail_errno(ret_error, errno, "cannot read %s", name);
-        if (got == 0)
-            break;
+        if (got <= 0)
+            return spl_fail_errno(ret_error, got < 0 ? errno : EIO, "cannot read %s", source->name);
         status = spl_digest_add(digest, block, (size_t)got, ret_error);
-        bytes += (uint64_t)got;
+        done += (uint64_t)got;
     }
-    if (status == 0)
-        status = spl_digest_finish(digest, ret_hex, ret_error);
-    if (status == 0)
-        *ret_bytes = bytes;
-    return status;
+    return status < 0 ? status : spl_digest_finish(digest, ret_hex, ret_error);
 }

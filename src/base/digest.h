@@ -31,9 +31,18 @@ static inline void spl_digest_free_p(spl_digest **digest) {
     spl_digest_free(*digest);
 }
 
-/* Sets *ret_hex and *ret_bytes to the SHA-256 and the size of the regular file `fd`, whose position
- * is neither used nor moved. `name` is for the message. Errors: IO, MEMORY. */
-SPL_WARN_UNUSED int spl_digest_file(int fd, const char *name, char ret_hex[65], uint64_t *ret_bytes,
+/* A part of a regular file. */
+typedef struct spl_digest_source {
+    int fd;           /* its position is neither used nor moved */
+    const char *name; /* for messages */
+    uint64_t start, bytes;
+    int (*canceled)(void *user); /* polled for each block of 256 KiB; may be NULL */
+    void *user;
+} spl_digest_source;
+
+/* Sets *ret_hex to the SHA-256 of the part. Errors: CANCELED, IO (also if the file is shorter),
+ * MEMORY. */
+SPL_WARN_UNUSED int spl_digest_file(const spl_digest_source *source, char ret_hex[65],
                                     spl_error *ret_error);
 
 #endif

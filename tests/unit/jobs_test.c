@@ -22,6 +22,7 @@
 
 #include <cmocka.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -619,6 +620,62 @@ static void stops_at_the_timeout(void **state) {
     assert_string_equal(text_in(json_object_get(job, "error"), "code"), "job-timeout");
 }
 
+static const spl_blobs_functions *real_blobs;
+static jobs_fixture *late_fixture;
+static unsigned commits;
+
+/* Commits an output; the job's time is over then. */
+static int commit_late(spl_blobs *blobs, spl_blob_writer *writer, const char *job, const char *name,
+                       const spl_blob_wait *wait, spl_error *ret_error) {
+    const int status = real_blobs->commit(blobs, writer, job, name, wait, ret_error);
+    if (strcmp(name, SPL_INPUT_BLOB) != 0) {
+        commits++;
+        late_fixture->settings.job_timeout_s = 0;
+    }
+    return status;
+}
+
+static void stops_while_it_commits(void **state) {
+    jobs_fixture *fixture = late_fixture = *state;
+    real_blobs = fixture->blobs->functions;
+    spl_blobs_functions late = *real_blobs;
+    late.commit = commit_late;
+    commits = 0;
+    fixture->blobs->functions = &late;
+    json_auto_t *created = submit_song(fixture, "{'duration': 1}");
+    json_auto_t *job = wait_for_end(fixture, text_in(created, "id"));
+    restart(fixture, 60);
+    expect_status(job, "failed");
+    assert_string_equal(text_in(json_object_get(job, "error"), "code"), "job-timeout");
+    assert_int_equal(commits, 1);
+    assert_true(folder_is_empty(fixture->folder, "blobs"));
+}
+
+static int stop_digest(void *user) {
+    return ++*(int *)user == 3;
+}
+
+static void a_digest_of_a_file_stops(void **state) {
+    (void)state;
+    int asked = 0;
+    char hex[65], whole[65];
+    spl_error error;
+    SPL_CLEANUP(spl_close_p) int fd = memfd_create("file", MFD_CLOEXEC);
+    assert_int_equal(ftruncate(fd, 8 << 20), 0);
+    assert_int_equal(pwrite(fd, "abc", 3, 5), 3);
+    spl_digest_source source = {
+        .fd = fd, .name = "vocals.wav", .bytes = 8 << 20, .canceled = stop_digest, .user = &asked};
+    assert_int_equal(spl_digest_file(&source, hex, &error), SPL_E_CANCELED);
+    assert_string_equal(error.message, "reading vocals.wav was canceled");
+    assert_int_equal(asked, 3);
+    source.bytes++;
+    assert_int_equal(spl_digest_file(&source, hex, &error), SPL_E_IO);
+    source = (spl_digest_source){.fd = fd, .name = "part", .start = 5, .bytes = 3};
+    assert_int_equal(spl_digest_file(&source, hex, &error), 0);
+    assert_int_equal(spl_sha256_hex("abc", 3, whole, &error), 0);
+    assert_string_equal(hex, whole);
+}
+
 static void expires(void **state) {
     jobs_fixture *fixture = *state;
     spl_problem problem = {0};
@@ -795,6 +852,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(gives_up_after_the_attempts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(waits_for_descriptors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(stops_at_the_timeout, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(stops_while_it_commits, set_up, tear_down),
+        cmocka_unit_test(a_digest_of_a_file_stops),
         cmocka_unit_test_setup_teardown(expires, set_up, tear_down),
         cmocka_unit_test_setup_teardown(deletes_only_its_own_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sends_webhooks, set_up, tear_down),

@@ -38,7 +38,6 @@
 #define KEY_MAX          256
 #define TOKEN_MAX        2048
 #define SECRET_MAX       256
-#define PIECE_BYTES      ((size_t)256 << 10)
 #define EMPTY_SHA256     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 struct spl_s3_client {
@@ -105,22 +104,13 @@ static int fail_canceled(spl_error *ret_error) {
 /* Hashes `size` bytes of the file, beginning at `start`. */
 static int hash_file(int fd, uint64_t start, uint64_t size, const spl_blob_wait *wait,
                      char ret_hex[65], spl_error *ret_error) {
-    SPL_CLEANUP(spl_digest_free_p) spl_digest *digest = NULL;
-    SPL_CLEANUP(spl_free_p) uint8_t *piece = malloc(PIECE_BYTES);
-    if (!piece)
-        return spl_fail_memory(ret_error);
-    int status = spl_digest_new(&digest, ret_error);
-    for (uint64_t done = 0; status == 0 && done < size;) {
-        if (spl_blob_wait_canceled(wait))
-            return fail_canceled(ret_error);
-        const ssize_t got =
-            pread(fd, piece, SPL_MIN(size - done, PIECE_BYTES), (off_t)(start + done));
-        if (got <= 0)
-            return spl_fail_errno(ret_error, got < 0 ? errno : EIO, "cannot read a blob");
-        status = spl_digest_add(digest, piece, (size_t)got, ret_error);
-        done += (uint64_t)got;
-    }
-    return status < 0 ? status : spl_digest_finish(digest, ret_hex, ret_error);
+    const spl_digest_source source = {.fd = fd,
+                                      .name = "a blob",
+                                      .start = start,
+                                      .bytes = size,
+                                      .canceled = wait ? wait->canceled : NULL,
+                                      .user = wait ? wait->user : NULL};
+    return spl_digest_file(&source, ret_hex, ret_error);
 }
 
 /* ------------------------------------------------------------- one try ---- */

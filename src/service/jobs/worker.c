@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 /* HTTP responses have priority over separation. */
 #define NICE             10
@@ -311,6 +312,20 @@ static int separate(job_work *work, job_failure *failure) {
     return status < 0 ? fail_separation(work, stage, &error, failure) : 0;
 }
 
+/* Sets the size and the SHA-256 of an output; stops when the job has to. */
+static int digest_output(job_work *work, int fd, spl_job_output *output, spl_error *ret_error) {
+    struct stat file;
+    if (fstat(fd, &file) < 0)
+        return spl_fail_errno(ret_error, errno, "cannot read %s", output->file);
+    output->bytes = (uint64_t)file.st_size;
+    const spl_digest_source source = {.fd = fd,
+                                      .name = output->file,
+                                      .bytes = output->bytes,
+                                      .canceled = blob_stop_requested,
+                                      .user = work};
+    return spl_digest_file(&source, output->sha256, ret_error);
+}
+
 /* Commits the outputs and stores their properties. */
 static int commit_outputs(job_work *work, job_failure *failure) {
     const spl_job *job = work->job;
@@ -324,8 +339,7 @@ static int commit_outputs(job_work *work, job_failure *failure) {
         output->samples = work->result.samples;
         output->clipped = work->result.clipped[i];
         output->peak_dbfs = work->result.peak_dbfs[i];
-        status = spl_digest_file(work->writers[i].fd, output->file, output->sha256, &output->bytes,
-                                 &error);
+        status = digest_output(work, work->writers[i].fd, output, &error);
         char blob[SPL_BLOB_NAME_MAX + 1];
         spl_jobs_blob_name(work->jobs, job->fence, output->file, blob);
         if (status == 0)
