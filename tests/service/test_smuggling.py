@@ -106,7 +106,9 @@ CORPUS = {
     "host with path": (get(host=b"Host: x/y\r\n"), (400,)),
     "host list": (get(host=b"Host: x, y\r\n"), (400,)),
     # The request line
-    "absolute target": (get(path=b"http://x/health"), (400,)),
+    "absolute target with a user": (get(path=b"http://u@x/health"), (400,)),
+    "absolute target of another scheme": (get(path=b"file://x/health"), (400,)),
+    "absolute target and a body": (post(LENGTH_OF_HIDDEN, path=b"http://x/v1/jobs/01a20f13-3097-7000-815a-90e3a868afd0/cancel"), (400,)),
     "authority target": (b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", ERROR),
     "space in target": (get(path=b"/health /x"), ERROR),
     "NUL in target": (get(path=b"/health\0"), ERROR),
@@ -195,6 +197,12 @@ def test_plain_requests_share_a_connection(port):
     not."""
     received = talk(port, get() + get(b"X-A: 1", b"X-B:  2 ") + get(path=b"/ready") + get(b"Connection: close") + HIDDEN)
     assert statuses(received) == [200, 200, 200, 200], received
+
+
+def test_other_forms_of_plain_requests(port):
+    """A target with a host (RFC 9112, section 3.2.2), and values with white space at their end."""
+    received = talk(port, get(KEY[:-2] + b" \t", path=b"/v1/jobs") + get(path=b"http://x:80/health") + get(b"Connection: close ") + HIDDEN)
+    assert statuses(received) == [200, 200, 200], received
 
 
 def test_bytes_that_come_one_by_one(port):

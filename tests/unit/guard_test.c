@@ -16,9 +16,13 @@
 #include <cmocka.h>
 
 #define CONNECTIONS 16
+#define PROXY       200
 
-static const spl_settings settings = {
-    .header_timeout_s = 3600, .body_timeout_s = 3600, .connections_per_key = 4};
+static char proxies[] = "127.0.1.200";
+static const spl_settings settings = {.header_timeout_s = 3600,
+                                      .body_timeout_s = 3600,
+                                      .connections_per_key = 4,
+                                      .trusted_proxies = proxies};
 
 static spl_guard *guard;
 static int listener;
@@ -169,6 +173,24 @@ static void lingering(void **state) {
     }
 }
 
+/* Behind a trusted proxy, a connection lingers on behalf of the proxy's client. */
+static void lingering_behind_a_proxy(void **state) {
+    (void)state;
+    connection opened[8];
+    for (unsigned i = 0; i < SPL_ARRAY_SIZE(opened); i++) {
+        opened[i] = open_from(PROXY);
+        assert_true(spl_guard_client(opened[i].guarded, i < 1 ? "192.0.2.1" : "192.0.2.2"));
+        spl_guard_request(opened[i].guarded);
+        spl_guard_answer(opened[i].guarded, true);
+        spl_guard_idle(opened[i].guarded);
+        leave(&opened[i]);
+    }
+    for (unsigned i = 0; i < SPL_ARRAY_SIZE(opened); i++) {
+        assert_int_equal(is_closed(&opened[i]), i >= 1 && i < 5);
+        close(opened[i].client);
+    }
+}
+
 static atomic_uint calls;
 static atomic_bool endless; /* there is always more to receive */
 
@@ -205,6 +227,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(clients, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lingering, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(lingering_behind_a_proxy, set_up, tear_down),
         cmocka_unit_test_setup_teardown(floods, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,14 +168,63 @@ static void good_targets(void **state) {
     spl_target_free(&target);
 }
 
+static void absolute_targets(void **state) {
+    (void)state;
+    static const char *const same[] = {"http://x/a?b=c", "HTTPS://[::1]:443/a?b=c",
+                                       "http://x.example:80/a?b=c"};
+    spl_target target;
+    spl_problem problem;
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(same); i++) {
+        assert_int_equal(spl_target_parse(same[i], &target, &problem), 0);
+        assert_string_equal(target.path, "/a");
+        assert_string_equal(spl_target_parameter(&target, "b"), "c");
+        spl_target_free(&target);
+    }
+    assert_int_equal(spl_target_parse("http://x", &target, &problem), 0);
+    assert_string_equal(target.path, "/");
+    spl_target_free(&target);
+}
+
 static void bad_targets(void **state) {
     (void)state;
     static const char *const bad[] = {
-        "",           "x",         "*",     "http://x/", "/a b",        "/a#b",
-        "//",         "/a//b",     "/a/",   "/.",        "/a/../b",     "/%2e%2e/x",
-        "/a%2fb",     "/%",        "/%1",   "/%zz",      "/%00",        "/%0a",
-        "/a\\b",      "/\xc3\xa9", "/%c3",  "/%c0%af",   "/%ed%a0%80",  "/%f5%80%80%80",
-        "/%e0%80%80", "/%c2%85",   "/?a=%", "/?a=1&a=2", "/?%61=1&a=2", "/?a=%00",
+        "",
+        "x",
+        "*",
+        "ftp://x/",
+        "/a b",
+        "/a#b",
+        "//",
+        "/a//b",
+        "/a/",
+        "/.",
+        "/a/../b",
+        "/%2e%2e/x",
+        "/a%2fb",
+        "/%",
+        "/%1",
+        "/%zz",
+        "/%00",
+        "/%0a",
+        "/a\\b",
+        "/\xc3\xa9",
+        "/%c3",
+        "/%c0%af",
+        "/%ed%a0%80",
+        "/%f5%80%80%80",
+        "/%e0%80%80",
+        "/%c2%85",
+        "/?a=%",
+        "/?a=1&a=2",
+        "/?%61=1&a=2",
+        "/?a=%00",
+        "http:///a",
+        "http://u@x/a",
+        "http://x?a=1",
+        "http:/a",
+        "http://x//a",
+        "http://x#/a",
+        "http://[%31]/",
     };
     for (size_t i = 0; i < SPL_ARRAY_SIZE(bad); i++) {
         spl_target target;
@@ -525,6 +574,7 @@ int main(void) {
         cmocka_unit_test(framing_of_bad_requests),
         cmocka_unit_test(contiguous_requests),
         cmocka_unit_test(good_targets),
+        cmocka_unit_test(absolute_targets),
         cmocka_unit_test(bad_targets),
         cmocka_unit_test(ranges),
         cmocka_unit_test(tags),

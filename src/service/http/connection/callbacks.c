@@ -58,6 +58,18 @@ static int check_framing(spl_request *request, const char *version, const header
                              &request->problem);
 }
 
+/* White space behind a value is not part of it (RFC 9110, section 5.5). libmicrohttpd before 1.0.0
+ * removes only what precedes it. The values lie in the request's memory. Headers that delimit the
+ * request have been checked before, and may have none. */
+static void trim_values(const header_list *list) {
+    for (size_t i = 0; i < list->count; i++) {
+        char *value = (char *)(uintptr_t)list->headers[i].value;
+        for (size_t size = list->headers[i].value_size;
+             size > 0 && (value[size - 1] == ' ' || value[size - 1] == '\t'); size--)
+            value[size - 1] = '\0';
+    }
+}
+
 /* ---- Start ---- */
 
 void *spl_request_begin(void *user, const char *target, struct MHD_Connection *connection) {
@@ -165,6 +177,8 @@ static enum MHD_Result open_request(spl_request *request, const char *method, co
     MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, add_header, &list);
     const bool framed =
         identify(request, &list) == 0 && check_framing(request, version, &list) == 0;
+    if (framed)
+        trim_values(&list);
     spl_guard_request(request->guarded);
     request->refused = !framed || start_route(request) < 0;
     request->must_close = !framed || request->framing.has_body ||

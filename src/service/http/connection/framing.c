@@ -29,11 +29,10 @@ static bool is_text(const spl_header *header) {
     return true;
 }
 
-static bool is_host(const char *host) {
-    size_t length = strlen(host);
-    return length > 0 && length <= 255 &&
-           strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]") ==
-               length;
+bool spl_host_valid(const char *host, size_t size) {
+    return size > 0 && size <= 255 &&
+           strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]") >=
+               size;
 }
 
 static bool parse_length(const char *text, int64_t *ret_length) {
@@ -73,7 +72,7 @@ int spl_framing_check(const char *version, const spl_header *headers, size_t cou
         }
     }
 
-    if (host ? !is_host(host) : is_1_1)
+    if (host ? !spl_host_valid(host, strlen(host)) : is_1_1)
         return spl_refuse(ret_problem, SPL_PROBLEM_BAD_REQUEST,
                           "The header Host is missing or malformed");
     if (length && coding)

@@ -26,6 +26,9 @@ typedef struct spl_framing {
 SPL_WARN_UNUSED int spl_framing_check(const char *version, const spl_header *headers, size_t count,
                                       spl_framing *ret_framing, spl_problem *ret_problem);
 
+/* Returns whether `size` bytes are a host with or without a port. */
+bool spl_host_valid(const char *host, size_t size);
+
 /* libmicrohttpd before 1.0.0 silently joins folded lines, accepts lines that end in a bare LF, and
  * cuts values at a NUL byte. It parses in place, so the request's memory still shows this. In a
  * proper request, only the two bytes of a CRLF, both overwritten with NUL, lie between the version,

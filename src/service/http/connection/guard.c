@@ -421,7 +421,8 @@ void spl_guard_answer(spl_guarded *guarded, bool refused) {
 
 void spl_guard_idle(spl_guarded *guarded) {
     pthread_mutex_lock(&guarded->guard->lock);
-    guarded->network = network_of((const struct sockaddr *)&guarded->peer);
+    if (!guarded->refused) /* or else it will linger, on behalf of the same client */
+        guarded->network = network_of((const struct sockaddr *)&guarded->peer);
     guarded->stream = false;
     pthread_mutex_unlock(&guarded->guard->lock);
     change_phase(guarded, PHASE_HEADERS, guarded->guard->settings->header_timeout_s);

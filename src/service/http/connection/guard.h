@@ -65,8 +65,9 @@ void spl_guard_idle(spl_guarded *guarded);
 
 /* Returns whether the connection belongs to the reserve. */
 bool spl_guard_reserved(const spl_guarded *guarded);
-/* Until spl_guard_idle, the connection counts towards the limit of the client for whom a trusted
- * proxy sent the request. False: the limit is exceeded, and the request must be refused. */
+/* Until spl_guard_idle or, if it lingers, until its end, the connection counts towards the limit of
+ * the client for whom a trusted proxy sent the request. False: the limit is exceeded, and the
+ * request must be refused. */
 bool spl_guard_client(spl_guarded *guarded, const char *address);
 /* Until the next request, the connection counts for the key, or for the links to the jobs of
  * `owner`, which have half as many connections as a key. False: too many other requests of the key

@@ -4,7 +4,10 @@
  */
 #include "service/http/connection/target.h"
 
+#include "service/http/connection/framing.h"
+
 #include <string.h>
+#include <strings.h>
 
 bool spl_text_valid(const char *text, size_t size) {
     const unsigned char *byte = (const unsigned char *)text, *end = byte + size;
@@ -99,11 +102,26 @@ static int split_query(char *query, spl_target *target, spl_problem *ret_problem
     return 0;
 }
 
+/* Returns what follows scheme and host, at least "/"; the whole text if there is no scheme, or if
+ * the host is malformed. */
+static const char *skip_host(const char *raw) {
+    const size_t scheme = strncasecmp(raw, "http://", 7) == 0    ? 7
+                          : strncasecmp(raw, "https://", 8) == 0 ? 8
+                                                                 : 0;
+    const char *host = raw + scheme;
+    const size_t size = strcspn(host, "/");
+    if (scheme == 0 || !spl_host_valid(host, size))
+        return raw;
+    return host[size] ? host + size : "/";
+}
+
 int spl_target_parse(const char *raw, spl_target *ret_target, spl_problem *ret_problem) {
     size_t length = strlen(raw);
     if (length > SPL_TARGET_MAX)
         return spl_refuse(ret_problem, SPL_PROBLEM_URI_TOO_LONG,
                           "The address may have %d bytes at most", SPL_TARGET_MAX);
+    raw = skip_host(raw);
+    length = strlen(raw);
     bool plain = raw[0] == '/';
     for (size_t i = 0; i < length; i++)
         plain = plain && raw[i] > 0x20 && raw[i] < 0x7f && raw[i] != '#' && raw[i] != '\\';

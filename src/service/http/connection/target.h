@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Parses the request target: path segments and query, decoded strictly. Anything irregular is
- * refused: percent signs without two digits, control characters, text that is not UTF-8, empty, "."
- * and ".." segments, encoded slashes, repeated parameters.
+ * Parses the request target: path segments and query, decoded strictly. A scheme and a host before
+ * them are accepted and ignored (RFC 9112, section 3.2.2). Anything irregular is refused: percent
+ * signs without two digits, control characters, text that is not UTF-8, empty, "." and ".."
+ * segments, encoded slashes, repeated parameters.
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_TARGET_H
 #define SPL_SERVICE_HTTP_CONNECTION_TARGET_H
