@@ -368,7 +368,8 @@ def test_a_full_disk_and_after(serve, small_disk, song):
     filler = fill(small_disk, leave=4 << 20)
     answer = service.post("/v1/jobs", {"stems": "vocals"}, file=song)
     assert (answer.status, answer.problem()) == (507, "storage-full")
-    assert service.get("/health").status == 200 and service.get("/ready").status == 503
+    assert service.get("/health").status == 200
+    wait_until(lambda: service.get("/ready").status == 503, what="a service that is not ready")
     wait_until(lambda: service.leftovers() == [], what="cleaning up")
     filler.unlink()
     wait_until(lambda: service.get("/ready").status == 200, what="a service that is ready again")

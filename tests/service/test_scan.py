@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A real virus scanner: the files that it rejects are refused, and none is accepted while it is
 down or hangs."""
+import socketserver
+import threading
+import time
+
 import pytest
 
+from client import Client
 from conftest import EICAR, wait_until, wav_bytes
 
 
@@ -43,9 +48,37 @@ def test_nothing_is_taken_while_it_is_down(scanned, clamd, song):
     clamd.stop()
     answer = scanned.post("/v1/jobs", {}, file=song)
     assert (answer.status, answer.problem()) == (503, "scan-unavailable")
-    assert scanned.get("/ready").status == 503 and scanned.get("/health").status == 200
+    wait_until(lambda: scanned.get("/ready").status == 503, what="a service that is not ready")
+    assert scanned.get("/health").status == 200
     wait_until(lambda: scanned.files("blobs") == [] and scanned.leftovers() == [], what="cleaning up")
     assert scanned.metric("spleeter_scan_failures_total") == 1
+
+
+class Pings(socketserver.ThreadingTCPServer):
+    """Answers pings as clamd does, and counts them."""
+    daemon_threads = True
+
+    def __init__(self):
+        self.count = 0
+        super().__init__(("127.0.0.1", 0), None)
+
+    def finish_request(self, request, _address):
+        if request.recv(16) == b"zPING\0":
+            self.count += 1
+            request.sendall(b"PONG\0")
+
+
+def test_probes_by_anybody_are_bounded(serve):
+    with Pings() as scanner:
+        threading.Thread(target=scanner.serve_forever, daemon=True).start()
+        service = serve(CLAMD=f"tcp:127.0.0.1:{scanner.server_address[1]}")
+        before, start = scanner.count, time.monotonic()
+        for _ in range(50):
+            assert Client(service.port, None).get("/ready").status == 200
+        # Two processes or threads ask it, once a second each.
+        assert scanner.count - before <= 4 + 2 * (time.monotonic() - start)
+        service.stop()
+        scanner.shutdown()
 
 
 def test_nothing_is_taken_while_it_hangs(scanned, clamd, song):

@@ -128,6 +128,7 @@ int spl_http_start(const spl_http_parts *parts, spl_http **ret_http, spl_error *
     if (!http)
         return spl_fail_memory(ret_error);
     http->parts = *parts;
+    pthread_mutex_init(&http->readiness.lock, NULL);
     unsigned connections = 0;
     SPL_CLEANUP(spl_close_p) int fd = -1;
     int status = count_connections(parts->settings, &connections, ret_error);
@@ -180,6 +181,7 @@ void spl_http_stop(spl_http *http, unsigned grace_s) {
         spl_guard_stop(http->guard);
     spl_anonymous_free(http->anonymous);
     spl_certificate_free(http->certificate);
+    pthread_mutex_destroy(&http->readiness.lock);
     explicit_bzero(http->parts.secret, sizeof(http->parts.secret));
     free(http);
 }

@@ -3,11 +3,14 @@
  * Addresses that are not about jobs: health, readiness, metrics, models, the description of the
  * API, the webhook secret.
  */
+#include "base/clock.h"
 #include "service/http/connection/answer.h"
 #include "service/http/routes/openapi.h"
 #include "service/http/routes/routes.h"
 #include "service/observe/log.h"
 #include "service/observe/metrics.h"
+
+#define READY_VALID_S 1
 
 static int refuse_failure(spl_problem *ret_problem, const char *event, const spl_error *error) {
     spl_log(SPL_LOG_ERROR, event, SPL_TEXT("error", error->message));
@@ -19,12 +22,26 @@ int spl_health_answer(spl_request *request, spl_problem *ret_problem) {
     return spl_answer_constant(request, "application/json", text, sizeof(text) - 1, ret_problem);
 }
 
+static int check_ready(spl_http *http, spl_problem *ret_problem) {
+    spl_readiness *readiness = &http->readiness;
+    pthread_mutex_lock(&readiness->lock);
+    if (spl_now_s() >= readiness->until_s) {
+        readiness->status = spl_jobs_ready(http->parts.jobs, &readiness->problem);
+        readiness->until_s = spl_now_s() + READY_VALID_S;
+    }
+    const int status = readiness->status;
+    if (status < 0)
+        *ret_problem = readiness->problem;
+    pthread_mutex_unlock(&readiness->lock);
+    return status;
+}
+
 int spl_ready_answer(spl_request *request, spl_problem *ret_problem) {
     int status = 0;
     if (atomic_load(&request->http->draining))
         status = spl_refuse(ret_problem, SPL_PROBLEM_DRAINING, "The service is shutting down");
     else
-        status = spl_jobs_ready(request->parts->jobs, ret_problem);
+        status = check_ready(request->http, ret_problem);
     spl_metrics_set(SPL_GAUGE_READY, status == 0);
     if (status < 0)
         return status;
