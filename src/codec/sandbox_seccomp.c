@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Allows the system calls that decoding and encoding need: non-executable memory, the socket, the
- * media file, clocks, signals and exit. Any other call kills the process, except that opening a
- * file only fails, so that libraries continue without optional files such as iconv's tables.
+ * media file, clocks, signals and exit. Any other call kills the process, except that two kinds
+ * only fail: opening a file, so that libraries continue without optional files such as iconv's
+ * tables, and writing to another descriptor, so that a failed assertion prints nothing but is a
+ * crash.
  */
 #include "codec/sandbox.h"
 
@@ -51,8 +53,17 @@ typedef struct rule {
         }                                                                                          \
     }
 
+#define DENY_IF(call, a)                                                                           \
+    {                                                                                              \
+        SCMP_ACT_ERRNO(EACCES), SCMP_SYS(call), 1, {                                               \
+            a                                                                                      \
+        }                                                                                          \
+    }
+
 #define ARGUMENT(index, value)                                                                     \
     { index, SCMP_CMP_EQ, (scmp_datum_t)(value), 0 }
+#define OTHER(index, value)                                                                        \
+    { index, SCMP_CMP_NE, (scmp_datum_t)(value), 0 }
 #define BITS(index, mask, value)                                                                   \
     { index, SCMP_CMP_MASKED_EQ, (scmp_datum_t)(mask), (scmp_datum_t)(value) }
 
@@ -104,12 +115,15 @@ int spl_sandbox_seccomp(spl_sandbox_mode mode, spl_error *ret_error) {
         ALLOW(exit_group),
         DENY(open),
         DENY(openat),
+        DENY(writev),
     };
     const rule decode[] = {
         ALLOW_IF(pread64, ARGUMENT(0, SPL_HELPER_FILE_FD)),
+        DENY(write),
     };
     const rule encode[] = {
         ALLOW_IF(write, ARGUMENT(0, SPL_HELPER_FILE_FD)),
+        DENY_IF(write, OTHER(0, SPL_HELPER_FILE_FD)),
         ALLOW_IF(lseek, ARGUMENT(0, SPL_HELPER_FILE_FD)),
     };
 

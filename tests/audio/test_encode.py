@@ -75,6 +75,28 @@ def test_clipped_values_are_counted(tmp_path, codec, bits):
     assert encode(tmp_path / "a", signal, f"codec={codec}", f"bits={bits}", "rate=48000") >= 200
 
 
+@pytest.mark.parametrize("codec", LOSSY)
+@pytest.mark.parametrize("bitrate", (320000, 8000))
+def test_lossy_encoders_get_no_extreme_values(tmp_path, codec, bitrate):
+    """Far beyond full scale, the AAC encoder hangs and LAME aborts. The WMA encoder refuses what does
+    not fit into the bit rate."""
+    signal = np.zeros((3 * RATE, 2), "f4")
+    whole = np.random.default_rng(1).integers(-2**31, 2**31, (RATE, 2)).astype("f4")
+    signal[:RATE] = whole
+    signal[RATE:2 * RATE] = (1e5 * np.sign(np.sin(np.arange(RATE) * 0.06)))[:, None]
+    signal[2 * RATE:, 0] = 4
+    signal[2 * RATE:, 1] = -4
+    path = tmp_path / "a"
+    options = ("channels=2", f"codec={codec}", f"bitrate={bitrate}")
+    if codec == "wma" and bitrate == 8000:
+        done = tool("encode", path, *options, input=signal.tobytes())
+        assert done.returncode == UNSUPPORTED and b"too low" in done.stderr
+        return
+    assert encode(path, signal, *options) == np.count_nonzero(np.abs(signal) > 4)
+    loudest = np.abs(decode(path)).max()
+    assert 1 < loudest < 100
+
+
 def test_float_is_not_clipped(tmp_path):
     signal = 3 * music(0.1)
     assert encode(tmp_path / "a.wav", signal, "codec=wav", "bits=32") == 0

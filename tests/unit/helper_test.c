@@ -150,7 +150,7 @@ static int decode_endlessly(void) {
     return 0;
 }
 
-/* Says that it is ready if the request is clean. */
+/* Says that it is ready if the request is clean, and then that it clipped a lot. */
 static int encode_nothing(void) {
     spl_record_header header;
     spl_encode_request request;
@@ -159,7 +159,12 @@ static int encode_nothing(void) {
         spl_record_receive(SPL_HELPER_CHANNEL_FD, &request, sizeof(request)) < 0 ||
         is_poisoned(&request, sizeof(request)))
         return 1;
-    return spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_READY, NULL, 0) < 0;
+    const spl_encode_end end = {.clipped = UINT64_MAX};
+    spl_encode_finish finish;
+    return spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_READY, NULL, 0) < 0 ||
+           spl_record_receive_header(SPL_HELPER_CHANNEL_FD, &header) < 0 ||
+           spl_record_receive(SPL_HELPER_CHANNEL_FD, &finish, sizeof(finish)) < 0 ||
+           spl_record_send(SPL_HELPER_CHANNEL_FD, SPL_RECORD_END_ENCODE, &end, sizeof(end)) < 0;
 }
 
 static int be_helper(const char *mode) {
@@ -167,6 +172,8 @@ static int be_helper(const char *mode) {
         return decode_endlessly();
     if (strcmp(mode, "encode") == 0)
         return encode_nothing();
+    while (strcmp(mode, "burn") == 0)
+        continue;
     pause();
     return 0;
 }
@@ -226,6 +233,34 @@ static void the_request_to_encode_is_clean(void **state) {
     spl_encoder_free(encoder);
 }
 
+static void its_cpu_time_ends(void **state) {
+    (void)state;
+    spl_error error;
+    spl_helper helper;
+    SPL_CLEANUP(spl_close_p) int file = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(spl_helper_start("burn", file, &(spl_stop){0}, &helper, &error), 0);
+    helper.cpu_max_s = 0.05;
+    spl_record_header header;
+    assert_int_equal(spl_helper_receive_header(&helper, &header), SPL_E_HELPER);
+    assert_int_equal(spl_helper_fail(&helper, "song.m4a", &error), SPL_E_BUDGET);
+    assert_string_equal(error.message, "song.m4a: the encoder used too much CPU time and was "
+                                       "stopped; choose another format");
+}
+
+/* Counts more clipped values than there are samples. */
+static void its_clipped_values_are_bounded(void **state) {
+    (void)state;
+    spl_error error;
+    const spl_encode_options options = {
+        .codec = SPL_CODEC_FLAC, .channels = 2, .sample_rate_hz = 44100};
+    SPL_CLEANUP(spl_close_p) int file = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    spl_encoder *encoder;
+    assert_int_equal(spl_encoder_open(file, "song.flac", &options, &encoder, &error), 0);
+    assert_int_equal(spl_encoder_finish(encoder, &error), SPL_E_HELPER);
+    assert_string_equal(error.message, "song.flac: the codec helper sent invalid data");
+    spl_encoder_free(encoder);
+}
+
 static void the_self_test_hangs(void **state) {
     (void)state;
     spl_error error;
@@ -245,6 +280,8 @@ int main(int count, char **arguments) {
         cmocka_unit_test_setup_teardown(it_does_not_read, make_pair, close_pair),
         cmocka_unit_test_setup(the_length_is_limited, become_helper),
         cmocka_unit_test_setup(the_request_to_encode_is_clean, become_helper),
+        cmocka_unit_test_setup(its_cpu_time_ends, become_helper),
+        cmocka_unit_test_setup(its_clipped_values_are_bounded, become_helper),
         cmocka_unit_test_setup(the_self_test_hangs, become_helper),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

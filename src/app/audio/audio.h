@@ -162,7 +162,8 @@ typedef struct spl_encoder spl_encoder;
 SPL_WARN_UNUSED int spl_encoder_open(int fd, const char *name, const spl_encode_options *options,
                                      spl_encoder **ret_encoder, spl_error *ret_error);
 
-/* Encodes `count` samples. Integer formats round to nearest, and clip and count values outside. */
+/* Encodes `count` samples. Integer formats round to nearest, and clip and count values outside;
+ * lossy formats clip and count those outside +-4. BUDGET when the helper hangs. */
 SPL_WARN_UNUSED int spl_encoder_write(spl_encoder *encoder, const float *samples, size_t count,
                                       spl_error *ret_error);
 

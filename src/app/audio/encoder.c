@@ -8,8 +8,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
+
+/* Lossy encoders get no larger samples: far beyond full scale, libavcodec's AAC encoder hangs and
+ * LAME aborts. */
+#define LOUDEST 4.0f
+
+/* CPU time that a helper may use: for a start, and for each second of a channel. An encoder that
+ * takes this long hangs. */
+#define START_CPU_S   30
+#define CHANNEL_CPU_S 2
 
 #define LOSSLESS_EXCESS 1.01
 #define LOSSY_EXCESS    1.25
@@ -18,9 +28,12 @@ struct spl_encoder {
     char *name;
     int fd; /* the file's; the caller's */
     unsigned channels;
-    uint64_t clipped, length;
+    uint64_t written, clipped, length; /* samples; values; samples */
     spl_wav_writer *wav;
     spl_helper helper; /* when `wav` is NULL */
+    double rate;       /* samples of the file for each one that is written; at least 1 */
+    bool lossy;
+    float limited[SPL_RECORD_SAMPLES_MAX_BYTES / sizeof(float)]; /* the record's, within LOUDEST */
 };
 
 static const char *const codec_names[SPL_CODEC_COUNT] = {
@@ -43,8 +56,12 @@ bool spl_codec_from_name(const char *name, spl_codec *ret_codec) {
     return false;
 }
 
+static bool is_lossy(spl_codec codec) {
+    return codec != SPL_CODEC_WAV && codec != SPL_CODEC_FLAC;
+}
+
 double spl_encode_bytes_s(const spl_encode_options *options) {
-    if (options->codec != SPL_CODEC_WAV && options->codec != SPL_CODEC_FLAC)
+    if (is_lossy(options->codec))
         return options->bitrate_bps / 8.0 * LOSSY_EXCESS;
     const unsigned value_bytes = options->sample_format == SPL_SAMPLES_16   ? 2
                                  : options->sample_format == SPL_SAMPLES_24 ? 3
@@ -94,6 +111,7 @@ static int start_helper(spl_encoder *encoder, int fd, const spl_encode_options *
     int status = spl_helper_start("encode", fd, &options->stop, &encoder->helper, ret_error);
     if (status < 0)
         return status;
+    encoder->helper.cpu_max_s = START_CPU_S;
     /* Each member is copied by itself, so that neither padding nor addresses of this process reach
      * the helper. */
     spl_encode_request request;
@@ -161,6 +179,8 @@ int spl_encoder_open(int fd, const char *name, const spl_encode_options *options
     encoder->helper = (spl_helper)SPL_HELPER_INIT;
     encoder->fd = fd;
     encoder->channels = options->channels;
+    encoder->rate = fmax(1, (double)options->sample_rate_hz / SPL_SAMPLE_RATE_HZ);
+    encoder->lossy = is_lossy(options->codec);
     encoder->length = UINT64_MAX;
     encoder->name = strdup(name);
     if (!encoder->name)
@@ -177,6 +197,24 @@ int spl_encoder_open(int fd, const char *name, const spl_encode_options *options
     return 0;
 }
 
+static double cpu_limit_s(const spl_encoder *encoder) {
+    const double seconds = (double)encoder->written / SPL_SAMPLE_RATE_HZ;
+    return START_CPU_S + CHANNEL_CPU_S * seconds * encoder->channels * encoder->rate;
+}
+
+/* The values of a record, within what a lossy encoder can take. */
+static const float *limit_values(spl_encoder *encoder, const float *values, size_t count) {
+    uint64_t outside = 0;
+    for (size_t i = 0; encoder->lossy && i < count; i++)
+        outside += !(fabsf(values[i]) <= LOUDEST);
+    if (outside == 0)
+        return values;
+    for (size_t i = 0; i < count; i++)
+        encoder->limited[i] = fmaxf(-LOUDEST, fminf(values[i], LOUDEST));
+    encoder->clipped += outside;
+    return encoder->limited;
+}
+
 int spl_encoder_write(spl_encoder *encoder, const float *samples, size_t count,
                       spl_error *ret_error) {
     if (encoder->wav)
@@ -186,7 +224,10 @@ int spl_encoder_write(spl_encoder *encoder, const float *samples, size_t count,
     const size_t record_samples = SPL_RECORD_SAMPLES_MAX_BYTES / sample_bytes;
     while (count > 0) {
         size_t part = SPL_MIN(count, record_samples);
-        if (spl_helper_send(&encoder->helper, SPL_RECORD_SAMPLES, samples, part * sample_bytes) < 0)
+        const float *values = limit_values(encoder, samples, part * encoder->channels);
+        encoder->written += part;
+        encoder->helper.cpu_max_s = cpu_limit_s(encoder);
+        if (spl_helper_send(&encoder->helper, SPL_RECORD_SAMPLES, values, part * sample_bytes) < 0)
             return fail_to_send(encoder, ret_error);
         samples += part * encoder->channels;
         count -= part;
@@ -206,9 +247,14 @@ int spl_encoder_finish(spl_encoder *encoder, spl_error *ret_error) {
     if (spl_helper_send(&encoder->helper, SPL_RECORD_FINISH, &finish, sizeof(finish)) < 0)
         return fail_to_send(encoder, ret_error);
     int status = receive_answer(encoder, SPL_RECORD_END_ENCODE, &end, sizeof(end), ret_error);
-    if (status == 0)
-        encoder->clipped = end.clipped;
-    return status;
+    if (status < 0)
+        return status;
+    const double values =
+        (double)(encoder->written + SPL_SAMPLE_RATE_HZ) * encoder->channels * encoder->rate;
+    if ((double)end.clipped > values)
+        return spl_helper_fail(&encoder->helper, encoder->name, ret_error);
+    encoder->clipped += end.clipped;
+    return 0;
 }
 
 uint64_t spl_encoder_clipped(const spl_encoder *encoder) {

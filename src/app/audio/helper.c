@@ -28,6 +28,9 @@
 /* A helper that neither sends nor receives for this long counts as hanging. */
 #define SILENCE_MAX_S 120
 
+/* CPU time that a helper with a limit may use during one wait. */
+#define WAIT_CPU_MAX_S 30
+
 /* The child's stack until execve. */
 #define STACK_BYTES 65536
 
@@ -213,9 +216,20 @@ static int give_up(spl_helper *helper, spl_helper_end_reason reason) {
     return SPL_E_HELPER;
 }
 
+/* The CPU time that the helper has used; 0 if it cannot be measured. */
+static double cpu_s(const spl_helper *helper) {
+    clockid_t clock;
+    struct timespec used;
+    if (helper->cpu_max_s <= 0 || helper->pid <= 0 ||
+        clock_getcpuclockid(helper->pid, &clock) != 0 || clock_gettime(clock, &used) < 0)
+        return 0;
+    return (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
+}
+
 /* Waits until the socket is ready for `events`. */
 static int await(spl_helper *helper, short events) {
     const double silent_s = spl_now_s() + SILENCE_MAX_S;
+    const double cpu_end_s = SPL_MIN(helper->cpu_max_s, cpu_s(helper) + WAIT_CPU_MAX_S);
     for (;;) {
         if (spl_stop_requested(&helper->stop))
             return give_up(helper, SPL_HELPER_CANCELED);
@@ -229,6 +243,8 @@ static int await(spl_helper *helper, short events) {
             return give_up(helper, SPL_HELPER_HUNG_UP);
         if (spl_now_s() > silent_s)
             return give_up(helper, SPL_HELPER_SILENT);
+        if (cpu_s(helper) > cpu_end_s)
+            return give_up(helper, SPL_HELPER_BUSY);
     }
 }
 
@@ -372,6 +388,11 @@ int spl_helper_fail(spl_helper *helper, const char *name, spl_error *ret_error) 
         return spl_fail(ret_error, SPL_E_BUDGET,
                         "%s: examining the file took too long; if it plays, convert it to FLAC or "
                         "WAV first",
+                        name);
+    if (helper->reason == SPL_HELPER_BUSY)
+        return spl_fail(ret_error, SPL_E_BUDGET,
+                        "%s: the encoder used too much CPU time and was stopped; choose another "
+                        "format",
                         name);
     if (helper->reason == SPL_HELPER_SILENT)
         return spl_fail(ret_error, SPL_E_HELPER,

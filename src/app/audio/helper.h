@@ -19,6 +19,7 @@ typedef enum spl_helper_end_reason {
     SPL_HELPER_HUNG_UP,  /* it closed the socket, or exited */
     SPL_HELPER_SILENT,   /* it hangs */
     SPL_HELPER_LATE,     /* `end_s` has passed */
+    SPL_HELPER_BUSY,     /* it used more CPU time than `cpu_max_s`, or than one wait may take */
     SPL_HELPER_CANCELED, /* `stop` returned true */
 } spl_helper_end_reason;
 
@@ -27,6 +28,9 @@ typedef struct spl_helper {
     int fd;    /* the socket */
     spl_stop stop;
     double end_s; /* deadline of all calls, on the clock of spl_now_s; 0: none */
+    /* Limit of its CPU time so far, and a condition for a limit of 30 s within one wait; 0: only
+     * its own limits hold. */
+    double cpu_max_s;
     spl_helper_end_reason reason;
 } spl_helper;
 
