@@ -25,26 +25,17 @@ static bool is_ours(const struct stat *status) {
 }
 
 static int refuse_owner(const char *path, uid_t owner, spl_error *ret_error) {
+    /* Root usually meets the files of a service that runs as another user. A file of root's would
+     * then keep the service from starting. */
+    if (geteuid() == 0)
+        return spl_fail(ret_error, SPL_E_PERMISSION,
+                        "%s belongs to user %u, who could change it; run spleeterd as that user: "
+                        "sudo -u '#%u'; only if the service runs as root, check it, then run: "
+                        "chown 0 %s",
+                        path, (unsigned)owner, (unsigned)owner, path);
     return spl_fail(ret_error, SPL_E_PERMISSION,
                     "%s belongs to user %u, who could change it; check it, then run: chown %u %s",
                     path, (unsigned)owner, (unsigned)geteuid(), path);
-}
-
-static int check_trust(const char *path, const struct stat *status, spl_file_trust trust,
-                       spl_error *ret_error) {
-    if (trust == SPL_FILE_ANYBODYS)
-        return 0;
-    if (!is_ours(status))
-        return refuse_owner(path, status->st_uid, ret_error);
-    if (trust == SPL_FILE_PRIVATE && status->st_mode & (S_IRWXG | S_IRWXO))
-        return spl_fail(ret_error, SPL_E_PERMISSION,
-                        "%s is open to others; run: chmod 600 %s (and replace it, if others may "
-                        "have read it)",
-                        path, path);
-    if (status->st_mode & (S_IWGRP | S_IWOTH))
-        return spl_fail(ret_error, SPL_E_PERMISSION,
-                        "others may write %s; check it, then run: chmod go-w %s", path, path);
-    return 0;
 }
 
 /* Whether this process has the group. More groups than fit count as none. */
@@ -56,6 +47,46 @@ static bool has_group(gid_t group) {
             return true;
     }
     return group == getegid();
+}
+
+/* The length of "FOLDER/" in `path`; 0 if it has none. */
+static int folder_length(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? (int)(slash - path + 1) : 0;
+}
+
+/* Whether the file's group may replace it anyway: it is a group of ours that may write to the
+ * folder. Kubernetes makes all files of such a folder open to the group. */
+static bool is_folders_group(const char *path, gid_t group) {
+    SPL_CLEANUP(spl_free_p) char *folder = NULL;
+    struct stat status;
+    return asprintf(&folder, "%.*s.", folder_length(path), path) >= 0 &&
+           stat(folder, &status) == 0 && status.st_gid == group && status.st_mode & S_IWGRP &&
+           spl_folder_check(folder, NULL) == 0;
+}
+
+/* The permissions that a file gives to others than its owner and its folder's group. */
+static mode_t mode_for_others(const char *path, const struct stat *status) {
+    const mode_t mode = status->st_mode & (S_IRWXG | S_IRWXO);
+    return mode & S_IRWXG && is_folders_group(path, status->st_gid) ? mode & S_IRWXO : mode;
+}
+
+static int check_trust(const char *path, const struct stat *status, spl_file_trust trust,
+                       spl_error *ret_error) {
+    if (trust == SPL_FILE_ANYBODYS)
+        return 0;
+    if (!is_ours(status))
+        return refuse_owner(path, status->st_uid, ret_error);
+    const mode_t mode = mode_for_others(path, status);
+    if (trust == SPL_FILE_PRIVATE && mode)
+        return spl_fail(ret_error, SPL_E_PERMISSION,
+                        "%s is open to others; run: chmod 600 %s (and replace it, if others may "
+                        "have read it)",
+                        path, path);
+    if (mode & (S_IWGRP | S_IWOTH))
+        return spl_fail(ret_error, SPL_E_PERMISSION,
+                        "others may write %s; check it, then run: chmod go-w %s", path, path);
+    return 0;
 }
 
 int spl_folder_check(const char *path, spl_error *ret_error) {
@@ -128,7 +159,7 @@ int spl_file_read(const char *path, spl_file_trust trust, size_t cap_bytes,
     if (content.size_bytes == capacity)
         return spl_fail(ret_error, SPL_E_IO, "%s grows while it is read; try again", path);
     content.text[content.size_bytes] = '\0';
-    content.shared = found.st_uid == geteuid() && found.st_mode & (S_IRWXG | S_IRWXO);
+    content.shared = found.st_uid == geteuid() && mode_for_others(path, &found) != 0;
     *ret_content = content;
     content = (spl_file_content){0};
     return 0;
@@ -212,12 +243,6 @@ void spl_program_folder(char ret_folder[PATH_MAX]) {
     char *slash = strrchr(ret_folder, '/');
     if (slash)
         *slash = '\0';
-}
-
-/* The length of "FOLDER/" in `path`; 0 if it has none. */
-static int folder_length(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? (int)(slash - path + 1) : 0;
 }
 
 /* Opens an unnamed file in the folder of `path`; returns -1 if the file system does not support

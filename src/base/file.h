@@ -12,7 +12,8 @@
 /* Who may have written a file that is opened. */
 typedef enum spl_file_trust {
     SPL_FILE_ANYBODYS, /* anybody: its content is validated or harmless */
-    /* Only root and this process's user: one of them owns it, and nobody else has write access. */
+    /* Only root and this process's user: one of them owns it, and nobody else has write access,
+     * except the folder's group by the rule of spl_folder_check. */
     SPL_FILE_TRUSTED,
     SPL_FILE_PRIVATE, /* as SPL_FILE_TRUSTED, and nobody else has read access */
 } spl_file_trust;
@@ -30,7 +31,7 @@ SPL_WARN_UNUSED int spl_folder_check(const char *path, spl_error *ret_error);
 typedef struct spl_file_content {
     char *text; /* `size_bytes` bytes and a NUL; owned by this struct */
     size_t size_bytes;
-    bool shared; /* this process's user owns the file, and others may read it */
+    bool shared; /* this process's user owns the file; others than the folder's group may read it */
 } spl_file_content;
 
 /* Reads a whole file. It may be truncated meanwhile, which would kill a process that has mapped it.

@@ -318,6 +318,7 @@ static void files_of_other_users_are_refused(void **state) {
     assert_int_equal(spl_secret_open(folder, secret, &error), 0);
     assert_int_equal(chown(path_of("keys.json"), 10001, 0), 0);
     expect_no_keys(SPL_E_PERMISSION, "belongs to user 10001");
+    expect_no_keys(SPL_E_PERMISSION, "sudo -u '#10001'");
     assert_int_equal(chown(path_of("secret"), 10001, 0), 0);
     assert_int_equal(spl_secret_open(folder, secret, &error), SPL_E_PERMISSION);
 }
@@ -345,6 +346,41 @@ static void folders_of_others_are_refused(void **state) {
     expect_folder(0750, 0, "");
     assert_int_equal(chown(folder, 10001, 0), 0);
     expect_folder(0700, SPL_E_PERMISSION, "belongs to user 10001");
+}
+
+static void expect_key_file(mode_t mode, int expected) {
+    spl_keyring *ring;
+    spl_error error = {0};
+    uint8_t secret[32];
+    assert_int_equal(chmod(path_of("keys.json"), mode), 0);
+    assert_int_equal(chmod(path_of("secret"), mode), 0);
+    const int status = spl_keyring_open(folder, "", &defaults, &ring, &error);
+    if (status == 0)
+        spl_keyring_free(ring);
+    assert_int_equal(status, expected);
+    assert_int_equal(spl_secret_open(folder, secret, &error), expected);
+}
+
+/* Kubernetes gives all files of a volume with fsGroup to the group of the pod. */
+static void files_may_be_open_to_the_group_of_the_folder(void **state) {
+    (void)state;
+    char key[64];
+    uint8_t secret[32];
+    assert_int_equal(spl_keys_add(folder, "bob", "user", NULL, &defaults, key, NULL), 0);
+    assert_int_equal(spl_secret_open(folder, secret, NULL), 0);
+    expect_key_file(0660, SPL_E_PERMISSION); /* the group may not write to the folder */
+    assert_int_equal(chmod(folder, 02770), 0);
+    expect_key_file(0660, 0);
+    expect_key_file(0662, SPL_E_PERMISSION);
+    expect_key_file(0660, 0);
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chown(path_of("keys.json"), 0, 10001), 0);
+    assert_int_equal(chown(path_of("secret"), 0, 10001), 0);
+    expect_key_file(0660, SPL_E_PERMISSION); /* not the folder's group */
+    assert_int_equal(chown(folder, 0, 10001), 0);
+    assert_int_equal(chmod(folder, 0750), 0);
+    expect_key_file(0660, SPL_E_PERMISSION); /* not a group of ours */
 }
 
 /* 24 processes add keys at the same time; no key is lost. */
@@ -625,6 +661,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(files_of_other_users_are_refused, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(folders_of_others_are_refused, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(files_may_be_open_to_the_group_of_the_folder, make_folder,
+                                        remove_folder),
         cmocka_unit_test_setup_teardown(keys_added_at_once, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(damaged_key_files, make_folder, remove_folder),
         cmocka_unit_test(rates),
