@@ -33,10 +33,10 @@ const cli_command cli_config_command = {
     .option_count = SPL_ARRAY_SIZE(options),
 };
 
-/* Counts problems, and prints them at once or collects them for JSON. */
+/* Counts problems, and prints them and the warnings at once or collects them for JSON. */
 typedef struct problems {
     size_t count;
-    json_t *texts; /* NULL: print to standard error */
+    json_t *texts, *warnings; /* NULL: print to standard error */
 } problems;
 
 static void add_problem(void *user, const char *problem) {
@@ -46,6 +46,14 @@ static void add_problem(void *user, const char *problem) {
         json_array_append_new(found->texts, cli_json_text(problem));
     else
         cli_complain("%s", problem);
+}
+
+static void add_warning(void *user, const char *warning) {
+    problems *found = user;
+    if (found->warnings)
+        json_array_append_new(found->warnings, cli_json_text(warning));
+    else
+        cli_complain("warning: %s", warning);
 }
 
 /* Removes the option `name` from the arguments and returns whether it was present. */
@@ -65,14 +73,14 @@ static int check(int argc, char **argv, spl_error *ret_error) {
     static spl_settings settings;
     const bool json = take_flag(&argc, argv, "--json");
     const bool offline = take_flag(&argc, argv, "--offline");
-    problems found = {.texts = json ? json_array() : NULL};
+    problems found = {.texts = json ? json_array() : NULL, .warnings = json ? json_array() : NULL};
     int status = spl_settings_load_all(argc, argv, add_problem, &found, &settings, ret_error);
     if (status == SPL_E_MEMORY)
         return status;
     if (!json)
         spl_settings_print(&settings, stdout);
     spl_settings_find_unknown(add_problem, &found);
-    spl_service_check_local(&settings, add_problem, &found);
+    spl_service_check_local(&settings, add_problem, add_warning, &found);
     if (!offline && status == 0)
         spl_service_check_remote(&settings, add_problem, &found);
     else if (!offline)
@@ -81,8 +89,8 @@ static int check(int argc, char **argv, spl_error *ret_error) {
             "the port, database, storage, virus scanner and issuer were not checked, because "
             "settings are wrong");
     if (json) {
-        json_t *object = json_pack("{s:o, s:o}", "settings", spl_settings_to_json(&settings),
-                                   "problems", found.texts);
+        json_t *object = json_pack("{s:o, s:o, s:o}", "settings", spl_settings_to_json(&settings),
+                                   "problems", found.texts, "warnings", found.warnings);
         if (cli_json_print(object, ret_error) < 0)
             return SPL_E_IO;
     }

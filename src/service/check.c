@@ -5,12 +5,16 @@
 #include "service/check.h"
 
 #include "app/audio/audio.h"
+#include "service/auth/auth.h"
 #include "service/auth/jwks.h"
 #include "service/auth/keys.h"
 #include "service/blobs/s3_client.h"
+#include "service/data_dir.h"
+#include "service/http/connection/certificate.h"
 #include "service/http/connection/limits.h"
 #include "service/http/connection/listen.h"
 #include "service/jobs/models.h"
+#include "service/observe/log.h"
 #include "service/outbound/outbound.h"
 #include "service/s3_settings.h"
 #include "service/scan/clamd.h"
@@ -20,7 +24,6 @@
 #include "base/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/pem.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -34,7 +37,7 @@
 
 typedef struct service_check {
     const spl_settings *settings;
-    spl_settings_report *report;
+    spl_settings_report *report, *warn;
     void *user;
 } service_check;
 
@@ -71,6 +74,25 @@ static void free_key(EVP_PKEY **key) {
     EVP_PKEY_free(*key);
 }
 
+/* The service starts nevertheless, so that a renewal brings it back. */
+static void warn_of_expiry(const service_check *check, const char *path) {
+    char text[1200];
+    snprintf(text, sizeof(text),
+             "SPLEETER_TLS_CERTIFICATE: the certificate in %s has expired; renew it", path);
+    check->warn(check->user, text);
+}
+
+/* Reads the pair as the server does. */
+static void check_loading(const service_check *check) {
+    spl_certificate *certificate;
+    spl_error error;
+    if (spl_certificate_open(check->settings->tls_certificate, check->settings->tls_key,
+                             &certificate, &error) < 0)
+        report_problem(check, "SPLEETER_TLS_CERTIFICATE: %s", error.message);
+    else
+        spl_certificate_free(certificate);
+}
+
 static void check_tls(const service_check *check) {
     const char *certificate_path = check->settings->tls_certificate;
     const char *key_path = check->settings->tls_key;
@@ -88,8 +110,7 @@ static void check_tls(const service_check *check) {
             report_problem(check, "SPLEETER_TLS_CERTIFICATE: %s holds no certificate in PEM",
                            certificate_path);
         else if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
-            report_problem(check, "SPLEETER_TLS_CERTIFICATE: the certificate in %s has expired",
-                           certificate_path);
+            warn_of_expiry(check, certificate_path);
     }
     SPL_CLEANUP(free_pem)
     BIO *key_pem = *key_path ? open_pem(check, "SPLEETER_TLS_KEY", key_path, &key_file) : NULL;
@@ -104,6 +125,8 @@ static void check_tls(const service_check *check) {
         report_problem(check,
                        "SPLEETER_TLS_KEY: the key in %s is not that of the certificate in %s",
                        key_path, certificate_path);
+    else if (certificate && key)
+        check_loading(check);
 }
 
 /* Checks that `path`, or the nearest existing folder above it, is a writable folder. */
@@ -126,9 +149,23 @@ static void check_folder(const service_check *check, const char *setting, const 
         report_problem(check, "%s: cannot write to %s: %s", setting, existing, strerror(errno));
 }
 
+/* The files that the start opens first. */
+static void check_own_files(const service_check *check) {
+    const spl_settings *settings = check->settings;
+    SPL_CLEANUP(spl_close_p) int lock = -1;
+    spl_error error;
+    int status = spl_data_dir_open_lock(settings->data_dir, false, &lock, &error);
+    if (status < 0 && status != SPL_E_NOT_FOUND)
+        report_problem(check, "SPLEETER_DATA_DIR: %s", error.message);
+    if (!*settings->shared_secret && spl_secret_check(settings->data_dir, &error) < 0)
+        report_problem(check, "SPLEETER_DATA_DIR: %s", error.message);
+    if (!*settings->database_url && spl_data_dir_check_database(settings->data_dir, &error) < 0)
+        report_problem(check, "SPLEETER_DATA_DIR: %s", error.message);
+}
+
 static void check_data_dir(const service_check *check) {
-    static const char *const names[] = {"jobs.db", "lock",     "secret", "keys.json", "audit",
-                                        "blobs",   "incoming", "cache",  "models"};
+    static const char *const names[] = {"jobs.db",  "keys.json", "audit", "blobs",
+                                        "incoming", "cache",     "models"};
     const char *data_dir = check->settings->data_dir;
     if (!*data_dir)
         return;
@@ -137,6 +174,8 @@ static void check_data_dir(const service_check *check) {
     const int status = spl_folder_check(data_dir, &error);
     if (status == SPL_E_PERMISSION)
         report_problem(check, "SPLEETER_DATA_DIR: %s", error.message);
+    if (status == 0)
+        check_own_files(check);
     for (size_t i = 0; i < SPL_ARRAY_SIZE(names); i++) {
         SPL_CLEANUP(spl_free_p) char *path = NULL;
         if (asprintf(&path, "%s/%s", data_dir, names[i]) >= 0 && access(path, R_OK | W_OK) < 0 &&
@@ -149,9 +188,11 @@ static void check_log_file(const service_check *check) {
     const char *path = check->settings->log_file;
     if (!*path)
         return;
-    if (access(path, F_OK) == 0) {
-        if (access(path, W_OK) < 0)
-            report_problem(check, "SPLEETER_LOG_FILE: cannot write %s: %s", path, strerror(errno));
+    spl_error error;
+    const int status = spl_log_check(path, &error);
+    if (status != SPL_E_NOT_FOUND) {
+        if (status < 0)
+            report_problem(check, "SPLEETER_LOG_FILE: %s", error.message);
         return;
     }
     SPL_CLEANUP(spl_free_p) char *folder = strdup(path);
@@ -237,8 +278,8 @@ static void check_helper(const service_check *check) {
 }
 
 void spl_service_check_local(const spl_settings *settings, spl_settings_report *report,
-                             void *user) {
-    const service_check check = {settings, report, user};
+                             spl_settings_report *warn, void *user) {
+    const service_check check = {settings, report, warn, user};
     check_data_dir(&check);
     check_log_file(&check);
     check_tls(&check);
@@ -253,11 +294,9 @@ void spl_service_check_local(const spl_settings *settings, spl_settings_report *
 
 /* Whether a service runs with this data folder; the port is then in use by that service. */
 static bool is_running(const spl_settings *settings) {
-    SPL_CLEANUP(spl_free_p) char *path = NULL;
-    if (asprintf(&path, "%s/lock", settings->data_dir) < 0)
-        return false;
-    SPL_CLEANUP(spl_close_p) int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0;
+    SPL_CLEANUP(spl_close_p) int fd = -1;
+    return spl_data_dir_open_lock(settings->data_dir, false, &fd, NULL) == 0 &&
+           flock(fd, LOCK_EX | LOCK_NB) < 0;
 }
 
 static int probe_port(const spl_settings *settings, spl_error *ret_error) {
@@ -333,7 +372,7 @@ void spl_service_check_remote(const spl_settings *settings, spl_settings_report 
                               void *user) {
     /* Static, because a check that misses the deadline keeps using its run. */
     static probe_run runs[SPL_ARRAY_SIZE(probes)];
-    const service_check check = {settings, report, user};
+    const service_check check = {.settings = settings, .report = report, .user = user};
     spl_error error;
     if (spl_outbound_start(&error) < 0) {
         report_problem(&check, "%s", error.message);

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "service/core/ids.h"
 #include "service/core/space.h"
+#include "service/data_dir.h"
 #include "service/http/connection/http.h"
 #include "service/http/routes/routes.h"
 #include "service/observe/log.h"
@@ -18,9 +19,7 @@
 #include "service/s3_settings.h"
 #include "service/signals.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -77,12 +76,10 @@ static int make_data_dir(const char *path, spl_error *ret_error) {
 }
 
 static int take_lock(running_service *service, spl_error *ret_error) {
-    SPL_CLEANUP(spl_free_p) char *path = NULL;
-    if (asprintf(&path, "%s/lock", service->settings->data_dir) < 0)
-        return spl_fail_memory(ret_error);
-    service->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (service->lock < 0)
-        return spl_fail_errno(ret_error, errno, "cannot open %s", path);
+    int status =
+        spl_data_dir_open_lock(service->settings->data_dir, true, &service->lock, ret_error);
+    if (status < 0)
+        return status;
     if (flock(service->lock, LOCK_EX | LOCK_NB) < 0)
         return spl_fail(ret_error, SPL_E_IO,
                         "another spleeterd serves SPLEETER_DATA_DIR %s; stop it or use another "
@@ -171,34 +168,6 @@ static int take_shared_rate(void *user, const char *name, int64_t one_us, bool *
     return status;
 }
 
-static bool has_jobs(const char *blobs) {
-    DIR *listing = opendir(blobs);
-    const struct dirent *entry = NULL;
-    while (listing && (entry = readdir(listing)) && !spl_uuid_valid(entry->d_name))
-        continue;
-    if (listing)
-        closedir(listing);
-    return entry != NULL;
-}
-
-/* Fails when the database is missing or empty but there are files of jobs: a new database would not
- * list these jobs. */
-static int check_database(const char *data_dir, spl_error *ret_error) {
-    SPL_CLEANUP(spl_free_p) char *database = NULL, *blobs = NULL;
-    if (asprintf(&database, "%s/jobs.db", data_dir) < 0 ||
-        asprintf(&blobs, "%s/blobs", data_dir) < 0)
-        return spl_fail_memory(ret_error);
-    struct stat file = {0};
-    const bool missing = stat(database, &file) < 0 && errno == ENOENT;
-    if (!(missing || (S_ISREG(file.st_mode) && file.st_size == 0)) || !has_jobs(blobs))
-        return 0;
-    return spl_fail(ret_error, SPL_E_NOT_FOUND,
-                    "the job database %s is %s, but %s has the files of jobs; put the database "
-                    "back from the backup (docs/guides/backup.md), or move the folder blobs away "
-                    "to start without these jobs",
-                    database, missing ? "missing" : "empty", blobs);
-}
-
 /* spl_session_source.end */
 static int end_session(void *user, const char *id, int64_t expires_s) {
     spl_store *store = user;
@@ -227,7 +196,7 @@ static void share_sessions(running_service *service) {
 static int open_store(running_service *service, spl_error *ret_error) {
     const spl_settings *settings = service->settings;
     if (!*settings->database_url) {
-        int status = check_database(settings->data_dir, ret_error);
+        int status = spl_data_dir_check_database(settings->data_dir, ret_error);
         return status < 0 ? status
                           : spl_store_open_sqlite(settings->data_dir, &service->store, ret_error);
     }

@@ -139,6 +139,47 @@ def test_files_that_are_no_files(spleeterd, tmp_path):
         assert sum(f"{tmp_path}/{name} is not a regular file" in line for line in said) == 1, name
 
 
+def make_link(path):
+    path.symlink_to(path.parent.parent / "elsewhere")
+
+
+def write_file(size, mode):
+    def write(path):
+        path.write_bytes(bytes(size))
+        path.chmod(mode)
+    return write
+
+
+@pytest.mark.parametrize("name, make", [
+    ("data/secret", os.mkfifo), ("data/secret", os.mkdir), ("data/secret", write_file(32, 0o644)), ("data/secret", write_file(31, 0o600)),
+    ("data/lock", os.mkfifo), ("data/lock", os.mkdir), ("data/lock", make_link),
+    ("data/jobs.db", os.mkfifo), ("data/jobs.db", os.mkdir), ("data/jobs.db", make_link),
+    ("log", os.mkfifo), ("log", os.mkdir)])
+def test_files_that_keep_the_service_from_starting(spleeterd, tmp_path, name, make):
+    """The check reports the file with the message of the start."""
+    (tmp_path / "data").mkdir(mode=0o700)
+    make(tmp_path / name)
+    settings = {"SPLEETER_LOG_FILE": str(tmp_path / "log")} if name == "log" else {}
+    said = problems(spleeterd, tmp_path, "--offline", **settings)
+    start = spleeterd("serve", env={**FINE, "SPLEETER_DATA_DIR": str(tmp_path / "data"), **settings}, code=6).lines()[-1]
+    assert f"{tmp_path}/{name}" in start and any(start.removeprefix("spleeterd: ") in line for line in said), (start, said)
+
+
+def test_an_expired_certificate_is_a_warning(spleeterd, tmp_path):
+    """The service starts with it, so the check before the start must not fail."""
+    (tmp_path / "index").write_text("")
+    (tmp_path / "ca").write_text(f"""[ca]\ndefault_ca = own\n[own]\ndatabase = {tmp_path}/index\nnew_certs_dir = {tmp_path}\n"""
+                                 """rand_serial = yes\ndefault_md = sha256\npolicy = any\n[any]\ncommonName = supplied\n""")
+    certificate(tmp_path, "a")
+    subprocess.run("openssl req -new -key a.key -subj /CN=x -out a.csr && openssl ca -config ca -batch -selfsign -keyfile a.key -in a.csr "
+                   "-notext -startdate 20200101000000Z -enddate 20200102000000Z -out a.pem", shell=True, cwd=tmp_path, check=True, capture_output=True)
+    settings = {"SPLEETER_TLS_CERTIFICATE": str(tmp_path / "a.pem"), "SPLEETER_TLS_KEY": str(tmp_path / "a.key")}
+    (line,) = problems(spleeterd, tmp_path, "--offline", code=0, **settings)
+    assert line.startswith("spleeterd: warning: ") and "expired" in line
+    report = json.loads(check(spleeterd, tmp_path, "--offline", "--json", env={**FINE, **settings}).out)
+    assert report["problems"] == [] and len(report["warnings"]) == 1
+
+
 @pytest.mark.parametrize("name, setting", [("data", None), ("data/keys.json", None), ("secret", "API_KEY_FILE"), ("a.pem", "TLS_CERTIFICATE"),
                                            ("a.key", "TLS_KEY")])
 def test_what_others_may_change(spleeterd, tmp_path, name, setting):

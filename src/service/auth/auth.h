@@ -19,6 +19,8 @@ typedef struct spl_auth spl_auth;
  * HKDF-SHA256. */
 SPL_WARN_UNUSED int spl_secret_open(const char *data_dir, uint8_t ret_secret[32],
                                     spl_error *ret_error);
+/* Checks DATA_DIR/secret as spl_secret_open does, without creating it. */
+SPL_WARN_UNUSED int spl_secret_check(const char *data_dir, spl_error *ret_error);
 /* Makes the secret from the text of SPLEETER_SECRET. */
 SPL_WARN_UNUSED int spl_secret_from_text(const char *text, uint8_t ret_secret[32],
                                          spl_error *ret_error);

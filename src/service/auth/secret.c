@@ -30,6 +30,19 @@ static int read_secret(const char *path, uint8_t ret_secret[SECRET_SIZE], spl_er
     return status;
 }
 
+int spl_secret_check(const char *data_dir, spl_error *ret_error) {
+    SPL_CLEANUP(spl_free_p) char *path = NULL;
+    uint8_t secret[SECRET_SIZE];
+    spl_error reason;
+    if (asprintf(&path, "%s/" SECRET_NAME, data_dir) < 0)
+        return spl_fail_memory(ret_error);
+    const int status = read_secret(path, secret, &reason);
+    OPENSSL_cleanse(secret, sizeof(secret));
+    return status == 0 || status == SPL_E_NOT_FOUND
+               ? 0
+               : spl_fail(ret_error, (spl_status)status, "%s", reason.message);
+}
+
 int spl_secret_open(const char *data_dir, uint8_t ret_secret[32], spl_error *ret_error) {
     SPL_CLEANUP(spl_free_p) char *path = NULL;
     SPL_CLEANUP(spl_close_p) int lock = -1;

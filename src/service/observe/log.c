@@ -28,10 +28,10 @@ static struct {
     spl_log_level level;
 } sink = {.mutex = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO, .level = SPL_LOG_INFO};
 
-static int open_file(const char *path, int *ret_fd, spl_error *ret_error) {
+static int open_file(const char *path, int make, int *ret_fd, spl_error *ret_error) {
     /* A FIFO without a reader is an error, instead of a wait for one. */
     SPL_CLEANUP(spl_close_p)
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    int fd = open(path, O_WRONLY | make | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
     if (fd < 0 || fcntl(fd, F_SETFL, O_APPEND) < 0)
         return spl_fail_errno(ret_error, errno, "cannot write the log %s", path);
     *ret_fd = spl_steal_fd(&fd);
@@ -43,7 +43,7 @@ int spl_log_open(const char *path, uint64_t max_bytes, spl_log_level level, spl_
         SPL_CLEANUP(spl_free_p) char *copy = strdup(path);
         if (!copy)
             return spl_fail_memory(ret_error);
-        const int status = open_file(path, &sink.fd, ret_error);
+        const int status = open_file(path, O_CREAT, &sink.fd, ret_error);
         if (status < 0)
             return status;
         sink.path = SPL_STEAL(copy);
@@ -53,11 +53,16 @@ int spl_log_open(const char *path, uint64_t max_bytes, spl_log_level level, spl_
     return 0;
 }
 
+int spl_log_check(const char *path, spl_error *ret_error) {
+    SPL_CLEANUP(spl_close_p) int fd = -1;
+    return open_file(path, 0, &fd, ret_error);
+}
+
 int spl_log_reopen(spl_error *ret_error) {
     if (!sink.path)
         return 0;
     int fd = -1;
-    const int status = open_file(sink.path, &fd, ret_error);
+    const int status = open_file(sink.path, O_CREAT, &fd, ret_error);
     if (status < 0)
         return status;
     pthread_mutex_lock(&sink.mutex);
@@ -125,7 +130,8 @@ static void rotate(void) {
     int fd = -1;
     snprintf(older, sizeof(older), "%s.1", sink.path);
     /* The path is missing when an earlier rotation could not open the new file. */
-    if ((rename(sink.path, older) < 0 && errno != ENOENT) || open_file(sink.path, &fd, NULL) < 0)
+    if ((rename(sink.path, older) < 0 && errno != ENOENT) ||
+        open_file(sink.path, O_CREAT, &fd, NULL) < 0)
         return;
     close(sink.fd);
     sink.fd = fd;

@@ -44,6 +44,9 @@ typedef struct spl_log_field {
  * NOT_FOUND, MEMORY. */
 SPL_WARN_UNUSED int spl_log_open(const char *path, uint64_t max_bytes, spl_log_level level,
                                  spl_error *ret_error);
+/* Checks that the file can be written, without creating it. Errors: as spl_log_open; NOT_FOUND if
+ * there is no such file yet. */
+SPL_WARN_UNUSED int spl_log_check(const char *path, spl_error *ret_error);
 /* Reopens the file, for log rotation (SIGHUP). */
 SPL_WARN_UNUSED int spl_log_reopen(spl_error *ret_error);
 void spl_log_write(spl_log_level level, const char *event, const spl_log_field *fields);

@@ -64,6 +64,7 @@ typedef struct sqlite_sql {
 /* Reports the error of the last call on the connection. */
 static int fail_database(sqlite3 *db, spl_error *ret_error) {
     const int code = sqlite3_errcode(db) & 0xff;
+    const char *name = sqlite3_db_filename(db, "main"); /* NULL: it could not be opened */
     const int number = sqlite3_system_errno(db);
     const bool from_system = code == SQLITE_IOERR || code == SQLITE_CANTOPEN;
     spl_status status = SPL_E_IO;
@@ -79,8 +80,8 @@ static int fail_database(sqlite3 *db, spl_error *ret_error) {
         return spl_fail(ret_error, SPL_E_FORMAT,
                         "the job database %s is damaged (%s); stop the service, check the disk, "
                         "and put the database back from the backup (docs/guides/backup.md)",
-                        sqlite3_db_filename(db, "main"), sqlite3_errmsg(db));
-    return spl_fail(ret_error, status, "the job database %s: %s", sqlite3_db_filename(db, "main"),
+                        name ? name : "jobs.db", sqlite3_errmsg(db));
+    return spl_fail(ret_error, status, "the job database %s: %s", name ? name : "jobs.db",
                     sqlite3_errmsg(db));
 }
 
