@@ -43,6 +43,8 @@ void spl_jobs_free(spl_jobs *jobs);
 /* The descriptors that running jobs may hold, with what has to be left for the service to be
  * ready. */
 unsigned spl_jobs_descriptors(const spl_settings *settings);
+/* The threads and helper processes that running jobs may have. */
+unsigned spl_jobs_threads(const spl_settings *settings);
 /* Returns 0 if jobs can be accepted: descriptors, database, disk, scanner and model are available.
  * Otherwise *ret_problem says what is missing. For /ready. */
 SPL_WARN_UNUSED int spl_jobs_ready(spl_jobs *jobs, spl_problem *ret_problem);

@@ -4,6 +4,7 @@
  */
 #include "app/pipeline/pipeline.h"
 #include "base/descriptors.h"
+#include "base/pool.h"
 #include "service/jobs/state.h"
 #include "service/observe/metrics.h"
 #include "service/scan/clamd.h"
@@ -11,6 +12,15 @@
 /* The writer of an output has a file and its folder. */
 unsigned spl_jobs_descriptors(const spl_settings *settings) {
     return settings->workers * (SPL_RUN_DESCRIPTORS_MAX + SPL_OUTPUTS_MAX) + SPL_DESCRIPTORS_MIN;
+}
+
+/* A job has a worker, a heartbeat, the threads of its model, a decoder and encoders. The last term
+ * is a model that is being opened. */
+unsigned spl_jobs_threads(const spl_settings *settings) {
+    const unsigned cpus = spl_cpu_count();
+    const unsigned threads =
+        settings->threads ? settings->threads : cpus / SPL_MAX(settings->workers, 1u) + 1;
+    return settings->workers * (threads + 3 + SPL_ENCODERS_MAX) + cpus;
 }
 
 int spl_jobs_ready(spl_jobs *jobs, spl_problem *ret_problem) {

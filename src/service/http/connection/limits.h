@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * How many connections the descriptors of the process allow.
+ * How many connections the descriptors and threads of the process allow.
  */
 #ifndef SPL_SERVICE_HTTP_CONNECTION_LIMITS_H
 #define SPL_SERVICE_HTTP_CONNECTION_LIMITS_H
