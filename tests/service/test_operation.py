@@ -544,6 +544,7 @@ def test_a_job_that_needs_more_than_the_disk_has(serve, small_disk, understated)
 
     wait_until(lambda: retried(1), what="the first attempt")
     assert least >= 3 << 20, "half of the minimum, of which the database takes some"
+    wait_until(lambda: service.leftovers() == [], what="cleaning up")
     least = 1 << 60
     wait_until(lambda: retried(2), what="another attempt")
     assert least > 16 << 20
