@@ -1052,12 +1052,42 @@ static void limits(void **state) {
     assert_int_equal(stats.oldest_queued_ms, 1000);
 }
 
+/* Deliveries outlive their jobs, so jobs that are canceled and deleted at once could pile them up.
+ */
+static void webhooks_of_deleted_jobs_are_limited(void **state) {
+    (void)state;
+    spl_store_limit limit;
+    for (int i = 0; i < 3; i++) {
+        spl_job job = plain_job("a");
+        job.webhook_url = text("u");
+        spl_delivery delivery = {.owner = job.owner, .url = job.webhook_url};
+        memcpy(delivery.id, job.id, sizeof(delivery.id));
+        memcpy(delivery.job, job.id, sizeof(delivery.job));
+        spl_store_create create = unlimited(&job);
+        create.owner_jobs_max = 2;
+        if (i == 2) {
+            FAILS(LIMIT, create, &create, &limit);
+            assert_int_equal(limit, SPL_LIMIT_OWNER_JOBS);
+            job.webhook_url = NULL;
+            OK(create, &create, &limit);
+            break;
+        }
+        OK(create, &create, &limit);
+        spl_store_finish finish = cancel_at(2000);
+        finish.delivery = &delivery;
+        bool now;
+        OK(cancel, "a", job.id, &finish, &now);
+        OK(remove, "a", job.id);
+    }
+}
+
 /* A reused result costs no work, so only this limit bounds the number of its webhooks. */
 static void webhooks_of_reused_results_are_limited(void **state) {
     (void)state;
     spl_job job = plain_job("a");
     job.state = SPL_JOB_SUCCEEDED;
     spl_delivery delivery = {.id = "1", .job = "j", .owner = text("a"), .url = text("u")};
+    job.webhook_url = delivery.url;
     spl_store_create create = unlimited(&job);
     create.owner_jobs_max = 2;
     create.delivery = &delivery;
@@ -1072,10 +1102,12 @@ static void webhooks_of_reused_results_are_limited(void **state) {
     FAILS(LIMIT, create, &create, &limit);
     assert_int_equal(limit, SPL_LIMIT_OWNER_JOBS);
     create.delivery = NULL;
+    job.webhook_url = NULL;
     OK(create, &create, &limit);
     OK(delivery_done, "2");
     const job_id id = new_id();
     memcpy(job.id, id.text, sizeof(job.id));
+    job.webhook_url = delivery.url;
     create.delivery = &delivery;
     OK(create, &create, &limit);
 }
@@ -1833,6 +1865,7 @@ int main(void) {
         TEST(rows_count_towards_storage),
         TEST(outputs_are_expected),
         TEST(webhooks_of_reused_results_are_limited),
+        TEST(webhooks_of_deleted_jobs_are_limited),
         TEST(limits_hold_for_threads),
         TEST(each_job_is_claimed_once),
         TEST(cursors_stay_in_place),

@@ -223,7 +223,7 @@ static int check_limits(spl_transaction *transaction, const spl_store_create *cr
     if (status == 0)
         status = query_usage(transaction, job->owner, &jobs, &bytes, ret_error);
     int64_t deliveries = 0;
-    if (status == 0 && create->delivery)
+    if (status == 0 && job->webhook_url)
         status = query_whole(transaction, SPL_SQL_COUNT_DELIVERIES,
                              SPL_BIND(SPL_BIND_TEXT(job->owner)), &deliveries, ret_error);
     if (status < 0)

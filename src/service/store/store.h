@@ -124,8 +124,8 @@ typedef struct spl_store_create {
      * SUCCEEDED for a reused result, which also has outputs, result, finished_ms and expires_ms. */
     const spl_job *job;
     size_t queue_max; /* applies to a job that will be queued */
-    /* Limit on queued and running jobs. It also applies to a reused result; if that has a delivery,
-     * the owner's pending deliveries count as well. */
+    /* Limit on queued and running jobs. It also applies to a reused result. If the job has a
+     * webhook, the owner's pending deliveries count as well. */
     size_t owner_jobs_max;
     uint64_t owner_bytes_max;
     uint64_t output_bytes;            /* what a job that will be queued is expected to write */
