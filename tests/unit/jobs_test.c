@@ -782,7 +782,8 @@ static void attempts_that_end_with_the_process_count(void **state) {
     assert_int_equal(spl_store_open_sqlite(fixture->folder, &fixture->store, NULL), 0);
     const spl_store_functions *store = fixture->store->functions;
     assert_int_equal(
-        store->delivery_claim(fixture->store, INT64_MAX / 2, 0, "", &delivery, &next_ms, NULL), 0);
+        store->delivery_claim(fixture->store, INT64_MAX / 2, 0, "", "", &delivery, &next_ms, NULL),
+        0);
     assert_int_equal(delivery.attempts, 2);
     assert_int_equal(store->delivery_retry(fixture->store, delivery.id, 0, false, NULL), 0);
     spl_delivery_free(&delivery);

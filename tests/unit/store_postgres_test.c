@@ -216,6 +216,82 @@ static void keys_reserved_unawares_are_freed(void **state) {
     assert_int_equal(reserve(there, 1003), SPL_IDEMPOTENCY_NEW);
 }
 
+static bool is_normal(int status) {
+    return status == 0 || status == SPL_E_NOT_FOUND || status == SPL_E_CANCELED ||
+           status == SPL_E_ARGUMENT;
+}
+
+/* Creates, gives back, cancels, ends, expires and removes jobs of four owners. Returns NULL if a
+ * call failed. */
+static void *change_jobs(void *user) {
+    const int thread = *(int *)user;
+    const char worker[] = {(char)('a' + thread), '\0'};
+    spl_store *store = thread % 2 ? here : there;
+    const spl_store_functions *functions = store->functions;
+    const spl_store_finish end = {.state = SPL_JOB_CANCELED, .now_ms = 2000, .expires_ms = 2001};
+    const spl_store_claim claim = {
+        .worker = worker, .now_ms = 2000, .lease_ms = 1000, .attempts_max = 1};
+    spl_error own;
+    int status = 0;
+    for (int i = 0; i < 25 && is_normal(status); i++) {
+        char owner[] = {(char)('a' + (thread + i) % 4), '\0'};
+        spl_job job = {.owner = owner, .created_ms = 1000, .input_bytes = 7, .input_s = 1}, claimed;
+        snprintf(job.id, sizeof(job.id), "0190d5a0-0000-7000-8000-0000%04d%04d", i, thread);
+        const spl_store_create create = {
+            .job = &job, .queue_max = 1000, .owner_jobs_max = 1000, .owner_bytes_max = INT64_MAX};
+        spl_store_limit limit;
+        unsigned dead;
+        bool now, more;
+        char(*expired)[SPL_ID_SIZE] = NULL;
+        size_t count;
+        status = functions->create(store, &create, &limit, &own);
+        if (is_normal(status) && i % 4 == 0)
+            status = functions->cancel(store, owner, job.id, &end, &now, &own);
+        int found = is_normal(status) ? functions->claim(store, &claim, &claimed, &dead, &own) : -1;
+        if (found == 0) {
+            status = functions->release(store, claimed.id, claimed.fence, 0, true, &own);
+            spl_job_free(&claimed);
+        } else if (is_normal(status)) {
+            status = found;
+        }
+        if (is_normal(status) && i % 5 == 0)
+            status = functions->remove(store, owner, job.id, &own);
+        if (is_normal(status)) {
+            status = functions->expire(store, 3000, 500, 8, &expired, &count, &more, &own);
+            free(expired);
+        }
+    }
+    if (!is_normal(status))
+        fprintf(stderr, "%s\n", own.message);
+    return is_normal(status) ? user : NULL;
+}
+
+/* Transactions that change jobs of several owners do not block each other, and the counters of
+ * usage equal the sums afterwards. */
+static void usage_is_counted_by_all(void **state) {
+    (void)state;
+    pthread_t threads[THREADS];
+    int numbers[THREADS];
+    bool good = true;
+    for (int i = 0; i < THREADS; i++) {
+        numbers[i] = i;
+        pthread_create(&threads[i], NULL, change_jobs, &numbers[i]);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        void *changed;
+        pthread_join(threads[i], &changed);
+        good = good && changed;
+    }
+    assert_true(good);
+    make_job("0190d5a0-0000-7000-8000-000000000001");
+    run_sql("DO $$ BEGIN ASSERT NOT EXISTS (SELECT owner, active_jobs, stored_bytes, row_bytes"
+            " FROM owner_usage WHERE row_bytes <> 0 EXCEPT SELECT owner,"
+            " sum(CASE WHEN state IN (0, 1) THEN 1 ELSE 0 END), sum(stored_bytes),"
+            " sum(CASE WHEN state = 5 THEN 8192 ELSE 24576 END) FROM jobs GROUP BY owner);"
+            " ASSERT (SELECT count(*) FROM owner_usage WHERE row_bytes <> 0)"
+            " = (SELECT count(DISTINCT owner) FROM jobs); END $$");
+}
+
 static void *open_one(void *user) {
     spl_store *store;
     const spl_store_postgres options = {.url = url, .connections = 2};
@@ -261,6 +337,7 @@ int main(void) {
         TEST(rates_are_shared),
         TEST(keys_of_ended_processes_are_reassigned),
         TEST(keys_reserved_unawares_are_freed),
+        TEST(usage_is_counted_by_all),
         cmocka_unit_test_setup(tables_are_made_once, make_schema),
         cmocka_unit_test(a_server_that_is_not_there),
     };

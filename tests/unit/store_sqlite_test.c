@@ -102,6 +102,10 @@ static void older_databases_are_brought_forward(void **state) {
     assert_int_equal(store->functions->claim(store, &claim, &job, &dead, &error), 0);
     assert_int_equal(job.stored_bytes, 5);
     spl_job_free(&job);
+    uint64_t jobs, bytes;
+    assert_int_equal(store->functions->owner_usage(store, "a", &jobs, &bytes, &error), 0);
+    assert_int_equal(jobs, 1);
+    assert_int_equal(bytes, 5 + SPL_JOB_ROW_BYTES + SPL_KEY_ROW_BYTES);
     spl_idempotency found;
     char *fingerprint, *answer;
     assert_int_equal(store->functions->idempotency_reserve(store, "a", "k", 70000, &found,
@@ -128,10 +132,13 @@ static int count_rows(const char *table) {
 /* The transaction of a pass has to fit into the space that is reserved for the log. */
 static void a_pass_of_cleaning_is_limited(void **state) {
     (void)state;
-    static const char *const tables[] = {"jobs", "idempotency", "owners", "ended_sessions"};
+    static const char *const tables[] = {"jobs", "idempotency", "owners", "ended_sessions",
+                                         "owner_usage WHERE owner <> 'a'"};
     spl_store *store = open_store();
     run_sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
             "INSERT INTO owners SELECT 'gone' || i, i FROM n;"
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
+            "INSERT INTO owner_usage SELECT 'gone' || i, 0, 0, 0 FROM n;"
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
             "INSERT INTO idempotency (owner, key, reserved_ms) SELECT 'a', i, 1 FROM n;"
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "
@@ -161,7 +168,7 @@ static void only_own_databases_are_opened(void **state) {
     store->functions->close(store);
     run_sql("PRAGMA user_version = 99");
     assert_refused(SPL_E_UNSUPPORTED);
-    run_sql("PRAGMA user_version = 5");
+    run_sql("PRAGMA user_version = 7");
     store = open_store();
     store->functions->close(store);
     run_sql("PRAGMA application_id = 5");
@@ -312,7 +319,7 @@ static int attempt(spl_store **store, int step) {
     case DELIVERY_CLAIM: {
         spl_delivery delivery;
         int64_t next;
-        int status = functions->delivery_claim(*store, 30, 100, "", &delivery, &next, &error);
+        int status = functions->delivery_claim(*store, 30, 100, "", "", &delivery, &next, &error);
         if (status == 0)
             spl_delivery_free(&delivery);
         return status;
@@ -505,13 +512,14 @@ static void a_damaged_database_is_named(void **state) {
     bool more;
     bool flag;
     char *text, (*expired)[SPL_ID_SIZE];
-    const spl_store_filter all = {.limit = 10};
+    const spl_store_filter all = {.limit = 10, .examine_max = 100};
+    char next_id[SPL_ID_SIZE];
     const spl_store_finish end = {.state = SPL_JOB_CANCELED, .now_ms = 5, .expires_ms = 6};
     spl_delivery delivery;
     assert_damaged(functions->ping(store, &error));
     assert_damaged(create(store, 1));
     assert_damaged(functions->get(store, NULL, ids[1], &job, &error));
-    assert_damaged(functions->list(store, &all, &jobs, &count, &flag, &error));
+    assert_damaged(functions->list(store, &all, &jobs, &count, next_id, &error));
     assert_damaged(functions->queue_length(store, &number, &error));
     assert_damaged(claim_first(store, 1));
     assert_damaged(functions->rescue(store, 1, &number, &error));
@@ -520,7 +528,7 @@ static void a_damaged_database_is_named(void **state) {
     assert_damaged(functions->expire(store, 1, 1, 1, &expired, &count, &more, &error));
     assert_damaged(functions->holds_files(store, ids[1], &flag, &error));
     assert_damaged(functions->stats(store, &stats, &error));
-    assert_damaged(functions->delivery_claim(store, 1, 1, "", &delivery, &next, &error));
+    assert_damaged(functions->delivery_claim(store, 1, 1, "", "", &delivery, &next, &error));
     assert_damaged(
         functions->idempotency_reserve(store, "a", "k", 1, &found, &text, &text, &error));
     functions->close(store);

@@ -80,8 +80,58 @@ static int set_up(void **state) {
     return open_store(folder, &store, &error);
 }
 
+/* What is counted for one owner equals the sum over its jobs. The rest are idempotency keys. */
+static void check_usage(const char *owner, uint64_t active, uint64_t bytes) {
+    uint64_t jobs, counted;
+    OK(owner_usage, owner, &jobs, &counted);
+    assert_int_equal(jobs, active);
+    assert_true(counted >= bytes && (counted - bytes) % SPL_KEY_ROW_BYTES == 0);
+}
+
+/* Checks, after every test, that the counters of usage equal the sums over the jobs. */
+static void check_counters(void) {
+    enum { OWNERS_MAX = 64 };
+    struct {
+        char name[64];
+        uint64_t active, bytes;
+    } owners[OWNERS_MAX];
+    size_t owner_count = 0;
+    uint64_t stored = 0;
+    char next[SPL_ID_SIZE] = "~";
+    while (*next) {
+        const spl_store_filter filter = {.before_id = next, .limit = 200, .examine_max = 1000};
+        spl_job *jobs;
+        size_t count;
+        OK(list, &filter, &jobs, &count, next);
+        for (size_t i = 0; i < count; i++) {
+            size_t at = 0;
+            while (at < owner_count && strcmp(owners[at].name, jobs[i].owner) != 0)
+                at++;
+            assert_true(at < OWNERS_MAX);
+            if (at == owner_count) {
+                memset(&owners[owner_count++], 0, sizeof(owners[0]));
+                snprintf(owners[at].name, sizeof(owners[at].name), "%s", jobs[i].owner);
+            }
+            owners[at].active +=
+                jobs[i].state == SPL_JOB_QUEUED || jobs[i].state == SPL_JOB_RUNNING;
+            owners[at].bytes +=
+                jobs[i].stored_bytes +
+                (jobs[i].state == SPL_JOB_EXPIRED ? SPL_EXPIRED_ROW_BYTES : SPL_JOB_ROW_BYTES);
+            stored += jobs[i].stored_bytes;
+            spl_job_free(&jobs[i]);
+        }
+        free(jobs);
+    }
+    for (size_t i = 0; i < owner_count; i++)
+        check_usage(owners[i].name, owners[i].active, owners[i].bytes);
+    spl_store_stats stats;
+    assert_success(store->functions->stats(store, &stats, &error), "stats");
+    assert_int_equal(stats.stored_bytes, stored);
+}
+
 static int tear_down(void **state) {
     (void)state;
+    check_counters();
     store->functions->close(store);
     folder_remove(folder);
     return 0;
@@ -317,8 +367,9 @@ static void life_of_a_job(void **state) {
 
     spl_job *listed;
     size_t count;
-    bool more;
-    OK(list, (&(spl_store_filter){.owner = made.owner, .limit = 1}), &listed, &count, &more);
+    char more[SPL_ID_SIZE];
+    OK(list, (&(spl_store_filter){.owner = made.owner, .limit = 1, .examine_max = 9}), &listed,
+       &count, more);
     assert_int_equal(count, 1);
     assert_text(listed[0].warning, finish.warning);
     assert_text(listed[0].result, NULL);
@@ -326,7 +377,7 @@ static void life_of_a_job(void **state) {
     free(listed);
     int64_t next;
     spl_delivery sent;
-    OK(delivery_claim, 2600, 1000, "", &sent, &next);
+    OK(delivery_claim, 2600, 1000, "", "", &sent, &next);
     assert_string_equal(sent.id, "delivery");
     assert_string_equal(sent.job, id.text);
     assert_text(sent.payload, "{}");
@@ -377,9 +428,9 @@ static void owners_do_not_see_each_other(void **state) {
 
     spl_job *jobs;
     size_t count;
-    bool more;
-    const spl_store_filter filter = {.owner = "b", .limit = 10};
-    OK(list, &filter, &jobs, &count, &more);
+    char more[SPL_ID_SIZE];
+    const spl_store_filter filter = {.owner = "b", .limit = 10, .examine_max = 9};
+    OK(list, &filter, &jobs, &count, more);
     assert_int_equal(count, 0);
     free(jobs);
 }
@@ -492,9 +543,9 @@ static void a_clock_that_was_set_back(void **state) {
     finish.delivery = &delivery;
     OK(finish, id.text, fence, &finish);
     spl_delivery taken;
-    OK(delivery_claim, after_ms, 1000, "", &taken, &next);
+    OK(delivery_claim, after_ms, 1000, "", "", &taken, &next);
     spl_delivery_free(&taken);
-    FAILS(NOT_FOUND, delivery_claim, after_ms, 1000, "", &taken, &next);
+    FAILS(NOT_FOUND, delivery_claim, after_ms, 1000, "", "", &taken, &next);
 }
 
 /* However its attempts are lost, a job starts `max` times, plus once if its worker was lost, and
@@ -541,7 +592,7 @@ static void attempts_are_counted(void **state) {
             spl_job_free(&job);
             spl_delivery delivery;
             int64_t next;
-            OK(delivery_claim, claim.now_ms, 1000, "", &delivery, &next);
+            OK(delivery_claim, claim.now_ms, 1000, "", "", &delivery, &next);
             assert_string_equal(delivery.job, id.text);
             assert_text(delivery.url, "https://example.com");
             assert_null(delivery.payload);
@@ -1314,22 +1365,20 @@ static void cursors_stay_in_place(void **state) {
         ids[i] = create(i % 5 == 0 ? "b" : "a");
     const char *const owners[] = {NULL, "a"};
     for (size_t o = 0; o < SPL_ARRAY_SIZE(owners); o++) {
-        spl_store_filter filter = {.owner = owners[o], .limit = 7};
-        char cursor[SPL_ID_SIZE];
+        spl_store_filter filter = {.owner = owners[o], .limit = 7, .examine_max = 1000};
+        char cursor[SPL_ID_SIZE] = "~";
         int at = JOBS;
-        bool more = true;
-        while (more) {
+        while (*cursor) {
             spl_job *jobs;
             size_t count;
-            OK(list, &filter, &jobs, &count, &more);
-            assert_true(count == 7 || !more);
+            OK(list, &filter, &jobs, &count, cursor);
+            assert_true(count == 7 || !*cursor);
             for (size_t i = 0; i < count; i++) {
                 /* New jobs appear before all others, on the first page only. */
                 do
                     at--;
                 while (owners[o] && at % 5 == 0);
                 assert_string_equal(jobs[i].id, ids[at].text);
-                snprintf(cursor, sizeof(cursor), "%s", jobs[i].id);
                 spl_job_free(&jobs[i]);
             }
             free(jobs);
@@ -1343,7 +1392,8 @@ static void cursors_stay_in_place(void **state) {
         spl_job *jobs;
         size_t count;
         do {
-            OK(list, (&(spl_store_filter){.owner = "z", .limit = 200}), &jobs, &count, &more);
+            OK(list, (&(spl_store_filter){.owner = "z", .limit = 200, .examine_max = 1000}), &jobs,
+               &count, cursor);
             for (size_t i = 0; i < count; i++) {
                 OK(remove, "z", jobs[i].id);
                 spl_job_free(&jobs[i]);
@@ -1356,10 +1406,11 @@ static void cursors_stay_in_place(void **state) {
 static unsigned count_list(spl_store_filter filter) {
     spl_job *jobs;
     size_t count;
-    bool more;
+    char more[SPL_ID_SIZE];
     filter.limit = 200;
-    OK(list, &filter, &jobs, &count, &more);
-    assert_false(more);
+    filter.examine_max = 1000;
+    OK(list, &filter, &jobs, &count, more);
+    assert_string_equal(more, "");
     for (size_t i = 0; i < count; i++)
         spl_job_free(&jobs[i]);
     free(jobs);
@@ -1390,6 +1441,49 @@ static void lists_are_filtered(void **state) {
     assert_int_equal(count_list((spl_store_filter){.created_before_ms = 1003}), 3);
     assert_int_equal(
         count_list((spl_store_filter){.created_after_ms = 1003, .created_before_ms = 1006}), 2);
+}
+
+/* Lists all pages of a filter that examine 5 jobs each. Returns the jobs found; *ret_pages is the
+ * number of pages. */
+static unsigned count_in_pages(spl_store_filter filter, unsigned *ret_pages) {
+    char next[SPL_ID_SIZE] = "~";
+    unsigned found = 0, pages = 0;
+    filter.before_id = next;
+    filter.examine_max = 5;
+    for (; *next; pages++) {
+        spl_job *jobs;
+        size_t count;
+        OK(list, &filter, &jobs, &count, next);
+        found += (unsigned)count;
+        for (size_t i = 0; i < count; i++)
+            spl_job_free(&jobs[i]);
+        free(jobs);
+    }
+    *ret_pages = pages;
+    return found;
+}
+
+/* A page examines a limited number of jobs, however few of them match. */
+static void a_page_examines_a_limited_number_of_jobs(void **state) {
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        spl_job job = plain_job(i % 2 ? "a" : "b");
+        job.model = text(i < 3 ? "rare" : "usual");
+        create_job(&job);
+    }
+    unsigned pages;
+    const spl_store_filter none = {.owner = "a", .states = 1 << SPL_JOB_FAILED, .limit = 3};
+    assert_int_equal(count_in_pages(none, &pages), 0);
+    assert_int_equal(pages, 2);
+    const spl_store_filter rare = {.model = "rare", .limit = 200};
+    assert_int_equal(count_in_pages(rare, &pages), 3);
+    assert_int_equal(pages, 4);
+    const spl_store_filter all = {.owner = "b", .limit = 5};
+    assert_int_equal(count_in_pages(all, &pages), 10);
+    assert_int_equal(pages, 2);
+    const spl_store_filter few = {.owner = "b", .limit = 3};
+    assert_int_equal(count_in_pages(few, &pages), 10);
+    assert_int_equal(pages, 4);
 }
 
 /* ------------------------------------------------------------ results ---- */
@@ -1507,8 +1601,9 @@ static void old_rows_go_a_few_at_a_time(void **state) {
         rows -= expired > 0 ? 0 : SPL_MIN(rows, AT_ONCE);
         expired -= (int)count;
         spl_job *jobs;
-        bool more;
-        OK(list, &(spl_store_filter){.owner = "a", .limit = 10}, &jobs, &count, &more);
+        char more[SPL_ID_SIZE];
+        OK(list, (&(spl_store_filter){.owner = "a", .limit = 10, .examine_max = 100}), &jobs,
+           &count, more);
         for (size_t i = 0; i < count; i++)
             spl_job_free(&jobs[i]);
         free(jobs);
@@ -1639,7 +1734,7 @@ static void end_with_delivery(const char *delivery_id, int64_t next_ms) {
 static job_id take_delivery(int64_t now_ms, unsigned attempts, int64_t *ret_next_ms) {
     spl_delivery delivery;
     job_id id = {""};
-    int status = CALL(delivery_claim, now_ms, 100, "", &delivery, ret_next_ms, &error);
+    int status = CALL(delivery_claim, now_ms, 100, "", "", &delivery, ret_next_ms, &error);
     if (status == SPL_E_NOT_FOUND)
         return id;
     assert_success(status, "delivery_claim");
@@ -1684,14 +1779,36 @@ static void deliveries_of_the_busy_wait(void **state) {
     spl_delivery delivery;
     int64_t next = -1;
     end_with_delivery("one", 3000);
-    FAILS(NOT_FOUND, delivery_claim, 3000, 100, "\na\n", &delivery, &next);
-    FAILS(NOT_FOUND, delivery_claim, 3000, 100, "\nb\na\nc\n", &delivery, &next);
+    FAILS(NOT_FOUND, delivery_claim, 3000, 100, "\na\n", "", &delivery, &next);
+    FAILS(NOT_FOUND, delivery_claim, 3000, 100, "\nb\na\nc\n", "", &delivery, &next);
     assert_int_equal(next, 3000);
-    OK(delivery_claim, 3000, 100, "\nb\nac\n", &delivery, &next);
+    OK(delivery_claim, 3000, 100, "\nb\nac\n", "", &delivery, &next);
     spl_delivery_free(&delivery);
     OK(delivery_retry, "one", 5000, false);
     assert_string_equal(take_delivery(5000, 1, &next).text, "one");
     OK(delivery_done, "one");
+}
+
+/* A claim takes a delivery to a busy host once, and passes over it until the host is free. */
+static void deliveries_to_a_busy_host_wait(void **state) {
+    (void)state;
+    spl_delivery delivery;
+    int64_t next = -1;
+    end_with_delivery("one", 3000);
+    end_with_delivery("two", 3001);
+    OK(delivery_claim, 3001, 100, "", "\nhost\n", &delivery, &next);
+    assert_string_equal(delivery.id, "one");
+    spl_delivery_free(&delivery);
+    OK(delivery_defer, "one", 3001, "host");
+    OK(delivery_claim, 3001, 100, "", "\nhost\n", &delivery, &next);
+    assert_string_equal(delivery.id, "two");
+    spl_delivery_free(&delivery);
+    FAILS(NOT_FOUND, delivery_claim, 3001, 100, "", "\nother\nhost\n", &delivery, &next);
+    OK(delivery_claim, 3001, 100, "", "\nother\n", &delivery, &next);
+    assert_string_equal(delivery.id, "one");
+    assert_int_equal(delivery.attempts, 1);
+    spl_delivery_free(&delivery);
+    FAILS(NOT_FOUND, delivery_defer, "none", 3001, "host");
 }
 
 /* ------------------------------------------------------------ waiting ---- */
@@ -1870,6 +1987,7 @@ int main(void) {
         TEST(each_job_is_claimed_once),
         TEST(cursors_stay_in_place),
         TEST(lists_are_filtered),
+        TEST(a_page_examines_a_limited_number_of_jobs),
         TEST(results_are_reused),
         TEST(files_expire),
         TEST(old_rows_go_a_few_at_a_time),
@@ -1878,6 +1996,7 @@ int main(void) {
         TEST(one_of_many_reserves_a_key),
         TEST(deliveries),
         TEST(deliveries_of_the_busy_wait),
+        TEST(deliveries_to_a_busy_host_wait),
         TEST(waiting_for_a_job),
         TEST(waiting_lasts_as_long_as_is_said),
         TEST(waiting_for_the_queue),

@@ -99,6 +99,14 @@ void spl_jobs_idempotency_release(spl_jobs *jobs, const spl_principal *principal
 SPL_WARN_UNUSED int spl_jobs_submit(spl_jobs *jobs, const spl_submission *submission,
                                     json_t **ret_job, bool *ret_replayed, spl_problem *ret_problem);
 
+/* The client of an operation that has to wait for a turn. */
+typedef struct spl_jobs_client {
+    const char *key; /* the principal's id; turns are shared fairly among keys */
+    /* Polled during the operation; non-zero: the client has disconnected. May be NULL. */
+    int (*canceled)(void *user);
+    void *user;
+} spl_jobs_client;
+
 /* The job's public JSON: id, status, created/started/finished/expires, model (name, sha256),
  * options, input, queue {position, eta_s}, progress, eta_s, outputs [{name, file, complete, bytes,
  * samples, clipped, peak_dbfs, sha256, url}], error {type, code, detail}, warning, metadata, urls,
@@ -109,8 +117,12 @@ SPL_WARN_UNUSED int spl_jobs_get(spl_jobs *jobs, const char *owner, const char *
 /* The spl_principal.id of the job's owner. Problem: NOT_FOUND. */
 SPL_WARN_UNUSED int spl_jobs_owner(spl_jobs *jobs, const char *id, char ret_owner[64],
                                    spl_problem *ret_problem);
-/* {"jobs": [...], "next_cursor": "..." or null}. */
-SPL_WARN_UNUSED int spl_jobs_list(spl_jobs *jobs, const spl_store_filter *filter, json_t **ret_list,
+/* {"jobs": [...], "next_cursor": "..." or null}. A page may be short or empty although it has a
+ * next_cursor. Sets filter->examine_max. Problems: DRAINING, UNAVAILABLE (no turn was free in
+ * time).
+ */
+SPL_WARN_UNUSED int spl_jobs_list(spl_jobs *jobs, const spl_jobs_client *client,
+                                  spl_store_filter *filter, json_t **ret_list,
                                   spl_problem *ret_problem);
 /* Waits for a change of the job after `version`, for at most `timeout_ms`. */
 void spl_jobs_wait(spl_jobs *jobs, const char *id, int64_t version, unsigned timeout_ms);
@@ -156,13 +168,6 @@ typedef struct spl_peaks_query {
     uint64_t first;            /* up to 2^31 */
     uint64_t count;            /* maximum; 1 to 2^20 */
 } spl_peaks_query;
-/* The client of an operation that has to wait for a turn. */
-typedef struct spl_jobs_client {
-    const char *key; /* the principal's id; turns are shared fairly among keys */
-    /* Polled during the operation; non-zero: the client has disconnected. May be NULL. */
-    int (*canceled)(void *user);
-    void *user;
-} spl_jobs_client;
 /* The minimum and maximum sample over all channels of each run of samples, in the data format of
  * audiowaveform (version 2, 8 bits, one channel). For a file that is still growing, WAV gives the
  * peaks available so far; other formats give CONFLICT. *ret_data is owned by the caller. Problems:

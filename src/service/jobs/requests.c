@@ -13,6 +13,10 @@
 #include <string.h>
 
 #define READ_RETRY_AFTER_S 10
+#define LIST_WAIT_MS       30000
+/* A page of a list examines at most this many jobs, so that its cost does not depend on how many a
+ * client has. */
+#define LIST_EXAMINES      2000
 
 /* ------------------------------------------------------------------------ idempotency ---- */
 
@@ -74,19 +78,26 @@ static void free_list(spl_job *list, size_t count) {
     free(list);
 }
 
-int spl_jobs_list(spl_jobs *jobs, const spl_store_filter *filter, json_t **ret_list,
-                  spl_problem *ret_problem) {
+int spl_jobs_list(spl_jobs *jobs, const spl_jobs_client *client, spl_store_filter *filter,
+                  json_t **ret_list, spl_problem *ret_problem) {
     spl_job *list = NULL;
     size_t count = 0;
-    bool more = false;
+    char next[SPL_ID_SIZE];
     spl_error error;
-    if (SPL_STORE(jobs, list, filter, &list, &count, &more, &error) < 0)
+    const spl_turn_wait wait = {client->key, LIST_WAIT_MS, client->canceled, client->user};
+    unsigned slot;
+    int status = spl_jobs_take_turn(jobs, SPL_TURN_LIST, &wait, &slot, ret_problem);
+    if (status < 0)
+        return status;
+    filter->examine_max = LIST_EXAMINES;
+    status = SPL_STORE(jobs, list, filter, &list, &count, next, &error);
+    spl_jobs_end_turn(jobs, SPL_TURN_LIST, slot);
+    if (status < 0)
         return spl_jobs_refuse_failure(ret_problem, "jobs.not_listed", &error);
     json_t *array = json_array();
     for (size_t i = 0; i < count; i++)
         json_array_append_new(array, spl_job_json(jobs, &list[i], false));
-    json_t *object = json_pack("{s:o, s:s?}", "jobs", array, "next_cursor",
-                               more && count > 0 ? list[count - 1].id : NULL);
+    json_t *object = json_pack("{s:o, s:s?}", "jobs", array, "next_cursor", *next ? next : NULL);
     const bool whole = object && json_array_size(array) == count;
     free_list(list, count);
     if (!whole) {

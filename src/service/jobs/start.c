@@ -20,7 +20,7 @@ static const struct {
     unsigned slots, per_key;
 } shares[SPL_TURN_KINDS] = {
     [SPL_TURN_FETCH] = {8, 4},  [SPL_TURN_SCAN] = {8, 4}, [SPL_TURN_PROBE] = {8, 4},
-    [SPL_TURN_DECODE] = {4, 2}, [SPL_TURN_READ] = {8, 4},
+    [SPL_TURN_DECODE] = {4, 2}, [SPL_TURN_READ] = {8, 4}, [SPL_TURN_LIST] = {2, 1},
 };
 
 /* spl_blob_wait.canceled */

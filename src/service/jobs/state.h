@@ -38,6 +38,7 @@ typedef enum spl_turn_kind {
     SPL_TURN_PROBE,  /* probe an upload in a helper */
     SPL_TURN_DECODE, /* decode an output in a helper, for its peaks */
     SPL_TURN_READ,   /* read a WAV output for its peaks */
+    SPL_TURN_LIST,   /* list jobs */
     SPL_TURN_KINDS,
 } spl_turn_kind;
 

@@ -27,7 +27,7 @@
 /* Limits of concurrent deliveries for one key and to one host. */
 #define PER_KEY  2
 #define PER_HOST (SPL_WEBHOOK_SENDERS / 2)
-/* Delay of a delivery whose host is at its limit. */
+/* Delay of a delivery for which the process has no descriptors left. */
 #define DEFER_MS 5000
 
 bool spl_webhook_of(const spl_job *job, spl_delivery *ret_delivery) {
@@ -142,36 +142,47 @@ static void settle(spl_jobs *jobs, const spl_delivery *delivery, int status, lon
         spl_jobs_log_failure(SPL_LOG_ERROR, "webhook.not_stored", &error);
 }
 
-/* Lists owners of at least `held` deliveries in progress, in the store's format; owned by the
- * caller. */
-static char *list_busy(const spl_jobs *jobs, unsigned held) {
-    SPL_CLEANUP(spl_free_p) char *list = strdup("");
-    for (size_t i = 0; list && i < SPL_WEBHOOK_SENDERS; i++) {
-        const char *owner = jobs->sending[i].owner;
-        unsigned count = 0;
-        for (size_t j = 0; j < SPL_WEBHOOK_SENDERS; j++)
-            count += strcmp(jobs->sending[j].owner, owner) == 0;
-        char *longer;
-        if (!*owner || count < held)
-            continue;
-        if (asprintf(&longer, "%s%s%s\n", list, *list ? "" : "\n", owner) < 0)
-            return NULL;
-        free(list);
-        list = longer;
+/* Adds a name to a list in the store's format. On failure *list is NULL. */
+static void add_name(char **list, const char *name) {
+    char *longer = NULL;
+    if (*list && asprintf(&longer, "%s%s%s\n", *list, **list ? "" : "\n", name) < 0)
+        longer = NULL;
+    free(*list);
+    *list = longer;
+}
+
+/* Lists the owners of at least `held` deliveries in progress, and the hosts that are at their
+ * limit. The caller owns the lists; NULL: out of memory. */
+static void list_busy(spl_jobs *jobs, unsigned held, char **ret_owners, char **ret_hosts) {
+    char *owners = strdup(""), *hosts = strdup("");
+    pthread_mutex_lock(&jobs->lock);
+    for (size_t i = 0; i < SPL_WEBHOOK_SENDERS; i++) {
+        const spl_sending *one = &jobs->sending[i];
+        unsigned same_owner = 0, same_host = 0;
+        for (size_t j = 0; j < SPL_WEBHOOK_SENDERS; j++) {
+            same_owner += strcmp(jobs->sending[j].owner, one->owner) == 0;
+            same_host += strcmp(jobs->sending[j].host, one->host) == 0;
+        }
+        if (one->owner[0] && same_owner >= held)
+            add_name(&owners, one->owner);
+        if (one->host[0] && same_host >= PER_HOST)
+            add_name(&hosts, one->host);
     }
-    return SPL_STEAL(list);
+    pthread_mutex_unlock(&jobs->lock);
+    *ret_owners = owners;
+    *ret_hosts = hosts;
 }
 
 static int claim(spl_jobs *jobs, unsigned held, spl_delivery *ret_delivery, spl_error *ret_error) {
     const int64_t lease_ms = INT64_C(1000) * jobs->settings->webhook_timeout_s + LEASE_MARGIN_MS;
-    pthread_mutex_lock(&jobs->lock);
-    SPL_CLEANUP(spl_free_p) char *busy = list_busy(jobs, held);
-    pthread_mutex_unlock(&jobs->lock);
+    SPL_CLEANUP(spl_free_p) char *owners = NULL;
+    SPL_CLEANUP(spl_free_p) char *hosts = NULL;
+    list_busy(jobs, held, &owners, &hosts);
     int64_t next_ms;
-    if (!busy)
+    if (!owners || !hosts)
         return spl_fail_memory(ret_error);
-    return SPL_STORE(jobs, delivery_claim, spl_jobs_now_ms(jobs), lease_ms, busy, ret_delivery,
-                     &next_ms, ret_error);
+    return SPL_STORE(jobs, delivery_claim, spl_jobs_now_ms(jobs), lease_ms, owners, hosts,
+                     ret_delivery, &next_ms, ret_error);
 }
 
 /* Claims the next delivery: preferably of a key with none in progress, otherwise of one below its
@@ -187,16 +198,17 @@ static int claim_fairly(spl_jobs *jobs, spl_delivery *ret_delivery, spl_error *r
 }
 
 /* Registers the delivery as in progress. Returns false if its host is at its limit. */
-static bool enter(spl_jobs *jobs, const spl_delivery *delivery, size_t *ret_place) {
+static bool enter(spl_jobs *jobs, const spl_delivery *delivery, const char *host,
+                  size_t *ret_place) {
     spl_sending sending = {0};
     snprintf(sending.owner, sizeof(sending.owner), "%s", delivery->owner);
-    spl_outbound_host(delivery->url, sending.host, sizeof(sending.host));
+    snprintf(sending.host, sizeof(sending.host), "%s", host);
     unsigned same_host = 0;
     size_t place = SPL_WEBHOOK_SENDERS;
     pthread_mutex_lock(&jobs->lock);
     for (size_t i = 0; i < SPL_WEBHOOK_SENDERS; i++) {
         const bool free = !jobs->sending[i].owner[0];
-        same_host += !free && strcmp(jobs->sending[i].host, sending.host) == 0;
+        same_host += !free && *host && strcmp(jobs->sending[i].host, sending.host) == 0;
         if (free)
             place = i;
     }
@@ -253,9 +265,13 @@ static bool take(spl_jobs *jobs, spl_delivery *ret_delivery, size_t *ret_place) 
         spl_jobs_pause(jobs, WAIT_MS);
         return false;
     }
-    if (enter(jobs, ret_delivery, ret_place))
+    char host[sizeof(jobs->sending[0].host)];
+    spl_outbound_host(ret_delivery->url, host, sizeof(host));
+    if (enter(jobs, ret_delivery, host, ret_place))
         return true;
-    defer(jobs, ret_delivery);
+    /* From now on, claims skip it while its host is at its limit. */
+    if (SPL_STORE(jobs, delivery_defer, ret_delivery->id, spl_jobs_now_ms(jobs), host, &error) < 0)
+        spl_jobs_log_failure(SPL_LOG_ERROR, "webhook.not_stored", &error);
     spl_delivery_free(ret_delivery);
     return false;
 }

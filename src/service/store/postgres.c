@@ -14,10 +14,12 @@
  */
 #include "base/clock.h"
 #include "service/store/postgres_sql.h"
+#include "service/store/postgres_usage_sql.h"
 #include "service/store/schema_2_sql.h"
 #include "service/store/schema_3_sql.h"
 #include "service/store/schema_4_sql.h"
 #include "service/store/schema_5_sql.h"
+#include "service/store/schema_6_sql.h"
 #include "service/store/schema_sql.h"
 #include "service/store/sql.h"
 
@@ -48,8 +50,9 @@
 #define MIGRATION_LOCK  "1936747636"
 
 /* The i-th migration upgrades the tables from version i to i + 1. */
-static const char *const migrations[] = {schema_sql,   schema_2_sql, postgres_sql,
-                                         schema_3_sql, schema_4_sql, schema_5_sql};
+static const char *const migrations[] = {schema_sql,   schema_2_sql,      postgres_sql,
+                                         schema_3_sql, schema_4_sql,      schema_5_sql,
+                                         schema_6_sql, postgres_usage_sql};
 
 typedef struct pooled {
     PGconn *pg;
@@ -404,6 +407,7 @@ static double postgres_real(const spl_rows *rows, int column) {
     "; SET LOCAL statement_timeout = '4s'"
 static const char *const begin_texts[] = {
     [SPL_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    [SPL_READ_LONG] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     [SPL_WRITE] = "BEGIN" LIMITS,
     [SPL_WRITE_SOON] = "BEGIN" LIMITS "; SET LOCAL synchronous_commit = off",
 };

@@ -23,8 +23,9 @@ typedef enum spl_topic {
 } spl_topic;
 
 typedef enum spl_transaction_kind {
-    SPL_READ,  /* reads one snapshot of the database */
-    SPL_WRITE, /* durable when commit returns */
+    SPL_READ,      /* reads a few rows of one snapshot of the database */
+    SPL_READ_LONG, /* reads many; delays no SPL_READ */
+    SPL_WRITE,     /* durable when commit returns */
     /* Durable a moment later where that is cheaper, at the latest with the next SPL_WRITE. */
     SPL_WRITE_SOON,
 } spl_transaction_kind;

@@ -350,11 +350,39 @@ static void free_jobs(spl_job *jobs, size_t count) {
     free(jobs);
 }
 
+/* Finds the range of ids that a page examines. *ret_last is its last id, or "" if the range has all
+ * older jobs; *ret_more: there are jobs beyond it. */
+static int find_list_end(spl_transaction *transaction, const spl_store_filter *filter,
+                         char ret_last[SPL_ID_SIZE], bool *ret_more, spl_error *ret_error) {
+    const spl_value values[] = {
+        SPL_BIND_TEXT(filter->before_id ? filter->before_id : AFTER_EVERY_ID),
+        SPL_BIND_WHOLE(filter->examine_max - 1),
+        SPL_BIND_TEXT(filter->owner),
+    };
+    const size_t count = SPL_ARRAY_SIZE(values);
+    SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
+    int found =
+        filter->owner
+            ? spl_query(transaction, SPL_SQL_LIST_END_OWNED, values, count, &row, ret_error)
+            : spl_query(transaction, SPL_SQL_LIST_END_ALL, values, count - 1, &row, ret_error);
+    ret_last[0] = '\0';
+    if (found > 0) {
+        spl_row_fill(&row, 0, ret_last, SPL_ID_SIZE);
+        found = spl_rows_next(&row, ret_error);
+    }
+    *ret_more = found > 0;
+    return SPL_MIN(found, 0);
+}
+
 static int store_list(spl_store *base, const spl_store_filter *filter, spl_job **ret_jobs,
-                      size_t *ret_count, bool *ret_more, spl_error *ret_error) {
-    assert(filter->limit >= 1 && filter->limit <= LIST_MAX);
+                      size_t *ret_count, char ret_next[SPL_ID_SIZE], spl_error *ret_error) {
+    assert(filter->limit >= 1 && filter->limit <= LIST_MAX && filter->examine_max >= 1);
     SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
-    int status = begin_read(of(base), &transaction, ret_error);
+    char last[SPL_ID_SIZE];
+    bool beyond = false;
+    int status = spl_transaction_begin(of(base)->sql, SPL_READ_LONG, &transaction, ret_error);
+    if (status == 0)
+        status = find_list_end(&transaction, filter, last, &beyond, ret_error);
     if (status < 0)
         return status;
     const spl_value values[] = {
@@ -364,6 +392,7 @@ static int store_list(spl_store *base, const spl_store_filter *filter, spl_job *
         SPL_BIND_WHOLE(filter->created_after_ms),
         SPL_BIND_WHOLE(filter->created_before_ms),
         SPL_BIND_WHOLE(filter->limit + 1),
+        SPL_BIND_TEXT(last),
         SPL_BIND_TEXT(filter->owner),
     };
     SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
@@ -386,9 +415,10 @@ static int store_list(spl_store *base, const spl_store_filter *filter, spl_job *
         free_jobs(jobs, count);
         return found;
     }
+    const char *next = found > 0 ? jobs[count - 1].id : beyond ? last : "";
+    snprintf(ret_next, SPL_ID_SIZE, "%s", next);
     *ret_jobs = jobs;
     *ret_count = count;
-    *ret_more = found > 0;
     return 0;
 }
 
@@ -464,7 +494,7 @@ static int store_holds_files(spl_store *base, const char *id, bool *ret_holds,
 
 static int store_stats(spl_store *base, spl_store_stats *ret_stats, spl_error *ret_error) {
     SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
-    int status = begin_read(of(base), &transaction, ret_error);
+    int status = spl_transaction_begin(of(base)->sql, SPL_READ_LONG, &transaction, ret_error);
     if (status < 0)
         return status;
     SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
@@ -605,6 +635,7 @@ static int clean(const sql_store *store, spl_transaction *transaction, int64_t n
     } steps[] = {{SPL_SQL_REMOVE_EXPIRED, oldest, 2},
                  {SPL_SQL_REMOVE_OLD_KEYS, oldest, 2},
                  {SPL_SQL_REMOVE_IDLE_OWNERS, &most, 1},
+                 {SPL_SQL_REMOVE_IDLE_USAGE, &most, 1},
                  {SPL_SQL_REMOVE_OLD_SESSIONS, now, 2}};
     bool more = false;
     int status = 0;
@@ -634,7 +665,7 @@ static int store_expire(spl_store *base, int64_t now_ms, int64_t keep_ms, size_t
     size_t count = 0;
     int64_t ours = 0;
     bool more = false;
-    status = query_whole(&transaction, SPL_SQL_LOCK_CLEANING, NULL, 0, &ours, ret_error);
+    status = query_whole(&transaction, SPL_SQL_TRY_LOCK_OWNERS, NULL, 0, &ours, ret_error);
     if (status == 0 && ours)
         status = expire_some(&transaction, now_ms, limit, ids, &count, ret_error);
     for (size_t i = 0; i < count && status == 0; i++)
@@ -708,7 +739,9 @@ static int end_next(spl_transaction *transaction, const spl_store_claim *claim, 
         .delivery = delivery.url ? &delivery : NULL,
     };
     spl_rows_end(&row);
-    status = end_job(transaction, delivery.job, -1, &finish, ret_error);
+    status = spl_change(transaction, SPL_SQL_LOCK_OWNERS, NULL, 0, NULL, ret_error);
+    if (status == 0)
+        status = end_job(transaction, delivery.job, -1, &finish, ret_error);
     if (status < 0)
         return status;
     *ret_dead = dead;
@@ -1161,7 +1194,8 @@ static int read_delivery(spl_rows *row, spl_delivery *ret_delivery, spl_error *r
     return 0;
 }
 
-static int store_delivery_claim(spl_store *base, int64_t now_ms, int64_t lease_ms, const char *busy,
+static int store_delivery_claim(spl_store *base, int64_t now_ms, int64_t lease_ms,
+                                const char *busy_owners, const char *busy_hosts,
                                 spl_delivery *ret_delivery, int64_t *ret_next_ms,
                                 spl_error *ret_error) {
     sql_store *store = of(base);
@@ -1172,10 +1206,10 @@ static int store_delivery_claim(spl_store *base, int64_t now_ms, int64_t lease_m
         return status;
     const uint64_t seen = spl_signal_count(&store->deliveries.signal);
     SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
-    int found = spl_query(
-        &transaction, SPL_SQL_CLAIM_DELIVERY,
-        SPL_BIND(SPL_BIND_WHOLE(now_ms), SPL_BIND_WHOLE(now_ms + lease_ms), SPL_BIND_TEXT(busy)),
-        &row, ret_error);
+    int found = spl_query(&transaction, SPL_SQL_CLAIM_DELIVERY,
+                          SPL_BIND(SPL_BIND_WHOLE(now_ms), SPL_BIND_WHOLE(now_ms + lease_ms),
+                                   SPL_BIND_TEXT(busy_owners), SPL_BIND_TEXT(busy_hosts)),
+                          &row, ret_error);
     if (found < 0)
         return found;
     if (!found) {
@@ -1223,6 +1257,13 @@ static int store_delivery_retry(spl_store *base, const char *id, int64_t next_ms
         base, SPL_SQL_RETRY_DELIVERY,
         SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(next_ms), SPL_BIND_WHOLE(counts ? 0 : 1)),
         ret_error);
+}
+
+static int store_delivery_defer(spl_store *base, const char *id, int64_t now_ms, const char *host,
+                                spl_error *ret_error) {
+    return change_delivery(base, SPL_SQL_DEFER_DELIVERY,
+                           SPL_BIND(SPL_BIND_TEXT(id), SPL_BIND_WHOLE(now_ms), SPL_BIND_TEXT(host)),
+                           ret_error);
 }
 
 /* ------------------------------------------------------------ waiting ---- */
@@ -1322,6 +1363,7 @@ static const spl_store_functions store_functions = {
     .delivery_claim = store_delivery_claim,
     .delivery_done = store_delivery_done,
     .delivery_retry = store_delivery_retry,
+    .delivery_defer = store_delivery_defer,
     .stats = store_stats,
     .wait_job = store_wait_job,
     .wait_queue = store_wait_queue,

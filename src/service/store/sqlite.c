@@ -4,8 +4,8 @@
  *
  * The database is in WAL mode with synchronous=FULL: a commit returns after its pages are flushed,
  * and readers see the last commit without waiting for a writer. One connection writes, under its
- * mutex. A few others read, each under its own mutex, so that looking up a job waits neither for a
- * commit's flush nor for a long list.
+ * mutex. A few others read, each under its own mutex, so that looking up a job does not wait for a
+ * commit's flush. Lists have connections of their own, so that it does not wait for them either.
  *
  * Disk space is reserved in advance for the log, and for the database past its last page. It stays
  * reserved while the database is closed. Jobs can therefore end, expire and be deleted while the
@@ -17,8 +17,10 @@
 #include "service/store/schema_3_sql.h"
 #include "service/store/schema_4_sql.h"
 #include "service/store/schema_5_sql.h"
+#include "service/store/schema_6_sql.h"
 #include "service/store/schema_sql.h"
 #include "service/store/sql.h"
+#include "service/store/sqlite_usage_sql.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -29,7 +31,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define READERS 4
+#define READERS 2 /* of each kind of read */
 
 #define APPLICATION_ID  0x53504c4a /* "SPLJ" */
 #define BUSY_TIMEOUT_MS 5000       /* for locks of other programs that open the database */
@@ -43,8 +45,8 @@
 #define DATABASE_BYTES (1 << 20)
 
 /* The i-th migration upgrades the tables from version i to i + 1. */
-static const char *const migrations[] = {schema_sql, schema_2_sql, schema_3_sql, schema_4_sql,
-                                         schema_5_sql};
+static const char *const migrations[] = {schema_sql,   schema_2_sql, schema_3_sql,    schema_4_sql,
+                                         schema_5_sql, schema_6_sql, sqlite_usage_sql};
 
 typedef struct connection {
     sqlite3 *db;
@@ -56,8 +58,8 @@ typedef struct connection {
 
 typedef struct sqlite_sql {
     spl_sql base;
-    connection writer, readers[READERS];
-    atomic_uint next_reader;
+    connection writer, readers[READERS], long_readers[READERS];
+    atomic_uint next_reader, next_long_reader;
     bool has_log_room; /* guarded by the writer's mutex */
 } sqlite_sql;
 
@@ -298,6 +300,8 @@ static int sqlite_begin(spl_sql *base, spl_transaction *transaction, spl_error *
     connection *own = &sql->writer;
     if (transaction->kind == SPL_READ)
         own = &sql->readers[atomic_fetch_add(&sql->next_reader, 1) % READERS];
+    else if (transaction->kind == SPL_READ_LONG)
+        own = &sql->long_readers[atomic_fetch_add(&sql->next_long_reader, 1) % READERS];
     pthread_mutex_lock(&own->mutex);
     if (own == &sql->writer && !sql->has_log_room)
         sql->has_log_room = take_log_room(own->db);
@@ -411,8 +415,10 @@ static int64_t sqlite_now_ms(spl_sql *sql) {
 
 static void sqlite_close(spl_sql *base) {
     sqlite_sql *sql = (sqlite_sql *)base;
-    for (size_t i = 0; i < READERS; i++)
+    for (size_t i = 0; i < READERS; i++) {
         close_connection(&sql->readers[i]);
+        close_connection(&sql->long_readers[i]);
+    }
     close_writer(&sql->writer);
     free(sql);
 }
@@ -437,8 +443,11 @@ int spl_store_open_sqlite(const char *data_dir, spl_store **ret_store, spl_error
         return spl_fail_memory(ret_error);
     sql->base.functions = &functions;
     int status = open_writer(data_dir, &sql->writer, ret_error);
-    for (size_t i = 0; i < READERS && status == 0; i++)
+    for (size_t i = 0; i < READERS && status == 0; i++) {
         status = open_reader(data_dir, &sql->readers[i], ret_error);
+        if (status == 0)
+            status = open_reader(data_dir, &sql->long_readers[i], ret_error);
+    }
     if (status < 0) {
         sqlite_close(&sql->base);
         return status;

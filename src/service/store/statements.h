@@ -22,7 +22,7 @@ _Static_assert(SPL_JOB_QUEUED == 0 && SPL_JOB_RUNNING == 1 && SPL_JOB_SUCCEEDED 
                "the statements and tables hold these numbers");
 _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
                    SPL_KEY_ROW_BYTES == 4096 && SPL_OUTPUT_ROW_BYTES == 2048,
-               "OWNER_USAGE and EXPIRE hold these numbers");
+               "EXPIRE and the triggers (sqlite_usage.sql, postgres_usage.sql) hold these numbers");
 
 /* The columns of a listed job after its id. Each has a field of the same name in spl_job. */
 #define SPL_LISTED_COLUMNS(TEXT, WHOLE, REAL)                                                      \
@@ -79,7 +79,10 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
     " (CAST($2 AS INTEGER) = 0 OR (CAST($2 AS INTEGER) & (1 << state)) <> 0)"                      \
     " AND (CAST($3 AS TEXT) IS NULL OR model = $3)"                                                \
     " AND created_ms > $4 AND ($5 = 0 OR created_ms < $5)"                                         \
-    " AND id < $1 ORDER BY id DESC LIMIT $6"
+    " AND id < $1 AND id >= $7 ORDER BY id DESC LIMIT $6"
+
+/* The last id of the range that a page examines, and the id after it, if there are so many. */
+#define SPL_LIST_END " id < $1 ORDER BY id DESC LIMIT 2 OFFSET $2"
 
 #define SPL_END                                                                                    \
     "UPDATE jobs SET state = $2, finished_ms = $3, expires_ms = $4, result = $5,"                  \
@@ -105,22 +108,25 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
                                                                                                    \
     X(COUNT_QUEUED, "SELECT count(*) FROM jobs WHERE state = 0")                                   \
     X(OWNER_USAGE,                                                                                 \
-      "SELECT coalesce(sum(CASE WHEN state IN (0, 1) THEN 1 ELSE 0 END), 0),"                      \
-      " coalesce(sum(stored_bytes + CASE WHEN state = 5 THEN 8192 ELSE 24576 END), 0)"             \
-      " + 4096 * (SELECT count(*) FROM idempotency WHERE owner = $1)"                              \
-      " FROM jobs WHERE owner = $1")                                                               \
+      "SELECT coalesce(sum(active_jobs), 0), coalesce(sum(stored_bytes + row_bytes), 0)"           \
+      " FROM owner_usage WHERE owner = $1")                                                        \
     X(INSERT_JOB, "INSERT INTO jobs (" SPL_JOB ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"     \
                   " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,"    \
                   " $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)")                       \
     X(GET_JOB, "SELECT " SPL_JOB " FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                     \
     X(LIST_ALL, "SELECT " SPL_LISTED_JOB " FROM jobs WHERE" SPL_LIST)                              \
-    X(LIST_OWNED, "SELECT " SPL_LISTED_JOB " FROM jobs WHERE owner = $7 AND" SPL_LIST)             \
+    X(LIST_OWNED, "SELECT " SPL_LISTED_JOB " FROM jobs WHERE owner = $8 AND" SPL_LIST)             \
+    X(LIST_END_ALL, "SELECT id FROM jobs WHERE" SPL_LIST_END)                                      \
+    X(LIST_END_OWNED, "SELECT id FROM jobs WHERE owner = $3 AND" SPL_LIST_END)                     \
     X(JOB_STATE, "SELECT state, version FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                \
     X(LOCK_JOB, "SELECT state FROM jobs WHERE id = $1 AND " SPL_OF_OWNER SPL_FOR_UPDATE)           \
     X(LOCK_OWNER, SPL_LOCK_OF("1"))                                                                \
     X(LOCK_WORKER, SPL_LOCK_OF("2"))                                                               \
     X(LOCK_QUEUE, SPL_LOCK("2"))                                                                   \
-    X(LOCK_CLEANING, SPL_TRY_LOCK("3"))                                                            \
+    /* A transaction that changes the rows of several owners holds this lock, because it would     \
+     * otherwise lock rows of owner_usage in another order than the next one. */                   \
+    X(LOCK_OWNERS, SPL_LOCK("3"))                                                                  \
+    X(TRY_LOCK_OWNERS, SPL_TRY_LOCK("3"))                                                          \
     X(FIND_RESULT, "SELECT " SPL_JOB " FROM jobs WHERE state = 2 AND owner = $1"                   \
                    " AND cache_key = $2 AND expires_ms > $3 ORDER BY expires_ms DESC LIMIT 1")     \
     X(REMOVE_JOB, "DELETE FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                              \
@@ -210,12 +216,15 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
                           "version = version + 1"                                                  \
                           " WHERE id IN (SELECT id FROM due) RETURNING id")                        \
     X(REMOVE_EXPIRED, "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 5"          \
-                      " AND expires_ms <= $1 LIMIT $2)")                                           \
-    X(REMOVE_OLD_KEYS, "DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key"          \
-                       " FROM idempotency WHERE reserved_ms <= $1 LIMIT $2)")                      \
+                      " AND expires_ms <= $1 LIMIT $2" SPL_SKIP_LOCKED("jobs") ")")                \
+    X(REMOVE_OLD_KEYS,                                                                             \
+      "DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency"          \
+      " WHERE reserved_ms <= $1 LIMIT $2" SPL_SKIP_LOCKED("idempotency") ")")                      \
     X(REMOVE_IDLE_OWNERS,                                                                          \
       "DELETE FROM owners WHERE owner IN (SELECT owner FROM owners WHERE NOT EXISTS"               \
       " (SELECT 1 FROM jobs WHERE jobs.owner = owners.owner) LIMIT $1)")                           \
+    X(REMOVE_IDLE_USAGE, "DELETE FROM owner_usage WHERE row_bytes = 0 AND owner IN"                \
+                         " (SELECT owner FROM owner_usage WHERE row_bytes = 0 LIMIT $1)")          \
                                                                                                    \
     X(RESERVE_KEY,                                                                                 \
       "INSERT INTO idempotency (owner, key, reserved_ms, holder) VALUES ($1, $2, $3, $4)"          \
@@ -233,18 +242,21 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
     X(INSERT_DELIVERY, "INSERT INTO deliveries (id, job, owner, url, payload, attempts, next_ms)"  \
                        " VALUES ($1, $2, $3, $4, $5, 0, $6)")                                      \
     X(COUNT_DELIVERIES, "SELECT count(*) FROM deliveries WHERE owner = $1")                        \
-    /* $3: the excluded owners, each between newlines. */                                          \
+    /* $3, $4: the excluded owners and hosts, each between newlines. */                            \
     X(CLAIM_DELIVERY,                                                                              \
       "UPDATE deliveries SET attempts = attempts + 1, next_ms = $2 WHERE id ="                     \
       " (SELECT id FROM deliveries"                                                                \
       " WHERE " SPL_DELIVERY_DUE(                                                                  \
           "$1") " AND replace(CAST($3 AS TEXT), '\n' || owner || '\n', '') = $3"                   \
+                " AND (host = '' OR replace(CAST($4 AS TEXT), '\n' || host || '\n', '') = $4)"     \
                 " ORDER BY next_ms, id LIMIT 1" SPL_SKIP_LOCKED(                                   \
                     "deliveries") ")"                                                              \
                                   " RETURNING id, job, owner, url, payload, attempts")             \
     X(NEXT_DELIVERY, "SELECT coalesce(min(next_ms), 0) FROM deliveries")                           \
     X(REMOVE_DELIVERY, "DELETE FROM deliveries WHERE id = $1")                                     \
     X(RETRY_DELIVERY, "UPDATE deliveries SET attempts = attempts - $3, next_ms = $2"               \
+                      " WHERE id = $1")                                                            \
+    X(DEFER_DELIVERY, "UPDATE deliveries SET attempts = attempts - 1, next_ms = $2, host = $3"     \
                       " WHERE id = $1")                                                            \
                                                                                                    \
     /* In microseconds; 60000000 is a minute. No row: not granted. */                              \
@@ -262,7 +274,7 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
     X(STATS, "SELECT (SELECT count(*) FROM jobs WHERE state = 0),"                                 \
              " (SELECT count(*) FROM jobs WHERE state = 1),"                                       \
              " (SELECT coalesce(min(created_ms), 0) FROM jobs WHERE state = 0),"                   \
-             " (SELECT coalesce(sum(stored_bytes), 0) FROM jobs WHERE stored_bytes > 0),"          \
+             " (SELECT coalesce(sum(stored_bytes), 0) FROM owner_usage),"                          \
              " (SELECT count(*) FROM deliveries)")
 
 typedef enum spl_statement {

@@ -141,6 +141,7 @@ typedef struct spl_store_filter {
     int64_t created_after_ms, created_before_ms; /* 0: any */
     const char *before_id; /* the cursor: list older jobs only; NULL: start at the newest */
     size_t limit;          /* 1 to 200 */
+    size_t examine_max;    /* at least 1: a page ends after so many jobs, listed or not */
 } spl_store_filter;
 
 typedef struct spl_store_claim {
@@ -191,10 +192,11 @@ typedef struct spl_store_functions {
                   spl_error *ret_error);
     int (*get)(spl_store *store, const char *owner, const char *id, spl_job *ret_job,
                spl_error *ret_error);
-    /* Newest first. The caller owns the array *ret_jobs and the contents of its jobs. *ret_more:
-     * older jobs remain. */
+    /* Newest first. The caller owns the array *ret_jobs and the contents of its jobs. ret_next is
+     * the before_id of the next page, or "" if no older jobs remain; a page may be short or empty
+     * although there is a next one. */
     int (*list)(spl_store *store, const spl_store_filter *filter, spl_job **ret_jobs,
-                size_t *ret_count, bool *ret_more, spl_error *ret_error);
+                size_t *ret_count, char ret_next[SPL_ID_SIZE], spl_error *ret_error);
     /* *ret_before: the number of queued jobs that will be claimed before this one if no more arrive
      * (an estimate when priorities differ). *ret_audio_s: their seconds of audio plus the rest of
      * the running jobs. Both are 0 for a job that is not queued. */
@@ -284,15 +286,22 @@ typedef struct spl_store_functions {
     int (*session_ended)(spl_store *store, const char *id, bool *ret_ended, spl_error *ret_error);
 
     /* Claims the next due delivery for `lease_ms` and counts an attempt, which a crash of the
-     * process therefore uses up. Skips the owners in `busy`, a list in which each owner stands
-     * between newlines ("\nkey:a\nkey:b\n"; "": none). NOT_FOUND: none is due; *ret_next_ms is when
-     * the next one will be (0: there is none). */
-    int (*delivery_claim)(spl_store *store, int64_t now_ms, int64_t lease_ms, const char *busy,
+     * process therefore uses up. Skips the owners in `busy_owners`, a list in which each stands
+     * between newlines ("\nkey:a\nkey:b\n"; "": none), and deliveries that were deferred for one of
+     * `busy_hosts`, a list likewise. NOT_FOUND: none is due; *ret_next_ms is when the next one will
+     * be (0: there is none). */
+    int (*delivery_claim)(spl_store *store, int64_t now_ms, int64_t lease_ms,
+                          const char *busy_owners, const char *busy_hosts,
                           spl_delivery *ret_delivery, int64_t *ret_next_ms, spl_error *ret_error);
     /* Removes a delivery that was delivered or given up. */
     int (*delivery_done)(spl_store *store, const char *id, spl_error *ret_error);
     /* Unless it `counts`, the attempt of the claim is taken back. */
     int (*delivery_retry)(spl_store *store, const char *id, int64_t next_ms, bool counts,
+                          spl_error *ret_error);
+
+    /* Puts back a claimed delivery whose host is busy: it is due at `now_ms`, and the attempt of
+     * the claim is taken back. */
+    int (*delivery_defer)(spl_store *store, const char *id, int64_t now_ms, const char *host,
                           spl_error *ret_error);
 
     int (*stats)(spl_store *store, spl_store_stats *ret_stats, spl_error *ret_error);

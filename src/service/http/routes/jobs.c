@@ -221,9 +221,10 @@ int spl_jobs_list_answer(spl_request *request, spl_problem *ret_problem) {
         status = parse_time(target, "created_after", &filter.created_after_ms, ret_problem);
     if (status == 0)
         status = parse_time(target, "created_before", &filter.created_before_ms, ret_problem);
+    const spl_jobs_client client = {request->principal.id, spl_request_is_gone, request};
     json_t *list;
     if (status == 0)
-        status = spl_jobs_list(request->parts->jobs, &filter, &list, ret_problem);
+        status = spl_jobs_list(request->parts->jobs, &client, &filter, &list, ret_problem);
     if (status < 0)
         return status;
     return spl_answer_json(request, MHD_HTTP_OK, list, NULL, ret_problem);
