@@ -496,7 +496,9 @@ static int encode_all(encode *e, spl_error *ret_error) {
 }
 
 int spl_codec_encode(const spl_encode_request *request, spl_error *ret_error) {
-    const spl_sandbox_budget budget = {.memory_mib = SPL_SANDBOX_MEMORY_MIB, .cpu_s = CPU_SECONDS};
+    const spl_sandbox_budget budget = {.memory_mib = SPL_SANDBOX_MEMORY_MIB,
+                                       .cpu_s = CPU_SECONDS,
+                                       .file_bytes = request->end_bytes};
     spl_libav_start(budget.memory_mib);
     bool without_landlock;
     int status = spl_sandbox_enter(SPL_SANDBOX_ENCODE, &budget, &without_landlock, ret_error);

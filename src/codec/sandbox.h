@@ -17,6 +17,7 @@ typedef enum spl_sandbox_mode {
 typedef struct spl_sandbox_budget {
     unsigned memory_mib; /* writable memory without the stack (RLIMIT_DATA) */
     unsigned cpu_s;
+    uint64_t file_bytes; /* end of the file that may be written; UINT64_MAX: no limit */
 } spl_sandbox_budget;
 
 /* sandbox_identity.c, called before anything is read: changes to the user "nobody" if started by

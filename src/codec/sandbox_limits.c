@@ -29,7 +29,8 @@ int spl_sandbox_limits(spl_sandbox_mode mode, const spl_sandbox_budget *budget,
     if (syscall(SYS_close_range, SPL_HELPER_FILE_FD + 1, ~0U, 0) < 0)
         return spl_fail_errno(ret_error, errno, "sandbox: close_range");
 
-    const rlim_t file_bytes = mode == SPL_SANDBOX_DECODE ? 0 : RLIM_INFINITY;
+    _Static_assert(RLIM_INFINITY == UINT64_MAX, "file_bytes is a limit as it is");
+    const rlim_t file_bytes = mode == SPL_SANDBOX_DECODE ? 0 : budget->file_bytes;
     const struct {
         int resource;
         rlim_t soft, hard;

@@ -92,7 +92,8 @@ int spl_sandbox_seccomp(spl_sandbox_mode mode, spl_error *ret_error) {
         /* Neither shared memory nor memory that grows downwards: RLIMIT_DATA counts neither. */
         ALLOW_IF2(mmap, BITS(2, PROT_EXEC, 0),
                   BITS(3, MAP_ANONYMOUS | MAP_SHARED | MAP_GROWSDOWN, MAP_ANONYMOUS)),
-        ALLOW_IF(mprotect, BITS(2, PROT_EXEC, 0)),
+        /* Memory that cannot be written leaves RLIMIT_DATA's count, but keeps its pages. */
+        ALLOW_IF(mprotect, ARGUMENT(2, PROT_READ | PROT_WRITE)),
         /* Clocks, random numbers, the size of memory (qsort), the number of CPUs (libavutil). */
         ALLOW(clock_gettime),
         ALLOW(clock_getres),

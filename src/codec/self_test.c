@@ -113,6 +113,10 @@ static long try_making_memory_executable(void) {
     return mprotect(writable_page, 4096, PROT_READ | PROT_EXEC);
 }
 
+static long try_hiding_memory_from_limit(void) {
+    return mprotect(writable_page, 4096, PROT_READ);
+}
+
 static long try_mapping_file(void) {
     void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, SPL_HELPER_FILE_FD, 0);
     return page == MAP_FAILED ? -1 : 0;
@@ -180,6 +184,7 @@ static const struct attempt {
     {"become root", try_becoming_root},
     {"mmap of executable memory", try_executable_memory},
     {"mprotect to executable", try_making_memory_executable},
+    {"mprotect to read-only", try_hiding_memory_from_limit},
     {"mmap of a file", try_mapping_file},
     {"mmap of shared memory", try_shared_memory},
     {"mmap of memory that grows downwards", try_stack_memory},
@@ -242,6 +247,17 @@ static enum outcome allocate_under_limits_alone(const struct attempt *attempt) {
     return memory == MAP_FAILED && errno == ENOMEM ? DENIED : ALLOWED;
 }
 
+static enum outcome write_under_limits_alone(const struct attempt *attempt) {
+    (void)attempt;
+    const spl_sandbox_budget own = {.memory_mib = 256, .cpu_s = 10, .file_bytes = 4096};
+    signal(SIGXFSZ, SIG_IGN);
+    if (spl_sandbox_limits(SPL_SANDBOX_ENCODE, &own, NULL) < 0)
+        return NO_SANDBOX;
+    const bool inside = pwrite(SPL_HELPER_FILE_FD, "x", 1, 4095) == 1;
+    const bool beyond = pwrite(SPL_HELPER_FILE_FD, "x", 1, 4096) == 1;
+    return inside && !beyond && errno == EFBIG ? DENIED : ALLOWED;
+}
+
 static enum outcome keep_privileges(const struct attempt *attempt) {
     (void)attempt;
     if (spl_sandbox_identity(NULL) < 0)
@@ -294,6 +310,8 @@ int spl_codec_self_test(void) {
     good &= report("identity alone", "keep capabilities", run(keep_privileges, NULL), DENIED);
     good &= report("limits alone", "more memory than the limit",
                    run(allocate_under_limits_alone, NULL), DENIED);
+    good &= report("limits alone", "write behind the limit", run(write_under_limits_alone, NULL),
+                   DENIED);
     const struct attempt open_attempt = {"open a folder", try_open};
     int landlock = run(open_under_landlock_alone, &open_attempt);
     good &= report("Landlock alone", open_attempt.name, landlock,

@@ -146,6 +146,42 @@ static void dropped_early(void **state) {
     close(fd);
 }
 
+/* The helper cannot write much more than the samples need, and has ended at the end. */
+static void a_file_has_an_end(void **state) {
+    (void)state;
+    static float samples[2 * 44100];
+    uint32_t noise = 1;
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(samples); i++) {
+        noise = noise * 1664525 + 1013904223;
+        samples[i] = (float)(int32_t)noise * 0x1p-32f;
+    }
+    for (int seconds = 2; seconds <= 60; seconds += 58) {
+        SPL_CLEANUP(spl_close_p) int file = memfd_create("flac", MFD_CLOEXEC);
+        const spl_encode_options options = {.codec = SPL_CODEC_FLAC,
+                                            .sample_format = SPL_SAMPLES_24,
+                                            .channels = 2,
+                                            .sample_rate_hz = 44100,
+                                            .seconds_max = 2};
+        spl_encoder *encoder;
+        spl_error error;
+        assert_int_equal(spl_encoder_open(file, "flac", &options, &encoder, &error), 0);
+        int status = 0;
+        for (int i = 0; status == 0 && i < seconds; i++)
+            status = spl_encoder_write(encoder, samples, 44100, &error);
+        if (status == 0)
+            status = spl_encoder_finish(encoder, &error);
+        if (seconds == 2) {
+            assert_int_equal(status, 0);
+            assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+            assert_in_range(spl_encoder_bytes(encoder), 400000, 600000);
+        } else {
+            assert_int_equal(status, SPL_E_IO);
+            assert_non_null(strstr(error.message, "File too large"));
+        }
+        spl_encoder_free(encoder);
+    }
+}
+
 static uint64_t count_samples(int fd) {
     const spl_decode_options options = {.channels = SPL_CHANNELS_ALL};
     static _Thread_local float samples[2 * 5000];
@@ -241,9 +277,10 @@ static void wrong_arguments(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rounding),     cmocka_unit_test(dropped_early),
-        cmocka_unit_test(many_at_once), cmocka_unit_test(closed_pipe),
-        cmocka_unit_test(codec_names),  cmocka_unit_test(wrong_arguments),
+        cmocka_unit_test(a_file_has_an_end), cmocka_unit_test(rounding),
+        cmocka_unit_test(dropped_early),     cmocka_unit_test(many_at_once),
+        cmocka_unit_test(closed_pipe),       cmocka_unit_test(codec_names),
+        cmocka_unit_test(wrong_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -225,6 +225,7 @@ static void the_request_to_encode_is_clean(void **state) {
     options.channels = 2;
     options.channel_mask = 0;
     options.sample_rate_hz = 44100;
+    options.seconds_max = 0;
     options.stop = (spl_stop){0};
     SPL_CLEANUP(spl_close_p) int file = open("/dev/null", O_WRONLY | O_CLOEXEC);
     spl_encoder *encoder;

@@ -136,7 +136,10 @@ typedef struct spl_encode_options {
     unsigned channels;               /* of the input samples and of the file */
     uint64_t channel_mask;           /* as in spl_audio_info; 0: the default for `channels` */
     unsigned sample_rate_hz;         /* of the file; input samples are at 44,100 Hz */
-    spl_stop stop;                   /* for all calls; must stay valid as long as the encoder */
+    /* The longest that the file may become; 0: any length. A helper that writes a file far beyond
+     * the size of that many samples fails with IO. */
+    double seconds_max;
+    spl_stop stop; /* for all calls; must stay valid as long as the encoder */
 } spl_encode_options;
 
 /* The bytes of one second of a file with these options, as an upper estimate:

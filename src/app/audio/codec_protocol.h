@@ -27,7 +27,7 @@
 
 #include <spleeter/separate.h>
 
-#define SPL_PROTOCOL_VERSION 3
+#define SPL_PROTOCOL_VERSION 4
 
 /* Descriptors of the helper. */
 #define SPL_HELPER_CHANNEL_FD 3
@@ -75,6 +75,7 @@ typedef struct spl_decode_end {
 typedef struct spl_encode_request {
     uint32_t version;
     uint32_t seekable; /* 1: the file supports seeking; 0: it is written front to back, as a pipe */
+    uint64_t end_bytes; /* no byte of the file may be written behind this; UINT64_MAX: no limit */
     spl_encode_options options;
 } spl_encode_request;
 

@@ -21,6 +21,8 @@
 #define START_CPU_S   30
 #define CHANNEL_CPU_S 2
 
+#define FILE_EXTRA_BYTES (1 << 20)
+
 #define LOSSLESS_EXCESS 1.01
 #define LOSSY_EXCESS    1.25
 
@@ -75,6 +77,17 @@ static bool is_seekable(int fd) {
     return lseek(fd, 0, SEEK_CUR) >= 0 && !(fcntl(fd, F_GETFL) & O_APPEND);
 }
 
+/* Where the helper must stop writing: no format needs as much as twice the size of the samples as
+ * floats. The rate may be raised to 48 kHz, and by less than two beyond that. */
+static uint64_t end_of_file(int fd, const spl_encode_options *options) {
+    if (options->seconds_max <= 0)
+        return UINT64_MAX;
+    const off_t start = SPL_MAX(lseek(fd, 0, SEEK_CUR), 0);
+    const double rate_hz = SPL_MAX(options->sample_rate_hz, 48000u);
+    return (uint64_t)start + FILE_EXTRA_BYTES +
+           (uint64_t)((options->seconds_max + 1) * rate_hz * options->channels * sizeof(float) * 2);
+}
+
 /* Fails with the helper's FAILURE record, or with a protocol error when `header` is any other. */
 static int fail(spl_encoder *encoder, const spl_record_header *header, spl_error *ret_error) {
     int status;
@@ -118,6 +131,7 @@ static int start_helper(spl_encoder *encoder, int fd, const spl_encode_options *
     memset(&request, 0, sizeof(request));
     request.version = SPL_PROTOCOL_VERSION;
     request.seekable = is_seekable(fd);
+    request.end_bytes = end_of_file(fd, options);
     request.options.codec = options->codec;
     request.options.sample_format = options->sample_format;
     request.options.bitrate_bps = options->bitrate_bps;
@@ -254,6 +268,7 @@ int spl_encoder_finish(spl_encoder *encoder, spl_error *ret_error) {
     if ((double)end.clipped > values)
         return spl_helper_fail(&encoder->helper, encoder->name, ret_error);
     encoder->clipped += end.clipped;
+    spl_helper_end(&encoder->helper); /* the file does not change any more */
     return 0;
 }
 

@@ -8,6 +8,8 @@
 
 spl_encode_options spl_pipeline_encoding(const spl_pipeline_options *options,
                                          const spl_audio_info *input) {
+    const double duration_s = options->duration_s, limit_s = options->limit_s;
+    const bool shorter = duration_s > 0 && (limit_s <= 0 || duration_s < limit_s);
     return (spl_encode_options){
         .codec = options->codec,
         .sample_format = options->sample_format,
@@ -15,6 +17,7 @@ spl_encode_options spl_pipeline_encoding(const spl_pipeline_options *options,
         .channels = options->keep_format ? input->channels : 2,
         .channel_mask = options->keep_format ? input->channel_mask : 0,
         .sample_rate_hz = options->keep_format ? input->sample_rate_hz : SPL_SAMPLE_RATE_HZ,
+        .seconds_max = shorter ? duration_s : limit_s,
         .stop = options->stop,
     };
 }
