@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char unknown_status[] = "unknown status";
-
 SPL_API const char *spl_status_text(spl_status status) {
     switch (status) {
     case SPL_OK:
@@ -48,7 +46,7 @@ SPL_API const char *spl_status_text(spl_status status) {
     case SPL_E_EXISTS:
         return "exists already";
     }
-    return unknown_status;
+    return "unknown status";
 }
 
 static int fail_va(spl_error *error, spl_status status, const char *suffix, const char *format,
@@ -112,10 +110,6 @@ int spl_fail_errno(spl_error *error, int error_number, const char *format, ...) 
 
 bool spl_status_is_transient(int status) {
     return status == SPL_E_MEMORY || status == SPL_E_IO || status == SPL_E_EXHAUSTED;
-}
-
-bool spl_status_is_error(int status) {
-    return status < SPL_OK && spl_status_text((spl_status)status) != unknown_status;
 }
 
 int spl_reserved_check(const uint64_t *reserved, size_t count, const char *name,

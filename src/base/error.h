@@ -22,9 +22,6 @@ int spl_fail_errno(spl_error *error, int error_number, const char *format, ...) 
  * were used: MEMORY, IO and EXHAUSTED. */
 bool spl_status_is_transient(int status);
 
-/* Whether `status`, from another process, is one of the errors of spl_status. */
-bool spl_status_is_error(int status);
-
 /* Succeeds if the `count` reserved fields of the public struct `name` are zero. */
 SPL_WARN_UNUSED int spl_reserved_check(const uint64_t *reserved, size_t count, const char *name,
                                        spl_error *ret_error);

@@ -37,7 +37,8 @@ SPL_WARN_UNUSED int spl_sandbox_limits(spl_sandbox_mode mode, const spl_sandbox_
 /* sandbox_seccomp.c: system calls that are not on a short list kill the process. */
 SPL_WARN_UNUSED int spl_sandbox_seccomp(spl_sandbox_mode mode, spl_error *ret_error);
 
-/* Applies the last three, in this order. *ret_without_landlock: the kernel has no Landlock. */
+/* Applies the last three, in this order. *ret_without_landlock: the kernel has no Landlock.
+ * `ret_error` must not be NULL. Errors: HELPER. */
 SPL_WARN_UNUSED int spl_sandbox_enter(spl_sandbox_mode mode, const spl_sandbox_budget *budget,
                                       bool *ret_without_landlock, spl_error *ret_error);
 

@@ -45,6 +45,41 @@ static void its_time_ends(void **state) {
                                        "convert it to FLAC or WAV first");
 }
 
+/* Has a helper claim a status, and returns what the program makes of it. */
+static spl_error receive_claim(spl_helper_task task, int status) {
+    const spl_error sent = {.status = (spl_status)status, .message = "bad luck\n"};
+    const spl_record_header header = {.type = SPL_RECORD_FAILURE, .size_bytes = sizeof(sent)};
+    assert_int_equal(write(pair[1], &sent, sizeof(sent)), sizeof(sent));
+    spl_helper helper = {.fd = pair[0]};
+    spl_error error = {0};
+    int received = 0;
+    assert_true(spl_helper_receive_failure(&helper, task, &header, "song.mp3", &error, &received));
+    assert_int_equal(received, error.status);
+    return error;
+}
+
+/* Its file may have compromised the helper: it cannot claim that the program or the machine is in a
+ * state in which a retry costs nothing. */
+static void its_status_is_about_the_file(void **state) {
+    (void)state;
+    static const spl_status of_file[] = {SPL_E_ARGUMENT, SPL_E_IO,     SPL_E_FORMAT,
+                                         SPL_E_LIMIT,    SPL_E_BUDGET, SPL_E_UNSUPPORTED};
+    for (int task = SPL_HELPER_DECODES; task <= SPL_HELPER_ENCODES; task++) {
+        for (int status = 1; status >= -20; status--) {
+            bool taken = task == SPL_HELPER_ENCODES &&
+                         (status == SPL_E_NO_SPACE || status == SPL_E_PERMISSION);
+            for (size_t i = 0; i < SPL_ARRAY_SIZE(of_file); i++)
+                taken |= of_file[i] == status;
+            const spl_error error = receive_claim((spl_helper_task)task, status);
+            assert_int_equal(error.status, taken ? status : SPL_E_HELPER);
+            assert_string_equal(error.message, taken ? "song.mp3: bad luck?"
+                                                     : "song.mp3: the codec helper failed: "
+                                                       "bad luck?");
+        }
+    }
+    close(pair[0]);
+}
+
 static void its_failure_is_reported(void **state) {
     (void)state;
     const spl_error sent = {.status = SPL_E_EXHAUSTED, .message = "no process is left"};
@@ -52,8 +87,8 @@ static void its_failure_is_reported(void **state) {
     assert_int_equal(write(pair[1], &header, sizeof(header)), sizeof(header));
     assert_int_equal(write(pair[1], &sent, sizeof(sent)), sizeof(sent));
     const spl_error error = fail_to_attach((spl_helper){.fd = pair[0]});
-    assert_int_equal(error.status, SPL_E_EXHAUSTED);
-    assert_string_equal(error.message, "song.mp3: no process is left");
+    assert_int_equal(error.status, SPL_E_HELPER);
+    assert_string_equal(error.message, "song.mp3: the codec helper failed: no process is left");
 }
 
 /* What a START record may state about a file. */
@@ -274,6 +309,7 @@ int main(int count, char **arguments) {
         return be_helper(arguments[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(its_time_ends, make_pair, close_pair),
+        cmocka_unit_test_setup_teardown(its_status_is_about_the_file, make_pair, close_pair),
         cmocka_unit_test_setup_teardown(its_failure_is_reported, make_pair, close_pair),
         cmocka_unit_test(its_numbers_are_bounded),
         cmocka_unit_test_setup_teardown(it_is_canceled, make_pair, close_pair),

@@ -4,6 +4,7 @@
  * that the pipeline writes for the same options. Jobs are also refused, canceled, retried, given
  * back and expired.
  */
+#include "app/audio/codec_protocol.h"
 #include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/digest.h"
@@ -38,6 +39,7 @@ typedef struct jobs_fixture {
     spl_models *models;
     spl_audit *audit;
     spl_jobs *jobs;
+    bool shared; /* the store counts as one that other processes use */
 } jobs_fixture;
 
 static const spl_principal alice = {.id = "key:alice",
@@ -49,6 +51,7 @@ static void open_fixture(jobs_fixture *fixture) {
     char audit[128];
     snprintf(audit, sizeof(audit), "%s/audit", fixture->folder);
     assert_int_equal(spl_store_open_sqlite(fixture->folder, &fixture->store, &error), 0);
+    fixture->store->shared = fixture->shared;
     assert_int_equal(
         spl_space_open(fixture->folder, fixture->settings.min_free_bytes, &fixture->space, &error),
         0);
@@ -563,6 +566,53 @@ static void gives_up_after_the_attempts(void **state) {
     assert_true(folder_is_empty(fixture->folder, "blobs"));
 }
 
+/* Sets a helper that fails with the status at once. */
+static void forge_helper(const jobs_fixture *fixture, spl_status status) {
+    const spl_error failure = {.status = status, .message = "so it says"};
+    const spl_record_header header = {.type = SPL_RECORD_FAILURE, .size_bytes = sizeof(failure)};
+    char record[128], script[128];
+    snprintf(record, sizeof(record), "%s/record", fixture->folder);
+    snprintf(script, sizeof(script), "%s/helper", fixture->folder);
+    FILE *file = fopen(record, "w");
+    assert_non_null(file);
+    fwrite(&header, sizeof(header), 1, file);
+    fwrite(&failure, sizeof(failure), 1, file);
+    assert_int_equal(fclose(file), 0);
+    assert_non_null(file = fopen(script, "w"));
+    fprintf(file, "#!/bin/sh\n/bin/cat %s >&3\nexec /bin/sleep 100\n", record);
+    assert_int_equal(fchmod(fileno(file), 0755), 0);
+    assert_int_equal(fclose(file), 0);
+    setenv("SPLEETER_CODEC", script, 1);
+}
+
+/* A file that has compromised the helper cannot claim an outage, which would cost no attempt. */
+static void a_helper_cannot_claim_an_outage(void **state) {
+    jobs_fixture *fixture = *state;
+    static const struct {
+        spl_status status;
+        const char *code;
+    } cases[] = {
+        {SPL_E_EXHAUSTED, "codec-failed"},
+        {SPL_E_IO, "internal"},
+    };
+    fixture->settings.attempts = 2;
+    fixture->shared = true;
+    assert_int_equal(chmod(fixture->folder, 0755), 0); /* the helper may be another user */
+    for (size_t i = 0; i < SPL_ARRAY_SIZE(cases); i++) {
+        fixture->settings.workers = 0;
+        restart(fixture, 60);
+        json_auto_t *created = submit_song(fixture, i ? "{'duration': 1}" : "{'duration': 2}");
+        forge_helper(fixture, cases[i].status);
+        fixture->settings.workers = 1;
+        restart(fixture, 60);
+        json_auto_t *job = wait_for_end(fixture, text_in(created, "id"));
+        setenv("SPLEETER_CODEC", SPL_TEST_CODEC, 1);
+        expect_status(job, "failed");
+        assert_int_equal(json_integer_value(json_object_get(job, "attempts")), 2);
+        assert_string_equal(text_in(json_object_get(job, "error"), "code"), cases[i].code);
+    }
+}
+
 /* Limits this process to `more` descriptors than are open now. Returns the usual limit. */
 static struct rlimit leave_descriptors(rlim_t more) {
     struct rlimit usual;
@@ -848,6 +898,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(refuses_what_can_not_be_separated, set_up, tear_down),
         cmocka_unit_test_setup_teardown(uploads_share_the_quota_with_jobs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cancels_and_deletes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_helper_cannot_claim_an_outage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(plays_while_it_grows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(gives_back_and_resumes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(gives_up_after_the_attempts, set_up, tear_down),

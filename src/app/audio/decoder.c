@@ -51,7 +51,8 @@ int spl_decoder_attach(spl_helper helper, const char *name, spl_channel_policy c
     spl_decode_start start;
     bool good = spl_helper_receive_header(&decoder->helper, &header) == 0;
     if (good && header.type == SPL_RECORD_FAILURE)
-        good = spl_helper_receive_failure(&decoder->helper, &header, name, ret_error, &status);
+        good = spl_helper_receive_failure(&decoder->helper, SPL_HELPER_DECODES, &header, name,
+                                          ret_error, &status);
     else if (good)
         good = header.type == SPL_RECORD_START && header.size_bytes == sizeof(start) &&
                spl_helper_receive(&decoder->helper, &start, sizeof(start)) == 0 &&
@@ -180,7 +181,8 @@ static int next_record(spl_decoder *decoder, spl_error *ret_error) {
         spl_helper_end(&decoder->helper);
         return 0;
     case SPL_RECORD_FAILURE:
-        if (spl_helper_receive_failure(helper, &header, decoder->name, ret_error, &status))
+        if (spl_helper_receive_failure(helper, SPL_HELPER_DECODES, &header, decoder->name,
+                                       ret_error, &status))
             return status;
         break;
     default:

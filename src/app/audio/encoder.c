@@ -92,7 +92,8 @@ static uint64_t end_of_file(int fd, const spl_encode_options *options) {
 static int fail(spl_encoder *encoder, const spl_record_header *header, spl_error *ret_error) {
     int status;
     if (header->type == SPL_RECORD_FAILURE &&
-        spl_helper_receive_failure(&encoder->helper, header, encoder->name, ret_error, &status))
+        spl_helper_receive_failure(&encoder->helper, SPL_HELPER_ENCODES, header, encoder->name,
+                                   ret_error, &status))
         return status;
     return spl_helper_fail(&encoder->helper, encoder->name, ret_error);
 }

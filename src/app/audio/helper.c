@@ -301,15 +301,38 @@ int spl_helper_receive_header(spl_helper *helper, spl_record_header *ret_header)
     return spl_helper_receive(helper, ret_header, sizeof(*ret_header));
 }
 
-bool spl_helper_receive_failure(spl_helper *helper, const spl_record_header *header,
-                                const char *name, spl_error *ret_error, int *ret_status) {
+/* Whether a failure with this status is the media file's, or one of writing it. The file may have
+ * compromised the helper, so a status about the state of the program or the machine does not
+ * count: the program would retry at the expense of others. */
+static bool is_of_file(spl_status status, spl_helper_task task) {
+    switch (status) {
+    case SPL_E_ARGUMENT:
+    case SPL_E_FORMAT:
+    case SPL_E_UNSUPPORTED:
+    case SPL_E_LIMIT:
+    case SPL_E_BUDGET:
+    case SPL_E_IO:
+        return true;
+    case SPL_E_NO_SPACE:
+    case SPL_E_PERMISSION:
+        return task == SPL_HELPER_ENCODES;
+    default:
+        return false;
+    }
+}
+
+bool spl_helper_receive_failure(spl_helper *helper, spl_helper_task task,
+                                const spl_record_header *header, const char *name,
+                                spl_error *ret_error, int *ret_status) {
     spl_error failure;
     if (header->size_bytes != sizeof(failure) ||
-        spl_helper_receive(helper, &failure, sizeof(failure)) < 0 ||
-        !spl_status_is_error((int)failure.status))
+        spl_helper_receive(helper, &failure, sizeof(failure)) < 0)
         return false;
     spl_text_make_printable(failure.message, sizeof(failure.message));
-    *ret_status = spl_fail(ret_error, failure.status, "%s: %s", name, failure.message);
+    *ret_status = is_of_file(failure.status, task)
+                      ? spl_fail(ret_error, failure.status, "%s: %s", name, failure.message)
+                      : spl_fail(ret_error, SPL_E_HELPER, "%s: the codec helper failed: %s", name,
+                                 failure.message);
     return true;
 }
 

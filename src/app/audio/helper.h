@@ -23,6 +23,11 @@ typedef enum spl_helper_end_reason {
     SPL_HELPER_CANCELED, /* `stop` returned true */
 } spl_helper_end_reason;
 
+typedef enum spl_helper_task {
+    SPL_HELPER_DECODES,
+    SPL_HELPER_ENCODES,
+} spl_helper_task;
+
 typedef struct spl_helper {
     pid_t pid; /* 0: no process behind the socket, as in tests of the protocol */
     int fd;    /* the socket */
@@ -55,10 +60,12 @@ SPL_WARN_UNUSED int spl_helper_receive_header(spl_helper *helper, spl_record_hea
 SPL_WARN_UNUSED int spl_helper_receive(spl_helper *helper, void *ret_payload, size_t size);
 
 /* Receives the payload of a FAILURE record: its message, made printable and prefixed with "name: ",
- * into *ret_error, and its status into *ret_status. False when the record is malformed. */
-SPL_WARN_UNUSED bool spl_helper_receive_failure(spl_helper *helper, const spl_record_header *header,
-                                                const char *name, spl_error *ret_error,
-                                                int *ret_status);
+ * into *ret_error, and its status into *ret_status. The status is ARGUMENT, FORMAT, UNSUPPORTED,
+ * LIMIT, BUDGET or IO, when encoding also NO_SPACE or PERMISSION; any other counts as HELPER. False
+ * when the record is malformed. */
+SPL_WARN_UNUSED bool spl_helper_receive_failure(spl_helper *helper, spl_helper_task task,
+                                                const spl_record_header *header, const char *name,
+                                                spl_error *ret_error, int *ret_status);
 
 /* Ends the helper after one of the functions above failed or the helper violated the protocol, and
  * reports the cause in *ret_error. `name` is the media file's. Returns HELPER, CANCELED, or BUDGET

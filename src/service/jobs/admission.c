@@ -391,8 +391,8 @@ static int probe(job_admission *admission) {
     if (status == SPL_E_ARGUMENT)
         return spl_media_refuse_content(admission->jobs->settings->formats, admission->upload->name,
                                         error.message, admission->problem);
-    if (status == SPL_E_FORMAT || status == SPL_E_UNSUPPORTED || status == SPL_E_BUDGET ||
-        status == SPL_E_SAMPLE)
+    if (status == SPL_E_FORMAT || status == SPL_E_UNSUPPORTED || status == SPL_E_LIMIT ||
+        status == SPL_E_BUDGET || status == SPL_E_SAMPLE)
         return spl_refuse_about(admission->problem, SPL_PROBLEM_UNREADABLE_AUDIO, "file", NULL,
                                 "%s", error.message);
     if (status == SPL_E_HELPER)

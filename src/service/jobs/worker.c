@@ -281,7 +281,12 @@ static int fail_separation(const job_work *work, spl_pipeline_stage stage, const
         spl_jobs_log_failure(SPL_LOG_ERROR, "job.attempt_failed", error);
         return fail_with(failure, "codec-failed", true, error->message, error->status);
     }
-    return fail_inside(work, failure, error);
+    fail_inside(work, failure, error);
+    /* The input is a local file by now. The codec helper reads it, and what it reports must not be
+     * free of charge. */
+    if (stage == SPL_STAGE_INPUT && error->status == SPL_E_IO)
+        failure->outage = false;
+    return error->status;
 }
 
 static int separate(job_work *work, job_failure *failure) {
