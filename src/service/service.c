@@ -249,6 +249,7 @@ static int start_jobs(running_service *service, spl_error *ret_error) {
         .only_works = service->role == SPL_WORKS,
     };
     memcpy(parts.secret, service->secret, sizeof(parts.secret));
+    spl_signals_drain(); /* or the first job that a worker claims would count as lost in a crash */
     const int status = spl_jobs_start(&parts, &service->jobs, ret_error);
     explicit_bzero(parts.secret, sizeof(parts.secret));
     return status;
@@ -439,7 +440,6 @@ int spl_service_run(const spl_settings *settings, spl_service_role role, spl_err
     if (status == 0)
         status = start(&service, ret_error);
     if (status == 0) {
-        spl_signals_started();
         announce(&service);
         wait_for_end(&service);
     }

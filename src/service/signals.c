@@ -20,7 +20,7 @@ static struct {
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t changed;
     unsigned stop_max_s;
-    bool started, reload;
+    bool drains, reload;
     int ending;        /* the signal that ends the process, or 0 */
     double deadline_s; /* by spl_now_s; 0: none */
 } watch = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -73,7 +73,7 @@ static void *receive_signals(void *user) {
         const int number = sigtimedwait(&set, NULL, &tick);
         pthread_mutex_lock(&watch.lock);
         const bool ends = number == SIGTERM || number == SIGINT;
-        if (ends && (!watch.started || watch.ending))
+        if (ends && (!watch.drains || watch.ending))
             end_by(number);
         if (ends) {
             watch.ending = number;
@@ -101,9 +101,9 @@ int spl_signals_watch(unsigned stop_max_s, spl_error *ret_error) {
     return 0;
 }
 
-void spl_signals_started(void) {
+void spl_signals_drain(void) {
     pthread_mutex_lock(&watch.lock);
-    watch.started = true;
+    watch.drains = true;
     pthread_mutex_unlock(&watch.lock);
 }
 

@@ -12,10 +12,10 @@
 #define SPL_SIGNALS_OVERDUE_EXIT 7
 
 /* Starts the thread, and blocks the signals in the caller. Call it once, before other threads
- * start. Until spl_signals_started(), SIGTERM and SIGINT end the process at once. Then the first
- * one allows it `stop_max_s` seconds, and a second one ends it at once. */
+ * start. Until spl_signals_drain(), SIGTERM and SIGINT end the process at once. Then the first one
+ * allows it `stop_max_s` seconds, and a second one ends it at once. */
 SPL_WARN_UNUSED int spl_signals_watch(unsigned stop_max_s, spl_error *ret_error);
-void spl_signals_started(void);
+void spl_signals_drain(void);
 
 /* Waits for a signal for up to a second. Returns SIGTERM, SIGINT, SIGHUP, or 0. */
 int spl_signals_wait(void);

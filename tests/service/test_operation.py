@@ -5,10 +5,12 @@ import http.client
 import json
 import os
 import pathlib
+import resource
 import select
 import shutil
 import signal
 import socket
+import sqlite3
 import ssl
 import stat
 import subprocess
@@ -182,6 +184,11 @@ class SilentLog:
             while True:
                 os.write(self.ends[1], b" ")
 
+    def empty(self):
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.ends[0], 1 << 16):
+                pass
+
     def close(self):
         for end in self.ends:
             os.close(end)
@@ -197,6 +204,33 @@ def test_sigterm_ends_a_start_that_hangs(serve, tmp_path):
     assert service.stop() == -signal.SIGTERM
     assert time.monotonic() - started < 10
     log.close()
+
+
+@pytest.mark.one_process("a log of its own")
+def test_a_job_claimed_while_the_service_starts_is_given_back(serve, endless, tmp_path):
+    """The start hangs after the workers have started: it logs that descriptors are few."""
+    service = serve()
+    job = endless(service)["id"]
+    assert service.stop() == 0
+    log = SilentLog(tmp_path)
+    log.fill()
+    process = subprocess.Popen([PROGRAM, "serve"], env=environment(**{**service.settings, "LOG_FILE": log.path}), stdout=subprocess.DEVNULL,
+                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024)))
+    service.processes = [process]
+
+    def state():
+        with contextlib.closing(sqlite3.connect(service.data / "jobs.db", timeout=60)) as database:
+            return database.execute("SELECT state, attempts FROM jobs WHERE id = ?", [job]).fetchone()  # 0: queued, 1: running
+
+    wait_until(lambda: state()[0] == 1, what="a claimed job")
+    assert service.get_or_none("/health") is None, "the start does not hang"
+    process.send_signal(signal.SIGTERM)
+    wait_until(lambda: log.empty() or process.poll() is not None, what="the end")
+    assert process.returncode == 0
+    assert state() == (0, 0), "the claim used up an attempt"
+    log.close()
+    service.start()
+    service.wait(job, "running")
 
 
 @pytest.mark.one_process("a log of its own")
