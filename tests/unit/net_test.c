@@ -579,7 +579,7 @@ static int look_up(const char *host, const char *owner, spl_outbound request, sp
 
 static void expect_looking(unsigned count) {
     const double deadline_s = spl_now_s() + 60;
-    while (looking < count && spl_now_s() < deadline_s)
+    while (looking != count && spl_now_s() < deadline_s)
         usleep(1000);
     assert_int_equal(looking, count);
 }
@@ -615,9 +615,85 @@ static void lookups_are_limited(void **state) {
             SPL_E_CANCELED);
     }
     expect_looking(SPL_RESOLVE_MAX);
+    /* The service's own lookups go on beside them. */
+    assert_int_equal(look_up("name.test", NULL, (spl_outbound){0}, &error), 0);
     for (unsigned i = 0; i < SPL_RESOLVE_MAX; i++)
         sem_post(&released);
     assert_int_equal(look_up("name.test", "key:a", (spl_outbound){0}, &error), 0);
+}
+
+/* spl_outbound.canceled: true when there are more lookups than `user`. */
+static int is_looking(void *user) {
+    return looking > *(unsigned *)user;
+}
+
+/* A request of a key, in its own thread. */
+typedef struct waiting_request {
+    char host[32];
+    const char *key;
+    int status;
+    atomic_bool waits, gone;
+    pthread_t thread;
+} waiting_request;
+
+static int note_wait(void *user) {
+    waiting_request *own = user;
+    own->waits = true;
+    return own->gone;
+}
+
+static void *run_waiting(void *user) {
+    waiting_request *own = user;
+    spl_error error;
+    own->status =
+        look_up(own->host, own->key,
+                (spl_outbound){.canceled = note_wait, .user = own, .timeout_s = 120}, &error);
+    return NULL;
+}
+
+static void start_waiting(waiting_request *own) {
+    const double deadline_s = spl_now_s() + 60;
+    assert_int_equal(pthread_create(&own->thread, NULL, run_waiting, own), 0);
+    while (!own->waits && spl_now_s() < deadline_s)
+        usleep(1000);
+    assert_true(own->waits);
+}
+
+/* Lookups that end go to the waiting keys in turn, however many requests of one key wait. */
+static void keys_take_turns(void **state) {
+    (void)state;
+    spl_error error;
+    char host[32], owner[32];
+    waiting_request many[SPL_RESOLVE_OWNER_MAX] = {0},
+                    other = {.host = "name.test", .key = "key:y"};
+    sem_init(&released, 0, 0);
+    expect_looking(0);
+    for (unsigned i = 0; i < SPL_RESOLVE_MAX; i++) {
+        snprintf(host, sizeof(host), "slow%u.test", i);
+        snprintf(owner, sizeof(owner), "key:%u", i / SPL_RESOLVE_OWNER_MAX);
+        assert_int_equal(
+            look_up(host, owner, (spl_outbound){.canceled = is_looking, .user = &i}, &error),
+            SPL_E_CANCELED);
+    }
+    expect_looking(SPL_RESOLVE_MAX);
+    for (unsigned i = 0; i < SPL_ARRAY_SIZE(many); i++) {
+        many[i].key = "key:x";
+        snprintf(many[i].host, sizeof(many[i].host), "slow-%u.test", i);
+        start_waiting(&many[i]);
+    }
+    start_waiting(&other);
+    sem_post(&released);
+    sem_post(&released);
+    assert_int_equal(pthread_join(other.thread, NULL), 0);
+    assert_int_equal(other.status, 0);
+    for (unsigned i = 0; i < SPL_ARRAY_SIZE(many); i++) {
+        many[i].gone = true;
+        pthread_join(many[i].thread, NULL);
+        assert_int_equal(many[i].status, SPL_E_CANCELED);
+    }
+    for (unsigned i = 0; i < SPL_RESOLVE_MAX; i++)
+        sem_post(&released);
+    expect_looking(0);
 }
 
 /* A slow name server delays neither the end of a scan nor the readiness probe. */
@@ -667,6 +743,7 @@ int main(void) {
         cmocka_unit_test(without_threads),
         cmocka_unit_test(names_are_looked_up_once),
         cmocka_unit_test(lookups_are_limited),
+        cmocka_unit_test(keys_take_turns),
         cmocka_unit_test(clamds_name_is_looked_up_with_a_deadline),
     };
     return cmocka_run_group_tests(tests, start_servers, stop_servers);

@@ -3,7 +3,7 @@
  * Slots shared by keys: no key gets more than its share, waiters are served in turn, and every wait
  * ends.
  */
-#include "service/jobs/turns.h"
+#include "base/turns.h"
 
 #include "base/clock.h"
 

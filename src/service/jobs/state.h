@@ -9,7 +9,6 @@
  *     worker.c budget.c manifest.c          from the job to its stems
  *     janitor.c webhooks.c                  afterwards
  *     peaks.c peaks_cache.c                 waveform peaks of the stems
- *     turns.c                               fair sharing of scarce resources among clients
  *     job_json.c requests.c readiness.c     the public view of jobs and of the module
  *     start.c                               starts and stops the threads
  */
@@ -17,9 +16,9 @@
 #define SPL_SERVICE_JOBS_STATE_H
 
 #include "base/json.h"
+#include "base/turns.h"
 #include "service/jobs/jobs.h"
 #include "service/jobs/peaks_cache.h"
-#include "service/jobs/turns.h"
 #include "service/observe/log.h"
 
 #include <pthread.h>

@@ -3,7 +3,7 @@
  * Slots and the list of waiters, under one lock. A slot keeps the key of its last holder; nothing
  * else is remembered of a key.
  */
-#include "service/jobs/turns.h"
+#include "base/turns.h"
 
 #include "base/clock.h"
 

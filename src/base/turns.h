@@ -4,14 +4,14 @@
  * free slot goes to the waiting key that holds the fewest slots, among equals to the one whose last
  * turn is longest ago, and within a key to the longest waiter. Thread-safe.
  */
-#ifndef SPL_SERVICE_JOBS_TURNS_H
-#define SPL_SERVICE_JOBS_TURNS_H
+#ifndef SPL_BASE_TURNS_H
+#define SPL_BASE_TURNS_H
 
 #include "base/error.h"
 
 #include <pthread.h>
 
-#define SPL_TURNS_SLOTS_MAX 16
+#define SPL_TURNS_SLOTS_MAX 32
 #define SPL_TURNS_KEY_SIZE  64
 
 struct spl_turn_waiter;
