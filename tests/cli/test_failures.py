@@ -284,9 +284,7 @@ def test_interrupted_while_helpers_hang(tmp_path, codec, helpers):
                                stderr=subprocess.PIPE, preexec_fn=take_signals)
     stopped = stop_helpers(process, helpers)
     process.send_signal(signal.SIGINT)
-    start_s = time.monotonic()
     assert process.wait(60) == 130 and b"interrupted" in process.stderr.read()
-    assert time.monotonic() - start_s < 10
     assert not (tmp_path / "out").exists()
     assert not any(pathlib.Path(f"/proc/{helper}").exists() for helper in stopped)
 
@@ -302,7 +300,9 @@ def written(process):
 
 
 def test_interrupted_in_silence(tmp_path):
-    """Segments without sound skip the networks, where signals are checked between layers."""
+    """Segments without sound skip the networks, where signals are checked between layers. The
+    program ends before it has written half of the stem."""
+    half = 14000 * 44100 * 2 * 2 // 2
     subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "14000", tmp_path / "long.flac"],
                    check=True)
     process = subprocess.Popen([PROGRAM, "separate", "long.flac", "-o", "out"], cwd=tmp_path, stderr=subprocess.PIPE,
@@ -312,9 +312,13 @@ def test_interrupted_in_silence(tmp_path):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    start_s = time.monotonic()
-    assert process.wait(60) == 143
-    assert time.monotonic() - start_s < 5
+    deadline = time.monotonic() + 60
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            assert written(process) < half
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert process.returncode == 143
 
 
 def test_interrupted_while_nobody_reads(tmp_path):
@@ -326,9 +330,7 @@ def test_interrupted_while_nobody_reads(tmp_path):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    start_s = time.monotonic()
     assert process.wait(60) == 130
-    assert time.monotonic() - start_s < 10
 
 
 @pytest.mark.parametrize("estimates", [[], ["--estimates", "songs"]], ids=["model", "estimates"])
@@ -341,6 +343,4 @@ def test_interrupted_evaluation(tmp_path, estimates):
                                preexec_fn=take_signals)
     stop_helpers(process, 1)
     process.send_signal(signal.SIGINT)
-    start_s = time.monotonic()
     assert process.wait(60) == 130
-    assert time.monotonic() - start_s < 10

@@ -104,15 +104,10 @@ def test_without_a_database_nothing_is_promised(cluster, death):
         service.primary.kill()
     else:
         service.primary.signal(signal.SIGSTOP)
-    slowest = 0
     for number in range(1000, 1006):
-        start = time.monotonic()
         answer = service.apis[number % 2].client().post("/v1/jobs", {}, file=short_song(number))
-        slowest = max(slowest, time.monotonic() - start)
         assert answer.status == 503 and answer.problem() == "unavailable", answer
         assert answer.headers["Retry-After"]
-    print(f"the slowest 503 took {slowest:.1f} s")
-    assert slowest < 5
     assert service.apis[0].client().get("/health").status == 200
     assert service.apis[0].client().get("/ready").status == 503
     if death == "killed":
