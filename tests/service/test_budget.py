@@ -67,7 +67,7 @@ def test_a_file_that_is_longer_than_it_announces(serve, understated):
 
 @pytest.mark.one_process("the disk of one process")
 def test_a_job_that_does_not_fit_on_the_disk_lets_others_run(serve, small_disk, understated):
-    """It waits without writing anything. Its header may be wrong."""
+    """It waits without writing anything, however often it was claimed. Its header may be wrong."""
     service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=1)
     content = bytearray(understated(8000, 1))
     at = len(b"fLaC") + 4 + 13
@@ -76,6 +76,13 @@ def test_a_job_that_does_not_fit_on_the_disk_lets_others_run(serve, small_disk, 
     wait_until(lambda: service.log("job.retried"), what="an attempt")
     assert service.log("job.retried")[0]["error"] == "storage-full"
     assert service.separate(wav_bytes(1))
+    service.stop()
+    with contextlib.closing(sqlite3.connect(service.data / "jobs.db")) as database:
+        database.execute("UPDATE jobs SET fence = 1000, attempts = 2, available_ms = 0 WHERE id = ?", (job,))
+        database.commit()
+    service.start()
+    wait_until(lambda: any(line["attempt"] == 3 for line in service.log("job.retried")), what="another attempt")
+    assert service.job(job)["status"] == "queued"
     assert service.cancel(job).status == 202
 
 

@@ -547,6 +547,26 @@ def test_a_full_disk_heals(serve, small_disk, song):
     assert service.separate(song, stems="vocals")["status"] == "succeeded"
 
 
+@pytest.mark.one_process("stems go to S3 through a folder on that disk")
+def test_a_disk_without_inodes(serve, small_disk, song):
+    """New work needs inodes, too."""
+    (small_disk / "data").mkdir(mode=0o700)
+    service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=1)
+    subprocess.run(["mount", "-o", f"remount,size=30m,nr_inodes={inodes_used(small_disk) + 500}", small_disk], check=True)
+    wait_until(lambda: service.get("/ready").status == 503, what="a service that says so")
+    assert "inodes" in service.get("/ready").json()["detail"]
+    answer = service.post("/v1/jobs", {}, file=song)
+    assert (answer.status, answer.problem()) == (507, "storage-full")
+    subprocess.run(["mount", "-o", f"remount,size=30m,nr_inodes={inodes_used(small_disk) + 800}", small_disk], check=True)
+    wait_until(lambda: service.get("/ready").status == 200, what="a service that is ready again")
+    assert service.separate(song, stems="vocals")["status"] == "succeeded"
+
+
+def inodes_used(folder):
+    state = os.statvfs(folder)
+    return state.f_files - state.f_ffree
+
+
 def test_a_disk_that_fills_while_a_job_runs(serve, small_disk):
     """The job waits for space and ends when there is some."""
     service = serve(DATA_DIR=small_disk / "data", MIN_FREE_DISK_MB=1)

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/statvfs.h>
 
 #include <cmocka.h>
@@ -18,11 +19,15 @@
 #define MIB ((uint64_t)1 << 20)
 
 static atomic_uint_least64_t free_bytes;
+static uint64_t all_files, free_files;
 
 int __wrap_fstatvfs64(int fd, struct statvfs *ret_disk);
 int __wrap_fstatvfs64(int fd, struct statvfs *ret_disk) {
     (void)fd;
-    *ret_disk = (struct statvfs){.f_frsize = 1, .f_bavail = atomic_load(&free_bytes)};
+    *ret_disk = (struct statvfs){.f_frsize = 1,
+                                 .f_bavail = atomic_load(&free_bytes),
+                                 .f_files = all_files,
+                                 .f_favail = free_files};
     return 0;
 }
 
@@ -100,6 +105,35 @@ static void accepted_work_may_use_half_of_the_minimum(void **state) {
     spl_space_close(space);
 }
 
+/* A file system with a limit of files keeps some free; one without says 0. */
+static void new_work_leaves_inodes(void **state) {
+    (void)state;
+    spl_space *space = open_space(50, 40);
+    spl_space_grant upload = {.space = space}, output = {.space = space, .use = SPL_SPACE_FINISH};
+    spl_error error;
+    bool full = true;
+    assert_int_equal(spl_space_is_full(space, &full, NULL), 0);
+    assert_false(full);
+    all_files = 1000;
+    free_files = SPL_SPACE_MIN_FILES - 1;
+    assert_int_equal(spl_space_is_full(space, &full, NULL), 0);
+    assert_true(full);
+    assert_int_equal(spl_space_reserve(&upload, 1, &error), SPL_E_NO_SPACE);
+    assert_non_null(strstr(error.message, "inodes"));
+    assert_int_equal(spl_space_reserve(&output, 1, NULL), 0);
+    free_files = SPL_SPACE_MIN_FILES;
+    assert_int_equal(spl_space_is_full(space, &full, NULL), 0);
+    assert_false(full);
+    assert_int_equal(spl_space_reserve(&upload, 1, NULL), 0);
+    all_files = free_files = 0;
+    atomic_store(&free_bytes, 40 * MIB - 1);
+    assert_int_equal(spl_space_is_full(space, &full, NULL), 0);
+    assert_true(full);
+    spl_space_release(&upload);
+    spl_space_release(&output);
+    spl_space_close(space);
+}
+
 static void no_account_is_no_limit(void **state) {
     (void)state;
     spl_space_grant grant = {0};
@@ -140,6 +174,7 @@ int main(void) {
         cmocka_unit_test(checks_grant_nothing),
         cmocka_unit_test(unknown_sizes_are_granted_in_pieces),
         cmocka_unit_test(accepted_work_may_use_half_of_the_minimum),
+        cmocka_unit_test(new_work_leaves_inodes),
         cmocka_unit_test(no_account_is_no_limit),
         cmocka_unit_test(concurrent_writers_keep_the_minimum),
     };

@@ -41,12 +41,28 @@ void spl_space_close(spl_space *space) {
     free(space);
 }
 
-int spl_space_free_bytes(const spl_space *space, uint64_t *ret_bytes, spl_error *ret_error) {
+/* *ret_files: how many files can be made; UINT64_MAX: no limit. */
+static int measure(const spl_space *space, uint64_t *ret_bytes, uint64_t *ret_files,
+                   spl_error *ret_error) {
     struct statvfs disk;
     if (fstatvfs(space->folder, &disk) < 0)
         return spl_fail_errno(ret_error, errno, "cannot see how full the disk of the data is");
     *ret_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    *ret_files = disk.f_files ? disk.f_favail : UINT64_MAX;
     return 0;
+}
+
+int spl_space_free_bytes(const spl_space *space, uint64_t *ret_bytes, spl_error *ret_error) {
+    uint64_t files = 0;
+    return measure(space, ret_bytes, &files, ret_error);
+}
+
+int spl_space_is_full(const spl_space *space, bool *ret_full, spl_error *ret_error) {
+    uint64_t bytes = 0, files = 0;
+    int status = measure(space, &bytes, &files, ret_error);
+    if (status == 0)
+        *ret_full = bytes < space->min_free_bytes || files < SPL_SPACE_MIN_FILES;
+    return status;
 }
 
 /* Finds what the grant may have in all, which must be `least` bytes at least. The caller holds the
@@ -55,10 +71,13 @@ static int find_room(const spl_space_grant *grant, uint64_t least, uint64_t *ret
                      spl_error *ret_error) {
     const spl_space *space = grant->space;
     const uint64_t divisor = grant->use == SPL_SPACE_FINISH ? 2 : 1;
-    uint64_t room = 0;
-    int status = spl_space_free_bytes(space, &room, ret_error);
+    uint64_t room = 0, files = 0;
+    int status = measure(space, &room, &files, ret_error);
     if (status < 0)
         return status;
+    if (grant->use == SPL_SPACE_ACCEPT && files < SPL_SPACE_MIN_FILES)
+        return spl_fail(ret_error, SPL_E_NO_SPACE, "the disk has fewer than %d inodes left",
+                        SPL_SPACE_MIN_FILES);
     room -= SPL_MIN(room, space->min_free_bytes / divisor);
     room -= SPL_MIN(room, space->granted_bytes - grant->left_bytes);
     if (room < least)

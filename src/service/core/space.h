@@ -46,6 +46,12 @@ SPL_WARN_UNUSED int spl_space_open(const char *folder, uint64_t min_free_bytes,
 /* No grant may be in use. NULL is allowed. */
 void spl_space_close(spl_space *space);
 
+/* New work also leaves this many files (inodes) free, where the file system has a limit: a job
+ * makes up to two for each output. */
+#define SPL_SPACE_MIN_FILES 512
+
+/* Whether new work does not even fit without regard to grants. Errors: IO. */
+SPL_WARN_UNUSED int spl_space_is_full(const spl_space *space, bool *ret_full, spl_error *ret_error);
 /* What is free on the disk, without regard to grants. Errors: IO. */
 SPL_WARN_UNUSED int spl_space_free_bytes(const spl_space *space, uint64_t *ret_bytes,
                                          spl_error *ret_error);

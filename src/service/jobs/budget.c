@@ -8,6 +8,9 @@
 /* A job that writes more than expected requests this much storage in advance. */
 #define EXTEND_BYTES ((uint64_t)16 << 20)
 
+/* Each output takes up to a block more than its size. */
+#define BLOCK_BYTES ((uint64_t)4096)
+
 int spl_job_budget_open(spl_jobs *jobs, const spl_job *job, size_t output_count,
                         spl_job_budget *ret_budget, spl_error *ret_error) {
     spl_job_budget budget = {
@@ -17,7 +20,8 @@ int spl_job_budget_open(spl_jobs *jobs, const spl_job *job, size_t output_count,
         .row_bytes = output_count * SPL_OUTPUT_ROW_BYTES,
         .space = {.space = jobs->space, .use = SPL_SPACE_FINISH},
     };
-    int status = spl_space_check(&budget.space, budget.stored_bytes, ret_error);
+    int status =
+        spl_space_check(&budget.space, budget.stored_bytes + output_count * BLOCK_BYTES, ret_error);
     if (status == 0)
         *ret_budget = budget;
     return status;

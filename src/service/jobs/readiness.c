@@ -31,16 +31,17 @@ int spl_jobs_ready(spl_jobs *jobs, spl_problem *ret_problem) {
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE,
                           "the service has too many files and connections open; raise its limit of "
                           "open files (ulimit -n, LimitNOFILE=)");
-    uint64_t free_bytes;
+    bool full;
     spl_models_entry model;
     if (SPL_STORE(jobs, ping, NULL) < 0)
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the database can't be used");
     if (SPL_BLOBS(jobs, check, &jobs->stop, NULL) < 0 ||
-        spl_space_free_bytes(jobs->space, &free_bytes, NULL) < 0)
+        spl_space_is_full(jobs->space, &full, NULL) < 0)
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE, "the storage can't be used");
-    if (free_bytes < settings->min_free_bytes)
+    if (full)
         return spl_refuse_about(ret_problem, SPL_PROBLEM_UNAVAILABLE, NULL,
-                                "SPLEETER_MIN_FREE_DISK_MB", "the disk is full");
+                                "SPLEETER_MIN_FREE_DISK_MB",
+                                "the disk is full, or has too few inodes");
     if (!jobs->only_works && *settings->clamd && !spl_clamd_alive(settings->clamd))
         return spl_refuse(ret_problem, SPL_PROBLEM_UNAVAILABLE,
                           "the virus scanner does not answer");

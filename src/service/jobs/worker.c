@@ -32,7 +32,9 @@
 #define FINISH_S         5
 #define FINISH_PAUSE_MS  1000
 #define REMOVE_S         1.0 /* for removing a stopped job's files; the rest go with the job */
-#define OUTAGES_MAX      100 /* attempts that outages ended do not count below this many claims */
+/* Attempts that outages ended do not count below this many claims. Before it writes anything, a job
+ * waits for the disk without limit. */
+#define OUTAGES_MAX      100
 #define SPEED_NEW_WEIGHT 0.3
 
 /* Why the engine has to stop. */
@@ -64,6 +66,7 @@ typedef struct job_work {
     spl_blob_writer writers[SPL_OUTPUTS_MAX];
     size_t committed; /* outputs committed so far */
     int input_fd;
+    bool writes; /* the pipeline has started */
     spl_job_budget budget;
 
     spl_timings timings;
@@ -77,6 +80,7 @@ typedef struct job_failure {
     /* Of the shared database or storage, of the disk, or of this process, which has no descriptor
      * or thread left: not the job's fault. */
     bool outage;
+    bool waits; /* outage: the disk had no room before the job did anything */
     char detail[1024];
 } job_failure;
 
@@ -191,6 +195,7 @@ static int fail_inside(const job_work *work, job_failure *failure, const spl_err
     spl_jobs_log_failure(SPL_LOG_ERROR, "job.attempt_failed", error);
     failure->outage = error->status == SPL_E_EXHAUSTED || error->status == SPL_E_NO_SPACE ||
                       (error->status == SPL_E_IO && work->jobs->store->shared);
+    failure->waits = error->status == SPL_E_NO_SPACE && !work->writes;
     if (error->status == SPL_E_EXHAUSTED)
         return fail_with(failure, spl_problem_code_text(SPL_PROBLEM_UNAVAILABLE), true,
                          "the service had no file descriptor or process left", error->status);
@@ -289,6 +294,13 @@ static int fail_separation(const job_work *work, spl_pipeline_stage stage, const
     return error->status;
 }
 
+static int open_budget(job_work *work, job_failure *failure) {
+    spl_error error;
+    int status =
+        spl_job_budget_open(work->jobs, work->job, work->parts.count, &work->budget, &error);
+    return status < 0 ? fail_inside(work, failure, &error) : 0;
+}
+
 static int separate(job_work *work, job_failure *failure) {
     const spl_settings *settings = work->jobs->settings;
     spl_pipeline_options pipeline =
@@ -308,8 +320,7 @@ static int separate(job_work *work, job_failure *failure) {
     pipeline.budget = (spl_budget){.allow = allow, .user = work};
     spl_pipeline_stage stage;
     spl_error error;
-    if (spl_job_budget_open(work->jobs, work->job, work->parts.count, &work->budget, &error) < 0)
-        return fail_inside(work, failure, &error);
+    work->writes = true;
     const char *name = work->job->input_name ? work->job->input_name : "the file";
     int status = spl_pipeline_run(work->input_fd, name, &pipeline, work->parts.outputs,
                                   work->parts.count, &work->result, &stage, &error);
@@ -460,7 +471,8 @@ static void give_back(job_work *work, int64_t available_ms, bool counts) {
 
 static void end_failed(job_work *work, const job_failure *failure) {
     const spl_settings *settings = work->jobs->settings;
-    const bool free_of_charge = failure->outage && work->job->fence < OUTAGES_MAX;
+    const bool free_of_charge =
+        failure->waits || (failure->outage && work->job->fence < OUTAGES_MAX);
     if (failure->transient &&
         (free_of_charge || work->job->attempts - work->job->suspect < settings->attempts)) {
         const int64_t wait_ms =
@@ -557,6 +569,8 @@ static void do_job(spl_jobs *jobs, const spl_job *job) {
     }
     status = open_model(&work, &failure);
     if (status == 0)
+        status = open_budget(&work, &failure);
+    if (status == 0)
         status = open_files(&work, &failure);
     if (status == 0)
         status = separate(&work, &failure);
@@ -588,16 +602,16 @@ static void set_context(const spl_job *job) {
 /* While the disk is full or the process has no descriptors left, jobs stay queued instead of
  * failing one by one. */
 static bool has_room(spl_jobs *jobs) {
-    uint64_t free_bytes;
+    bool full;
     if (spl_descriptors_left() < SPL_DESCRIPTORS_MIN)
         return false;
     spl_error error;
     if (SPL_BLOBS(jobs, check, &jobs->stop, &error) < 0 ||
-        spl_space_free_bytes(jobs->space, &free_bytes, &error) < 0) {
+        spl_space_is_full(jobs->space, &full, &error) < 0) {
         spl_jobs_log_failure(SPL_LOG_ERROR, "worker.failed", &error);
         return false;
     }
-    return free_bytes >= jobs->settings->min_free_bytes;
+    return !full;
 }
 
 /* Claims a job and runs it. Returns false if there was none. */
