@@ -66,6 +66,17 @@ def test_the_folder_is_closed_to_others(service):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
+def test_a_file_that_is_read_by_many_ranges(service, song):
+    """Requests of one client for one file are one line a minute."""
+    id = service.separate(song)["id"]
+    for number in range(10):
+        assert service.get(f"/v1/jobs/{id}/stems/vocals.wav", Range=f"bytes={number}-{number}").status == 206
+        assert service.request("HEAD", f"/v1/jobs/{id}/stems/vocals.wav").status == 200
+    service.get(f"/v1/jobs/{id}/stems/accompaniment.wav")
+    read = [line["detail"] for line in lines(service) if line["action"] == "file.read" and line["object"] == id]
+    assert 1 <= read.count("vocals.wav") <= service.replicas and read.count("accompaniment.wav") == 1
+
+
 def test_what_strangers_cause_is_bounded(service, song):
     """Refusals and reads by link write a limited number of audit lines and count the rest. The same
     holds for lines of the service's log."""

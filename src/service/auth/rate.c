@@ -17,8 +17,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SET_SIZE 8
-#define WINDOW_S 60.0
+#define SET_SIZE  8
+#define NAME_SIZE 256 /* longer names are cut */
+#define WINDOW_S  60.0
 
 typedef struct slot {
     uint64_t tag;
@@ -56,13 +57,14 @@ void spl_rate_table_free(spl_rate_table *table) {
 
 /* Returns the slot of `name`. When there is none, replaces the oldest slot of the set. */
 static slot *find_slot(spl_rate_table *table, const char *name) {
-    char salted[sizeof(table->salt) + 128];
+    char salted[sizeof(table->salt) + NAME_SIZE];
     uint8_t digest[SHA256_DIGEST_LENGTH];
     uint64_t numbers[2];
     memcpy(salted, table->salt, sizeof(table->salt));
     const int length =
         snprintf(salted + sizeof(table->salt), sizeof(salted) - sizeof(table->salt), "%s", name);
-    SHA256((unsigned char *)salted, sizeof(table->salt) + SPL_MIN((size_t)length, 127), digest);
+    SHA256((unsigned char *)salted, sizeof(table->salt) + SPL_MIN((size_t)length, NAME_SIZE - 1),
+           digest);
     memcpy(numbers, digest, sizeof(numbers));
 
     slot *set = &table->slots[numbers[0] % table->set_count * SET_SIZE];

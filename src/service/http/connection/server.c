@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define CONNECTION_BYTES ((size_t)64 << 10) /* headers, and the buffer for bodies */
+#define READS_MAX        16384
 
 /* TLS 1.3, and the suites of TLS 1.2 with forward secrecy and authenticated encryption. */
 #define TLS_PRIORITIES                                                                             \
@@ -141,6 +142,8 @@ int spl_http_start(const spl_http_parts *parts, spl_http **ret_http, spl_error *
     if (status == 0)
         status = spl_anonymous_new(parts->audit, &http->anonymous, ret_error);
     if (status == 0)
+        status = spl_rate_table_new(READS_MAX, &http->reads, ret_error);
+    if (status == 0)
         status = start_daemon(http, fd, connections, ret_error);
     if (status < 0) {
         spl_http_stop(http, 0);
@@ -180,6 +183,7 @@ void spl_http_stop(spl_http *http, unsigned grace_s) {
     if (http->guard)
         spl_guard_stop(http->guard);
     spl_anonymous_free(http->anonymous);
+    spl_rate_table_free(http->reads);
     spl_certificate_free(http->certificate);
     pthread_mutex_destroy(&http->readiness.lock);
     explicit_bzero(http->parts.secret, sizeof(http->parts.secret));

@@ -32,6 +32,7 @@ struct spl_http {
     struct MHD_Daemon *daemon;
     spl_guard *guard;
     spl_anonymous *anonymous;
+    spl_rate_table *reads;        /* recorded in the audit log, by client, address, job and file */
     spl_certificate *certificate; /* NULL without TLS */
     spl_error certificate_error;  /* the last in the log */
     spl_listen_address address;
