@@ -44,8 +44,11 @@ const cli_command cli_keys_command = {
     .synopsis = "add [OPTION...] NAME | list | rotate NAME | revoke NAME",
     .summary =
         "Adds, lists, replaces and revokes API keys of the service. A new key is printed once "
-        "and kept only as its hash. A client keeps its jobs when its key is rotated; a name "
-        "that is added again after it was revoked is another client. A service that runs takes "
+        "and kept only as its hash. A client keeps its jobs, links and webhook "
+        "secret when its key is rotated; a name that is added again after it was revoked is "
+        "another "
+        "client. Replace a key that leaked by revoke and add: rotate keeps what it gave out. A "
+        "service that runs takes "
         "changes when it gets SIGHUP.",
     .options = options,
     .option_count = SPL_ARRAY_SIZE(options),

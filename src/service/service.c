@@ -385,6 +385,8 @@ static void reload(running_service *service) {
         spl_log(SPL_LOG_ERROR, "service.keys_not_reloaded", SPL_TEXT("error", error.message));
     else
         spl_log(SPL_LOG_INFO, "service.reloaded");
+    if (status == 0 && service->role == SPL_SERVES)
+        spl_jobs_cancel_revoked(service->jobs);
     const spl_audit_event event = {
         .actor = "system", .action = "key.reload", .outcome = status < 0 ? "internal" : "ok"};
     (void)!spl_audit_write(service->audit, &event, &error);

@@ -265,6 +265,21 @@ def test_what_a_revoked_key_gave_out_ends_with_it(serve, receiver, song):
     assert "revoked" in given_up[0]["error"] and len(receiver.requests) == tries
 
 
+def test_jobs_of_a_revoked_key_are_canceled(service, endless, song):
+    """The jobs that run and those that wait. Jobs of other clients stay, and are next."""
+    bob = service.add_key("bob-of-the-queue")
+    ids = [endless(bob, number)["id"] for number in range(service.at_once + 2)]
+    for id in ids[:service.at_once]:
+        bob.wait(id, "running")
+    other = service.submit(song)["id"]
+    keys(service, "rotate", "bob-of-the-queue")
+    assert not service.log("job.revoked")
+    keys(service, "revoke", "bob-of-the-queue")
+    assert service.wait(other)["status"] == "succeeded"
+    wait_until(lambda: {line["id"] for line in service.log("job.revoked")} == set(ids), what="the end of all jobs")
+    assert service.metric("spleeter_queue_depth") == 0
+
+
 # --------------------------------------------------------------------------- tokens
 
 

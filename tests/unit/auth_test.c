@@ -200,6 +200,32 @@ static void keys_come_and_go(void **state) {
     spl_keyring_free(ring);
 }
 
+/* A reader belongs to the client, not to its name. */
+static void readers_of_revoked_clients_are_marked(void **state) {
+    (void)state;
+    char key[64], listing[1000] = "";
+    assert_int_equal(spl_keys_add(folder, "alice", "user", NULL, &defaults, key, NULL), 0);
+    assert_int_equal(spl_keys_add(folder, "old", "reader", "alice", &defaults, key, NULL), 0);
+    assert_int_equal(spl_keys_add(folder, "first", "reader", "default", &defaults, key, NULL), 0);
+    assert_int_equal(spl_keys_revoke(folder, "alice", NULL), 0);
+    assert_int_equal(spl_keys_add(folder, "alice", "user", NULL, &defaults, key, NULL), 0);
+    assert_int_equal(spl_keys_add(folder, "new", "reader", "alice", &defaults, key, NULL), 0);
+    FILE *stream = fmemopen(listing, sizeof(listing), "w");
+    assert_int_equal(spl_keys_list(folder, stream, NULL), 0);
+    fclose(stream);
+    assert_non_null(strstr(listing, "  of alice (revoked)  "));
+    assert_non_null(strstr(listing, "  of alice  "));
+    assert_non_null(strstr(listing, "  of default  "));
+    json_t *list;
+    assert_int_equal(spl_keys_to_json(folder, &list, NULL), 0);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        const bool old = strcmp(json_string_value(json_object_get(item, "name")), "old") == 0;
+        assert_int_equal(json_is_true(json_object_get(item, "of_revoked")), old);
+    }
+    json_decref(list);
+}
+
 /* Looks up the principal of a key. Returns false if the key is unknown. */
 static bool look_up(const char *first_key, const char *key, spl_principal *ret_principal) {
     spl_keyring *ring;
@@ -659,6 +685,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(open_key_files, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(only_regular_files_are_read, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(files_of_other_users_are_refused, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(readers_of_revoked_clients_are_marked, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(folders_of_others_are_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(files_may_be_open_to_the_group_of_the_folder, make_folder,

@@ -40,8 +40,9 @@ struct spl_auth {
     const spl_settings *settings;
     spl_quota quota; /* of principals without their own */
     uint8_t link_key[32], session_key[32];
-    pthread_rwlock_t lock; /* protects ring */
+    pthread_rwlock_t lock; /* protects the rings */
     spl_keyring *ring;
+    spl_keyring *earlier; /* before the last reload; NULL: there was none */
     spl_jwt_policy jwt;
     spl_jwks_source *jwks; /* NULL: tokens are not accepted */
     spl_rate_table *requests, *failures, *session_rates;
@@ -104,7 +105,8 @@ int spl_auth_reload(spl_auth *auth, spl_error *ret_error) {
     if (status < 0)
         return status;
     pthread_rwlock_wrlock(&auth->lock);
-    spl_keyring *old = auth->ring;
+    spl_keyring *old = auth->earlier;
+    auth->earlier = auth->ring;
     auth->ring = ring;
     pthread_rwlock_unlock(&auth->lock);
     spl_keyring_free(old);
@@ -124,6 +126,7 @@ void spl_auth_free(spl_auth *auth) {
     spl_rate_table_free(auth->requests);
     spl_jwks_source_free(auth->jwks);
     spl_keyring_free(auth->ring);
+    spl_keyring_free(auth->earlier);
     pthread_rwlock_destroy(&auth->lock);
     explicit_bzero(auth->link_key, sizeof(auth->link_key));
     explicit_bzero(auth->session_key, sizeof(auth->session_key));
@@ -231,6 +234,20 @@ bool spl_auth_has_client(spl_auth *auth, const char *client) {
         return strcmp(client, DEVELOPER) == 0 ? is_keyless(auth) : auth->jwks != NULL;
     pthread_rwlock_rdlock(&auth->lock);
     const bool found = spl_keyring_has_client(auth->ring, client);
+    pthread_rwlock_unlock(&auth->lock);
+    return found;
+}
+
+bool spl_auth_next_revoked(spl_auth *auth, size_t *position, char ret_client[64]) {
+    bool found = false;
+    pthread_rwlock_rdlock(&auth->lock);
+    const size_t count = auth->earlier ? spl_keyring_count(auth->earlier) : 0;
+    while (!found && *position < count) {
+        const char *client = spl_keyring_get(auth->earlier, (*position)++)->id;
+        found = !spl_keyring_has_client(auth->ring, client);
+        if (found)
+            snprintf(ret_client, 64, "%s", client);
+    }
     pthread_rwlock_unlock(&auth->lock);
     return found;
 }

@@ -50,6 +50,10 @@ SPL_WARN_UNUSED int spl_auth_check(spl_auth *auth, const char *x_api_key, const 
 /* Whether `client` (an spl_principal.id) can still authenticate: its key exists, or tokens are
  * accepted. The client's webhooks end when it cannot. Thread-safe. */
 bool spl_auth_has_client(spl_auth *auth, const char *client);
+/* Lists the clients whose keys the last spl_auth_reload took away: each call returns the next one
+ * after *position, which starts at 0, or false if there are no more. Call it from the thread that
+ * reloads. */
+bool spl_auth_next_revoked(spl_auth *auth, size_t *position, char ret_client[64]);
 /* Counts a failed attempt from `address`; an IPv6 client is its /64. Beyond 60 a minute *problem
  * becomes RATE_LIMITED. Always returns PERMISSION. Thread-safe. */
 int spl_auth_fail(spl_auth *auth, const char *address, spl_problem *problem);

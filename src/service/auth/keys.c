@@ -284,6 +284,18 @@ int spl_keys_revoke(const char *data_dir, const char *name, spl_error *ret_error
     return spl_key_file_write(data_dir, &file, ret_error);
 }
 
+/* Whether the client of a reader still has a key. */
+static bool has_client_of(const spl_key_file *file, const spl_key *reader) {
+    char client[64];
+    spl_key_client(&(spl_key){.name = FIRST_NAME}, client);
+    bool found = strcmp(client, reader->of) == 0;
+    for (size_t i = 0; i < file->count && !found; i++) {
+        spl_key_client(&file->keys[i], client);
+        found = strcmp(client, reader->of) == 0;
+    }
+    return found;
+}
+
 int spl_keys_list(const char *data_dir, FILE *stream, spl_error *ret_error) {
     SPL_CLEANUP(spl_key_file_free) spl_key_file file = {0};
     const int status = spl_key_file_read(data_dir, &file, NULL, ret_error);
@@ -293,8 +305,8 @@ int spl_keys_list(const char *data_dir, FILE *stream, spl_error *ret_error) {
         const spl_key *key = &file.keys[i];
         fprintf(stream, "%-24s %-8s %s", key->name, spl_role_name(key->role), key->created);
         if (*key->of)
-            fprintf(stream, "  of %.*s", (int)strcspn(key->of + strlen("key:"), "#"),
-                    key->of + strlen("key:"));
+            fprintf(stream, "  of %.*s%s", (int)strcspn(key->of + strlen("key:"), "#"),
+                    key->of + strlen("key:"), has_client_of(&file, key) ? "" : " (revoked)");
         if (key->quota.rate_per_minute)
             fprintf(stream, "  %u request%s a minute", key->quota.rate_per_minute,
                     SPL_PLURAL(key->quota.rate_per_minute));
@@ -332,6 +344,8 @@ int spl_keys_to_json(const char *data_dir, json_t **ret_array, spl_error *ret_er
         if (object && *key->of)
             json_object_set_new(object, "of",
                                 json_stringn(key->of + begin, strcspn(key->of + begin, "#")));
+        if (object && *key->of)
+            json_object_set_new(object, "of_revoked", json_boolean(!has_client_of(&file, key)));
         if (json_array_append_new(array, object) < 0) {
             json_decref(array);
             return spl_fail_memory(ret_error);

@@ -129,6 +129,9 @@ void spl_jobs_wait(spl_jobs *jobs, const char *id, int64_t version, unsigned tim
 /* Problems: NOT_FOUND, CONFLICT (the job has already ended). */
 SPL_WARN_UNUSED int spl_jobs_cancel(spl_jobs *jobs, const spl_principal *principal,
                                     const char *address, const char *id, spl_problem *ret_problem);
+/* Cancels the queued and running jobs of the clients whose keys the last reload took away
+ * (spl_auth_next_revoked). Failures are logged. */
+void spl_jobs_cancel_revoked(spl_jobs *jobs);
 SPL_WARN_UNUSED int spl_jobs_delete(spl_jobs *jobs, const spl_principal *principal,
                                     const char *address, const char *id, spl_problem *ret_problem);
 

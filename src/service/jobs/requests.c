@@ -17,6 +17,7 @@
 /* A page of a list examines at most this many jobs, so that its cost does not depend on how many a
  * client has. */
 #define LIST_EXAMINES      2000
+#define REVIEWED_AT_ONCE   200
 
 /* ------------------------------------------------------------------------ idempotency ---- */
 
@@ -116,14 +117,29 @@ void spl_jobs_wait(spl_jobs *jobs, const char *id, int64_t version, unsigned tim
 
 /* Canceling and deleting succeed even if the audit log can't be written, because they are how a
  * full disk is emptied. */
-static void note(spl_jobs *jobs, const spl_principal *principal, const char *address,
-                 const char *action, const char *id) {
-    const spl_audit_event event = {.actor = principal->id,
-                                   .action = action,
-                                   .object = id,
-                                   .address = address,
-                                   .outcome = "ok"};
+static void note(spl_jobs *jobs, const char *actor, const char *address, const char *action,
+                 const char *id) {
+    const spl_audit_event event = {
+        .actor = actor, .action = action, .object = id, .address = address, .outcome = "ok"};
     (void)!spl_audit_write(jobs->audit, &event, NULL);
+}
+
+/* Errors: as the store's cancel. */
+static int cancel(spl_jobs *jobs, const spl_job *job, spl_error *ret_error) {
+    spl_store_finish end = {.state = SPL_JOB_CANCELED, .now_ms = spl_jobs_now_ms(jobs)};
+    end.expires_ms = end.now_ms + INT64_C(1000) * jobs->settings->retention_s;
+    spl_delivery delivery;
+    if (spl_webhook_of(job, &delivery))
+        end.delivery = &delivery;
+    bool now = false;
+    spl_error error;
+    const int status = SPL_STORE(jobs, cancel, job->owner, job->id, &end, &now, ret_error);
+    if (status == 0 && now) {
+        spl_metrics_job(SPL_OUTCOME_CANCELED, 0, 0);
+        if (SPL_BLOBS(jobs, remove_job, job->id, &jobs->stop, &error) < 0)
+            spl_jobs_log_failure(SPL_LOG_ERROR, "job.not_removed", &error);
+    }
+    return status;
 }
 
 int spl_jobs_cancel(spl_jobs *jobs, const spl_principal *principal, const char *address,
@@ -132,27 +148,67 @@ int spl_jobs_cancel(spl_jobs *jobs, const spl_principal *principal, const char *
     int status = get(jobs, principal->id, id, &job, ret_problem);
     if (status < 0)
         return status;
-    note(jobs, principal, address, "job.cancel", id);
-    spl_store_finish end = {.state = SPL_JOB_CANCELED, .now_ms = spl_jobs_now_ms(jobs)};
-    end.expires_ms = end.now_ms + INT64_C(1000) * jobs->settings->retention_s;
-    spl_delivery delivery;
-    if (spl_webhook_of(&job, &delivery))
-        end.delivery = &delivery;
-    bool now = false;
+    note(jobs, principal->id, address, "job.cancel", id);
     spl_error error;
-    status = SPL_STORE(jobs, cancel, principal->id, id, &end, &now, &error);
+    status = cancel(jobs, &job, &error);
     if (status == SPL_E_ARGUMENT)
         return spl_refuse(ret_problem, SPL_PROBLEM_CONFLICT, "the job has already ended");
     if (status == SPL_E_NOT_FOUND)
         return spl_refuse(ret_problem, SPL_PROBLEM_NOT_FOUND, "there is no such job");
     if (status < 0)
         return spl_jobs_refuse_failure(ret_problem, "job.not_canceled", &error);
-    if (now) {
-        spl_metrics_job(SPL_OUTCOME_CANCELED, 0, 0);
-        if (SPL_BLOBS(jobs, remove_job, id, &jobs->stop, &error) < 0)
-            spl_jobs_log_failure(SPL_LOG_ERROR, "job.not_removed", &error);
-    }
     return 0;
+}
+
+static void cancel_revoked(spl_jobs *jobs, const spl_job *job) {
+    spl_error error;
+    if (job->cancel_requested)
+        return;
+    note(jobs, "system", NULL, "job.cancel", job->id);
+    const int status = cancel(jobs, job, &error);
+    if (status == 0)
+        spl_log(SPL_LOG_INFO, "job.revoked", SPL_TEXT("id", job->id),
+                SPL_TEXT("owner", job->owner));
+    else if (status != SPL_E_ARGUMENT && status != SPL_E_NOT_FOUND) /* else it has ended */
+        spl_jobs_log_failure(SPL_LOG_ERROR, "job.not_canceled", &error);
+}
+
+/* Cancels a page of the client's jobs. *cursor is that of the next page. */
+static int cancel_page(spl_jobs *jobs, const char *client, char cursor[SPL_ID_SIZE],
+                       spl_error *ret_error) {
+    const spl_store_filter filter = {.owner = client,
+                                     .states = 1 << SPL_JOB_QUEUED | 1 << SPL_JOB_RUNNING,
+                                     .before_id = *cursor ? cursor : NULL,
+                                     .limit = REVIEWED_AT_ONCE,
+                                     .examine_max = LIST_EXAMINES};
+    spl_job *list;
+    size_t count;
+    char next[SPL_ID_SIZE];
+    const int status = SPL_STORE(jobs, list, &filter, &list, &count, next, ret_error);
+    if (status < 0)
+        return status;
+    for (size_t i = 0; i < count; i++) {
+        cancel_revoked(jobs, &list[i]);
+        spl_job_free(&list[i]);
+    }
+    free(list);
+    memcpy(cursor, next, sizeof(next));
+    return 0;
+}
+
+void spl_jobs_cancel_revoked(spl_jobs *jobs) {
+    size_t position = 0;
+    char client[64];
+    while (spl_auth_next_revoked(jobs->auth, &position, client)) {
+        char cursor[SPL_ID_SIZE] = "";
+        spl_error error;
+        int status;
+        do {
+            status = cancel_page(jobs, client, cursor, &error);
+        } while (status == 0 && *cursor);
+        if (status < 0)
+            spl_jobs_log_failure(SPL_LOG_ERROR, "job.not_canceled", &error);
+    }
 }
 
 int spl_jobs_delete(spl_jobs *jobs, const spl_principal *principal, const char *address,
@@ -161,7 +217,7 @@ int spl_jobs_delete(spl_jobs *jobs, const spl_principal *principal, const char *
     int status = get(jobs, principal->id, id, &job, ret_problem);
     if (status < 0)
         return status;
-    note(jobs, principal, address, "job.delete", id);
+    note(jobs, principal->id, address, "job.delete", id);
     spl_error error;
     status = SPL_STORE(jobs, remove, principal->id, id, &error);
     if (status == SPL_E_NOT_FOUND)
