@@ -270,3 +270,11 @@ def test_one_bad_song_does_not_stop_the_others(two_stems):
     bad, good = json.loads(done.stdout)["songs"]
     assert "no estimates" in bad["error"] and bad["name"] == "bad"
     check(good["stems"], GOLDEN["two_stems"])
+
+
+def test_too_many_stems(tmp_path):
+    stems = {f"stem{i}": np.ones((100, 2), "f4") for i in range(17)}
+    write_stems(tmp_path / "truth/song", stems)
+    write_stems(tmp_path / "estimates/song", stems)
+    done = run("--estimates", tmp_path / "estimates", tmp_path / "truth", code=7)
+    assert "song: there are 17 stems, and at most 16 can be evaluated together" in done.stderr

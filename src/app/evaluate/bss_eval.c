@@ -222,7 +222,7 @@ static int factor(evaluation *e, unsigned first, unsigned count, spl_fft_scratch
             }
         }
     }
-    return spl_toeplitz_factor(blocks, size, TAPS, ret_matrix, ret_error);
+    return spl_toeplitz_factor(blocks, size, TAPS, &e->source->stop, ret_matrix, ret_error);
 }
 
 /* Task 0 is the matrix of all stems, since it takes longest. */
@@ -270,8 +270,10 @@ static void filter_task(void *user, size_t task, unsigned thread) {
     evaluation *e = user;
     const unsigned i = (unsigned)task, stem = e->stem_of[i];
     spl_fft_scratch *scratch = &e->work[thread].fft;
-    if (find_filters(e, e->matrices[i], i, 1, stem, scratch, e->own_filters + 2 * i,
-                     &e->errors[i]) == 0)
+    if (spl_stop_requested(&e->source->stop))
+        spl_fail(&e->errors[i], SPL_E_CANCELED, "interrupted");
+    else if (find_filters(e, e->matrices[i], i, 1, stem, scratch, e->own_filters + 2 * i,
+                          &e->errors[i]) == 0)
         (void)find_filters(e, e->matrices[e->active], 0, e->active, stem, scratch,
                            e->all_filters + (size_t)i * 2 * e->active, &e->errors[i]);
 }

@@ -12,11 +12,11 @@
 #ifndef SPL_APP_EVALUATE_BSS_EVAL_H
 #define SPL_APP_EVALUATE_BSS_EVAL_H
 
-#include "base/error.h"
+#include "app/audio/audio.h"
 #include "base/pool.h"
 
-/* Provides the stems' samples: interleaved stereo at 44,100 Hz. Both functions are called on the
- * thread that called spl_bss_eval. */
+/* Provides the stems' samples: interleaved stereo at 44,100 Hz. `read` and `rewind` are called on
+ * the thread that called spl_bss_eval. */
 typedef struct spl_bss_source {
     void *user;
     unsigned stems;
@@ -25,6 +25,7 @@ typedef struct spl_bss_source {
      * (less than `count` at the end), or a negative status. */
     int (*read)(void *user, unsigned signal, float *samples, unsigned count, spl_error *ret_error);
     int (*rewind)(void *user, spl_error *ret_error);
+    spl_stop stop; /* thread-safe: polled on the pool's threads too */
 } spl_bss_source;
 
 /* In dB. INFINITY: no error of this kind. NAN: undefined, because a true stem or an estimate is

@@ -17,6 +17,12 @@
 #define OTHER         "other"
 #define ACCOMPANIMENT "accompaniment"
 
+/* The factored matrix of 16 stems takes 1 GiB, and grows with the square. */
+#define STEMS_MAX 16
+
+/* Each song has a decoder for each file, and a codec helper behind each decoder. */
+#define SONGS_AT_ONCE_MAX 8u
+
 /* An open file whose samples are summed into a signal. */
 typedef struct signal_input {
     int fd;
@@ -170,6 +176,11 @@ static int match_stem(const song_job *job, const char *name, signal_sum *sum,
 }
 
 static int make_signals(song_job *job, unsigned stems, spl_error *ret_error) {
+    if (stems > STEMS_MAX)
+        return spl_fail(ret_error, SPL_E_LIMIT,
+                        "%s: there are %u stems, and at most %d can be evaluated together; leave "
+                        "some out",
+                        job->song->name, stems, STEMS_MAX);
     job->names = calloc(stems, sizeof(*job->names));
     job->signals = calloc(2 * (size_t)stems, sizeof(*job->signals));
     if (!job->names || !job->signals)
@@ -306,8 +317,11 @@ static int evaluate_song(song_job *job, bool single, unsigned threads, spl_song_
                                           : use_model(job, threads, ret_error)) < 0 ||
         (status = match_stems(job, ret_error)) < 0 || (status = start_decoders(job, ret_error)) < 0)
         return status;
-    const spl_bss_source source = {
-        .user = job, .stems = job->stems, .read = read_signal, .rewind = start_decoders};
+    const spl_bss_source source = {.user = job,
+                                   .stems = job->stems,
+                                   .read = read_signal,
+                                   .rewind = start_decoders,
+                                   .stop = job->options->pipeline.stop};
     spl_error error;
     status = spl_bss_eval(&source, job->pool, scoring_progress, job, &scores->bss, &error);
     if (status < 0)
@@ -345,7 +359,7 @@ static void evaluate_task(void *user, size_t number, unsigned thread) {
 int spl_evaluate(const spl_songs *songs, const spl_evaluate_options *options,
                  spl_song_scores **ret_scores, spl_error *ret_error) {
     const unsigned threads = options->threads ? options->threads : spl_cpu_count();
-    const unsigned at_once = (unsigned)SPL_MIN((size_t)threads, songs->count);
+    const unsigned at_once = (unsigned)SPL_MIN(SPL_MIN(threads, SONGS_AT_ONCE_MAX), songs->count);
     all_songs all = {
         .songs = songs,
         .options = options,

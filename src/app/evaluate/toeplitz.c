@@ -135,15 +135,16 @@ static bool step(const generator *g, size_t row, double *column) {
     return true;
 }
 
-/* Factors with `noise` added to each channel's power; false when it is not positive definite. */
+/* Factors with `noise` added to each channel's power; false when it is not positive definite, or
+ * the work has to stop. */
 static bool factor(spl_toeplitz *matrix, generator *g, const double *blocks, double noise,
-                   double *root) {
+                   const spl_stop *stop, double *root) {
     if (!root_of_first_block(blocks, matrix->scale, matrix->size, noise, root))
         return false;
     generator_fill(g, blocks, matrix->scale, root, noise);
     double *column = matrix->columns;
     for (size_t row = 0; row < matrix->order; row++) {
-        if (!step(g, row, column))
+        if (spl_stop_requested(stop) || !step(g, row, column))
             return false;
         column += matrix->order - row;
     }
@@ -154,8 +155,8 @@ static void toeplitz_free_p(spl_toeplitz **matrix) {
     spl_toeplitz_free(*matrix);
 }
 
-int spl_toeplitz_factor(const double *blocks, size_t size, size_t lags, spl_toeplitz **ret_matrix,
-                        spl_error *ret_error) {
+int spl_toeplitz_factor(const double *blocks, size_t size, size_t lags, const spl_stop *stop,
+                        spl_toeplitz **ret_matrix, spl_error *ret_error) {
     const size_t order = size * lags;
     SPL_CLEANUP(toeplitz_free_p) spl_toeplitz *matrix = calloc(1, sizeof(*matrix));
     SPL_CLEANUP(generator_clear) generator g = {.size = size, .order = order};
@@ -180,10 +181,12 @@ int spl_toeplitz_factor(const double *blocks, size_t size, size_t lags, spl_toep
         matrix->scale[i] = power > SILENT * largest ? 1 / sqrt(power) : 0;
     }
     for (double noise = NOISE_MIN; noise <= NOISE_MAX; noise *= NOISE_STEP) {
-        if (factor(matrix, &g, blocks, noise, root)) {
+        if (factor(matrix, &g, blocks, noise, stop, root)) {
             *ret_matrix = SPL_STEAL(matrix);
             return 0;
         }
+        if (spl_stop_requested(stop))
+            return spl_fail(ret_error, SPL_E_CANCELED, "interrupted");
     }
     return spl_fail(ret_error, SPL_E_FORMAT,
                     "the correlations of the references cannot be inverted");

@@ -6,17 +6,18 @@
 #ifndef SPL_APP_EVALUATE_TOEPLITZ_H
 #define SPL_APP_EVALUATE_TOEPLITZ_H
 
-#include "base/error.h"
+#include "app/audio/audio.h"
 
 typedef struct spl_toeplitz spl_toeplitz;
 
 /* Factors the symmetric matrix of order n = lags * size whose block (a, b), a >= b, is
  * blocks[a - b]; `blocks` is [lags][size][size]. White noise of 1e-12 of each channel's power is
  * added, and up to 1e-6 if rounding still makes the matrix singular. Takes n * n / 2 doubles.
- * *ret_matrix is owned by the caller. Errors: MEMORY, FORMAT (far from positive definite, or not
- * finite). */
+ * `stop` is polled for each of the n columns. *ret_matrix is owned by the caller. Errors: MEMORY,
+ * FORMAT (far from positive definite, or not finite), CANCELED. */
 SPL_WARN_UNUSED int spl_toeplitz_factor(const double *blocks, size_t size, size_t lags,
-                                        spl_toeplitz **ret_matrix, spl_error *ret_error);
+                                        const spl_stop *stop, spl_toeplitz **ret_matrix,
+                                        spl_error *ret_error);
 
 /* Solves for two right-hand sides at once: replaces the n elements of each by the solution x of
  * matrix * x = b. Element i of block `lag` is at [lag * size + i]. */
