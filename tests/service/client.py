@@ -3,6 +3,7 @@
 import http.client
 import json
 import secrets
+import socket
 import time
 
 
@@ -66,6 +67,22 @@ class Client:
             return Answer(response)
         finally:
             connection.close()
+
+    def stall(self, path, **headers):
+        """Requests a file, and reads no more of the answer than its status and what comes with it.
+        Returns (socket, bytes read, the request's id)."""
+        id = secrets.token_hex(16)
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(300)
+        client.connect(("127.0.0.1", self.port))
+        headers = {"X-API-KEY": self.key, "X-Request-Id": id, "X-Spleeterd-Page": "1", "Connection": "close",
+                   **{name.replace("_", "-"): value for name, value in headers.items()}}
+        lines = [f"GET {path} HTTP/1.1", "Host: x", *(f"{name}: {value}" for name, value in headers.items() if value)]
+        client.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
+        start = client.recv(1000)
+        assert start.startswith(b"HTTP/1.1 20"), start
+        return client, start, id
 
     def get(self, path, **headers):
         return self.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})

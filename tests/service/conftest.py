@@ -214,6 +214,20 @@ class Service(Client):
         assert all({"time", "level", "event"} <= line.keys() for line in lines)
         return [line for line in lines if event in (None, line["event"])]
 
+    def deleted_files(self):
+        """Returns the deleted files of jobs that the processes still hold open."""
+        found = []
+        for process in self.processes:
+            for link in pathlib.Path(f"/proc/{process.pid}/fd").iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    found.append(os.readlink(link))
+        return [path for path in found if path.endswith("(deleted)") and str(self.data / "blobs") in path]
+
+    def cut_answers(self, ids):
+        """Returns the ids of the requests among `ids` whose answers did not come to their end."""
+        return {line["request_id"] for line in self.log("http.request")
+                if line.get("request_id") in ids and not line["complete"]}
+
     def metric(self, series):
         """Returns the value of a series, such as
         'spleeter_files_processed_total{outcome="failed"}'; 0 if it is absent. Values are summed

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: MIT
 """Access control: keys, roles, tokens, other clients' jobs, rates and quotas."""
+import concurrent.futures
 import http.client
 import signal
 import subprocess
+import threading
+import time
 
+import numpy as np
 import pytest
 
-from client import Client
-from conftest import KEY, PROGRAM, environment, wait_until, wav_bytes
+from client import Answer, Client, form
+from conftest import KEY, PROGRAM, environment, wait_until, wav_bytes, wav_of
 
+LEEWAY_S = 30  # SPLEETER_JWT_LEEWAY_S
 UNKNOWN = "01932e5b-7f1c-7abc-8def-0123456789ab"
 
 # Each route with an id: method, path after the id, body.
@@ -230,6 +235,99 @@ def test_growing_stems_end_with_their_key(serve, endless, change):
         assert heir.job(id)["status"] == "running"
 
 
+@pytest.mark.parametrize("change", ["revoke", "rotate", "sign out"])
+def test_downloads_end_with_their_credential(serve, change):
+    """Also those of complete files, which the kernel sends. Links outlive a replaced key."""
+    service = serve(MIN_RATE_BYTES_S=0)
+    bob = service.add_key("bob")
+    id = bob.separate(wav_of(np.zeros((8000 * 60, 1)), 8000), options={"bit_depth": "float"})["id"]
+    path = f"/v1/jobs/{id}/stems/vocals.wav"
+    link = bob.post_json(f"/v1/jobs/{id}/links", {"file": "vocals.wav"}).json()["url"]
+    cookie = bob.request("POST", "/v1/session").headers["Set-Cookie"].split(";")[0]
+    stranger = Client(service.port, None)
+    streams = {"key": bob.stall(path), "session": stranger.stall(path, Cookie=cookie), "link": stranger.stall(link)}
+    ids = {name: id for name, (_, _, id) in streams.items()}
+    ended = {"revoke": ["key", "session", "link"], "rotate": ["key", "session"], "sign out": ["session"]}[change]
+    if change == "sign out":
+        assert stranger.request("DELETE", "/v1/session", headers={"Cookie": cookie, "X-Spleeterd-Page": "1"}).status == 204
+    else:
+        keys(service, change, "bob")
+    wait_until(lambda: service.cut_answers(set(ids.values())) == {ids[name] for name in ended}, what="the end of the answers")
+    for client, _, _ in streams.values():
+        client.close()
+
+
+def begin(client, path, body, headers):
+    """Sends a request except for the last bytes of its body. Returns the connection, and a function
+    that sends them and returns the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=300)
+    connection.putrequest("POST", path)
+    for name, value in {"X-API-KEY": client.key, "Content-Length": len(body), **headers}.items():
+        if value is not None:
+            connection.putheader(name, value)
+    connection.endheaders()
+    connection.send(body[:-10])
+
+    def finish():
+        connection.send(body[-10:])
+        answer = Answer(connection.getresponse())
+        connection.close()
+        return answer
+
+    return finish
+
+
+@pytest.mark.parametrize("change", ["revoke", "rotate"])
+def test_uploads_end_with_their_key(serve, song, change):
+    """A request whose body began before a revocation creates nothing after it."""
+    service = serve()
+    bob = service.add_key("bob")
+    id = bob.separate(song)["id"]
+    body, type = form({}, song)
+    requests = [begin(bob, "/v1/jobs", body, {"Content-Type": type}), begin(bob, "/separate", body, {"Content-Type": type}),
+                begin(bob, "/v1/jobs?filename=a.wav", song, {"Content-Type": "audio/wav"}),
+                begin(bob, f"/v1/jobs/{id}/links", b'{"file": "vocals.wav"}', {"Content-Type": "application/json"})]
+    heir = keys(service, change, "bob")
+    for finish in requests:
+        answer = finish()
+        assert (answer.status, answer.problem()) == (401, "unauthorized")
+    assert service.files("incoming") == []
+    if change == "rotate":
+        assert [job["id"] for job in heir.get("/v1/jobs").json()["jobs"]] == [id]
+
+
+def test_a_separation_that_waits_ends_with_its_key(serve, endless):
+    service = serve()
+    bob = service.add_key("bob")
+    body, type = form({}, endless.content, "endless.flac", "audio/flac")
+    finish = begin(bob, "/separate", body, {"Content-Type": type})
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answer = pool.submit(finish)
+        wait_until(lambda: any(job["status"] == "running" for job in bob.get("/v1/jobs").json()["jobs"]), what="a job that runs")
+        keys(service, "revoke", "bob")
+        assert answer.result().problem() == "unauthorized"
+    wait_until(lambda: service.metric('spleeter_files_processed_total{outcome="canceled"}'), what="the end of the job")
+
+
+def test_fetches_end_with_their_key(serve, receiver, song):
+    asked, ended = threading.Event(), threading.Event()
+
+    def answer(_request):
+        asked.set()
+        ended.wait()
+        return 200, song
+
+    receiver.answer = answer
+    service = serve(SOURCE_ALLOW="127.0.0.0/8", MIN_RATE_BYTES_S=0)
+    bob = service.add_key("bob")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        fetch = pool.submit(bob.post_json, "/v1/jobs", {"source_url": f"{receiver.url}/a.wav"})
+        assert asked.wait(60)
+        keys(service, "revoke", "bob")
+        assert fetch.result().problem() == "unauthorized"
+        ended.set()
+
+
 def test_events_end_with_their_session(service, endless):
     id = endless(service)["id"]
     cookie = service.request("POST", "/v1/session").headers["Set-Cookie"].split(";")[0]
@@ -300,6 +398,15 @@ def test_tokens(federated, jwks, song):
         assert bearer(federated, wrong).status == 401
     assert bearer(federated, jwks.token(scope="metrics:read")).status == 403
     assert federated.get("/v1/jobs").status == 200, "keys go on beside tokens"
+
+
+def test_a_token_may_expire_during_an_upload(federated, jwks, song):
+    token = jwks.token(exp=int(time.time()) + 5 - LEEWAY_S)
+    body, type = form({}, song)
+    finish = begin(Client(federated.port, None), "/v1/jobs", body, {"Content-Type": type, "Authorization": f"Bearer {token}"})
+    wait_until(lambda: bearer(federated, token).status == 401, what="the end of the token")
+    answer = finish()
+    assert answer.status == 202, answer
 
 
 def test_each_subject_has_jobs_of_its_own(federated, jwks, song):

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Stems as files: ranges, ETags, growing files, the zip, links without a key."""
+import contextlib
 import http.client
 import io
 import os
 import pathlib
 import socket
+import sqlite3
 import time
 import zipfile
 
+import numpy as np
 import pytest
 
 from client import Client
-from conftest import wait_until
+from conftest import wait_until, wav_of
 
 
 @pytest.fixture(scope="module")
@@ -195,3 +198,60 @@ def test_expired_files_are_gone(serve, song):
     answer = service.stem(job["id"], "vocals.wav")
     assert (answer.status, answer.problem()) == (410, "gone")
     wait_until(lambda: service.files("blobs") == [], what="an end of its files")
+
+
+def read_all(client, start):
+    """Reads the rest of an answer, and returns the length of its body."""
+    length = len(start.split(b"\r\n\r\n", 1)[1])
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    with contextlib.suppress(ConnectionResetError):
+        while part := client.recv(1 << 20):
+            length += len(part)
+    client.close()
+    return length
+
+
+def delete(service, id):
+    assert service.delete(f"/v1/jobs/{id}").status == 204
+
+
+def expire(service, id):
+    with contextlib.closing(sqlite3.connect(service.data / "jobs.db", timeout=60)) as database, database:
+        database.execute("UPDATE jobs SET expires_ms = ? WHERE id = ?", [int(time.time() * 1000), id])
+
+
+@pytest.mark.parametrize("end", [delete, pytest.param(expire, marks=pytest.mark.one_process("it changes SQLite's file"))])
+def test_downloads_end_with_their_job(serve, end):
+    """A client that reads slowly does not keep the files of a job that is gone. It may take as long
+    as it likes for those of another job."""
+    service = serve(MIN_RATE_BYTES_S=0)
+    silence = wav_of(np.zeros((8000 * 60, 1)), 8000)
+    gone, kept = [service.separate(silence, options={"bit_depth": "float", "duration": seconds})["id"] for seconds in (59, 8)]
+    link = service.post_json(f"/v1/jobs/{gone}/links", {"file": "vocals.wav"}).json()["url"]
+    stem, archive = "/v1/jobs/{}/stems/vocals.wav", "/v1/jobs/{}/stems.zip"
+    others = [service.stall(path.format(kept)) for path in (stem, archive)]
+    ended = [service.stall(stem.format(gone)), service.stall(stem.format(gone), Range="bytes=1-"), service.stall(archive.format(gone)),
+             Client(service.port, None).stall(link)]
+    end(service, gone)
+    ids = {id for _, _, id in ended}
+    wait_until(lambda: service.cut_answers(ids) == ids, what="the end of the answers")
+    assert service.deleted_files() == []
+    for client, _, _ in ended:
+        client.close()
+    whole = [int(service.request("HEAD", path.format(kept)).headers["Content-Length"]) for path in (stem, archive)]
+    assert [read_all(client, start) for client, start, _ in others] == whole
+
+
+@pytest.mark.one_process("what another machine writes comes when it is complete")
+@pytest.mark.parametrize("end", [Client.cancel, delete])
+def test_growing_files_end_with_their_job(serve, endless, end):
+    service = serve(MIN_RATE_BYTES_S=0)
+    id = endless(service)["id"]
+    wait_until(lambda: service.job(id)["outputs"], what="a stem that grows")
+    client, _, request = service.stall(f"/v1/jobs/{id}/stems/vocals.wav")
+    # More than the buffers of the connection take.
+    wait_until(lambda: sum(path.stat().st_size for path in (service.data / "blobs" / id).glob("vocals*")) > 24 << 20, what="enough bytes")
+    end(service, id)
+    wait_until(lambda: service.cut_answers({request}), what="the end of the answer")
+    wait_until(lambda: service.deleted_files() == [], what="the end of the file")
+    client.close()

@@ -191,6 +191,41 @@ static void lingering_behind_a_proxy(void **state) {
     }
 }
 
+/* The answer of a mark is shut down, and no later one of its connection. */
+static void readers(void **state) {
+    (void)state;
+    connection opened[3];
+    for (int i = 0; i < 3; i++) {
+        opened[i] = request_by("key");
+        spl_guard_reads(opened[i].guarded, &(spl_guard_reader){.job = "a", .fence = i});
+    }
+    spl_guard_reader *found;
+    size_t count;
+    assert_int_equal(spl_guard_readers(guard, &found, &count, NULL), 0);
+    assert_int_equal(count, 3);
+    spl_guard_idle(opened[2].guarded);
+    spl_guard_request(opened[2].guarded);
+    spl_guard_reads(opened[2].guarded, &(spl_guard_reader){.job = "b"});
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal(found[i].job, "a");
+        if (found[i].fence > 0)
+            spl_guard_end_reader(guard, found[i].number);
+    }
+    free(found);
+    assert_int_equal(receive(&opened[1]), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(is_closed(&opened[i]), i == 1);
+        spl_guard_idle(opened[i].guarded);
+    }
+    assert_int_equal(spl_guard_readers(guard, &found, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    free(found);
+    for (int i = 0; i < 3; i++) {
+        leave(&opened[i]);
+        close(opened[i].client);
+    }
+}
+
 static atomic_uint calls;
 static atomic_bool endless; /* there is always more to receive */
 
@@ -228,6 +263,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lingering, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lingering_behind_a_proxy, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(readers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(floods, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -227,11 +227,17 @@ static char *read_all(int fd, size_t *ret_size) {
     return bytes;
 }
 
+static int open_file(spl_jobs *jobs, const char *owner, const char *id, const char *file,
+                     spl_job_file *ret_file, spl_problem *ret_problem) {
+    const int status = spl_jobs_find_file(jobs, owner, id, file, ret_file, ret_problem);
+    return status < 0 ? status : spl_jobs_open_found(jobs, ret_file, NULL, ret_problem);
+}
+
 static char *read_output(jobs_fixture *fixture, const char *id, const char *file,
                          size_t *ret_size) {
     spl_job_file opened;
     spl_problem problem = {0};
-    if (spl_jobs_open_file(fixture->jobs, alice.id, id, file, NULL, &opened, &problem) < 0)
+    if (open_file(fixture->jobs, alice.id, id, file, &opened, &problem) < 0)
         fail_msg("%s: %s", file, problem.detail);
     assert_true(opened.blob.complete);
     SPL_CLEANUP(spl_close_p) int fd = opened.blob.fd;
@@ -336,14 +342,13 @@ static void describes_a_whole_job(void **state) {
     json_decref(manifest);
 
     spl_job_file file;
-    assert_int_equal(spl_jobs_open_file(fixture->jobs, alice.id, text_in(job, "id"), "all.wav",
-                                        NULL, &file, &problem),
-                     0);
+    assert_int_equal(
+        open_file(fixture->jobs, alice.id, text_in(job, "id"), "all.wav", &file, &problem), 0);
     close(file.blob.fd);
     assert_string_equal(file.media_type, "audio/wav");
     assert_string_equal(file.download_name, "Some Song - all.wav");
-    assert_true(spl_jobs_open_file(fixture->jobs, alice.id, text_in(job, "id"), "input", NULL,
-                                   &file, &problem) < 0);
+    assert_true(open_file(fixture->jobs, alice.id, text_in(job, "id"), "input", &file, &problem) <
+                0);
     assert_int_equal(problem.code, SPL_PROBLEM_NOT_FOUND);
 
     json_t *hidden;
@@ -493,8 +498,8 @@ static void cancels_and_deletes(void **state) {
     json_auto_t *stopped = wait_for_end(fixture, text_in(running, "id"));
     expect_status(stopped, "canceled");
     spl_job_file file;
-    assert_true(spl_jobs_open_file(fixture->jobs, alice.id, text_in(running, "id"), "vocals.wav",
-                                   NULL, &file, &problem) < 0);
+    assert_true(open_file(fixture->jobs, alice.id, text_in(running, "id"), "vocals.wav", &file,
+                          &problem) < 0);
     assert_int_equal(problem.code, SPL_PROBLEM_CONFLICT);
     assert_true(spl_jobs_cancel(fixture->jobs, &alice, NULL, text_in(running, "id"), &problem) < 0);
     assert_int_equal(problem.code, SPL_PROBLEM_CONFLICT);
@@ -518,8 +523,8 @@ static void plays_while_it_grows(void **state) {
     spl_job_file file = {0};
     spl_problem problem;
     while (file.blob.bytes == 0 && spl_now_s() < deadline_s) {
-        if (spl_jobs_open_file(fixture->jobs, alice.id, text_in(created, "id"), "vocals.wav", NULL,
-                               &file, &problem) < 0)
+        if (open_file(fixture->jobs, alice.id, text_in(created, "id"), "vocals.wav", &file,
+                      &problem) < 0)
             assert_int_equal(problem.code, SPL_PROBLEM_CONFLICT);
         else if (file.blob.bytes == 0)
             close(file.blob.fd);
@@ -735,8 +740,8 @@ static void expires(void **state) {
     json_auto_t *job = wait_while(fixture, text_in(created, "id"), "succeeded");
     expect_status(job, "expired");
     spl_job_file file;
-    assert_true(spl_jobs_open_file(fixture->jobs, alice.id, text_in(created, "id"), "vocals.wav",
-                                   NULL, &file, &problem) < 0);
+    assert_true(open_file(fixture->jobs, alice.id, text_in(created, "id"), "vocals.wav", &file,
+                          &problem) < 0);
     assert_int_equal(problem.code, SPL_PROBLEM_GONE);
     restart(fixture, 60);
     assert_true(folder_is_empty(fixture->folder, "blobs"));

@@ -1611,6 +1611,44 @@ static void old_rows_go_a_few_at_a_time(void **state) {
     }
 }
 
+static bool holds_file(job_id id, int64_t fence) {
+    spl_store_file file = {.job = id.text, .fence = fence, .held = true};
+    OK(check_files, &file, 1);
+    return file.held;
+}
+
+/* A job has the files of its last claim while it runs and when it has succeeded. */
+static void files_are_held(void **state) {
+    (void)state;
+    int64_t fence, later;
+    const job_id id = create("a");
+    assert_false(holds_file(id, 0));
+    claim(2000, &fence);
+    assert_true(holds_file(id, fence));
+    OK(release, id.text, fence, 2000, false);
+    assert_false(holds_file(id, fence));
+    claim(2000, &later);
+    assert_false(holds_file(id, fence));
+    const spl_store_finish success = success_at(2000), cancel = cancel_at(2000);
+    OK(finish, id.text, later, &success);
+    assert_true(holds_file(id, later));
+
+    const job_id canceled = create("a");
+    claim(2000, &fence);
+    OK(finish, canceled.text, fence, &cancel);
+    assert_false(holds_file(canceled, fence));
+
+    enum { FILES = 49 }; /* several queries */
+    spl_store_file files[FILES];
+    for (int i = 0; i < FILES; i++)
+        files[i] = (spl_store_file){.job = i % 2 ? id.text : canceled.text, .fence = later};
+    OK(check_files, files, FILES);
+    for (int i = 0; i < FILES; i++)
+        assert_int_equal(files[i].held, i % 2);
+    OK(remove, "a", id.text);
+    assert_false(holds_file(id, later));
+}
+
 static spl_idempotency reserve(const char *owner, const char *key, char **ret_answer) {
     spl_idempotency found = SPL_IDEMPOTENCY_NEW;
     char *fingerprint = NULL;
@@ -1992,6 +2030,7 @@ int main(void) {
         TEST(files_expire),
         TEST(old_rows_go_a_few_at_a_time),
         TEST(ended_sessions),
+        TEST(files_are_held),
         TEST(idempotency),
         TEST(one_of_many_reserves_a_key),
         TEST(deliveries),

@@ -378,6 +378,14 @@ int spl_session_open(spl_auth *auth, const spl_principal *principal, const char 
     return status;
 }
 
+/* Finds the key that authenticated `principal`. */
+static bool find_key_of(spl_auth *auth, const spl_principal *principal, spl_principal *ret_key) {
+    pthread_rwlock_rdlock(&auth->lock);
+    const bool found = spl_keyring_find_session(auth->ring, principal, ret_key);
+    pthread_rwlock_unlock(&auth->lock);
+    return found;
+}
+
 /* Updates the principal of a cookie to what is in force now. Returns false when its key was revoked
  * or tokens are no longer accepted. */
 static bool renew_session(spl_auth *auth, spl_principal *session) {
@@ -388,10 +396,7 @@ static bool renew_session(spl_auth *auth, spl_principal *session) {
         return strncmp(session->id, "jwt:", 4) == 0 && auth->jwks;
     }
     spl_principal key;
-    pthread_rwlock_rdlock(&auth->lock);
-    const bool found = spl_keyring_find_session(auth->ring, session, &key);
-    pthread_rwlock_unlock(&auth->lock);
-    if (!found)
+    if (!find_key_of(auth, session, &key))
         return false;
     key.expires_s = session->expires_s;
     memcpy(key.session, session->session, sizeof(key.session));
@@ -456,6 +461,17 @@ int spl_session_end(spl_auth *auth, const char *cookie, const char *address, int
     return auth->sessions.end(auth->sessions.user, session.session, session.expires_s) < 0
                ? refuse_unknown(ret_problem)
                : 0;
+}
+
+int spl_auth_revoked(spl_auth *auth, const spl_principal *principal, bool *ret_revoked) {
+    spl_principal key;
+    bool revoked = principal->credential[0] ? !find_key_of(auth, principal, &key)
+                                            : !spl_auth_has_client(auth, principal->id);
+    if (!revoked && principal->session[0] && auth->sessions.is_ended &&
+        auth->sessions.is_ended(auth->sessions.user, principal->session, &revoked) < 0)
+        return SPL_E_IO;
+    *ret_revoked = revoked;
+    return 0;
 }
 
 static int take(spl_auth *auth, const char *name, unsigned limit, const char *setting,

@@ -91,6 +91,13 @@ SPL_WARN_UNUSED int spl_session_check(spl_auth *auth, const char *cookie, const 
 SPL_WARN_UNUSED int spl_session_end(spl_auth *auth, const char *cookie, const char *address,
                                     int64_t now_s, spl_problem *ret_problem);
 
+/* Finds out whether the credential of `principal` was revoked after it had authenticated a request:
+ * its key was revoked or rotated, its session ended, or tokens are no longer accepted. That a token
+ * or session expires in the meantime is no revocation. Errors: IO (the record of ended sessions
+ * cannot be read). Thread-safe. */
+SPL_WARN_UNUSED int spl_auth_revoked(spl_auth *auth, const spl_principal *principal,
+                                     bool *ret_revoked);
+
 /* Takes one request from a rate that several processes share. `name` regains one request every
  * `one_us`; *ret_left_us is the time until it has all of them. On a negative status the rate is
  * unavailable, and this process counts alone. */

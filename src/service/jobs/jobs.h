@@ -79,7 +79,8 @@ typedef struct spl_submission {
     const char *request_id, *traceparent;
     spl_upload *upload;     /* consumed on success; NULL with source_url */
     const char *source_url; /* fetched before the response is sent; NULL with upload */
-    /* Polled while the submission blocks; non-zero: the client has disconnected. May be NULL. */
+    /* Polled while the submission blocks; non-zero: the client has disconnected, or may not create
+     * the job any more. May be NULL. */
     int (*canceled)(void *user);
     void *canceled_user;
 } spl_submission;
@@ -161,10 +162,10 @@ SPL_WARN_UNUSED int spl_jobs_link_file(spl_jobs *jobs, const spl_job_file *file,
  * be NULL. Problems: as there, UNAVAILABLE, STORAGE_FULL. */
 SPL_WARN_UNUSED int spl_jobs_open_found(spl_jobs *jobs, spl_job_file *file,
                                         const spl_blob_wait *wait, spl_problem *ret_problem);
-/* Both: spl_jobs_find_file, then spl_jobs_open_found. */
-SPL_WARN_UNUSED int spl_jobs_open_file(spl_jobs *jobs, const char *owner, const char *id,
-                                       const char *file, const spl_blob_wait *wait,
-                                       spl_job_file *ret_file, spl_problem *ret_problem);
+/* Sets `held` of the files that their jobs still have. Jobs that were deleted, expired, failed or
+ * were canceled have none, and a job that runs again has other ones. */
+SPL_WARN_UNUSED int spl_jobs_check_files(spl_jobs *jobs, spl_store_file *files, size_t count,
+                                         spl_error *ret_error);
 /* A range of a file's peaks. Peak i covers the samples from i * samples_per_peak on. */
 typedef struct spl_peaks_query {
     uint64_t samples_per_peak; /* 1 to 2^24 */

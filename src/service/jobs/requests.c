@@ -332,16 +332,9 @@ int spl_jobs_open_found(spl_jobs *jobs, spl_job_file *file, const spl_blob_wait 
     return 0;
 }
 
-int spl_jobs_open_file(spl_jobs *jobs, const char *owner, const char *id, const char *file,
-                       const spl_blob_wait *wait, spl_job_file *ret_file,
-                       spl_problem *ret_problem) {
-    spl_job_file found;
-    int status = spl_jobs_find_file(jobs, owner, id, file, &found, ret_problem);
-    if (status == 0)
-        status = spl_jobs_open_found(jobs, &found, wait, ret_problem);
-    if (status == 0)
-        *ret_file = found;
-    return status;
+int spl_jobs_check_files(spl_jobs *jobs, spl_store_file *files, size_t count,
+                         spl_error *ret_error) {
+    return SPL_STORE(jobs, check_files, files, count, ret_error);
 }
 
 int spl_jobs_manifest(spl_jobs *jobs, const char *owner, const char *id, json_t **ret_manifest,

@@ -492,6 +492,37 @@ static int store_holds_files(spl_store *base, const char *id, bool *ret_holds,
     return 0;
 }
 
+/* Sets `held` of up to SPL_FILES_AT_ONCE files. */
+static int check_some_files(spl_transaction *transaction, spl_store_file *files, size_t count,
+                            spl_error *ret_error) {
+    spl_value ids[SPL_FILES_AT_ONCE];
+    for (size_t i = 0; i < SPL_FILES_AT_ONCE; i++)
+        ids[i] = SPL_BIND_TEXT(i < count ? files[i].job : NULL);
+    SPL_CLEANUP(spl_rows_end) spl_rows row = {0};
+    int more =
+        spl_query(transaction, SPL_SQL_JOBS_WITH_FILES, ids, SPL_FILES_AT_ONCE, &row, ret_error);
+    for (; more > 0; more = spl_rows_next(&row, ret_error)) {
+        char id[SPL_ID_SIZE];
+        spl_row_fill(&row, 0, id, sizeof(id));
+        for (size_t i = 0; i < count; i++)
+            files[i].held |=
+                strcmp(files[i].job, id) == 0 && files[i].fence == spl_row_whole(&row, 1);
+    }
+    return more;
+}
+
+static int store_check_files(spl_store *base, spl_store_file *files, size_t count,
+                             spl_error *ret_error) {
+    SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
+    int status = begin_read(of(base), &transaction, ret_error);
+    for (size_t i = 0; i < count; i++)
+        files[i].held = false;
+    for (size_t i = 0; status == 0 && i < count; i += SPL_FILES_AT_ONCE)
+        status = check_some_files(&transaction, files + i,
+                                  SPL_MIN(count - i, (size_t)SPL_FILES_AT_ONCE), ret_error);
+    return status;
+}
+
 static int store_stats(spl_store *base, spl_store_stats *ret_stats, spl_error *ret_error) {
     SPL_CLEANUP(spl_transaction_end) spl_transaction transaction = {0};
     int status = spl_transaction_begin(of(base)->sql, SPL_READ_LONG, &transaction, ret_error);
@@ -1354,6 +1385,7 @@ static const spl_store_functions store_functions = {
     .remove = store_remove,
     .expire = store_expire,
     .holds_files = store_holds_files,
+    .check_files = store_check_files,
     .idempotency_reserve = store_idempotency_reserve,
     .idempotency_release = store_idempotency_release,
     .idempotency_renew = store_idempotency_renew,

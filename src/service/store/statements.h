@@ -73,6 +73,8 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
     "id" SPL_LISTED_COLUMNS(SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME, SPL_JOB_COLUMN_NAME) ", "    \
                                                                                            "NULL"
 
+#define SPL_FILES_AT_ONCE 16
+
 #define SPL_OF_OWNER "(CAST($2 AS TEXT) IS NULL OR owner = $2)"
 
 #define SPL_LIST                                                                                   \
@@ -118,6 +120,9 @@ _Static_assert(SPL_JOB_ROW_BYTES == 24576 && SPL_EXPIRED_ROW_BYTES == 8192 &&
     X(LIST_OWNED, "SELECT " SPL_LISTED_JOB " FROM jobs WHERE owner = $8 AND" SPL_LIST)             \
     X(LIST_END_ALL, "SELECT id FROM jobs WHERE" SPL_LIST_END)                                      \
     X(LIST_END_OWNED, "SELECT id FROM jobs WHERE owner = $3 AND" SPL_LIST_END)                     \
+    /* SPL_FILES_AT_ONCE parameters, which may be NULL. */                                         \
+    X(JOBS_WITH_FILES, "SELECT id, fence FROM jobs WHERE state IN (1, 2) AND id IN"                \
+                       " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)") \
     X(JOB_STATE, "SELECT state, version FROM jobs WHERE id = $1 AND " SPL_OF_OWNER)                \
     X(LOCK_JOB, "SELECT state FROM jobs WHERE id = $1 AND " SPL_OF_OWNER SPL_FOR_UPDATE)           \
     X(LOCK_OWNER, SPL_LOCK_OF("1"))                                                                \

@@ -175,6 +175,13 @@ typedef struct spl_store_stats {
     uint64_t deliveries;
 } spl_store_stats;
 
+/* A file of a job that somebody reads. */
+typedef struct spl_store_file {
+    const char *job;
+    int64_t fence; /* of the claim that wrote or writes it */
+    bool held;     /* the job still has it */
+} spl_store_file;
+
 typedef struct spl_store spl_store;
 
 /* The functions of an implementation: store->functions->get(store, ...). */
@@ -261,6 +268,9 @@ typedef struct spl_store_functions {
     /* Whether the job's files must be kept (it has not expired); for the cleanup after a crash.
      * NOT_FOUND: the store has no such job, so the owner of the files is unknown. */
     int (*holds_files)(spl_store *store, const char *id, bool *ret_holds, spl_error *ret_error);
+
+    /* Sets `held` of each file: its job runs or has succeeded, with this fence. */
+    int (*check_files)(spl_store *store, spl_store_file *files, size_t count, spl_error *ret_error);
 
     /* Reserves (owner, key) for this process. DONE: *ret_fingerprint and *ret_answer are the stored
      * values, which the caller owns. BUSY: another request has reserved the key and not answered

@@ -98,14 +98,13 @@ static int admit_link(const spl_request *request, const char *owner, spl_problem
 }
 
 static int authorize(spl_request *request, spl_problem *ret_problem) {
-    char owner[64];
     if (request->route->scopes == 0)
         return 0;
-    int status = check_link(request, &request->by_link, owner, ret_problem);
+    int status = check_link(request, &request->by_link, request->link_owner, ret_problem);
     if (status < 0)
         return spl_refuse_job(status, ret_problem);
     if (request->by_link)
-        return admit_link(request, owner, ret_problem);
+        return admit_link(request, request->link_owner, ret_problem);
     status = identify_client(request, ret_problem);
     if (status < 0)
         return ret_problem->code == SPL_PROBLEM_UNAUTHORIZED ||
@@ -136,12 +135,33 @@ int spl_access_check(spl_request *request, spl_problem *ret_problem) {
     return status < 0 ? status : authorize(request, ret_problem);
 }
 
-bool spl_request_revoked(spl_request *request) {
-    spl_problem problem = {0};
-    bool valid = false;
-    char owner[64];
-    if (request->by_link)
-        return check_link(request, &valid, owner, &problem) == 0 && !valid;
-    return identify_client(request, &problem) < 0 &&
-           (problem.code == SPL_PROBLEM_UNAUTHORIZED || problem.code == SPL_PROBLEM_RATE_LIMITED);
+spl_credential spl_request_credential(const spl_request *request) {
+    spl_credential credential = {.by_link = request->by_link, .principal = request->principal};
+    const char *by = spl_target_parameter(&request->target, "by");
+    if (request->by_link) {
+        snprintf(credential.link_by, sizeof(credential.link_by), "%s", by);
+        memcpy(credential.link_owner, request->link_owner, sizeof(credential.link_owner));
+    }
+    return credential;
+}
+
+int spl_credential_revoked(spl_auth *auth, const spl_credential *credential, bool *ret_revoked) {
+    if (!credential->by_link)
+        return spl_auth_revoked(auth, &credential->principal, ret_revoked);
+    const spl_link link = {.by = credential->link_by};
+    *ret_revoked = !spl_link_has_maker(auth, &link, credential->link_owner);
+    return 0;
+}
+
+bool spl_request_revoked(const spl_request *request) {
+    if (!request->authenticated && !request->by_link)
+        return false;
+    const spl_credential credential = spl_request_credential(request);
+    bool revoked = false;
+    return spl_credential_revoked(request->parts->auth, &credential, &revoked) == 0 && revoked;
+}
+
+int spl_refuse_revoked(spl_problem *ret_problem) {
+    return spl_refuse(ret_problem, SPL_PROBLEM_UNAUTHORIZED,
+                      "The credential was revoked during the request");
 }

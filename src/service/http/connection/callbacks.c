@@ -221,6 +221,9 @@ static bool answer(spl_request *request) {
     spl_problem *problem = &request->problem;
     if (!request->refused && !request->route)
         return spl_answer_empty(request, MHD_HTTP_NO_CONTENT, NULL, problem) == 0;
+    /* A body can take long enough for its client's key to be revoked in the meantime. */
+    if (!request->refused && request->framing.has_body && spl_request_revoked(request))
+        request->refused = spl_refuse_revoked(problem) < 0;
     if (!request->refused && request->route->answer(request, problem) == 0)
         return true;
     request->refused = true;

@@ -67,6 +67,7 @@ struct spl_guarded {
     double deadline_s; /* 0: none */
     double window_start_s;
     uint64_t window_start_bytes;
+    spl_guard_reader reader; /* number 0: the answer sends no file of a job */
 };
 
 struct spl_guard {
@@ -78,6 +79,7 @@ struct spl_guard {
     spl_guarded *first;
     spl_guarded *discarding; /* the lingering one that the thread reads without the lock */
     spl_guarded **group;     /* scratch space of find_surplus, for all live connections */
+    uint64_t last_reader;    /* the number of the last mark */
     pthread_t thread;
 };
 
@@ -145,11 +147,15 @@ static bool discard(spl_guarded *guarded, size_t size) {
     return open;
 }
 
-static void cut(spl_guarded *guarded) {
+static void shut_down(spl_guarded *guarded) {
     shutdown(guarded->fd, SHUT_RDWR);
     if (guarded->phase == PHASE_HEADERS)
         guarded->holder[0] = '\0'; /* its thread ends at once */
     enter_phase(guarded, PHASE_CUT, 0);
+}
+
+static void cut(spl_guarded *guarded) {
+    shut_down(guarded);
     spl_metrics_count(SPL_COUNTER_CONNECTIONS_CUT, 1);
 }
 
@@ -424,6 +430,7 @@ void spl_guard_idle(spl_guarded *guarded) {
     if (!guarded->refused) /* or else it will linger, on behalf of the same client */
         guarded->network = network_of((const struct sockaddr *)&guarded->peer);
     guarded->stream = false;
+    guarded->reader.number = 0;
     pthread_mutex_unlock(&guarded->guard->lock);
     change_phase(guarded, PHASE_HEADERS, guarded->guard->settings->header_timeout_s);
 }
@@ -521,6 +528,42 @@ bool spl_guard_stream(spl_guarded *guarded) {
 
 bool spl_guard_surplus(const spl_guarded *guarded) {
     return guarded->surplus;
+}
+
+void spl_guard_reads(spl_guarded *guarded, const spl_guard_reader *reader) {
+    pthread_mutex_lock(&guarded->guard->lock);
+    guarded->reader = *reader;
+    guarded->reader.number = ++guarded->guard->last_reader;
+    pthread_mutex_unlock(&guarded->guard->lock);
+}
+
+int spl_guard_readers(spl_guard *guard, spl_guard_reader **ret_readers, size_t *ret_count,
+                      spl_error *ret_error) {
+    size_t count = 0;
+    pthread_mutex_lock(&guard->lock);
+    for (const spl_guarded *guarded = guard->first; guarded; guarded = guarded->next)
+        count += guarded->reader.number > 0;
+    spl_guard_reader *readers = calloc(SPL_MAX(count, (size_t)1), sizeof(*readers));
+    size_t copied = 0;
+    for (const spl_guarded *guarded = guard->first; readers && guarded; guarded = guarded->next) {
+        if (guarded->reader.number > 0)
+            readers[copied++] = guarded->reader;
+    }
+    pthread_mutex_unlock(&guard->lock);
+    if (!readers)
+        return spl_fail_memory(ret_error);
+    *ret_readers = readers;
+    *ret_count = count;
+    return 0;
+}
+
+void spl_guard_end_reader(spl_guard *guard, uint64_t number) {
+    pthread_mutex_lock(&guard->lock);
+    for (spl_guarded *guarded = guard->first; guarded; guarded = guarded->next) {
+        if (guarded->reader.number == number && guarded->phase < PHASE_CUT)
+            shut_down(guarded);
+    }
+    pthread_mutex_unlock(&guard->lock);
 }
 
 unsigned spl_guard_busy(spl_guard *guard) {

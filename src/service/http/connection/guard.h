@@ -25,7 +25,9 @@
 #ifndef SPL_SERVICE_HTTP_CONNECTION_GUARD_H
 #define SPL_SERVICE_HTTP_CONNECTION_GUARD_H
 
+#include "service/auth/principal.h"
 #include "service/core/settings.h"
+#include "service/jobs/jobs.h"
 
 #include <sys/socket.h>
 
@@ -80,6 +82,28 @@ bool spl_guard_surplus(const spl_guarded *guarded);
 /* Marks the answer as an event stream; at most half of a key's connections may be. False: the limit
  * is exceeded, and the request must be refused. */
 bool spl_guard_stream(spl_guarded *guarded);
+
+/* The credential that authorized a request. */
+typedef struct spl_credential {
+    bool by_link;
+    char link_by[64], link_owner[64]; /* of a link: who made it, and the owner of its job */
+    spl_principal principal;          /* unless by_link */
+} spl_credential;
+
+/* A file of a job that an answer sends. */
+typedef struct spl_guard_reader {
+    char job[SPL_ID_SIZE];
+    int64_t fence; /* of the worker that wrote or writes the file */
+    spl_credential credential;
+    uint64_t number; /* set by the guard; never used twice */
+} spl_guard_reader;
+/* Marks what the answer sends from now on, until spl_guard_idle. */
+void spl_guard_reads(spl_guarded *guarded, const spl_guard_reader *reader);
+/* Copies the marks of all answers; the caller owns *ret_readers. Errors: MEMORY. */
+SPL_WARN_UNUSED int spl_guard_readers(spl_guard *guard, spl_guard_reader **ret_readers,
+                                      size_t *ret_count, spl_error *ret_error);
+/* Shuts down the connection whose answer still has the mark with this number, if any. */
+void spl_guard_end_reader(spl_guard *guard, uint64_t number);
 
 /* Counts the requests between spl_guard_request and spl_guard_idle. */
 unsigned spl_guard_busy(spl_guard *guard);

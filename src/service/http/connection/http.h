@@ -34,8 +34,9 @@ SPL_WARN_UNUSED int spl_http_start(const spl_http_parts *parts, spl_http **ret_h
                                    spl_error *ret_error);
 /* Where the server listens. */
 const spl_listen_address *spl_http_address(const spl_http *http);
-/* Call it every few seconds, from one thread. Logs the counts of suppressed log lines (anonymous.h)
- * and loads the certificate again when its files changed. */
+/* Call it every second or so, and after a change of keys, from one thread. Ends the answers that
+ * must not go on (readers.h), logs the counts of suppressed log lines (anonymous.h), and loads the
+ * certificate again when its files changed. */
 void spl_http_tick(spl_http *http);
 /* Loads the certificate again (SIGHUP). Call it from the same thread. */
 void spl_http_reload(spl_http *http);

@@ -39,8 +39,9 @@ typedef struct spl_request {
     bool secure;      /* the client uses TLS, with the service or with a proxy */
     char id[64];
     spl_trace trace;
-    bool authenticated; /* principal is set */
-    bool by_link;       /* a signed link authorizes it, whoever the client is */
+    bool authenticated;  /* principal is set */
+    bool by_link;        /* a signed link authorizes it, whoever the client is */
+    char link_owner[64]; /* of its job, if by_link */
     spl_principal principal;
     bool has_rate;
     spl_rate rate;

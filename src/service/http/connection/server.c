@@ -8,6 +8,7 @@
 #include "service/http/connection/callbacks.h"
 #include "service/http/connection/limits.h"
 #include "service/http/connection/listen.h"
+#include "service/http/connection/readers.h"
 #include "service/observe/log.h"
 #include "service/observe/metrics.h"
 
@@ -159,6 +160,7 @@ const spl_listen_address *spl_http_address(const spl_http *http) {
 }
 
 void spl_http_tick(spl_http *http) {
+    spl_readers_check(http);
     spl_anonymous_report(http->anonymous, spl_now_s());
     refresh_certificate(http, false);
 }

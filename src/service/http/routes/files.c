@@ -9,6 +9,7 @@
 #include "service/http/connection/access.h"
 #include "service/http/connection/answer.h"
 #include "service/http/connection/range.h"
+#include "service/http/connection/readers.h"
 #include "service/http/routes/routes.h"
 
 #include <fcntl.h>
@@ -20,6 +21,23 @@
 
 #define FOLLOW_BUFFER_BYTES ((size_t)64 << 10)
 #define FOLLOW_WAIT_MS      200
+
+static int open_found(const spl_request *request, spl_job_file *file, spl_problem *ret_problem) {
+    const spl_blob_wait wait = {spl_request_is_gone, (void *)(uintptr_t)request};
+    spl_request_reads(request, file->job, file->fence);
+    return spl_jobs_open_found(request->parts->jobs, file, &wait, ret_problem);
+}
+
+int spl_stem_open(const spl_request *request, const char *owner, const char *id, const char *name,
+                  spl_job_file *ret_file, spl_problem *ret_problem) {
+    spl_job_file file;
+    int status = spl_jobs_find_file(request->parts->jobs, owner, id, name, &file, ret_problem);
+    if (status == 0)
+        status = open_found(request, &file, ret_problem);
+    if (status == 0)
+        *ret_file = file;
+    return status;
+}
 
 /* ---- Growing files ---- */
 
@@ -35,10 +53,9 @@ typedef struct file_follower {
 static bool look_again(file_follower *follower, uint64_t position) {
     spl_job_file now;
     spl_problem problem;
-    const spl_blob_wait wait = {spl_request_is_gone, follower->request};
     if (spl_request_revoked(follower->request) ||
-        spl_jobs_open_file(follower->request->parts->jobs, follower->owner, follower->id,
-                           follower->file, &wait, &now, &problem) < 0)
+        spl_stem_open(follower->request, follower->owner, follower->id, follower->file, &now,
+                      &problem) < 0)
         return false;
     SPL_CLEANUP(spl_close_p) int fd = now.blob.fd;
     struct stat ours, theirs;
@@ -222,9 +239,8 @@ int spl_file_send(spl_request *request, const char *owner, const char *id, const
             {"Location", url}, {"Cache-Control", "no-store"}, {NULL, NULL}};
         return spl_answer_empty(request, MHD_HTTP_TEMPORARY_REDIRECT, redirect, ret_problem);
     }
-    const spl_blob_wait wait = {spl_request_is_gone, request};
     if (status == 0)
-        status = spl_jobs_open_found(jobs, &file, &wait, ret_problem);
+        status = open_found(request, &file, ret_problem);
     if (status < 0)
         return spl_refuse_job(status, ret_problem);
     return send_opened(request, owner, id, name, &file, &headers, ret_problem);

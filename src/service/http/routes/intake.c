@@ -4,6 +4,8 @@
  */
 #include "service/http/routes/intake.h"
 
+#include "base/clock.h"
+#include "service/http/connection/access.h"
 #include "service/http/connection/client_json.h"
 #include "service/http/connection/multipart.h"
 
@@ -11,6 +13,9 @@
 #include <strings.h>
 
 #define JSON_MAX_BYTES ((size_t)256 << 10)
+
+/* How often a submission that waits asks whether the client's credential was revoked. */
+#define REVOKED_PERIOD_S 1
 
 typedef enum intake_kind { INTAKE_FORM, INTAKE_AUDIO, INTAKE_JSON } intake_kind;
 
@@ -24,6 +29,8 @@ struct spl_intake {
     json_t *fields;
     const char *idempotency_key;
     bool reserved; /* the key is held for this request */
+    bool revoked;  /* the credential was, at `asked_s` */
+    double asked_s;
 };
 
 static void free_intake(void *state) {
@@ -232,6 +239,18 @@ int spl_intake_finish(spl_request *request, json_t **ret_fields, bool *ret_texts
     return 0;
 }
 
+/* spl_submission.canceled: nobody waits for the job, or its client may not create it any more. */
+static int is_over(void *user) {
+    spl_intake *intake = user;
+    if (spl_request_gone(intake->request))
+        return 1;
+    if (!intake->revoked && spl_now_s() - intake->asked_s >= REVOKED_PERIOD_S) {
+        intake->asked_s = spl_now_s();
+        intake->revoked = spl_request_revoked(intake->request);
+    }
+    return intake->revoked;
+}
+
 int spl_intake_submit(spl_request *request, const spl_intake_job *job, json_t **ret_job,
                       bool *ret_replayed, spl_problem *ret_problem) {
     spl_intake *intake = request->state;
@@ -246,13 +265,14 @@ int spl_intake_submit(spl_request *request, const spl_intake_job *job, json_t **
         .traceparent = request->trace.parent,
         .upload = intake->upload,
         .source_url = intake->upload ? NULL : job->source_url,
-        .canceled = spl_request_is_gone,
-        .canceled_user = request,
+        .canceled = is_over,
+        .canceled_user = intake,
     };
     int status =
         spl_jobs_submit(request->parts->jobs, &submission, ret_job, ret_replayed, ret_problem);
     intake->reserved = false; /* spl_jobs_submit has used or released it */
-    if (status == 0)
-        intake->upload = NULL;
-    return status;
+    if (status < 0)
+        return spl_request_revoked(request) ? spl_refuse_revoked(ret_problem) : status;
+    intake->upload = NULL;
+    return 0;
 }

@@ -3,9 +3,10 @@
  * POST /separate, the API from before there were jobs: a form with `file`, `stems` (2, 4 or 5),
  * `stem` and `format`. The answer is a zip of all stems, or the audio of `stem`. The request
  * creates an ordinary job and waits for it. If that takes too long, the answer is the address of
- * the job; if the client disconnects, the job is canceled.
+ * the job; if the client disconnects or its key is revoked, the job is canceled.
  */
 #include "base/clock.h"
+#include "service/http/connection/access.h"
 #include "service/http/connection/answer.h"
 #include "service/http/routes/files.h"
 #include "service/http/routes/intake.h"
@@ -65,6 +66,10 @@ static int wait_for_end(spl_request *request, const char *id, json_t **ret_job,
     for (;;) {
         json_t *job;
         int64_t version;
+        if (spl_request_revoked(request)) {
+            (void)!spl_jobs_cancel(jobs, &request->principal, request->address, id, ret_problem);
+            return spl_refuse_revoked(ret_problem);
+        }
         int status = spl_jobs_get(jobs, request->principal.id, id, &job, &version, ret_problem);
         if (status < 0)
             return spl_refuse_job(status, ret_problem);

@@ -4,6 +4,7 @@
  */
 #include "service/http/connection/answer.h"
 #include "service/http/connection/range.h"
+#include "service/http/routes/files.h"
 #include "service/http/routes/routes.h"
 
 #include <stdlib.h>
@@ -75,9 +76,8 @@ int spl_peaks_answer(spl_request *request, spl_problem *ret_problem) {
     if (status < 0)
         return status;
     spl_job_file file;
-    const spl_blob_wait wait = {spl_request_is_gone, request};
-    status = spl_jobs_open_file(request->parts->jobs, spl_request_owner(request), request->path_id,
-                                request->path_file, &wait, &file, ret_problem);
+    status = spl_stem_open(request, spl_request_owner(request), request->path_id,
+                           request->path_file, &file, ret_problem);
     if (status < 0)
         return spl_refuse_job(status, ret_problem);
     status = send_peaks(request, &file, &query, ret_problem);

@@ -52,6 +52,14 @@ static bool set_event(event_stream *stream, const json_t *job, int64_t version) 
     return set_text(stream, text);
 }
 
+/* Whether the token or session has expired. A stream could last much longer, and its client can
+ * reconnect with a new one. */
+static bool has_expired(const spl_request *request) {
+    const int64_t expires_s = request->principal.expires_s;
+    return expires_s > 0 &&
+           spl_wall_ms() / 1000 > expires_s + (int64_t)request->parts->settings->jwt_leeway_s;
+}
+
 /* Waits for the next event or comment. False: the stream ends, and the client must reconnect. */
 static bool wait_for_text(event_stream *stream) {
     spl_request *request = stream->request;
@@ -59,7 +67,7 @@ static bool wait_for_text(event_stream *stream) {
         json_auto_t *job = NULL;
         int64_t version;
         spl_problem problem;
-        if (spl_request_revoked(request))
+        if (spl_request_revoked(request) || has_expired(request))
             return false;
         if (spl_jobs_get(request->parts->jobs, request->principal.owner, request->path_id, &job,
                          &version, &problem) < 0)

@@ -32,9 +32,7 @@ static int open_output(void *user, const char *name, int *ret_fd, spl_error *ret
     spl_problem problem = {0};
     if (spl_request_revoked(answer->request))
         return spl_fail(ret_error, SPL_E_PERMISSION, "the client's credential was revoked");
-    const spl_blob_wait wait = {spl_request_is_gone, answer->request};
-    if (spl_jobs_open_file(answer->request->parts->jobs, answer->owner, answer->id, name, &wait,
-                           &file, &problem) < 0)
+    if (spl_stem_open(answer->request, answer->owner, answer->id, name, &file, &problem) < 0)
         return spl_fail(ret_error, SPL_E_IO, "%s: %s", name, problem.detail);
     *ret_fd = file.blob.fd;
     return 0;
@@ -69,10 +67,9 @@ static int check_outputs(const zip_answer *answer, const json_t *outputs,
                          spl_problem *ret_problem) {
     spl_job_file file;
     const json_t *first = json_array_get(outputs, 0);
-    const spl_blob_wait wait = {spl_request_is_gone, answer->request};
-    int status = spl_jobs_open_file(answer->request->parts->jobs, answer->owner, answer->id,
-                                    json_string_value(json_object_get(first, "file")), &wait, &file,
-                                    ret_problem);
+    int status =
+        spl_stem_open(answer->request, answer->owner, answer->id,
+                      json_string_value(json_object_get(first, "file")), &file, ret_problem);
     if (status == 0)
         close(file.blob.fd);
     return status;
