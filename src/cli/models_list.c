@@ -17,6 +17,7 @@ typedef struct model_list {
     const char *search_path;
     json_t *models;
     spl_error *error;
+    cli_exit code; /* of the first model that cannot be described */
 } model_list;
 
 static const struct {
@@ -82,9 +83,16 @@ json_t *cli_model_to_json(const char *search_path, const spl_model_info *info) {
 static spl_status add_model(void *user, const char *path) {
     model_list *list = user;
     spl_model_info *info;
-    int status = spl_model_describe(path, &info, list->error);
-    if (status < 0)
-        return status;
+    spl_error error;
+    int status = spl_model_describe(path, &info, &error);
+    if (status < 0 && spl_status_is_transient(status))
+        return spl_fail(list->error, status, "%s", error.message);
+    if (status < 0) { /* reported, and the others are listed */
+        cli_complain("%s", error.message);
+        if (list->code == CLI_EXIT_OK)
+            list->code = cli_exit_of_model(status);
+        return 0;
+    }
     if (json_array_append_new(list->models, cli_model_to_json(list->search_path, info)) < 0)
         status = spl_fail_memory(list->error);
     spl_model_info_free(info);
@@ -146,10 +154,10 @@ cli_exit cli_models_list(const char *search_path, bool json, spl_error *ret_erro
     if (status < 0)
         return cli_exit_of_model(status);
     if (json)
-        return cli_json_print(json_incref(models), ret_error) < 0 ? CLI_EXIT_OUTPUT : CLI_EXIT_OK;
-    if (json_array_size(models) == 0)
-        cli_print_line(stderr, "there are no models in %s", search_path);
-    else
+        return cli_json_print(json_incref(models), ret_error) < 0 ? CLI_EXIT_OUTPUT : list.code;
+    if (json_array_size(models) > 0)
         print_table(models);
-    return CLI_EXIT_OK;
+    else if (list.code == CLI_EXIT_OK)
+        cli_print_line(stderr, "there are no models in %s", search_path);
+    return list.code;
 }

@@ -153,6 +153,20 @@ def test_damaged(spleeterd, separate, song, copy, tmp_path, how):
     assert len(result.lines()) == 1 and str(copy) in result.err
 
 
+def test_list_with_a_damaged_model(spleeterd, two_models, tmp_path):
+    search_path = two_models["SPLEETER_MODEL_PATH"]
+    broken = tmp_path / "broken/a-broken"
+    shutil.copytree(MODELS / "spleeter-2stems", broken)
+    damage(broken, "no json")
+    env = {**two_models, "SPLEETER_MODEL_PATH": f"{broken.parent}:{search_path}"}
+    expected = spleeterd("models", "list", env=two_models).out
+    result = spleeterd("models", "list", env=env, code=5)
+    assert result.out == expected
+    assert len(result.lines()) == 1 and str(broken) in result.err
+    listed = spleeterd("models", "list", "--json", env=env, code=5)
+    assert json.loads(listed.out) == json.loads(spleeterd("models", "list", "--json", env=two_models).out)
+
+
 @pytest.mark.parametrize("name, code", [("kazoo", 5), ("spleeter:kazoo", 5), ("./kazoo", 5), ("kazoo.json", 5), ("", 2)])
 def test_missing(separate, song, name, code):
     result = separate(song, "-p", name, code=code)
