@@ -185,8 +185,8 @@ SPL_API void spl_model_info_free(spl_model_info *info);
 
 /* Calls `visit` with the path of every model folder in `search_path` (as above), sorted by name. If
  * several folders have the same name, only the first in the search path counts. A negative
- * result of `visit` ends the listing and is returned. Does not open the folders. Errors: ARGUMENT,
- * PERMISSION, IO, EXHAUSTED, MEMORY. */
+ * result of `visit` ends the listing and is returned; a positive one ends it with ARGUMENT. Does
+ * not open the folders. Errors: ARGUMENT, PERMISSION, IO, EXHAUSTED, MEMORY. */
 SPL_API SPL_WARN_UNUSED spl_status spl_model_list(const char *search_path,
                                                   spl_status (*visit)(void *user, const char *path),
                                                   void *user, spl_error *ret_error);

@@ -29,14 +29,15 @@ extern "C" {
 #define SPL_SAMPLE_MAX 4294967296.0f
 
 /* The source of the samples. Callbacks run on the thread that called spl_separate, one at a
- * time. */
+ * time. All callbacks of a separation return 0 or a negative spl_status, which ends the separation:
+ * spl_separate returns it, and the error's message names the callback. A positive result ends it
+ * with ARGUMENT. */
 typedef struct spl_source {
     void *user;
     /* Writes up to `capacity` samples (2 * capacity floats) to `samples` and their number to
-     * *ret_count; 0 means the end. Returns 0, or a negative spl_status that spl_separate passes on.
-     * spl_separate rejects NaN, infinities and values beyond +-SPL_SAMPLE_MAX (SAMPLE).
-     * spl_separate cannot poll for cancellation during the call, so a source that may block must do
-     * so itself and return CANCELED. */
+     * *ret_count; 0 means the end. spl_separate rejects NaN, infinities and values beyond
+     * +-SPL_SAMPLE_MAX (SAMPLE). spl_separate cannot poll for cancellation during the call, so a
+     * source that may block must do so itself and return CANCELED. */
     spl_status (*read)(void *user, float *samples, size_t capacity, size_t *ret_count);
     /* Restarts at the first sample. Required with `wiener`, otherwise unused and may be NULL. */
     spl_status (*rewind)(void *user);
@@ -50,8 +51,7 @@ typedef struct spl_sink {
     void *user;
     /* Receives `count` samples of each stem: stems[i] holds 2 * count floats of the model's i-th
      * stem, or is NULL for a stem that was not requested. The engine owns the buffers, which are
-     * valid during the call. Returns 0, or a negative spl_status that spl_separate passes on. A
-     * sink that may block must check for cancellation, like a source. */
+     * valid during the call. A sink that may block must check for cancellation, like a source. */
     spl_status (*write)(void *user, const float *const *stems, size_t count);
     uint64_t reserved[4];
 } spl_sink;
@@ -90,8 +90,7 @@ typedef struct spl_separate_options {
     unsigned threads; /* 0: one for each CPU available to this process */
     uint64_t stems;   /* bit i requests the i-th stem; 0: all */
     /* Called on the calling thread several times per segment (11.9 s of the song with 512 frames),
-     * once for a silent one. A negative result, such as CANCELED, ends the separation, which
-     * returns it. May be NULL. */
+     * once for a silent one. Returns 0 to go on, or CANCELED. May be NULL. */
     spl_status (*progress)(void *user, const spl_progress *progress);
     void *progress_user;
     spl_timings *timings; /* accumulated, also when the separation fails; may be NULL */

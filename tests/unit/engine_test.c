@@ -298,6 +298,78 @@ static void callers_errors_come_back(void **state) {
     song_free(s);
 }
 
+/* Which callback returns `odd_result`. */
+static const char *odd_callback;
+static int odd_result;
+
+static int result_of(const char *callback) {
+    return strcmp(callback, odd_callback) == 0 ? odd_result : 0;
+}
+
+static int odd_read(void *user, float *samples, size_t capacity, size_t *ret_count) {
+    read_song(user, samples, capacity, ret_count);
+    return result_of("the source's read");
+}
+
+static int odd_rewind(void *user) {
+    rewind_song(user);
+    return result_of("the source's rewind");
+}
+
+static int odd_write(void *user, const float *const *stems, size_t count) {
+    (void)user, (void)stems, (void)count;
+    return result_of("the sink's write");
+}
+
+static spl_status odd_progress(void *user, const spl_progress *progress) {
+    (void)user, (void)progress;
+    return (spl_status)result_of("the progress callback");
+}
+
+static void results_of_callbacks_are_named(void **state) {
+    (void)state;
+    static const char *const callbacks[] = {"the source's read", "the source's rewind",
+                                            "the sink's write", "the progress callback"};
+    static const struct {
+        int result, status;
+        const char *what;
+    } cases[] = {{SPL_E_LIMIT, SPL_E_LIMIT, "failed with status -9"},
+                 {5, SPL_E_ARGUMENT, "returned 5, which is neither 0 nor a negative spl_status"}};
+    for (size_t i = 0; i < 8; i++) {
+        song *s = song_new(1000);
+        odd_callback = callbacks[i / 2];
+        odd_result = cases[i % 2].result;
+        spl_separate_options options = defaults(s);
+        options.wiener = true;
+        options.progress = odd_progress;
+        const spl_source source = {s, odd_read, odd_rewind, s->count};
+        const spl_sink sink = {s, odd_write};
+        spl_error error = {0};
+        assert_int_equal(spl_separate(model, &options, &source, &sink, &error),
+                         cases[i % 2].status);
+        char message[200];
+        snprintf(message, sizeof(message), "%s %s", odd_callback, cases[i % 2].what);
+        assert_string_equal(error.message, message);
+        song_free(s);
+    }
+}
+
+static spl_status visit_oddly(void *user, const char *path) {
+    (void)path;
+    return *(const spl_status *)user;
+}
+
+static void results_of_visits_are_checked(void **state) {
+    (void)state;
+    spl_error error;
+    spl_status result = (spl_status)3;
+    const char *search_path = SPL_TEST_MODEL "/..";
+    assert_int_equal(spl_model_list(search_path, visit_oddly, &result, &error), SPL_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "returned 3"));
+    result = SPL_E_CANCELED;
+    assert_int_equal(spl_model_list(search_path, visit_oddly, &result, &error), SPL_E_CANCELED);
+}
+
 static void bad_arguments_are_refused(void **state) {
     (void)state;
     song *s = song_new(100);
@@ -396,6 +468,8 @@ int main(void) {
         cmocka_unit_test(unneeded_networks_do_not_run),
         cmocka_unit_test(cancel_stops_within_a_segment),
         cmocka_unit_test(callers_errors_come_back),
+        cmocka_unit_test(results_of_callbacks_are_named),
+        cmocka_unit_test(results_of_visits_are_checked),
         cmocka_unit_test(bad_arguments_are_refused),
     };
     return cmocka_run_group_tests_name("engine", tests, open_models, close_models);

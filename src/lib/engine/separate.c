@@ -15,6 +15,17 @@ SPL_API void spl_separate_options_init(spl_separate_options *options) {
     *options = (spl_separate_options){.bandwidth = SPL_BANDWIDTH_MODEL};
 }
 
+/* Turns the result of a callback into the one of the separation. */
+static int check_callback(const spl_engine_run *s, const char *name, int result) {
+    if (result > 0)
+        return spl_fail(s->error, SPL_E_ARGUMENT,
+                        "%s returned %d, which is neither 0 nor a negative spl_status", name,
+                        result);
+    return result < 0
+               ? spl_fail(s->error, (spl_status)result, "%s failed with status %d", name, result)
+               : 0;
+}
+
 static void report_progress(spl_engine_run *s) {
     enum { STEPS_OF_A_NETWORK = 2 * SPL_UNET_DEPTH };
     const uint64_t segment = (uint64_t)s->plan.frames * HOP;
@@ -26,7 +37,7 @@ static void report_progress(spl_engine_run *s) {
         done = SPL_MIN(done, s->pass.position + s->pass.input_samples - FRAME);
     s->progress.samples_done = done;
     s->stop_status = s->options->progress(s->options->progress_user, &s->progress);
-    if (s->stop_status < 0)
+    if (s->stop_status != 0)
         atomic_store(&s->stop, true);
 }
 
@@ -36,8 +47,9 @@ static int read_ahead(spl_engine_run *s, size_t wanted) {
     while (!s->pass.ahead_ended && s->pass.ahead_samples < wanted) {
         float *to = s->buffers.ahead + 2 * s->pass.ahead_samples;
         size_t count = 0;
-        const int status =
-            s->source->read(s->source->user, to, wanted - s->pass.ahead_samples, &count);
+        const int status = check_callback(
+            s, "the source's read",
+            s->source->read(s->source->user, to, wanted - s->pass.ahead_samples, &count));
         if (status < 0)
             return status;
         if (count > wanted - s->pass.ahead_samples)
@@ -88,7 +100,8 @@ static int write_finished(spl_engine_run *s) {
                             (double)s->pass.samples_written / SPL_SAMPLE_RATE_HZ,
                             (double)(s->pass.samples_written + count) / SPL_SAMPLE_RATE_HZ);
     s->pass.samples_written += count;
-    const int status = s->sink->write(s->sink->user, stems, count);
+    const int status =
+        check_callback(s, "the sink's write", s->sink->write(s->sink->user, stems, count));
     spl_clock_lap(&since_s, &s->timings->write_s);
     return status;
 }
@@ -121,7 +134,11 @@ static int await_segment(spl_engine_run *s) {
         if (s->options->progress && !atomic_load(&s->stop))
             report_progress(s);
     } while (!done);
-    return atomic_load(&s->stop) ? spl_fail(s->error, s->stop_status, "canceled") : s->computed;
+    if (!atomic_load(&s->stop))
+        return s->computed;
+    return s->stop_status == SPL_E_CANCELED
+               ? spl_fail(s->error, SPL_E_CANCELED, "canceled")
+               : check_callback(s, "the progress callback", s->stop_status);
 }
 
 /* Computes this segment while the previous one is written and the next one is read.
@@ -193,7 +210,7 @@ static int run(spl_engine_run *s) {
     if (status == 0 && s->wiener) {
         status = run_pass(s, true);
         if (status == 0)
-            status = s->source->rewind(s->source->user);
+            status = check_callback(s, "the source's rewind", s->source->rewind(s->source->user));
         if (status < 0)
             return status;
         spl_wiener_prepare(s->wiener);

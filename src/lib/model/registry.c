@@ -140,6 +140,11 @@ SPL_API spl_status spl_model_list(const char *search_path,
     for (size_t i = 0; i < found.count && status == 0; i++)
         status = visit(user, found.models[i].path);
     clear_found(&found);
+    if (status > 0)
+        return spl_fail(ret_error, SPL_E_ARGUMENT,
+                        "spl_model_list: the function returned %d, which is neither 0 nor a "
+                        "negative spl_status",
+                        status);
     return status;
 }
 
