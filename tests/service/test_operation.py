@@ -713,10 +713,10 @@ def test_a_certificate_that_is_mended_is_served(tls, tmp_path):
     shutil.copy(chain, tmp_path / "chain.pem")
     wait_until(lambda: [line for line in tls.log("http.certificate_not_read") if "chmod go-w" in line["error"]], what="the key that others may write")
     (tmp_path / "key.pem").chmod(0o600)
-    wait_until(lambda: tls.log("http.certificate_read"), what="the mended certificate")
+    wait_until(lambda: len(tls.log("http.certificate_read")) >= len(tls.ports), what="the mended certificate")
     assert https(tls.port, "/health", tmp_path / "second.pem") == 200
     tls.send_signal(signal.SIGHUP)
-    wait_until(lambda: len(tls.log("http.certificate_read")) == 2 * len(tls.ports), what="the certificate at SIGHUP")
+    wait_until(lambda: len(tls.log("http.certificate_read")) >= 2 * len(tls.ports), what="the certificate at SIGHUP")
 
 
 # ------------------------------------------------------------------- many at a time
