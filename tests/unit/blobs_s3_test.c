@@ -428,7 +428,7 @@ static void removed_copies_count_until_they_are_closed(void **state) {
     assert_int_equal(keep_big("2", "a", &second), 0);
     assert_int_equal(blobs->functions->remove(blobs, "big", "1", NULL, &error), 0);
     assert_int_equal(keep_big("3", "a", &more), SPL_E_LIMIT);
-    assert_int_equal(folder_count(folder, ""), 2);
+    assert_int_equal(folder_count(folder, ""), 1);
     close(first);
     assert_int_equal(keep_big("3", "a", &more), 0);
     assert_int_equal(folder_count(folder, ""), 2);

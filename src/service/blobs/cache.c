@@ -18,7 +18,6 @@
 #include <time.h>
 
 #define NEW_SUFFIX ".new"
-#define GONE       "gone~" /* prefix of forgotten files that are still open */
 #define POLL_MS    100
 #define NAME_SIZE  256
 
@@ -26,8 +25,9 @@
 
 /* A copy that is being fetched, or that was given out and may still be open. */
 typedef struct spl_cache_use {
-    char name[NAME_SIZE];
-    char reader[64]; /* "": accepted work */
+    char name[NAME_SIZE]; /* "": the file was removed while it was open */
+    int removed_fd;       /* of that file; else -1 */
+    char reader[64];      /* "": accepted work */
     uint64_t bytes;
     bool fetching;
     struct spl_cache_use *next;
@@ -88,6 +88,7 @@ void spl_cache_close(spl_cache *cache) {
     while (cache->uses) {
         spl_cache_use *use = cache->uses;
         cache->uses = use->next;
+        spl_close_p(&use->removed_fd);
         free(use);
     }
     pthread_mutex_destroy(&cache->lock);
@@ -111,6 +112,7 @@ static spl_cache_use *add_use(spl_cache *cache, const char *name, const char *re
         spl_fail_memory(ret_error);
         return NULL;
     }
+    use->removed_fd = -1;
     snprintf(use->name, sizeof(use->name), "%s", name);
     snprintf(use->reader, sizeof(use->reader), "%s", reader ? reader : "");
     use->next = cache->uses;
@@ -123,28 +125,37 @@ static void end_use(spl_cache *cache, spl_cache_use *use) {
     while (*at != use)
         at = &(*at)->next;
     *at = use->next;
+    spl_close_p(&use->removed_fd);
     free(use);
 }
 
-static bool is_open(const spl_cache *cache, const char *name) {
-    SPL_CLEANUP(spl_close_p)
-    int fd = openat(cache->folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+static int open_file(const spl_cache *cache, const char *name) {
+    return openat(cache->folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+}
+
+static bool is_locked(int fd) {
     return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
-static void remove_file(spl_cache *cache, const char *name, uint64_t bytes) {
-    if (unlinkat(cache->folder, name, 0) == 0)
-        cache->bytes -= SPL_MIN(bytes, cache->bytes);
+static bool is_open(const spl_cache *cache, const spl_cache_use *use) {
+    if (use->removed_fd >= 0)
+        return is_locked(use->removed_fd);
+    SPL_CLEANUP(spl_close_p) int fd = open_file(cache, use->name);
+    return is_locked(fd);
+}
+
+static void subtract(spl_cache *cache, uint64_t bytes) {
+    cache->bytes -= SPL_MIN(bytes, cache->bytes);
 }
 
 /* Ends the uses of files that nobody has open any more. */
 static void review_uses(spl_cache *cache) {
     for (spl_cache_use *use = cache->uses, *next; use; use = next) {
         next = use->next;
-        if (use->fetching || is_open(cache, use->name))
+        if (use->fetching || is_open(cache, use))
             continue;
-        if (strncmp(use->name, GONE, strlen(GONE)) == 0)
-            remove_file(cache, use->name, use->bytes);
+        if (use->removed_fd >= 0)
+            subtract(cache, use->bytes);
         end_use(cache, use);
     }
 }
@@ -201,12 +212,12 @@ static bool remove_oldest(spl_cache *cache) {
     oldest_file oldest = {.cache = cache};
     const uint64_t bytes = cache->bytes;
     review_uses(cache);
-    if (cache->bytes < bytes) /* a forgotten file was removed */
+    if (cache->bytes < bytes) /* a removed file was closed */
         return true;
     visit_files(cache, look_for_oldest, &oldest);
     if (!oldest.name[0] || unlinkat(cache->folder, oldest.name, 0) < 0)
         return false;
-    cache->bytes -= SPL_MIN(oldest.bytes, cache->bytes);
+    subtract(cache, oldest.bytes);
     return true;
 }
 
@@ -222,7 +233,7 @@ static int count(spl_cache_fetch *fetch, uint64_t bytes, spl_error *ret_error) {
             return status;
     }
     cache->bytes += bytes;
-    cache->bytes -= SPL_MIN(use->bytes, cache->bytes);
+    subtract(cache, use->bytes);
     use->bytes = bytes;
     while (cache->bytes > cache->most_bytes && remove_oldest(cache))
         continue;
@@ -312,7 +323,7 @@ static int open_cached(spl_cache *cache, const char *name, const char *reader, i
                        spl_error *ret_error) {
     struct stat file;
     SPL_CLEANUP(spl_close_p)
-    int fd = openat(cache->folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = open_file(cache, name);
     *ret_fd = -1;
     if (fd < 0 || fstat(fd, &file) < 0 || !S_ISREG(file.st_mode))
         return 0;
@@ -396,22 +407,25 @@ int spl_cache_get(spl_cache *cache, const char *name, const char *reader,
 
 /* ------------------------------------------------------------------- removing ---- */
 
-/* Renames a file that is open, which frees nothing yet. The caller holds the lock. */
-static void set_aside(spl_cache *cache, spl_cache_use *use) {
-    char gone[sizeof(GONE) + 12];
-    snprintf(gone, sizeof(gone), GONE "%u", ++cache->forgotten);
-    if (renameat(cache->folder, use->name, cache->folder, gone) == 0)
-        snprintf(use->name, sizeof(use->name), "%s", gone);
+/* The caller holds the lock. */
+static void remove_file(spl_cache *cache, const char *name) {
+    struct stat file;
+    SPL_CLEANUP(spl_close_p) int fd = open_file(cache, name);
+    spl_cache_use *use = find_use(cache, name);
+    if (fstatat(cache->folder, name, &file, AT_SYMLINK_NOFOLLOW) < 0 ||
+        unlinkat(cache->folder, name, 0) < 0)
+        return;
+    if (use && !use->fetching && is_locked(fd)) {
+        use->name[0] = '\0';
+        use->removed_fd = spl_steal_fd(&fd);
+    } else {
+        subtract(cache, (uint64_t)file.st_size);
+    }
 }
 
 void spl_cache_forget(spl_cache *cache, const char *name) {
-    struct stat file;
     pthread_mutex_lock(&cache->lock);
-    spl_cache_use *use = find_use(cache, name);
-    if (use && !use->fetching && is_open(cache, name))
-        set_aside(cache, use);
-    else if (fstatat(cache->folder, name, &file, AT_SYMLINK_NOFOLLOW) == 0)
-        remove_file(cache, name, (uint64_t)file.st_size);
+    remove_file(cache, name);
     review_uses(cache);
     pthread_mutex_unlock(&cache->lock);
 }
@@ -424,7 +438,7 @@ typedef struct sweep {
 static void remove_unused(void *user, const char *name, const struct stat *file) {
     const sweep *own = user;
     if (file->st_mtim.tv_sec < own->before && !find_use(own->cache, name))
-        remove_file(own->cache, name, (uint64_t)file->st_size);
+        remove_file(own->cache, name);
 }
 
 void spl_cache_sweep(spl_cache *cache, unsigned unused_s) {

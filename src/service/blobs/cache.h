@@ -22,7 +22,6 @@ typedef struct spl_cache {
     pthread_cond_t fetched;
     uint64_t bytes; /* of all copies, also of those that are being fetched */
     struct spl_cache_use *uses;
-    unsigned forgotten; /* number of the last copy that was forgotten while it was open */
 } spl_cache;
 
 /* A copy that is being fetched. */
