@@ -265,8 +265,8 @@ static void print_warnings(const cli_report *report, const spl_output *outputs, 
                            const spl_pipeline_result *result) {
     for (size_t i = 0; i < output_count; i++) {
         if (result->clipped[i] > 0)
-            cli_complain("%s: warning: %llu sample%s of %s clipped; use --bit-depth float, or "
-                         "lower the input",
+            cli_complain("%s: warning: %llu sample%s of %s clipped; use wav with "
+                         "--bit-depth float, or lower the input",
                          report->input, (unsigned long long)result->clipped[i],
                          SPL_PLURAL(result->clipped[i]), outputs[i].name);
     }

@@ -97,7 +97,7 @@ def test_clipped_samples_are_reported_and_not_rescaled(separate, tmp_path):
     loud = np.random.default_rng(2).uniform(-2, 2, (44100, 2)).astype(np.float32)
     wav.write(tmp_path / "loud.wav", loud)
     result = separate("loud.wav", "--mix", "all=vocals+accompaniment")
-    assert "samples of all clipped; use --bit-depth float" in result.err
+    assert "samples of all clipped; use wav with --bit-depth float" in result.err
     written = wav.read(tmp_path / "out/loud/all.wav")[0]
     inside = np.abs(loud) < 0.99
     assert np.abs(written - loud)[inside].max() < 2e-4 and written.max() > 0.9999
