@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Fuzzes the program's side of the protocol with its helper, against a helper that a media file has
- * compromised. The first byte selects the channel policy; the rest is what the helper sends.
+ * compromised. The first byte selects the channel policy; the rest is what the helper sends. A
+ * START record at its beginning gets the current version, so that the corpus does not age.
  */
 #include "app/audio/decoder.h"
 
+#include <string.h>
 #include <sys/socket.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -12,10 +14,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0 || size > 1 << 16)
         return 0;
+    SPL_CLEANUP(spl_free_p) uint8_t *sent = malloc(size);
+    if (!sent)
+        return 0;
+    memcpy(sent, data, size);
+    const uint32_t type = SPL_RECORD_START, version = SPL_PROTOCOL_VERSION;
+    if (size > 13 && memcmp(sent + 1, &type, sizeof(type)) == 0)
+        memcpy(sent + 9, &version, sizeof(version));
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return 0;
-    if (send(pair[1], data + 1, size - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    if (send(pair[1], sent + 1, size - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         shutdown(pair[1], SHUT_WR);
     close(pair[1]);
 
