@@ -378,6 +378,21 @@ def test_jobs_of_a_revoked_key_are_canceled(service, endless, song):
     assert service.metric("spleeter_queue_depth") == 0
 
 
+def test_an_upload_of_a_revoked_key_becomes_no_job(service, song):
+    bob = service.add_key("bob-of-the-upload")
+    body, type = form({}, file=song)
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=120)
+    connection.putrequest("POST", "/v1/jobs")
+    for name, value in (("X-API-KEY", bob.key), ("Content-Type", type), ("Content-Length", str(len(body)))):
+        connection.putheader(name, value)
+    connection.endheaders(body[:-100])
+    wait_until(lambda: service.files("incoming"), what="the upload")
+    keys(service, "revoke", "bob-of-the-upload")
+    connection.send(body[-100:])
+    assert connection.getresponse().status == 401
+    connection.close()
+
+
 # --------------------------------------------------------------------------- tokens
 
 

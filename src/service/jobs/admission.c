@@ -578,6 +578,14 @@ static int fetch(job_admission *admission) {
     return status;
 }
 
+/* A key can be revoked while its song arrives and is examined. */
+static int check_client(job_admission *admission) {
+    spl_auth *auth = admission->jobs->auth;
+    return auth && !spl_auth_has_client(auth, admission->job.owner)
+               ? spl_refuse(admission->problem, SPL_PROBLEM_UNAUTHORIZED, "The key was revoked")
+               : 0;
+}
+
 static int admit(job_admission *admission, json_t **ret_job) {
     const spl_submission *submission = admission->submission;
     int status = find_model(admission);
@@ -593,6 +601,8 @@ static int admit(job_admission *admission, json_t **ret_job) {
         status = examine(admission);
     if (status == 0)
         status = fill_job(admission);
+    if (status == 0)
+        status = check_client(admission);
     if (status < 0)
         return status;
     reuse(admission);
