@@ -30,6 +30,7 @@
 #define ANSWER_MAX_BYTES ((size_t)1 << 20)
 #define ANSWER_TIMEOUT_S 60
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char folder[] = "/tmp/fuzz_submission.XXXXXX";
@@ -57,8 +58,16 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
     return remove(path);
 }
 
+/* The service's thread for signals waits for SIGTERM, so every other thread must block it. */
+static void block_sigterm(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 static void stop_service(void) {
-    pthread_kill(service, SIGTERM);
+    kill(getpid(), SIGTERM);
     pthread_join(service, NULL);
     nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
@@ -94,6 +103,7 @@ static void start_service(void) {
     };
     static spl_settings settings;
     spl_error error;
+    block_sigterm();
     demand(mkdtemp(folder) != NULL);
     char log_path[sizeof(folder) + 8];
     snprintf(log_path, sizeof(log_path), "%s/log", folder);
@@ -222,6 +232,13 @@ static answer submit(char kind, const char *data, size_t size) {
                            : "audio/wav",
              size);
     return ask(head, data, size, false);
+}
+
+/* libFuzzer calls this before it starts threads of its own. */
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc, (void)argv;
+    block_sigterm();
+    return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
