@@ -47,7 +47,7 @@ def test_keys_have_roles_and_quotas(keys):
     assert re.match(r"prometheus +metrics +\d{4}-", prometheus)
     as_json = json.loads(keys("list", "--json").out)
     assert as_json[0].pop("created") in app and as_json[0] == {
-        "name": "app", "role": "reader", "of": "default", "rate_per_minute": 10, "jobs": 2, "storage_bytes": 104857600, "priority": -3}
+        "name": "app", "role": "reader", "of": "default", "of_revoked": False, "rate_per_minute": 10, "jobs": 2, "storage_bytes": 104857600, "priority": -3}
     assert as_json[1]["name"] == "prometheus" and as_json[1]["jobs"] is None and "of" not in as_json[1]
     keys("add", "one", "--rate-per-minute", "1", "--jobs-per-key", "1")
     assert "  1 request a minute  1 job" in keys("list").out
