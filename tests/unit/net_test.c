@@ -533,8 +533,11 @@ static void without_descriptors(void **state) {
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*start)(void *), void *user);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-                          void *(*start)(void *), void *user);
+/* Visible, because the linker resolves references of sanitizers' libraries to it too. */
+__attribute__((visibility("default"))) int __wrap_pthread_create(pthread_t *thread,
+                                                                 const pthread_attr_t *attributes,
+                                                                 void *(*start)(void *),
+                                                                 void *user);
 
 static bool no_threads;
 
