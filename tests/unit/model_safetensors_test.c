@@ -21,8 +21,10 @@ static test_bytes make_file(const char *header, size_t data_bytes) {
     bytes_add(&file, header, length);
     while (file.size < 8 + padded)
         bytes_add(&file, " ", 1);
-    for (size_t i = 0; i < data_bytes; i++)
-        bytes_add(&file, "", 1);
+    uint8_t *zeros = calloc(1, data_bytes + 1);
+    assert_non_null(zeros);
+    bytes_add(&file, zeros, data_bytes);
+    free(zeros);
     return file;
 }
 
