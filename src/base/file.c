@@ -238,11 +238,13 @@ int spl_make_folders(const char *path, spl_error *ret_error) {
 }
 
 void spl_program_folder(char ret_folder[PATH_MAX]) {
-    const ssize_t length = readlink("/proc/self/exe", ret_folder, PATH_MAX - 1);
-    ret_folder[SPL_MAX(length, 0)] = '\0';
-    char *slash = strrchr(ret_folder, '/');
+    char path[PATH_MAX]; /* GCC's warnings take a parameter for null under UBSan */
+    const ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    path[SPL_MAX(length, 0)] = '\0';
+    char *slash = strrchr(path, '/');
     if (slash)
         *slash = '\0';
+    memcpy(ret_folder, path, sizeof(path));
 }
 
 /* Opens an unnamed file in the folder of `path`; returns -1 if the file system does not support
