@@ -143,8 +143,10 @@ static void transform_signal(void *user, size_t signal, unsigned thread) {
         return;
     load(scratch, samples, BLOCK, HISTORY);
     double *left = e->history + 2 * signal * HISTORY, *right = left + HISTORY;
-    memcpy(scratch->re[0], left, HISTORY * sizeof(*left));
-    memcpy(scratch->im[0], right, HISTORY * sizeof(*right));
+    for (size_t n = 0; n < HISTORY; n++) {
+        scratch->re[0][n] = left[n];
+        scratch->im[0][n] = right[n];
+    }
     memcpy(left, scratch->re[0] + BLOCK, HISTORY * sizeof(*left));
     memcpy(right, scratch->im[0] + BLOCK, HISTORY * sizeof(*right));
     spl_fft_forward(&e->table, scratch, &e->delayed[signal]);
