@@ -45,14 +45,15 @@ cross_build() {
     chmod +x "$folder/spleeterd"
 }
 
-# `engine` and `jobs` separate many segments, which takes half an hour under emulation. `jobs` and
-# `audio_inside` need this machine's codec helper, with which the next step runs the latter.
+# `engine` and `jobs` separate many segments, which takes half an hour under emulation. `jobs`,
+# `pipeline` and `audio_inside` need this machine's codec helper, with which the next step runs the
+# last. `audio_helper` starts itself as a helper, which the emulator cannot do.
 # `store_sqlite` tries each disk failure, which takes minutes. `observe_metrics` reads process
 # figures that the emulator does not provide.
 c_tests() {
     local tests
     tests=$(meson test -C "$build" --list --suite kernels --suite unit --suite fuzz 2>/dev/null |
-        sed -n 's/^.* \/ //p' | grep -vxE 'engine|audio_inside|jobs|store_sqlite|observe_metrics')
+        sed -n 's/^.* \/ //p' | grep -vxE 'engine|audio_inside|audio_helper|pipeline|jobs|store_sqlite|observe_metrics')
     # shellcheck disable=SC2086 # a list of words
     meson test -C "$build" --timeout-multiplier 5 --print-errorlogs $tests
 }
