@@ -132,12 +132,12 @@ def check_filter(program):
     anonymous, shared = SYMBOLS["MAP_ANONYMOUS"] | 2, 1
     for call in [("brk",), ("munmap",), ("futex",), ("exit_group",),
                  ("sendto", CHANNEL, 0, 0, MSG_NOSIGNAL), ("recvfrom", CHANNEL),
-                 ("mmap", 0, 4096, 3, anonymous, -1), ("mprotect", 0, 4096, 1), ("getrandom",), ("sysinfo",)]:
+                 ("mmap", 0, 4096, 3, anonymous, -1), ("mprotect", 0, 4096, 3), ("getrandom",), ("sysinfo",)]:
         assert verdict(program, *call) == ALLOW, call
         assert verdict(program, *call, arch=AUDIT_ARCH_X86_64) == KILL, call
     assert verdict(program, "openat") == DENY
     for call in [("sendto", CHANNEL + 2, 0, 0, MSG_NOSIGNAL), ("sendto", CHANNEL), ("sendto", CHANNEL, 0, 0, MSG_NOSIGNAL, 4096), ("recvfrom", FILE), ("read", FILE),
-                 ("mmap", 0, 4096, 5, anonymous, -1), ("mmap", 0, 4096, 3, shared, FILE), ("mprotect", 0, 4096, 4),
+                 ("mmap", 0, 4096, 5, anonymous, -1), ("mmap", 0, 4096, 3, shared, FILE), ("mprotect", 0, 4096, 4), ("mprotect", 0, 4096, 1),
                  ("write", 1), ("pwrite64", FILE), ("dup",), ("socket",), ("connect",), ("clone",), ("clone3",), ("execve",),
                  ("openat2",), ("unlinkat",), ("ptrace",), ("kill",), ("ioctl",), ("prctl",), ("seccomp",), ("io_uring_setup",),
                  ("process_vm_readv",), ("memfd_create",), ("bpf",), ("sendmsg", CHANNEL)]:
