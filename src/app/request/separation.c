@@ -124,12 +124,10 @@ static int parse_mix(spl_separation *separation, const text_slice *text, spl_err
         return spl_fail(ret_error, SPL_E_ARGUMENT,
                         "the mix %s: write it as NAME=STEM+STEM, such as karaoke=drums+bass+other",
                         mix);
-    spl_names stems = {0};
+    SPL_CLEANUP(spl_names_free) spl_names stems = {0};
     int status = spl_names_add(&stems, list, '+', ret_error);
-    if (status < 0) {
-        spl_names_free(&stems);
+    if (status < 0)
         return status;
-    }
     return spl_separation_add_mix(separation, name.start, name.length, &stems, ret_error);
 }
 

@@ -39,11 +39,10 @@ static int read_mixes(spl_separation *separation, const json_t *mixes, spl_error
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)mixes, name, value) {
-        spl_names stems = {0};
+        SPL_CLEANUP(spl_names_free) spl_names stems = {0};
         int status = read_names(value, '+', &stems, ret_error);
         if (status == 0)
             status = spl_separation_add_mix(separation, name, strlen(name), &stems, ret_error);
-        spl_names_free(&stems);
         if (status < 0)
             return status;
     }

@@ -187,11 +187,9 @@ static int cancel_page(spl_jobs *jobs, const char *client, char cursor[SPL_ID_SI
     const int status = SPL_STORE(jobs, list, &filter, &list, &count, next, ret_error);
     if (status < 0)
         return status;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         cancel_revoked(jobs, &list[i]);
-        spl_job_free(&list[i]);
-    }
-    free(list);
+    free_list(list, count);
     memcpy(cursor, next, sizeof(next));
     return 0;
 }
